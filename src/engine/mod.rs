@@ -1,0 +1,214 @@
+//! WHAT happens WHEN in one running caster: commands and input timelines go in, a [`Plan`] per tick comes out.
+//!
+//! Pure: no I/O, no clock (time is the tick), no locks. Must not know codecs, sockets or GPUs.
+//! Invariants: one plan per tick, each with exactly `rate.samples_in(tick)` samples; an input's frames are shown in
+//! order; a command is answered exactly once; a take changes the picture on exactly the tick it names.
+
+use std::time::Duration;
+
+use crate::frame::{Size, StereoSample, VideoFrame};
+use crate::ids::{Bus, InputKey};
+use crate::picture::{DrawList, ScenePicture};
+use crate::time::FrameRate;
+
+/// What the engine of one caster is made for.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Ticks per second.
+    pub rate: FrameRate,
+    /// Canvas of both scenes.
+    pub canvas: Size,
+}
+
+/// How an input delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// In its own time; late is lost. A jitter buffer of this depth is kept and the clock followed (±500 ppm).
+    Live {
+        /// Target depth of the jitter buffer.
+        buffer: Duration,
+    },
+    /// On demand (file, pattern): plays from its first frame on the tick it is first ready, nothing is dropped.
+    Paced,
+    /// One picture for ever (image).
+    Still,
+}
+
+/// What an input's worker says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the design's")]
+pub enum InputState {
+    Idle,
+    Connecting,
+    Buffering,
+    Live,
+    Stale,
+    Failed,
+    /// A file that has played to its end (its last picture stays).
+    Ended,
+}
+
+/// One source of a mix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MixSpec {
+    /// The input heard.
+    pub input: InputKey,
+    /// Linear gain, 0–10.
+    pub gain: f32,
+    /// Which of its channels.
+    pub channel: ValidChannel,
+    /// Constant delay, ms.
+    pub delay_ms: u32,
+}
+
+/// Channels of a source that are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ValidChannel {
+    /// Both, as they are.
+    #[default]
+    All,
+    /// The left one on both sides.
+    Left,
+    /// The right one on both sides.
+    Right,
+}
+
+/// What a scene shows and what its layout would sound like.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SceneSpec {
+    /// Picture.
+    pub picture: ScenePicture,
+    /// Sound of the layout (`MixList`); becomes PGM's mix at a take when audio follows video.
+    pub mix: Vec<MixSpec>,
+}
+
+/// Ties an answer to its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// A change, applied whole at one tick or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// From now on there is this input.
+    AddInput {
+        /// Its key, never used before.
+        input: InputKey,
+        /// How it delivers.
+        kind: InputKind,
+    },
+    /// The input is gone; scenes that show it show nothing there.
+    RemoveInput {
+        /// Its key.
+        input: InputKey,
+    },
+    /// A scene gets this content. On PGM it is a switch: it waits (at most `wait`) until every source it shows has
+    /// a frame ready, unless `force`. On PVW it applies at the next tick.
+    SetScene {
+        /// Which scene.
+        bus: Bus,
+        /// Its new content.
+        spec: SceneSpec,
+        /// How it is accepted.
+        when: Readiness,
+    },
+    /// PVW's content becomes PGM's, same rule. The mix follows if [`Command::SetFollow`] says so.
+    Take {
+        /// How it is accepted.
+        when: Readiness,
+    },
+    /// Replaces PGM's (or PVW's) mix; 30 ms ramps.
+    SetMix {
+        /// Which scene.
+        bus: Bus,
+        /// The mix.
+        mix: Vec<MixSpec>,
+    },
+    /// Audio-follows-video at a take and at a switch on PGM; on from the start.
+    SetFollow {
+        /// On or off.
+        follow: bool,
+    },
+}
+
+/// How a switch on PGM is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// At the next tick, ready or not.
+    pub force: bool,
+    /// How long it may wait for its sources (at most `limits::TAKE_WAIT_MAX`).
+    pub wait: Duration,
+}
+
+/// A command took effect: the picture (or sound) of `tick` is the first with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Grows by one with each applied command.
+    pub revision: u64,
+    /// First tick with the change.
+    pub tick: u64,
+}
+
+/// Why a command was not applied; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// These inputs had no frame ready within the wait.
+    #[error("no frame ready from {0:?}")]
+    NotReady(Vec<InputKey>),
+    /// A later switch on the same scene took its place.
+    #[error("overtaken by a later command")]
+    Overtaken,
+    /// No such input.
+    #[error("{0} is not an input of this caster")]
+    UnknownInput(InputKey),
+}
+
+/// What drew and sounded at a tick: true to the rendered frame.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Inputs with a visible layer in PGM.
+    pub pgm: Vec<InputKey>,
+    /// Inputs with a visible layer in PVW.
+    pub pvw: Vec<InputKey>,
+}
+
+/// What the engine noticed; told once each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The timestamps of an input jumped; its timeline was anchored anew.
+    Reanchored {
+        /// Whose.
+        input: InputKey,
+        /// By how much, ns.
+        jump_ns: i64,
+    },
+    /// A live input delivered more than fits; the oldest frames were dropped.
+    DroppedFrames {
+        /// Whose.
+        input: InputKey,
+        /// How many.
+        count: u32,
+    },
+}
+
+/// All of one tick.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which tick.
+    pub tick: u64,
+    /// PGM's picture.
+    pub pgm: DrawList,
+    /// PVW's picture.
+    pub pvw: DrawList,
+    /// Current frame of each input that a list above shows.
+    pub frames: Vec<(InputKey, VideoFrame)>,
+    /// PGM's sound: exactly the samples of this tick.
+    pub audio: Vec<StereoSample>,
+    /// Sizes that each input is shown at (PGM and PVW), for workers that scale ahead.
+    pub wanted: Vec<(InputKey, Vec<Size>)>,
+    /// Answers to commands, in order.
+    pub replies: Vec<(CommandId, Result<Applied, Refusal>)>,
+    /// What is on air and on preview.
+    pub tally: Tally,
+    /// What was noticed.
+    pub events: Vec<Event>,
+}

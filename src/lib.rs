@@ -1,0 +1,42 @@
+//! # onair
+//!
+//! A self-hosted, GPU-accelerated live production studio: streams, files and images come in, an operator
+//! prepares a picture on preview (PVW) and takes it to programme (PGM), PGM is encoded and played everywhere.
+//!
+//! ## The map, in reading order
+//!
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`worker`] (threads), [`ids`],
+//! [`limits`], [`config`], [`metrics`].
+//!
+//! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
+//! [`engine`] (what happens when).
+//!
+//! Hands: [`gpu`] (draw lists → pixels), [`media`] (codecs, containers, the hub of encoded streams),
+//! [`input`] (a worker per source), [`output`] (a worker per encoder, sinks), [`store`] (durable catalog).
+//!
+//! Edges and wiring: [`api`] (gRPC, HTTP, RTMP), [`app`] (`run_tick`, supervisor, offline render).
+//!
+//! **The frame's path**: `input` → bounded queue → [`app`]'s `run_tick`: drain, decide ([`engine`]), draw
+//! ([`gpu`]), hand off → [`output`] → [`media::hub`] → players.
+//!
+//! **The command's path**: [`api`] → [`catalog`] (valid?) → [`store`] (durable) → [`engine`] at the next tick
+//! → `Applied { revision, tick }` → the client.
+
+pub mod api;
+pub mod app;
+pub mod catalog;
+pub mod config;
+pub mod engine;
+pub mod frame;
+pub mod gpu;
+pub mod ids;
+pub mod input;
+pub mod limits;
+pub mod media;
+pub mod metrics;
+pub mod output;
+pub mod picture;
+pub mod sound;
+pub mod store;
+pub mod time;
+pub mod worker;

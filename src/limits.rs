@@ -1,0 +1,121 @@
+//! Every limit of the system, by name. What happens at a limit is said where it is used, and counted.
+//!
+//! Must not hold anything that is not a number with a unit. Invariant: no queue, list, retry or body elsewhere
+//! is bounded by a bare literal.
+
+use std::time::Duration;
+
+// --- catalog ---------------------------------------------------------------------------------------------
+
+/// Casters of one process.
+pub const MAX_CASTERS: usize = 64;
+/// Video resources of one caster.
+pub const MAX_RESOURCES: usize = 99;
+/// Layouts of one caster.
+pub const MAX_LAYOUTS: usize = 1000;
+/// Components of one caster.
+pub const MAX_COMPONENTS: usize = 99;
+/// Layers of one layout.
+pub const MAX_LAYERS: usize = 32;
+/// Sources of one audio mix.
+pub const MAX_MIX: usize = 32;
+/// Components shown in one scene.
+pub const MAX_SCENE_COMPONENTS: usize = 16;
+/// Characters of a text component.
+pub const MAX_TEXT_CHARS: usize = 1024;
+/// Bytes of a name.
+pub const MAX_NAME_BYTES: usize = 256;
+/// Bytes of a URL.
+pub const MAX_URL_BYTES: usize = 4096;
+/// Bytes of a client token.
+pub const MAX_CLIENT_TOKEN_BYTES: usize = 64;
+/// Largest gain of a source, ×.
+pub const MAX_GAIN: f32 = 10.0;
+/// Largest constant delay of a layer, ms.
+pub const MAX_FIXED_DELAY_MS: u32 = 5000;
+/// Relays of one caster.
+pub const MAX_RELAYS: usize = 20;
+/// Largest font size, px.
+pub const MAX_FONT_PX: u32 = 1024;
+/// Largest text border, px.
+pub const MAX_TEXT_BORDER_PX: u32 = 16;
+
+// --- pictures --------------------------------------------------------------------------------------------
+
+/// Bytes of an encoded image.
+pub const MAX_IMAGE_BYTES: u64 = 10 << 20;
+/// Pixels of a decoded image, checked before it is decoded: 4096 × 4096.
+pub const MAX_IMAGE_PIXELS: u64 = 4096 * 4096;
+/// Pixels of a decoded video frame: 4096 × 4096.
+pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
+
+// --- inputs ----------------------------------------------------------------------------------------------
+
+/// Time to connect and learn what the streams are.
+pub const INPUT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time without a packet after which a connected live source is given up and connected again.
+pub const INPUT_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without a picture after which a live source is Stale.
+pub const INPUT_STALE_AFTER: Duration = Duration::from_millis(1500);
+/// First wait before connecting again.
+pub const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Longest wait before connecting again.
+pub const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]).
+pub const RETRY_FAILED_AFTER: u32 = 5;
+/// Decoded video frames between an input's thread and the frame thread. Live: the oldest is dropped and counted.
+/// File: the input waits.
+pub const INPUT_VIDEO_QUEUE: usize = 8;
+/// Decoded audio blocks between an input's thread and the frame thread; same policy.
+pub const INPUT_AUDIO_QUEUE: usize = 64;
+/// Bytes of packets read ahead of the decoders of one file, to bridge bad interleaving.
+pub const INPUT_PACKET_BYTES: usize = 32 << 20;
+/// Packets read ahead of the decoders of one file.
+pub const INPUT_PACKETS: usize = 4096;
+
+// --- engine ----------------------------------------------------------------------------------------------
+
+/// Video frames that the engine keeps of one input. Live: the oldest is dropped. File: it asks for no more.
+pub const TIMELINE_FRAMES: usize = 32;
+/// Audio samples that the engine keeps of one input: 4 s.
+pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
+/// Commands of one caster waiting for the next tick; more are refused.
+pub const ENGINE_COMMANDS: usize = 256;
+/// Longest wait of a take for its sources to be ready.
+pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Length of every gain ramp.
+pub const GAIN_RAMP_MS: u32 = 30;
+
+// --- outputs ---------------------------------------------------------------------------------------------
+
+/// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
+pub const ENCODER_QUEUE: usize = 64;
+/// Canvases of one compositor; all in use: the last picture is repeated and counted.
+pub const CANVAS_RING: usize = 6;
+/// Packets (or tags) waiting for one sink or subscriber. Full: dropped up to the next keyframe and counted.
+pub const SINK_QUEUE: usize = 1024;
+/// Bytes waiting for one subscriber.
+pub const SINK_QUEUE_BYTES: usize = 32 << 20;
+/// Tags kept of the current group of pictures for late joiners.
+pub const GOP_CACHE_TAGS: usize = 2048;
+/// Bytes kept of the current group of pictures for late joiners.
+pub const GOP_CACHE_BYTES: usize = 32 << 20;
+/// Subscribers of one stream.
+pub const MAX_SUBSCRIBERS: usize = 512;
+/// Time that a relay's socket may block before it is cut.
+pub const RELAY_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that outputs get to finish their files when the process is told to stop.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+// --- RTMP server -----------------------------------------------------------------------------------------
+
+/// Connections at once.
+pub const RTMP_CONNECTIONS: usize = 256;
+/// Time for handshake and connect command.
+pub const RTMP_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time without a byte from a publisher.
+pub const RTMP_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes read from a socket at once.
+pub const RTMP_READ_BYTES: usize = 64 << 10;
+/// Bytes of one RTMP message.
+pub const RTMP_MESSAGE_BYTES: usize = 8 << 20;
