@@ -1,1 +1,292 @@
-//! Configuration.
+//! Configuration: flags, `ONAIR_…` variables and a TOML file, in that order of precedence.
+//!
+//! Owns every look at the environment. Must not know what the settings do. Invariant: every flag of
+//! `onair serve` is also a variable and a TOML key of the same name.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+/// A self-hosted, GPU-accelerated live production studio.
+#[derive(Debug, Parser)]
+#[command(name = "onair", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of the binary.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the studio until SIGTERM or Ctrl-C.
+    Serve(Box<Settings>),
+    /// Run a demo caster on real input (a pushed stream and a looped file) and say where to watch.
+    Demo(DemoArgs),
+    /// Run a scripted show offline, exactly, into an MP4.
+    Render(RenderArgs),
+    /// Say what this machine can do, and what is missing.
+    Doctor(DoctorArgs),
+    /// Print the address to push a stream to, with the key it needs.
+    PushUrl(PushUrlArgs),
+}
+
+/// Arguments of `onair push-url`.
+#[derive(Debug, Args)]
+pub struct PushUrlArgs {
+    /// The stream: app/name.
+    pub stream: String,
+    /// Days that the key is good for.
+    #[arg(long, default_value_t = 365)]
+    pub days: u32,
+    /// Settings of the server that it is for (its data directory holds the key).
+    #[command(flatten)]
+    pub settings: Box<Settings>,
+}
+
+/// Arguments of `onair demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// End after this many seconds with a summary; without it, run until Ctrl-C.
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Output size: lp_ld (640×360), lp_sd (854×480), lp_hd (1280×720), lp_ud (1920×1080), each also with _v.
+    #[arg(long, default_value = "lp_hd")]
+    pub template: String,
+    /// Where the summary's picture and recording of PGM go.
+    #[arg(long, default_value = "demo-out")]
+    pub out: PathBuf,
+    /// Settings of the server behind it.
+    #[command(flatten)]
+    pub settings: Box<Settings>,
+}
+
+/// Arguments of `onair render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// The script (TOML): sources, layouts, components and timed commands.
+    pub script: PathBuf,
+    /// The MP4 to write.
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Which GPU: index or part of its name.
+    #[arg(long, env = "ONAIR_ADAPTER")]
+    pub adapter: Option<String>,
+}
+
+/// Arguments of `onair doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Which GPU: index or part of its name.
+    #[arg(long, env = "ONAIR_ADAPTER")]
+    pub adapter: Option<String>,
+}
+
+/// Who may push or play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IngestAuth {
+    /// A push needs the `auth_key` of its stream.
+    Key,
+    /// Anyone who reaches the port may push.
+    Off,
+}
+
+/// Who may play PGM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlaybackAuth {
+    /// A player needs the `auth_key` of its address.
+    Signed,
+    /// PGM plays for everyone who reaches the port (PVW never does).
+    Public,
+}
+
+/// x264 presets that make sense live: faster costs quality, slower costs CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "x264's own names")]
+pub enum Preset {
+    Ultrafast,
+    Superfast,
+    Veryfast,
+    Faster,
+    Fast,
+    Medium,
+}
+
+/// Settings of `onair serve`; what is not given falls back to the file, then to the default.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// TOML file with the same keys as these flags.
+    #[arg(long, env = "ONAIR_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Directory of everything that must survive [default: ./data].
+    #[arg(long, env = "ONAIR_DATA")]
+    pub data: Option<PathBuf>,
+    /// Address for playback, metrics and health [default: 127.0.0.1:8080].
+    #[arg(long, env = "ONAIR_HTTP")]
+    pub http: Option<SocketAddr>,
+    /// Address of the gRPC API [default: 127.0.0.1:50051].
+    #[arg(long, env = "ONAIR_GRPC")]
+    pub grpc: Option<SocketAddr>,
+    /// Address of the RTMP server, push and play [default: 127.0.0.1:1935].
+    #[arg(long, env = "ONAIR_RTMP")]
+    pub rtmp: Option<SocketAddr>,
+    /// Which GPU: index or part of its name [default: the best one].
+    #[arg(long, env = "ONAIR_ADAPTER")]
+    pub adapter: Option<String>,
+    /// Directory whose files sources may name as file:NAME or MaterialId [default: DATA/media].
+    #[arg(long, env = "ONAIR_MEDIA_DIR")]
+    pub media_dir: Option<PathBuf>,
+    /// Address ranges that sources and relays may reach although they are not public: CIDR,…
+    #[arg(long, env = "ONAIR_ALLOW_ADDRESSES")]
+    pub allow_addresses: Option<String>,
+    /// Whether a push needs the auth_key of its stream [default: key].
+    #[arg(long, env = "ONAIR_INGEST_AUTH")]
+    pub ingest_auth: Option<IngestAuth>,
+    /// Whether playing PGM needs the auth_key of its address [default: signed].
+    #[arg(long, env = "ONAIR_PLAYBACK_AUTH")]
+    pub playback_auth: Option<PlaybackAuth>,
+    /// Access key id of the API; made at first start when neither id nor secret is given.
+    #[arg(long, env = "ONAIR_ACCESS_KEY_ID")]
+    pub access_key_id: Option<String>,
+    /// Access key secret of the API; better given by variable or file than by flag.
+    #[arg(long, env = "ONAIR_ACCESS_KEY_SECRET", hide_env_values = true)]
+    pub access_key_secret: Option<String>,
+    /// x264 preset of the outputs [default: veryfast].
+    #[arg(long, env = "ONAIR_PRESET")]
+    pub preset: Option<Preset>,
+    /// Seconds between keyframes of the outputs, 1–10 [default: 2].
+    #[arg(long, env = "ONAIR_GOP_SECONDS")]
+    pub gop_seconds: Option<u32>,
+    /// Depth of a live source's jitter buffer in ms, 40–4000 [default: 300].
+    #[arg(long, env = "ONAIR_INPUT_BUFFER_MS")]
+    pub input_buffer_ms: Option<u32>,
+}
+
+macro_rules! first_given {
+    ($given:ident, $file:ident: $($field:ident),+ $(,)?) => {
+        Settings { config: $given.config, $($field: $given.$field.or($file.$field)),+ }
+    };
+}
+
+/// Settings with every default filled in.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "documented at the fields of Settings")]
+pub struct Config {
+    pub data: PathBuf,
+    pub http: SocketAddr,
+    pub grpc: SocketAddr,
+    pub rtmp: SocketAddr,
+    pub adapter: Option<String>,
+    pub media_dir: PathBuf,
+    pub allow_addresses: String,
+    pub ingest_auth: IngestAuth,
+    pub playback_auth: PlaybackAuth,
+    pub access_key: Option<(String, String)>,
+    pub preset: Preset,
+    pub gop: Duration,
+    pub input_buffer: Duration,
+}
+
+impl Settings {
+    /// Merges the TOML file, if one is named, and fills in the defaults.
+    ///
+    /// # Errors
+    /// One line that names the file or the setting and what to do.
+    pub fn resolve(self) -> Result<Config, String> {
+        let given = self;
+        let file = match &given.config {
+            Some(path) => read_file(path)?,
+            None => Settings::default(),
+        };
+        let all = first_given!(given, file:
+            data, http, grpc, rtmp, adapter, media_dir, allow_addresses, ingest_auth, playback_auth,
+            access_key_id, access_key_secret, preset, gop_seconds, input_buffer_ms,
+        );
+        let access_key = match (all.access_key_id, all.access_key_secret) {
+            (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
+            (Some(_), Some(_)) => {
+                return Err("access-key-id must not be empty and access-key-secret needs 8 characters".into());
+            }
+            (None, None) => None,
+            _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
+        };
+        let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
+        let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
+        let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
+        Ok(Config {
+            media_dir: all.media_dir.unwrap_or_else(|| data.join("media")),
+            data,
+            http: all.http.unwrap_or(loopback(8080)),
+            grpc: all.grpc.unwrap_or(loopback(50051)),
+            rtmp: all.rtmp.unwrap_or(loopback(1935)),
+            adapter: all.adapter,
+            allow_addresses: all.allow_addresses.unwrap_or_default(),
+            ingest_auth: all.ingest_auth.unwrap_or(IngestAuth::Key),
+            playback_auth: all.playback_auth.unwrap_or(PlaybackAuth::Signed),
+            access_key,
+            preset: all.preset.unwrap_or(Preset::Veryfast),
+            gop: Duration::from_secs(gop_seconds.into()),
+            input_buffer: Duration::from_millis(buffer_ms.into()),
+        })
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn in_range(name: &str, value: u32, min: u32, max: u32) -> Result<u32, String> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{name} is {value}, it can be {min} to {max}"))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Settings, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("in the configuration {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(file: &str, args: &[&str]) -> Result<Config, String> {
+        let path = std::env::temp_dir().join(format!("onair-config-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&path, file).unwrap();
+        let flags = ["onair", "serve", "--config", path.to_str().unwrap()].into_iter().chain(args.iter().copied());
+        let Command::Serve(settings) = Cli::try_parse_from(flags).unwrap().command else { unreachable!() };
+        let result = settings.resolve();
+        std::fs::remove_file(&path).unwrap();
+        result
+    }
+
+    #[test]
+    fn flags_beat_the_file_and_the_file_beats_defaults() {
+        let config = resolve("http = '127.0.0.1:1'\ngrpc = '127.0.0.1:2'\n", &["--http", "127.0.0.1:3"]).unwrap();
+        assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, 1935));
+        assert_eq!(config.media_dir, PathBuf::from("data/media"));
+    }
+
+    #[test]
+    fn errors_name_the_setting() {
+        for (file, args, names) in [
+            ("htp = '127.0.0.1:1'", &[][..], "htp"),
+            ("", &["--gop-seconds", "99"], "gop-seconds"),
+            ("access-key-id = 'a'", &[], "access-key-secret"),
+        ] {
+            let error = resolve(file, args).unwrap_err();
+            assert!(error.contains(names), "{error}");
+        }
+    }
+}
