@@ -1,0 +1,42 @@
+//! `onair doctor`: what this machine can do, and what is missing, each with what to do about it.
+//!
+//! Must not change anything. Invariant: it says what was tried just now, never what should be there.
+
+use crate::config::DoctorArgs;
+use crate::frame::Size;
+use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::media;
+
+/// Checks the machine and prints a line for each finding.
+///
+/// # Errors
+/// When something without which onair cannot run is missing.
+pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
+    let mut missing = Vec::new();
+    println!("onair {}", env!("CARGO_PKG_VERSION"));
+    println!("cpu       {} threads", std::thread::available_parallelism().map_or(1, usize::from));
+    for (index, info) in Gpu::adapters().iter().enumerate() {
+        println!("adapter   {index}: {info}");
+    }
+    let choice = AdapterChoice(args.adapter.clone());
+    match Gpu::open(&choice).and_then(|gpu| {
+        println!("compose   with {}", gpu.info());
+        Compositor::new(gpu, Size::new(1920, 1080)).map(drop)
+    }) {
+        Ok(()) => println!("canvas    1920x1080 made"),
+        Err(error) => missing.push(error.to_string()),
+    }
+    println!("ffmpeg    {}", media::version());
+    for (name, found) in media::parts() {
+        println!("{name:<9} {}", if found { "found" } else { "MISSING" });
+        if !found {
+            missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));
+        }
+    }
+    println!("encoder   x264 (NVENC is not used by this version)");
+    if missing.is_empty() {
+        println!("all good");
+        return Ok(());
+    }
+    Err(missing.join("; "))
+}

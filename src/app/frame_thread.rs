@@ -1,0 +1,154 @@
+//! The thread that gives a running caster its ticks: absolute deadlines, messages between ticks, what is published.
+//!
+//! Must not know what a tick does ([`super::run_tick`] does). Invariant: tick n begins at n / rate after the start or
+//! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::{oneshot, watch};
+
+use super::run_tick::{Canvas, Counts, FrameLoop, Pace, Stages};
+use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
+use crate::ids::InputKey;
+use crate::input::Input;
+use crate::time::FrameRate;
+use crate::worker::StopToken;
+
+/// What the studio tells a frame thread.
+pub(super) enum Message {
+    /// A command for the engine, answered when it took effect or was refused.
+    Command(Command, oneshot::Sender<Result<Applied, Refusal>>),
+    /// A new input; its frames reach the engine from the next tick on.
+    AddInput(Input),
+    /// The input is gone.
+    RemoveInput(InputKey),
+    /// PVW is drawn for this canvas from now on, or no longer.
+    ShowPvw(Option<Box<Canvas>>),
+}
+
+/// What a frame thread tells the world, at most [`PUBLISH_PER_SECOND`] times a second and at every change of tally.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    pub(super) tick: u64,
+    pub(super) tally: Tally,
+    pub(super) stages: Stages,
+    pub(super) counts: Counts,
+    pub(super) inputs: Vec<InputReport>,
+}
+
+/// An input as the engine and its worker see it.
+#[derive(Clone, Debug)]
+pub(super) struct InputReport {
+    pub(super) input: InputKey,
+    pub(super) status: crate::input::InputStatus,
+    pub(super) stats: crate::engine::InputStats,
+}
+
+/// Reports a second.
+const PUBLISH_PER_SECOND: u64 = 5;
+
+/// Ends of the channels between the studio and a frame thread.
+pub(super) struct Lines {
+    pub(super) inbox: Receiver<Message>,
+    pub(super) report: watch::Sender<Arc<Report>>,
+    /// Dropped inputs and canvases are sent here, so that joining their threads never costs a tick.
+    pub(super) bin: Sender<Discarded>,
+}
+
+/// What a frame thread no longer needs.
+#[expect(dead_code, reason = "held only to be dropped elsewhere")]
+pub(super) enum Discarded {
+    Input(Input),
+    Canvas(Box<Canvas>),
+}
+
+/// Runs ticks until `stop`. Returns when the last tick was handed off.
+pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &StopToken) {
+    let start_ns = frames.clock.now_ns();
+    let mut next_command = 0;
+    let mut last_tally = Tally::default();
+    for tick in 0.. {
+        let deadline_ns = start_ns + rate.tick_ns(tick);
+        if !frames.clock.wait_until(deadline_ns, stop) {
+            return;
+        }
+        for message in lines.inbox.try_iter() {
+            take_message(&mut frames, message, &mut next_command, &lines.bin);
+        }
+        let now_ns = frames.clock.now_ns();
+        frames.stages.lateness.record_between(deadline_ns, now_ns);
+        // One frame late is caught up by drawing; later than that the pictures would only pile up.
+        let late = now_ns > start_ns + rate.tick_ns(tick + 2);
+        let plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
+        log_events(&plan);
+        let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
+        if tick % period == 0 || plan.tally != last_tally {
+            last_tally.clone_from(&plan.tally);
+            lines.report.send_replace(Arc::new(report(&frames, plan)));
+        }
+    }
+}
+
+fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &Sender<Discarded>) {
+    match message {
+        Message::Command(command, reply) => {
+            let id = CommandId(*next);
+            *next += 1;
+            frames.waiting.insert(id, reply);
+            frames.engine.command(id, command);
+        }
+        Message::AddInput(input) => {
+            let add = Command::AddInput { input: input.key(), kind: input.kind() };
+            frames.engine.command(CommandId(*next), add);
+            *next += 1;
+            frames.inputs.insert(input.key(), input);
+        }
+        Message::RemoveInput(key) => {
+            frames.engine.command(CommandId(*next), Command::RemoveInput { input: key });
+            *next += 1;
+            if let Some(input) = frames.inputs.remove(&key) {
+                // The bin outlives every frame thread.
+                let _ = bin.send(Discarded::Input(input));
+            }
+        }
+        Message::ShowPvw(canvas) => {
+            let old = std::mem::replace(&mut frames.pvw, canvas.map(|canvas| *canvas));
+            if let Some(old) = old {
+                let _ = bin.send(Discarded::Canvas(Box::new(old)));
+            }
+        }
+    }
+}
+
+fn report(frames: &FrameLoop, plan: Plan) -> Report {
+    let inputs = frames
+        .inputs
+        .iter()
+        .map(|(&key, input)| InputReport {
+            input: key,
+            status: input.status(),
+            stats: frames.engine.input_stats(key),
+        })
+        .collect();
+    Report {
+        tick: plan.tick,
+        tally: plan.tally,
+        stages: frames.stages.clone(),
+        counts: frames.counts,
+        inputs,
+    }
+}
+
+fn log_events(plan: &Plan) {
+    for event in &plan.events {
+        match event {
+            Event::Reanchored { input, jump_ns } => {
+                tracing::info!(%input, jump_ms = jump_ns / 1_000_000, "timestamps jumped, timeline anchored anew");
+            }
+            Event::DroppedFrames { input, count } => {
+                tracing::debug!(%input, count, "more frames than the buffer holds, oldest dropped");
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The script of an offline render: a TOML file → sources, scenes and a timed list of switches.
+//!
+//! Must not open or draw anything. Invariant: a parsed script refers only to sources, layouts and components that it
+//! defines, and its switches are in order of time.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::catalog::Template;
+use crate::config::Preset;
+use crate::limits;
+use crate::picture::{FillMode, Placement, PositionRefer, TextSpec};
+use crate::time::FrameRate;
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Script {
+    /// `lp_ld` … `lp_ud_v`.
+    pub(super) template: String,
+    #[serde(default = "default_rate")]
+    pub(super) frame_rate: String,
+    /// Length of the programme.
+    pub(super) seconds: f64,
+    #[serde(default)]
+    pub(super) encode: Encode,
+    #[serde(default, rename = "source")]
+    pub(super) sources: Vec<Source>,
+    #[serde(default, rename = "layout")]
+    pub(super) layouts: Vec<Layout>,
+    #[serde(default, rename = "component")]
+    pub(super) components: Vec<Component>,
+    #[serde(default, rename = "command")]
+    pub(super) commands: Vec<Switch>,
+}
+
+fn default_rate() -> String {
+    FrameRate::FPS_30.to_string()
+}
+
+/// How the programme is encoded; what is absent follows from the size.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Encode {
+    pub(super) preset: Option<Preset>,
+    pub(super) bitrate_bps: Option<u32>,
+    pub(super) gop_seconds: Option<u32>,
+    pub(super) audio_bps: Option<u32>,
+}
+
+/// A source: exactly one of `file`, `image`, `pattern`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    pub(super) location: String,
+    pub(super) file: Option<PathBuf>,
+    pub(super) image: Option<PathBuf>,
+    pub(super) pattern: Option<String>,
+    /// Extra plays of a file, −1 for ever.
+    #[serde(default)]
+    pub(super) repeat: i32,
+    #[serde(default)]
+    pub(super) begin_ms: u64,
+    pub(super) end_ms: Option<i64>,
+}
+
+/// A layout by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layout {
+    pub(super) name: String,
+    #[serde(default, rename = "layer")]
+    pub(super) layers: Vec<Layer>,
+    #[serde(default, rename = "audio")]
+    pub(super) mix: Vec<Heard>,
+}
+
+/// A source in a layout; fractions of the canvas.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    pub(super) source: String,
+    #[serde(default)]
+    pub(super) place: Place,
+}
+
+/// Position and size; fractions of the canvas.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Place {
+    x: f32,
+    y: f32,
+    width: f32,
+    height: f32,
+    fill: String,
+    refer: String,
+}
+
+/// A source in a layout's mix.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Heard {
+    pub(super) source: String,
+    #[serde(default = "unity")]
+    pub(super) gain: f32,
+}
+
+fn unity() -> f32 {
+    1.0
+}
+
+/// An overlay: exactly one of `text` and `image`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Component {
+    pub(super) name: String,
+    pub(super) text: Option<String>,
+    pub(super) image: Option<PathBuf>,
+    #[serde(default)]
+    font: String,
+    /// 0xRRGGBB.
+    #[serde(default = "white")]
+    color: u32,
+    /// Font height / canvas height.
+    #[serde(default = "default_text_size")]
+    size: f32,
+    #[serde(default)]
+    border: f32,
+    border_color: Option<u32>,
+    #[serde(default)]
+    pub(super) place: Place,
+}
+
+fn white() -> u32 {
+    0x00ff_ffff
+}
+
+fn default_text_size() -> f32 {
+    0.08
+}
+
+/// At this second PGM becomes this layout with these components.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    pub(super) at: f64,
+    pub(super) layout: String,
+    #[serde(default)]
+    pub(super) components: Vec<String>,
+}
+
+impl Place {
+    /// As the compositor understands it.
+    pub(super) fn placement(&self) -> Result<Placement, String> {
+        let fill = match self.fill.as_str() {
+            "" | "none" => FillMode::None,
+            "fit" => FillMode::Fit,
+            other => return Err(format!("fill {other:?} is neither \"none\" nor \"fit\"")),
+        };
+        let refer = match self.refer.as_str() {
+            "" | "topLeft" => PositionRefer::TopLeft,
+            "topRight" => PositionRefer::TopRight,
+            "bottomLeft" => PositionRefer::BottomLeft,
+            "bottomRight" => PositionRefer::BottomRight,
+            "center" => PositionRefer::Center,
+            "topCenter" => PositionRefer::TopCenter,
+            "bottomCenter" => PositionRefer::BottomCenter,
+            "leftCenter" => PositionRefer::LeftCenter,
+            "rightCenter" => PositionRefer::RightCenter,
+            other => return Err(format!("refer {other:?} is not an origin such as \"topLeft\"")),
+        };
+        let Place { x, y, width, height, .. } = *self;
+        if [x, y, width, height].iter().any(|v| !(0.0..=1.0).contains(v)) {
+            return Err("x, y, width and height are fractions of the canvas, 0 to 1".into());
+        }
+        Ok(Placement { x, y, width, height, refer, fill })
+    }
+}
+
+impl Component {
+    /// The text of a text component.
+    pub(super) fn text_spec(&self) -> Option<TextSpec> {
+        self.text.as_ref().map(|text| TextSpec {
+            text: text.chars().take(limits::MAX_TEXT_CHARS).collect(),
+            font_name: self.font.clone(),
+            color_rgb: self.color,
+            size_normalized: self.size,
+            border_width_normalized: self.border,
+            border_rgb: self.border_color,
+        })
+    }
+}
+
+impl Script {
+    /// Reads and checks a script; relative paths in it are relative to it.
+    ///
+    /// # Errors
+    /// One line that names the file and what is wrong in it.
+    pub(super) fn read(path: &Path) -> Result<Script, String> {
+        let named = |error: String| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        let mut script: Script = toml::from_str(&text).map_err(|error| named(error.to_string()))?;
+        script.check().map_err(named)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        for source in &mut script.sources {
+            for path in [&mut source.file, &mut source.image].into_iter().flatten() {
+                *path = base.join(&*path);
+            }
+        }
+        for path in script.components.iter_mut().filter_map(|component| component.image.as_mut()) {
+            *path = base.join(&*path);
+        }
+        script.commands.sort_by(|a, b| a.at.total_cmp(&b.at));
+        Ok(script)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.template()?;
+        self.rate()?;
+        if !(self.seconds > 0.0 && self.seconds <= 86_400.0) {
+            return Err(format!("seconds is {}, it can be up to 86400", self.seconds));
+        }
+        let sources = unique("source", self.sources.iter().map(|s| s.location.as_str()))?;
+        let layouts = unique("layout", self.layouts.iter().map(|l| l.name.as_str()))?;
+        let components = unique("component", self.components.iter().map(|c| c.name.as_str()))?;
+        for source in &self.sources {
+            let given = [source.file.is_some(), source.image.is_some(), source.pattern.is_some()];
+            if given.iter().filter(|given| **given).count() != 1 {
+                return Err(format!("source {}: give one of file, image, pattern", source.location));
+            }
+        }
+        for layout in &self.layouts {
+            let layers = layout.layers.iter().map(|layer| &layer.source);
+            for name in layers.chain(layout.mix.iter().map(|heard| &heard.source)) {
+                defined("source", &sources, name)?;
+            }
+        }
+        for component in &self.components {
+            if component.text.is_some() == component.image.is_some() {
+                return Err(format!("component {}: give one of text, image", component.name));
+            }
+        }
+        for command in &self.commands {
+            defined("layout", &layouts, &command.layout)?;
+            for name in &command.components {
+                defined("component", &components, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The output size.
+    pub(super) fn template(&self) -> Result<Template, String> {
+        Template::parse(&self.template)
+            .ok_or_else(|| format!("template {:?} is not one of lp_ld … lp_ud_v", self.template))
+    }
+
+    /// The frame rate.
+    pub(super) fn rate(&self) -> Result<FrameRate, String> {
+        self.frame_rate.parse()
+    }
+}
+
+fn unique<'a>(
+    what: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<BTreeSet<&'a str>, String> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(format!("{what} {name} is there twice"));
+        }
+    }
+    Ok(seen)
+}
+
+fn defined(what: &str, known: &BTreeSet<&str>, name: &str) -> Result<(), String> {
+    if known.contains(name) { Ok(()) } else { Err(format!("{what} {name} is not defined")) }
+}
