@@ -1,0 +1,49 @@
+//! A gRPC client with its access key, for the demo, the benches and the tests; programs of users make their own.
+//!
+//! Must not know what is called. Invariant: every call carries the key.
+
+use std::net::SocketAddr;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::grpc::v1::caster_service_client::CasterServiceClient;
+
+/// A connected client.
+pub type Client = CasterServiceClient<InterceptedService<Channel, Credentials>>;
+
+/// Puts the access key into every call.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    id: MetadataValue<Ascii>,
+    secret: MetadataValue<Ascii>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert("x-onair-access-key-id", self.id.clone());
+        metadata.insert("x-onair-access-key-secret", self.secret.clone());
+        Ok(request)
+    }
+}
+
+/// Connects to the gRPC API at `address`.
+///
+/// # Errors
+/// When nobody listens there or the key has characters that metadata cannot carry.
+pub async fn connect(address: SocketAddr, id: &str, secret: &str) -> Result<Client, String> {
+    let value = |text: &str| {
+        MetadataValue::try_from(text).map_err(|error| format!("the access key: {error}"))
+    };
+    let credentials = Credentials { id: value(id)?, secret: value(secret)? };
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| format!("{address}: {error}"))?
+        .connect()
+        .await
+        .map_err(|error| format!("cannot reach the gRPC API at {address}: {error}"))?;
+    Ok(CasterServiceClient::with_interceptor(channel, credentials))
+}

@@ -1,0 +1,386 @@
+//! A caster on air: its inputs, its frame thread, its outputs, and the effects that calls have on them.
+//!
+//! Must not decide what is allowed (catalog) or how a tick works (run_tick). Invariant: an effect that is refused leaves
+//! what is on air as it was.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use tokio::sync::{oneshot, watch};
+
+use super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::run_tick::{Canvas, Counts, FrameLoop, Stages};
+use super::world::World;
+use super::{images, resolve, snapshot};
+use crate::api::control::Snapshot;
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Template, When};
+use crate::engine::{Command, Engine, EngineConfig, Readiness, Refusal};
+use crate::frame::Size;
+use crate::gpu::Compositor;
+use crate::ids::{Bus, ComponentId, InputKey, ResourceId};
+use crate::limits;
+use crate::media::encode::VideoSettings;
+use crate::output::{self, Output, ProgrammeSettings, Sink, SinkId};
+use crate::picture::RgbaImage;
+use crate::worker::{self, StopToken, Worker};
+
+/// Audio bit rate of every output, bit/s.
+const AUDIO_BPS: u32 = 128_000;
+/// Looks at the demand for PVW without a viewer before it is no longer made.
+const PVW_LINGER: u32 = 15;
+
+/// A caster on air.
+pub(super) struct OnAir {
+    world: Arc<World>,
+    caster: Arc<Caster>,
+    messages: Sender<Message>,
+    report: watch::Receiver<Arc<Report>>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    inputs: BTreeMap<ResourceId, InputKey>,
+    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    pgm: Arc<Output>,
+    pvw: Option<Arc<Output>>,
+    pvw_idle: u32,
+    relays: Vec<(String, SinkId)>,
+    frame_thread: Worker,
+    /// Joins the threads of what the frame thread let go; ends when the frame thread has.
+    bin: Worker,
+}
+
+fn internal(error: impl std::fmt::Display) -> Refused {
+    Refused::new(ErrorCode::InternalError, error.to_string())
+}
+
+/// Runs what may block (opening encoders, joining threads) off the async threads.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refused> {
+    tokio::task::spawn_blocking(work).await.map_err(internal)
+}
+
+impl OnAir {
+    /// Connects the sources, opens the encoder and begins to tick, with both scenes empty.
+    pub(super) async fn start(world: Arc<World>, caster: Arc<Caster>) -> Result<OnAir, Refused> {
+        let images = images::load_all(&world, &caster).await?;
+        off_thread(move || begin(world, caster, images)).await?
+    }
+
+    /// Gives both scenes the content that the catalog has for them, ready or not.
+    pub(super) async fn restore_scenes(&mut self, caster: &Arc<Caster>) {
+        let when = When { force: true, wait_ms: 0 };
+        let effects = [
+            Effect::FollowSet,
+            Effect::SceneSet { bus: Bus::Pvw, when },
+            Effect::SceneSet { bus: Bus::Pgm, when },
+            Effect::MixSet { bus: Bus::Pgm },
+        ];
+        if let Err(refused) = self.carry_out(caster, &effects).await {
+            tracing::error!(caster = %caster.id, %refused, "its scenes could not be restored");
+        }
+    }
+
+    /// Carries out effects in order; `caster` is the catalog's state with the change.
+    ///
+    /// # Errors
+    /// The first refusal; inputs that were replaced for nothing are put back.
+    pub(super) async fn carry_out(
+        &mut self,
+        caster: &Arc<Caster>,
+        effects: &[Effect],
+    ) -> Result<Option<Applied>, Refused> {
+        let before = (self.inputs.clone(), self.images.clone());
+        let mut applied = None;
+        for effect in effects {
+            match self.apply(caster, effect).await {
+                Ok(None) => {}
+                Ok(some) => applied = some,
+                Err(refused) => {
+                    let (inputs, images) = before;
+                    self.images = images;
+                    let new = std::mem::replace(&mut self.inputs, inputs);
+                    self.remove_unused(new.into_values());
+                    return Err(refused);
+                }
+            }
+        }
+        // Inputs that were replaced went on delivering until their successors were on air.
+        self.remove_unused(before.0.into_values());
+        self.caster = caster.clone();
+        Ok(applied)
+    }
+
+    fn remove_unused(&self, keys: impl Iterator<Item = InputKey>) {
+        for key in keys {
+            if !self.inputs.values().any(|used| *used == key) {
+                // A frame thread that is gone has no inputs either.
+                let _ = self.messages.send(Message::RemoveInput(key));
+            }
+        }
+    }
+
+    async fn apply(
+        &mut self,
+        caster: &Arc<Caster>,
+        effect: &Effect,
+    ) -> Result<Option<Applied>, Refused> {
+        match effect {
+            Effect::Start | Effect::Stop => Ok(None),
+            Effect::InputAdded(id) | Effect::InputChanged(id) => {
+                self.start_input(caster, id)?;
+                Ok(None)
+            }
+            Effect::InputRemoved(id) => {
+                self.inputs.remove(id);
+                Ok(None)
+            }
+            Effect::ImageChanged(id) => {
+                if let Some(component) = caster.component(id)
+                    && let Some(image) = images::load(&self.world, component).await?
+                {
+                    self.images.insert(id.clone(), image);
+                }
+                Ok(None)
+            }
+            Effect::SceneSet { bus, when } => {
+                let spec = self.scene(caster, *bus);
+                let when = readiness(*when);
+                self.command(Command::SetScene { bus: *bus, spec, when }).await.map(Some)
+            }
+            Effect::Take { when } => {
+                self.command(Command::Take { when: readiness(*when) }).await.map(Some)
+            }
+            Effect::MixSet { bus } => {
+                let mix = resolve::mix(caster, *bus, &self.input_at(caster));
+                self.command(Command::SetMix { bus: *bus, mix }).await.map(Some)
+            }
+            Effect::FollowSet => {
+                let follow = caster.audio_follows_video;
+                self.command(Command::SetFollow { follow }).await.map(Some)
+            }
+            Effect::RelaysChanged => {
+                self.set_relays(&caster.config.relays).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn start_input(&mut self, caster: &Caster, id: &ResourceId) -> Result<(), Refused> {
+        if let Some(resource) = caster.resource(id) {
+            let input = self.world.start_input(caster, resource)?;
+            self.inputs.insert(id.clone(), input.key());
+            self.messages.send(Message::AddInput(input)).map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    fn input_at<'a>(
+        &'a self,
+        caster: &'a Caster,
+    ) -> impl Fn(crate::catalog::LocationId) -> Option<InputKey> + 'a {
+        move |location| {
+            caster.resource_at(location).and_then(|resource| self.inputs.get(&resource.id)).copied()
+        }
+    }
+
+    fn scene(&self, caster: &Caster, bus: Bus) -> crate::engine::SceneSpec {
+        resolve::scene(caster, bus, &self.input_at(caster), &|id| self.images.get(id).cloned())
+    }
+
+    /// Has the engine apply a command and waits until it took effect.
+    async fn command(&self, command: Command) -> Result<Applied, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Command(command, reply)).map_err(internal)?;
+        match answer.await.map_err(internal)? {
+            Ok(applied) => Ok(Applied { revision: applied.revision, tick: applied.tick }),
+            Err(refusal) => Err(self.explain(&refusal)),
+        }
+    }
+
+    fn explain(&self, refusal: &Refusal) -> Refused {
+        let Refusal::NotReady(keys) = refusal else {
+            return Refused::new(ErrorCode::IncorrectSceneStatusConfigError, refusal.to_string());
+        };
+        let name = |key: &InputKey| {
+            let (id, _) = self.inputs.iter().find(|(_, used)| *used == key)?;
+            self.caster.resource(id).map(|resource| resource.location.to_string())
+        };
+        let names: Vec<_> = keys.iter().filter_map(name).collect();
+        Refused::new(
+            ErrorCode::IncorrectSceneStatusConfigError,
+            format!("no picture from {} yet; wait longer (wait_ms) or use force", names.join(", ")),
+        )
+    }
+
+    async fn set_relays(&mut self, urls: &[String]) -> Result<(), Refused> {
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            self.relays.drain(..).partition(|(url, _)| urls.contains(url));
+        self.relays = kept;
+        for url in urls {
+            if !self.relays.iter().any(|(known, _)| known == url) {
+                let sink = Sink::Relay { url: url.clone() };
+                let id = self.pgm.add_sink(sink).map_err(internal)?;
+                self.relays.push((url.clone(), id));
+            }
+        }
+        let pgm = self.pgm.clone();
+        off_thread(move || {
+            for (_, id) in gone {
+                pgm.remove_sink(id, limits::DRAIN_TIMEOUT);
+            }
+        })
+        .await
+    }
+
+    /// Makes PVW while somebody watches it, and refreshes what watchers are told.
+    pub(super) async fn follow_demand(&mut self) {
+        self.snapshots.send_replace(Arc::new(self.snapshot_now()));
+        let Some(scenes) = &self.caster.scenes else { return };
+        let name = stream(&scenes.pvw.stream_name);
+        let wanted = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
+        self.pvw_idle = if wanted { 0 } else { self.pvw_idle + 1 };
+        if wanted && self.pvw.is_none() {
+            let (world, caster) = (self.world.clone(), self.caster.clone());
+            let made = off_thread(move || make_canvas(&world, &caster, Bus::Pvw)).await;
+            match made.and_then(|made| made) {
+                Ok(canvas) => {
+                    self.pvw = Some(canvas.output.clone());
+                    let _ = self.messages.send(Message::ShowPvw(Some(Box::new(canvas))));
+                }
+                Err(refused) => tracing::error!(%refused, "PVW cannot be shown"),
+            }
+        } else if self.pvw_idle > PVW_LINGER && self.pvw.take().is_some() {
+            let _ = self.messages.send(Message::ShowPvw(None));
+        }
+    }
+
+    /// What watchers are told, as it changes.
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.send_replace(Arc::new(self.snapshot_now()));
+        self.snapshots.subscribe()
+    }
+
+    /// What watchers are told now.
+    pub(super) fn snapshot_now(&self) -> Snapshot {
+        let location = |key: InputKey| {
+            let (id, _) = self.inputs.iter().find(|(_, used)| **used == key)?;
+            self.caster.resource(id)
+        };
+        let outputs = [("pgm", Some(&self.pgm)), ("pvw", self.pvw.as_ref())];
+        snapshot::of(&self.caster, &self.report.borrow().clone(), &outputs, &location)
+    }
+
+    /// Ends it: no more ticks, files finished, everything joined.
+    pub(super) async fn stop(self) {
+        let ended = off_thread(move || {
+            let OnAir { frame_thread, bin, pgm, pvw, messages, .. } = self;
+            drop(messages);
+            frame_thread.join();
+            for output in std::iter::once(pgm).chain(pvw) {
+                output.finish(limits::DRAIN_TIMEOUT);
+            }
+            bin.join();
+        });
+        if let Err(refused) = ended.await {
+            tracing::error!(%refused, "a caster did not end in order");
+        }
+    }
+}
+
+fn readiness(when: When) -> Readiness {
+    Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
+}
+
+/// Name of a scene's stream in the hub.
+fn stream(name: &str) -> String {
+    format!("caster/{name}")
+}
+
+fn canvas_size(caster: &Caster) -> Result<Size, Refused> {
+    let template = caster.config.template.map(Template::size_px);
+    let (width, height) = template.ok_or_else(|| {
+        Refused::new(ErrorCode::InvalidConfigurationNotFound, "transcode is not configured.")
+    })?;
+    Ok(Size::new(width, height))
+}
+
+/// A compositor and an encoder with its sinks, for one scene.
+fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
+    let size = canvas_size(caster)?;
+    let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
+    let mut video = VideoSettings::for_size(size, caster.config.rate);
+    video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
+    video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
+    let rate = caster.config.rate;
+    video.gop_ticks = rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
+    let settings = ProgrammeSettings { name, video, audio_bps: AUDIO_BPS };
+    let output = output::start(&settings).map_err(internal)?;
+    let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
+    output.add_sink(hub).map_err(internal)?;
+    if bus == Bus::Pgm {
+        output.add_sink(Sink::Hls { dir: hls_dir(world, &scene.stream_name) }).map_err(internal)?;
+    }
+    let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
+    Ok(Canvas::new(compositor, Arc::new(output)))
+}
+
+fn hls_dir(world: &World, stream_name: &str) -> PathBuf {
+    world.config.data.join("hls").join(stream_name)
+}
+
+fn begin(
+    world: Arc<World>,
+    caster: Arc<Caster>,
+    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+) -> Result<OnAir, Refused> {
+    let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
+    let output = pgm.output.clone();
+    let rate = caster.config.rate;
+    let engine = Engine::new(EngineConfig { rate, canvas: canvas_size(&caster)? });
+    let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
+    let (bin_sender, bin_receiver) = crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
+    let (report_sender, report) = watch::channel(Arc::new(Report::default()));
+    let bin = worker::spawn("bin", StopToken::new(), move |_| bin_receiver.iter().for_each(drop))
+        .map_err(internal)?;
+    let frames = FrameLoop {
+        engine,
+        inputs: BTreeMap::new(),
+        pgm,
+        pvw: None,
+        waiting: BTreeMap::new(),
+        stages: Stages::default(),
+        counts: Counts::default(),
+        clock: world.clock.clone(),
+    };
+    let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
+        let lines = Lines { inbox, report: report_sender, bin: bin_sender };
+        frame_thread::run(frames, rate, &lines, &stop);
+    })
+    .map_err(internal)?;
+    let mut on_air = OnAir {
+        snapshots: watch::channel(Arc::new(Snapshot::default())).0,
+        world,
+        caster: caster.clone(),
+        messages,
+        report,
+        inputs: BTreeMap::new(),
+        images,
+        pgm: output,
+        pvw: None,
+        pvw_idle: 0,
+        relays: Vec::new(),
+        frame_thread,
+        bin,
+    };
+    for resource in &caster.resources {
+        on_air.start_input(&caster, &resource.id)?;
+    }
+    for url in &caster.config.relays {
+        let id = on_air.pgm.add_sink(Sink::Relay { url: url.clone() }).map_err(internal)?;
+        on_air.relays.push((url.clone(), id));
+    }
+    Ok(on_air)
+}

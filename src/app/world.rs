@@ -1,0 +1,126 @@
+//! What every caster of the process shares: the GPU, the hub, the settings, and how a source of the catalog becomes
+//! one that an input can open.
+//!
+//! Must not know scenes. Invariant: a file named by the API lies in the media directory; every other address passes
+//! the guard when it is connected to.
+
+use std::net::SocketAddr;
+use std::path::{Component as PathPart, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::api::addresses::Addresses;
+use crate::catalog::{Caster, ErrorCode, Play, Refused, Resource, Source};
+use crate::config::Config;
+use crate::gpu::Gpu;
+use crate::ids::InputKey;
+use crate::input::{AllowList, Input, InputOptions, Pushed, SourceSpec};
+use crate::media::file::{Excerpt, Plays};
+use crate::media::hub::Hub;
+use crate::time::Clock;
+
+/// Shared by all casters.
+pub(super) struct World {
+    pub(super) config: Config,
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) hub: Hub,
+    pub(super) clock: Clock,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) allow: AllowList,
+    /// Where the RTMP server really listens.
+    pub(super) rtmp: SocketAddr,
+    pub(super) next_input: AtomicU32,
+}
+
+fn refused(message: String) -> Refused {
+    Refused::new(ErrorCode::InvalidParameterMalformed, message)
+}
+
+impl World {
+    /// Starts the input of a source.
+    ///
+    /// # Errors
+    /// When its address cannot be a source or no thread can be had.
+    pub(super) fn start_input(&self, caster: &Caster, source: &Resource) -> Result<Input, Refused> {
+        let spec = self.source_spec(caster, &source.source)?;
+        let key = InputKey(self.next_input.fetch_add(1, Ordering::Relaxed));
+        let options = InputOptions {
+            key,
+            name: format!("{} {}", source.location, source.name),
+            retry: true,
+            prescale: self.gpu.is_software(),
+            buffer: self.config.input_buffer,
+            allow: self.allow.clone(),
+        };
+        crate::input::start(spec, options).map_err(|error| {
+            Refused::new(ErrorCode::InternalError, format!("The input cannot start: {error}"))
+        })
+    }
+
+    fn source_spec(&self, caster: &Caster, source: &Source) -> Result<SourceSpec, Refused> {
+        match source {
+            Source::Live { url } => match self.pushed_name(caster, url) {
+                Some(name) => Ok(SourceSpec::Pushed(pushed(self.hub.clone(), name))),
+                None => Ok(SourceSpec::Live { url: url.clone() }),
+            },
+            Source::Vod { url, .. } if url.starts_with("pattern:") => {
+                Ok(SourceSpec::Pattern(url.parse().map_err(refused)?))
+            }
+            Source::Vod { url, play } => {
+                Ok(SourceSpec::File { location: self.location(url)?, excerpt: excerpt(*play) })
+            }
+            Source::Image { url } => Ok(SourceSpec::Image { location: self.location(url)? }),
+        }
+    }
+
+    /// The hub's name of a stream that is pushed to this very server, if `url` names one.
+    fn pushed_name(&self, caster: &Caster, url: &str) -> Option<String> {
+        let url = url::Url::parse(url).ok().filter(|url| url.scheme() == "rtmp")?;
+        let host = url.host_str()?.trim_matches(['[', ']']);
+        let port = url.port().unwrap_or(1935);
+        let own_name = caster.config.domain.as_deref() == Some(host) || host == "localhost";
+        let own_address = host.parse().is_ok_and(|ip: std::net::IpAddr| {
+            ip == self.rtmp.ip() || (ip.is_loopback() && self.rtmp.ip().is_unspecified())
+        });
+        let name = url.path().trim_matches('/');
+        (port == self.rtmp.port() && (own_name || own_address) && !name.is_empty())
+            .then(|| name.to_owned())
+    }
+
+    /// `file:NAME` → the file in the media directory; everything else stays a URL.
+    pub(super) fn location(&self, url: &str) -> Result<String, Refused> {
+        let Some(name) = url.strip_prefix("file:") else { return Ok(url.to_owned()) };
+        let name = Path::new(name.trim_start_matches('/'));
+        let plain = name.components().all(|part| matches!(part, PathPart::Normal(_)));
+        let path = self.config.media_dir.join(name);
+        // A link could lead out of the directory, so the real path counts.
+        let inside = |path: &PathBuf| {
+            let root = self.config.media_dir.canonicalize().ok();
+            root.is_some_and(|root| path.starts_with(root))
+        };
+        match path.canonicalize().ok().filter(|_| plain).filter(inside) {
+            Some(real) => Ok(real.to_string_lossy().into_owned()),
+            None => Err(refused(format!("{url} is not a file in the media directory"))),
+        }
+    }
+}
+
+fn excerpt(play: Play) -> Excerpt {
+    Excerpt {
+        plays: match u32::try_from(play.repeat_num) {
+            Ok(repeats) => Plays::Times(repeats.saturating_add(1)),
+            Err(_) => Plays::Forever,
+        },
+        begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
+        end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
+    }
+}
+
+/// A stream of the hub as a source: its FLV bytes, whenever somebody publishes it.
+fn pushed(hub: Hub, name: String) -> Pushed {
+    let stream = name.clone();
+    Pushed::new(name, move |_stop| {
+        let subscriber = hub.subscribe(&stream)?;
+        Some(crate::media::open::ByteSource { read: Box::new(crate::media::hub::flv_reader(subscriber)) })
+    })
+}
