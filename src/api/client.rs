@@ -10,7 +10,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use super::grpc::v1::caster_service_client::CasterServiceClient;
+use super::grpc::pb::caster_service_client::CasterServiceClient;
+use super::grpc::{KEY_ID_METADATA, KEY_SECRET_METADATA};
 
 /// A connected client.
 pub type Client = CasterServiceClient<InterceptedService<Channel, Credentials>>;
@@ -25,8 +26,8 @@ pub struct Credentials {
 impl Interceptor for Credentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let metadata = request.metadata_mut();
-        metadata.insert("x-onair-access-key-id", self.id.clone());
-        metadata.insert("x-onair-access-key-secret", self.secret.clone());
+        metadata.insert(KEY_ID_METADATA, self.id.clone());
+        metadata.insert(KEY_SECRET_METADATA, self.secret.clone());
         Ok(request)
     }
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
@@ -16,8 +15,8 @@ use super::run_tick::{Canvas, Counts, FrameLoop, Stages};
 use super::world::World;
 use super::{images, resolve, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Template, When};
-use crate::engine::{Command, Engine, EngineConfig, Readiness, Refusal};
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, LocationId, Refused, When};
+use crate::engine::{Command, Engine, EngineConfig, Refusal};
 use crate::frame::Size;
 use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId, InputKey, ResourceId};
@@ -38,7 +37,6 @@ pub(super) struct OnAir {
     caster: Arc<Caster>,
     messages: Sender<Message>,
     report: watch::Receiver<Arc<Report>>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
     inputs: BTreeMap<ResourceId, InputKey>,
     images: BTreeMap<ComponentId, Arc<RgbaImage>>,
     pgm: Arc<Output>,
@@ -51,7 +49,7 @@ pub(super) struct OnAir {
 }
 
 fn internal(error: impl std::fmt::Display) -> Refused {
-    Refused::new(ErrorCode::InternalError, error.to_string())
+    Refused::new(ErrorCode::Internal, error.to_string())
 }
 
 /// Runs what may block (opening encoders, joining threads) off the async threads.
@@ -146,14 +144,17 @@ impl OnAir {
             }
             Effect::SceneSet { bus, when } => {
                 let spec = self.scene(caster, *bus);
-                let when = readiness(*when);
+                let when = resolve::readiness(*when);
                 self.command(Command::SetScene { bus: *bus, spec, when }).await.map(Some)
             }
             Effect::Take { when } => {
-                self.command(Command::Take { when: readiness(*when) }).await.map(Some)
+                self.command(Command::Take { when: resolve::readiness(*when) }).await.map(Some)
             }
             Effect::MixSet { bus } => {
-                let mix = resolve::mix(caster, *bus, &self.input_at(caster));
+                let mix = {
+                    let scene = caster.scene(*bus).map_or(&[][..], |scene| &scene.mix);
+                    resolve::resolve_mix(scene, &self.input_at(caster))
+                };
                 self.command(Command::SetMix { bus: *bus, mix }).await.map(Some)
             }
             Effect::FollowSet => {
@@ -179,14 +180,14 @@ impl OnAir {
     fn input_at<'a>(
         &'a self,
         caster: &'a Caster,
-    ) -> impl Fn(crate::catalog::LocationId) -> Option<InputKey> + 'a {
+    ) -> impl Fn(&LocationId) -> Option<InputKey> + 'a {
         move |location| {
-            caster.resource_at(location).and_then(|resource| self.inputs.get(&resource.id)).copied()
+            caster.resource_at(*location).and_then(|resource| self.inputs.get(&resource.id)).copied()
         }
     }
 
     fn scene(&self, caster: &Caster, bus: Bus) -> crate::engine::SceneSpec {
-        resolve::scene(caster, bus, &self.input_at(caster), &|id| self.images.get(id).cloned())
+        resolve::resolve_scene(caster, bus, &self.input_at(caster), &|id| self.images.get(id).cloned())
     }
 
     /// Has the engine apply a command and waits until it took effect.
@@ -201,7 +202,7 @@ impl OnAir {
 
     fn explain(&self, refusal: &Refusal) -> Refused {
         let Refusal::NotReady(keys) = refusal else {
-            return Refused::new(ErrorCode::IncorrectSceneStatusConfigError, refusal.to_string());
+            return Refused::new(ErrorCode::SceneConfigError, refusal.to_string());
         };
         let name = |key: &InputKey| {
             let (id, _) = self.inputs.iter().find(|(_, used)| *used == key)?;
@@ -209,7 +210,7 @@ impl OnAir {
         };
         let names: Vec<_> = keys.iter().filter_map(name).collect();
         Refused::new(
-            ErrorCode::IncorrectSceneStatusConfigError,
+            ErrorCode::SceneConfigError,
             format!("no picture from {} yet; wait longer (wait_ms) or use force", names.join(", ")),
         )
     }
@@ -234,9 +235,8 @@ impl OnAir {
         .await
     }
 
-    /// Makes PVW while somebody watches it, and refreshes what watchers are told.
+    /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
-        self.snapshots.send_replace(Arc::new(self.snapshot_now()));
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
         let wanted = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
@@ -256,14 +256,8 @@ impl OnAir {
         }
     }
 
-    /// What watchers are told, as it changes.
-    pub(super) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.send_replace(Arc::new(self.snapshot_now()));
-        self.snapshots.subscribe()
-    }
-
     /// What watchers are told now.
-    pub(super) fn snapshot_now(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let location = |key: InputKey| {
             let (id, _) = self.inputs.iter().find(|(_, used)| **used == key)?;
             self.caster.resource(id)
@@ -289,21 +283,14 @@ impl OnAir {
     }
 }
 
-fn readiness(when: When) -> Readiness {
-    Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
-}
-
 /// Name of a scene's stream in the hub.
 fn stream(name: &str) -> String {
     format!("caster/{name}")
 }
 
 fn canvas_size(caster: &Caster) -> Result<Size, Refused> {
-    let template = caster.config.template.map(Template::size_px);
-    let (width, height) = template.ok_or_else(|| {
-        Refused::new(ErrorCode::InvalidConfigurationNotFound, "transcode is not configured.")
-    })?;
-    Ok(Size::new(width, height))
+    let template = caster.config.template;
+    template.map(resolve::canvas_size).ok_or_else(|| Refused::usual(ErrorCode::ConfigurationNotFound))
 }
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -361,7 +348,6 @@ fn begin(
     })
     .map_err(internal)?;
     let mut on_air = OnAir {
-        snapshots: watch::channel(Arc::new(Snapshot::default())).0,
         world,
         caster: caster.clone(),
         messages,

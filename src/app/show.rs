@@ -4,7 +4,7 @@
 
 use super::server::Server;
 use crate::api::client::{self, Client};
-use crate::api::grpc::v1;
+use crate::api::grpc::pb as v1;
 
 /// A caster on air with its two layouts.
 pub(super) struct Show {

@@ -7,27 +7,34 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::on_air::OnAir;
 use super::world::World;
 use crate::api::control::{Message, Snapshot};
 use crate::catalog::{
-    Answer, Call, Caster, Catalog, Change, Context, ErrorCode, Prepared, Refused,
+    Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared, Refused,
 };
 use crate::ids::CasterId;
 use crate::store::Store;
 use crate::time;
 
-/// A caster's place: who holds the lock is the only one to change the caster.
-type Lane = Arc<tokio::sync::Mutex<Option<OnAir>>>;
+/// A caster's place in the studio.
+struct Place {
+    /// Who holds the lock is the only one to change the caster.
+    lane: tokio::sync::Mutex<Option<OnAir>>,
+    /// What its watchers are told, on air or not.
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
 
 /// All casters of the process.
 pub(super) struct Studio {
     world: Arc<World>,
     catalog: Mutex<Catalog>,
     store: Arc<Mutex<Store>>,
-    lanes: Mutex<BTreeMap<String, Lane>>,
+    places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
+    /// Calls that are about no caster yet go one after the other too.
+    creating: tokio::sync::Mutex<()>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -35,14 +42,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Place {
+    fn of(caster: &Caster) -> Arc<Place> {
+        let idle = Snapshot::idle(caster.id.clone(), caster.revision);
+        Arc::new(Place {
+            lane: tokio::sync::Mutex::default(),
+            snapshots: watch::Sender::new(Arc::new(idle)),
+        })
+    }
+}
+
 impl Studio {
     /// A studio with what `store` holds.
     pub(super) fn new(world: Arc<World>, catalog: Catalog, store: Store) -> Arc<Studio> {
+        let places = catalog.casters().map(|caster| (caster.id.clone(), Place::of(caster)));
         Arc::new(Studio {
             world,
+            places: Mutex::new(places.collect()),
             catalog: Mutex::new(catalog),
             store: Arc::new(Mutex::new(store)),
-            lanes: Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
         })
     }
 
@@ -51,8 +70,8 @@ impl Studio {
         let running: Vec<_> =
             lock(&self.catalog).casters().filter(|caster| caster.is_on_air()).cloned().collect();
         for caster in running {
-            let lane = self.lane(caster.id.as_str());
-            let mut on_air = lane.lock().await;
+            let Some(place) = self.place(&caster.id) else { continue };
+            let mut on_air = place.lane.lock().await;
             match OnAir::start(self.world.clone(), caster.clone()).await {
                 Ok(mut started) => {
                     started.restore_scenes(&caster).await;
@@ -80,7 +99,7 @@ impl Studio {
                 }
                 Message::Watch(request) => {
                     tokio::spawn(async move {
-                        let _ = request.reply.send(studio.watch(request.caster_id.as_str()).await);
+                        let _ = request.reply.send(studio.watch(&request.caster).await);
                     });
                 }
             }
@@ -89,9 +108,8 @@ impl Studio {
 
     /// Ends every running caster: files finished, players told. The catalog keeps them as running.
     pub(super) async fn drain(&self) {
-        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
-        let ends = lanes.into_iter().map(|lane| async move {
-            if let Some(on_air) = lane.lock().await.take() {
+        let ends = self.all_places().into_iter().map(|place| async move {
+            if let Some(on_air) = place.lane.lock().await.take() {
                 on_air.stop().await;
             }
         });
@@ -102,68 +120,85 @@ impl Studio {
         }
     }
 
-    /// The latest snapshot of every running caster.
-    pub(super) async fn snapshots(&self) -> Vec<Arc<Snapshot>> {
-        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
-        let mut all = Vec::new();
-        for lane in lanes {
-            if let Some(on_air) = &*lane.lock().await {
-                all.push(on_air.snapshot());
-            }
-        }
-        all
+    /// The latest snapshot of every caster.
+    pub(super) fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
     }
 
-    /// Starts and stops what is made only while somebody watches.
+    /// Starts and stops what is made only while somebody watches, and tells the watchers.
     pub(super) async fn follow_demand(&self) {
-        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
-        for lane in lanes {
+        for place in self.all_places() {
             // A caster that is busy with a call is looked at next time.
-            if let Ok(mut on_air) = lane.try_lock()
+            if let Ok(mut on_air) = place.lane.try_lock()
                 && let Some(on_air) = &mut *on_air
             {
                 on_air.follow_demand().await;
+                place.snapshots.send_replace(Arc::new(on_air.snapshot()));
             }
         }
     }
 
-    async fn watch(
-        &self,
-        caster_id: &str,
-    ) -> Result<tokio::sync::watch::Receiver<Arc<Snapshot>>, Refused> {
-        let id = CasterId::parse(caster_id).filter(|id| lock(&self.catalog).caster(id).is_some());
-        if id.is_none() {
-            return Err(Refused::new(ErrorCode::InvalidCasterNotFound, "Caster is not found."));
+    async fn watch(&self, id: &CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
+        let place = self.place(id).ok_or_else(|| Refused::usual(ErrorCode::CasterNotFound))?;
+        // A call in progress publishes by itself when it is done.
+        if let Ok(on_air) = place.lane.try_lock() {
+            self.publish(&place, id, on_air.as_ref());
         }
-        match &*self.lane(caster_id).lock().await {
-            Some(on_air) => Ok(on_air.watch()),
-            None => Err(Refused::new(ErrorCode::IncorrectCasterStatusIdle, "Caster is not started.")),
-        }
+        Ok(place.snapshots.subscribe())
+    }
+
+    fn publish(&self, place: &Place, id: &CasterId, on_air: Option<&OnAir>) {
+        let revision = lock(&self.catalog).caster(id).map_or(0, |caster| caster.revision);
+        let idle = || Snapshot::idle(id.clone(), revision);
+        place.snapshots.send_replace(Arc::new(on_air.map_or_else(idle, OnAir::snapshot)));
     }
 
     /// One call, from "may I" to "it took effect".
     async fn call(&self, call: Call) -> Result<Answer, Refused> {
-        let lane = self.lane(call.caster_id());
+        let place = CasterId::parse(call.caster_id()).and_then(|id| self.place(&id));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
             return Ok(self.prepare(call)?.answer);
         }
-        let mut on_air = lane.lock().await;
+        let Some(place) = place else {
+            let _one_at_a_time = self.creating.lock().await;
+            let Prepared { change, answer, .. } = self.prepare(call)?;
+            self.make_durable(change).await?;
+            return Ok(answer);
+        };
+        let mut on_air = place.lane.lock().await;
         let Prepared { change, answer, effects } = self.prepare(call)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => self.carry_out(&mut on_air, caster, &effects).await?,
-            Change::Delete(id) => {
-                lock(&self.lanes).remove(id.as_str());
-                None
-            }
+            Change::Delete(_) => None,
         };
-        self.save(change.clone()).await?;
-        lock(&self.catalog).commit(change);
+        let id = match &change {
+            Change::Upsert(caster) => caster.id.clone(),
+            Change::Delete(id) => id.clone(),
+        };
+        self.make_durable(Some(change)).await?;
+        self.publish(&place, &id, on_air.as_ref());
         Ok(match applied {
             Some(applied) => answer.with_applied(applied),
             None => answer,
         })
+    }
+
+    /// Stores and commits a change, and makes or clears the caster's place.
+    async fn make_durable(&self, change: Option<Change>) -> Result<(), Refused> {
+        let Some(change) = change else { return Ok(()) };
+        self.save(change.clone()).await?;
+        match &change {
+            Change::Upsert(caster) => {
+                lock(&self.places).entry(caster.id.clone()).or_insert_with(|| Place::of(caster));
+            }
+            Change::Delete(id) => {
+                lock(&self.places).remove(id);
+            }
+        }
+        lock(&self.catalog).commit(change);
+        Ok(())
     }
 
     fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
@@ -176,9 +211,8 @@ impl Studio {
         &self,
         on_air: &mut Option<OnAir>,
         caster: &Arc<Caster>,
-        effects: &[crate::catalog::Effect],
-    ) -> Result<Option<crate::catalog::Applied>, Refused> {
-        use crate::catalog::Effect;
+        effects: &[Effect],
+    ) -> Result<Option<Applied>, Refused> {
         match effects {
             [Effect::Start] => {
                 *on_air = Some(OnAir::start(self.world.clone(), caster.clone()).await?);
@@ -206,10 +240,14 @@ impl Studio {
             Err(error) => error.to_string(),
         };
         tracing::error!(problem, "a change could not be made durable");
-        Err(Refused::new(ErrorCode::InternalError, "The change could not be stored."))
+        Err(Refused::new(ErrorCode::Internal, "The change could not be stored."))
     }
 
-    fn lane(&self, caster_id: &str) -> Lane {
-        lock(&self.lanes).entry(caster_id.to_owned()).or_default().clone()
+    fn place(&self, id: &CasterId) -> Option<Arc<Place>> {
+        lock(&self.places).get(id).cloned()
+    }
+
+    fn all_places(&self) -> Vec<Arc<Place>> {
+        lock(&self.places).values().cloned().collect()
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use onair::api::client::{self, Client};
-use onair::api::grpc::v1;
+use onair::api::grpc::pb as v1;
 use onair::frame::{Color, Picture, PixelFormat, Plane, Size};
 
 pub(crate) const KEY: &str = "test-key";

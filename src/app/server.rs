@@ -1,0 +1,215 @@
+//! The server: everything that `onair serve` starts, in order, and ends, in the opposite order.
+//!
+//! Must not know what a caster does. Invariant: what [`Server::start`] started, [`Server::drain`] ends within
+//! [`limits::DRAIN_TIMEOUT`] and a little.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::studio::Studio;
+use super::world::World;
+use super::{access, metrics_page};
+use crate::api::addresses::{Addresses, PlaybackAuth};
+use crate::api::auth_key::StreamKey;
+use crate::api::keys::AccessKeys;
+use crate::api::{control, grpc, http, rtmp};
+use crate::config::{self, Config};
+use crate::gpu::{AdapterChoice, Gpu};
+use crate::input::AllowList;
+use crate::limits;
+use crate::media::hub::Hub;
+use crate::store::Store;
+use crate::time::{self, Clock};
+
+/// Time between looks at what is watched.
+const DEMAND_EVERY: Duration = Duration::from_millis(200);
+
+/// A running server.
+pub struct Server {
+    studio: Arc<Studio>,
+    keys: Arc<AccessKeys>,
+    addresses: Arc<Addresses>,
+    grpc: SocketAddr,
+    http: SocketAddr,
+    rtmp: SocketAddr,
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    rtmp: TcpListener,
+}
+
+async fn bind(what: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen for {what} on {address}: {error}"))?;
+    let bound = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, bound))
+}
+
+fn make_dir(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+}
+
+fn access_keys(config: &Config) -> Result<AccessKeys, String> {
+    match &config.access_key {
+        Some((id, secret)) => AccessKeys::new(id, secret),
+        None => AccessKeys::load_or_make(&config.data),
+    }
+    .map_err(|error| format!("the access key: {error}"))
+}
+
+impl Server {
+    /// Opens the data directory, the GPU and the listeners, puts casters back on air that were, and serves.
+    ///
+    /// # Errors
+    /// One line that names what could not be had.
+    pub async fn start(config: Config) -> Result<Server, String> {
+        make_dir(&config.data)?;
+        make_dir(&config.media_dir)?;
+        let allow = AllowList::parse(&config.allow_addresses)?;
+        let store = Store::open(&config.data).map_err(|error| error.to_string())?;
+        let catalog = store.load().map_err(|error| error.to_string())?;
+        let keys = Arc::new(access_keys(&config)?);
+        let key = StreamKey::load_or_make(&config.data)
+            .map_err(|error| format!("the stream key: {error}"))?;
+        let choice = AdapterChoice(config.adapter.clone());
+        let gpu = Gpu::open(&choice).map_err(|error| error.to_string())?;
+        tracing::info!(adapter = %gpu.info(), "composing");
+        let (grpc_listener, grpc) = bind("gRPC", config.grpc).await?;
+        let (http_listener, http) = bind("HTTP", config.http).await?;
+        let (rtmp_listener, rtmp) = bind("RTMP", config.rtmp).await?;
+        let addresses = Arc::new(Addresses {
+            rtmp_port: rtmp.port(),
+            http_port: http.port(),
+            playback: match config.playback_auth {
+                config::PlaybackAuth::Signed => PlaybackAuth::Signed,
+                config::PlaybackAuth::Public => PlaybackAuth::Public,
+            },
+            key,
+        });
+        let world = Arc::new(World {
+            config,
+            gpu,
+            hub: Hub::new(),
+            clock: Clock::real(),
+            allow,
+            rtmp,
+            next_input: AtomicU32::new(0),
+        });
+        let studio = Studio::new(world.clone(), catalog, store);
+        studio.resume().await;
+        let listeners = Listeners { grpc: grpc_listener, http: http_listener, rtmp: rtmp_listener };
+        let mut server = Server {
+            studio,
+            keys,
+            addresses,
+            grpc,
+            http,
+            rtmp,
+            stopping: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        };
+        server.serve(&world, listeners);
+        Ok(server)
+    }
+
+    fn serve(&mut self, world: &Arc<World>, listeners: Listeners) {
+        let (control, calls) = control::channel(limits::CONTROL_CALLS);
+        self.tasks.spawn(self.studio.clone().run(calls));
+        let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
+        let stop = self.stopped();
+        self.tasks.spawn(async move {
+            let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "gRPC ended");
+            }
+        });
+        let gate = access::gate(self.addresses.clone(), self.studio.clone(), world.config.ingest_auth);
+        let playback =
+            http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
+        let studio = self.studio.clone();
+        let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
+        let stop = self.stopped();
+        self.tasks.spawn(async move {
+            if let Err(error) = http::serve(listeners.http, playback.merge(pages), stop).await {
+                tracing::error!(%error, "HTTP ended");
+            }
+        });
+        let stop = self.stopped();
+        self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, stop));
+        let (studio, mut stopping) = (self.studio.clone(), self.stopping.subscribe());
+        self.tasks.spawn(async move {
+            let mut every = tokio::time::interval(DEMAND_EVERY);
+            while !*stopping.borrow_and_update() {
+                tokio::select! {
+                    _ = every.tick() => studio.follow_demand().await,
+                    _ = stopping.changed() => {}
+                }
+            }
+        });
+    }
+
+    /// Ready when the server is told to end.
+    fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // An error means that the server is gone, which is an end too.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    /// Address of the gRPC API.
+    pub fn grpc_address(&self) -> SocketAddr {
+        self.grpc
+    }
+
+    /// Address of playback, metrics and health.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Address of the RTMP server.
+    pub fn rtmp_address(&self) -> SocketAddr {
+        self.rtmp
+    }
+
+    /// An access key of the API: id and secret.
+    pub fn access_key(&self) -> (String, String) {
+        let (id, secret) = self.keys.first();
+        (id.to_owned(), secret.to_owned())
+    }
+
+    /// The address to push `stream` (`app/name`) to, with its key, good for a day.
+    pub fn push_url(&self, stream: &str) -> String {
+        push_url(&self.addresses.key, self.rtmp, stream, 1)
+    }
+
+    /// Ends the shows (files finished, players told), then the listeners.
+    pub async fn drain(mut self) {
+        self.studio.drain().await;
+        self.stopping.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // A client that does not let go is cut off.
+        if tokio::time::timeout(Duration::from_millis(500), all).await.is_err() {
+            self.tasks.abort_all();
+        }
+    }
+}
+
+/// The address to push `stream` to, signed for `days`.
+pub(super) fn push_url(key: &StreamKey, rtmp: SocketAddr, stream: &str, days: u32) -> String {
+    let path = format!("/{}", stream.trim_matches('/'));
+    let expires_unix_s = time::unix_ms() / 1000 + u64::from(days) * 86_400;
+    format!("rtmp://{rtmp}{path}?auth_key={}", key.sign(&path, expires_unix_s))
+}
