@@ -48,6 +48,16 @@ pub const MAX_IMAGE_BYTES: u64 = 10 << 20;
 pub const MAX_IMAGE_PIXELS: u64 = 4096 * 4096;
 /// Pixels of a decoded video frame: 4096 × 4096.
 pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
+/// Longest wait for the graphics device; past it the device counts as failed.
+pub const GPU_WAIT: Duration = Duration::from_secs(5);
+/// Draws that a source's textures are kept without being shown.
+pub const SOURCE_IDLE_DRAWS: u64 = 300;
+/// Overlays kept rasterised by one compositor. Full: the one unused for longest is dropped.
+pub const OVERLAY_CACHE: usize = 64;
+/// Draws that an overlay is kept rasterised without being shown.
+pub const OVERLAY_IDLE_DRAWS: u64 = 1800;
+/// Longest side of a rasterised text, px. What does not fit is cut off.
+pub const MAX_TEXT_SIDE_PX: u32 = 4096;
 
 // --- inputs ----------------------------------------------------------------------------------------------
 

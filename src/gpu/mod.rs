@@ -1,1 +1,57 @@
-//! Room `gpu`.
+//! Draw lists → pixels: the only room that names wgpu and glyphon.
+//!
+//! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `sources`
+//! and `overlays` (what is on the GPU), `text` (glyphon), [`compositor`](Compositor) (a tick's picture).
+//!
+//! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
+//! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
+//! on again only after the last clone of it is gone.
+
+mod canvas;
+mod color;
+mod compositor;
+mod copy;
+mod device;
+mod overlays;
+mod shaders;
+mod sources;
+mod text;
+
+pub use compositor::Compositor;
+pub use device::{AdapterChoice, Gpu, GpuInfo};
+
+use crate::frame::Size;
+
+/// What can go wrong between a draw list and its picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GpuError {
+    /// No Vulkan adapter at all.
+    #[error(
+        "no Vulkan adapter found; without a GPU install Mesa's software one (Debian: mesa-vulkan-drivers)"
+    )]
+    NoAdapter,
+    /// None that was asked for.
+    #[error("no adapter is called {wanted:?}; there are: {}", found.join(", "))]
+    NoSuchAdapter {
+        /// Index or part of a name.
+        wanted: String,
+        /// Names of all adapters, in order of their index.
+        found: Vec<String>,
+    },
+    /// The adapter cannot do what the compositor needs.
+    #[error("the adapter cannot be used: {0}")]
+    Unfit(String),
+    /// A canvas must have even sides of 2 to 8192 pixels.
+    #[error("{} × {} is no canvas: both sides must be even, 2 to 8192 px", .0.width_px, .0.height_px)]
+    BadCanvas(Size),
+    /// All canvases are still held by those who got their pictures; draw again when one is free.
+    #[error("all canvases are in use downstream")]
+    NoCanvas,
+    /// The driver refused or failed; the picture is lost, the next may be drawn.
+    #[error("graphics device: {0}")]
+    Device(String),
+    /// The device is gone for good; nothing can be drawn with this `Gpu` any more.
+    #[error("graphics device lost: {0}")]
+    Lost(String),
+}

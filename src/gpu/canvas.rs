@@ -1,0 +1,230 @@
+//! Canvases: NV12 in linear buffers, lent from a ring and handed out as pictures without a copy.
+//!
+//! Must not know what is drawn. Invariant: a canvas is in exactly one place: in the ring, being drawn, or inside a
+//! picture; when the picture's last clone is dropped it goes back to the ring, still mapped.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+
+use super::GpuError;
+use super::device::Gpu;
+use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
+use crate::limits::{CANVAS_RING, GPU_WAIT};
+use crate::picture::Rect;
+
+/// Largest side of a canvas.
+const MAX_SIDE_PX: u32 = 8192;
+
+/// How a canvas lies in memory: rows of luma, then rows of interleaved chroma, each row a whole number of words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CanvasShape {
+    pub(super) size: Size,
+    pub(super) row_bytes: u32,
+}
+
+impl CanvasShape {
+    pub(super) fn new(size: Size) -> Result<CanvasShape, GpuError> {
+        let fits = |side: u32| side.is_multiple_of(2) && (2..=MAX_SIDE_PX).contains(&side);
+        if !fits(size.width_px) || !fits(size.height_px) {
+            return Err(GpuError::BadCanvas(size));
+        }
+        Ok(CanvasShape { size, row_bytes: size.width_px.next_multiple_of(4) })
+    }
+
+    /// Where chroma begins, in bytes.
+    pub(super) fn chroma_offset(&self) -> u32 {
+        self.row_bytes * self.size.height_px
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        u64::from(self.chroma_offset()) * 3 / 2
+    }
+
+    /// Columns and rows of a rectangle that are on the canvas, or `None`.
+    pub(super) fn clip(&self, rect: Rect) -> Option<(Range<u32>, Range<u32>)> {
+        let axis = |start: i32, length: u32, side: u32| {
+            let end = i64::from(start) + i64::from(length);
+            let begin = u32::try_from(start.max(0)).unwrap_or(0);
+            let end = u32::try_from(end.clamp(0, i64::from(side))).unwrap_or(0);
+            (begin < end).then_some(begin..end)
+        };
+        let columns = axis(rect.x_px, rect.width_px, self.size.width_px)?;
+        Some((columns, axis(rect.y_px, rect.height_px, self.size.height_px)?))
+    }
+}
+
+/// The canvases of one compositor.
+#[derive(Debug)]
+pub(super) struct Ring {
+    shape: CanvasShape,
+    home: Sender<Slot>,
+    free: Receiver<Slot>,
+}
+
+/// One canvas, or what a canvas is read back into.
+#[derive(Debug)]
+struct Slot {
+    buffer: wgpu::Buffer,
+    /// None when shaders do not draw on it.
+    bind_group: Option<wgpu::BindGroup>,
+    mapped: bool,
+}
+
+/// A canvas taken from the ring; goes back when dropped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    // Only `drop` takes it out.
+    slot: Option<Slot>,
+    home: Sender<Slot>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            // The ring has room for all of them; it is gone when the compositor is, and then so is the canvas.
+            let _ = self.home.try_send(slot);
+        }
+    }
+}
+
+impl Ring {
+    /// Canvases that the CPU and shaders share (software adapters).
+    pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Ring {
+        use wgpu::BufferUsages as U;
+        Ring::of(gpu, shape, U::STORAGE | U::MAP_WRITE | U::MAP_READ)
+    }
+
+    /// Buffers that a canvas is copied to for the CPU to read.
+    pub(super) fn readback(gpu: &Gpu, shape: CanvasShape) -> Ring {
+        Ring::of(gpu, shape, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
+    }
+
+    fn of(gpu: &Gpu, shape: CanvasShape, usage: wgpu::BufferUsages) -> Ring {
+        let (home, free) = bounded(CANVAS_RING);
+        for _ in 0..CANVAS_RING {
+            let buffer = canvas_buffer(gpu, &shape, usage);
+            let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
+            let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
+            let _ = home.try_send(Slot { buffer, bind_group, mapped: false });
+        }
+        Ring { shape, home, free }
+    }
+
+    /// A canvas that nobody looks at any more.
+    pub(super) fn take(&self) -> Result<Lease, GpuError> {
+        let slot = self.free.try_recv().map_err(|e| match e {
+            TryRecvError::Empty | TryRecvError::Disconnected => GpuError::NoCanvas,
+        })?;
+        Ok(Lease { slot: Some(slot), home: self.home.clone() })
+    }
+
+    /// A finished, mapped canvas as a picture.
+    pub(super) fn picture(&self, lease: Lease) -> Result<Arc<Picture>, GpuError> {
+        let view = lease
+            .slot()?
+            .buffer
+            .get_mapped_range(..)
+            .map_err(|e| GpuError::Device(e.to_string()))?;
+        let bytes = Bytes::from_owner(Finished { view, _lease: lease });
+        let stride_bytes = self.shape.row_bytes as usize;
+        let chroma_offset = self.shape.chroma_offset() as usize;
+        let plane = |data| Plane { data, stride_bytes };
+        let planes = vec![plane(bytes.slice(..chroma_offset)), plane(bytes.slice(chroma_offset..))];
+        Picture::new(PixelFormat::Nv12, self.shape.size, Color::CANVAS, planes)
+            .map(Arc::new)
+            .map_err(GpuError::Device)
+    }
+}
+
+/// What keeps a handed-out canvas alive. The view goes before the lease, so the canvas comes home unobserved.
+struct Finished {
+    view: wgpu::BufferView,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Finished {
+    fn as_ref(&self) -> &[u8] {
+        &self.view
+    }
+}
+
+/// Answer of a mapping that was asked for.
+pub(super) type Mapping = Receiver<Result<(), wgpu::BufferAsyncError>>;
+
+impl Lease {
+    fn slot(&self) -> Result<&Slot, GpuError> {
+        self.slot.as_ref().ok_or(GpuError::NoCanvas)
+    }
+
+    pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
+        Ok(&self.slot()?.buffer)
+    }
+
+    pub(super) fn bind_group(&self) -> Result<Option<&wgpu::BindGroup>, GpuError> {
+        Ok(self.slot()?.bind_group.as_ref())
+    }
+
+    /// Takes the canvas away from the CPU.
+    pub(super) fn unmap(&mut self) {
+        if let Some(slot) = self.slot.as_mut().filter(|slot| slot.mapped) {
+            slot.buffer.unmap();
+            slot.mapped = false;
+        }
+    }
+
+    /// Asks for the canvas for the CPU as soon as what was submitted is done with it.
+    pub(super) fn start_mapping(&mut self, mode: wgpu::MapMode) -> Result<Mapping, GpuError> {
+        let (answer, mapping) = bounded(1);
+        let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
+        slot.mapped = true;
+        slot.buffer.map_async(mode, .., move |result| {
+            let _ = answer.try_send(result);
+        });
+        Ok(mapping)
+    }
+
+    /// Gets the canvas for the CPU, waiting for the shaders that draw on it.
+    ///
+    /// Mapped for writing, whatever it is wanted for: where canvases are shared they are coherent host memory, and one
+    /// mapping then serves copying in and reading out.
+    pub(super) fn map(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
+        if self.slot()?.mapped {
+            return Ok(());
+        }
+        let mapping = self.start_mapping(wgpu::MapMode::Write)?;
+        gpu.wait()?;
+        // Another thread's poll may be the one that answers, a moment after our own wait.
+        match mapping.recv_timeout(GPU_WAIT) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(GpuError::Device(e.to_string())),
+            Err(e) => Err(GpuError::Device(e.to_string())),
+        }
+    }
+}
+
+/// A buffer as large as a canvas.
+pub(super) fn canvas_buffer(
+    gpu: &Gpu,
+    shape: &CanvasShape,
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("canvas"),
+        // Chroma rows end on a word and so does the whole, for heights that are even.
+        size: shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT),
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
+/// Lets shaders draw on a canvas.
+pub(super) fn canvas_bind_group(gpu: &Gpu, buffer: &wgpu::Buffer) -> wgpu::BindGroup {
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("canvas"),
+        layout: &gpu.shaders.canvas_layout,
+        entries: &[wgpu::BindGroupEntry { binding: 0, resource: buffer.as_entire_binding() }],
+    })
+}

@@ -1,0 +1,238 @@
+//! Adapter, device and queue; what the driver complains of.
+//!
+//! Owns the one device of the process and what is made once on it. Must not know canvases or frames. Invariant: an
+//! error of the driver never panics; it is kept and given to the next one who asks ([`Gpu::check`]).
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::GpuError;
+use super::shaders::{IMMEDIATE_BYTES, Shaders};
+use super::text::TextPainter;
+use crate::limits::GPU_WAIT;
+
+/// Which adapter to use: an index of [`Gpu::adapters`] or a part of a name (any case); `None` is the best one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdapterChoice(pub Option<String>);
+
+/// What an adapter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuInfo {
+    /// Name of the device.
+    pub name: String,
+    /// Name and version of its driver.
+    pub driver: String,
+    /// It is the CPU: pictures are copied where they can be and read back for nothing.
+    pub software: bool,
+}
+
+/// The graphics device; one per process, shared by all compositors.
+#[derive(Debug)]
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) shaders: Shaders,
+    info: GpuInfo,
+    painter: Mutex<TextPainter>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    lost: Mutex<Option<String>>,
+    error: Mutex<Option<String>>,
+}
+
+impl Gpu {
+    /// Opens the device and makes everything that is made once: pipelines, fonts.
+    ///
+    /// # Errors
+    /// No adapter, none of that name, or one that lacks what is needed.
+    pub fn open(choice: &AdapterChoice) -> Result<Arc<Gpu>, GpuError> {
+        let adapter = pick(enumerate(), choice)?;
+        let info = info_of(&adapter.get_info());
+        let (device, queue) = request_device(&adapter, &info)?;
+        let faults = watch(&device);
+        let shaders = Shaders::new(&device);
+        let painter = Mutex::new(TextPainter::new(&device, &queue));
+        let gpu = Gpu { device, queue, shaders, info, painter, faults };
+        gpu.check()?;
+        tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
+        Ok(Arc::new(gpu))
+    }
+
+    /// The adapter in use.
+    pub fn info(&self) -> GpuInfo {
+        self.info.clone()
+    }
+
+    /// All adapters, the indices of [`AdapterChoice`].
+    pub fn adapters() -> Vec<GpuInfo> {
+        enumerate().iter().map(|adapter| info_of(&adapter.get_info())).collect()
+    }
+
+    /// Whether the adapter is the CPU.
+    pub fn is_software(&self) -> bool {
+        self.info.software
+    }
+
+    pub(super) fn painter(&self) -> MutexGuard<'_, TextPainter> {
+        self.painter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Largest side of a texture, in pixels.
+    pub(super) fn max_side_px(&self) -> u32 {
+        self.device.limits().max_texture_dimension_2d
+    }
+
+    /// What the driver complained of since the last call.
+    pub(super) fn check(&self) -> Result<(), GpuError> {
+        if let Some(reason) = &*self.faults.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Err(GpuError::Lost(reason.clone()));
+        }
+        match self.faults.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(GpuError::Device(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until everything submitted so far is done and its mappings are made.
+    pub(super) fn wait(&self) -> Result<(), GpuError> {
+        let all = wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_WAIT) };
+        self.device.poll(all).map_err(|e| GpuError::Device(e.to_string()))?;
+        self.check()
+    }
+
+    /// Makes mappings whose work is done; does not wait.
+    pub(super) fn turn(&self) -> Result<(), GpuError> {
+        self.device.poll(wgpu::PollType::Poll).map_err(|e| GpuError::Device(e.to_string()))?;
+        self.check()
+    }
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN,
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    ready(instance.enumerate_adapters(wgpu::Backends::VULKAN)).unwrap_or_default()
+}
+
+/// The chosen adapter; without a choice, the first of the kind that is likely fastest.
+fn pick(
+    mut adapters: Vec<wgpu::Adapter>,
+    choice: &AdapterChoice,
+) -> Result<wgpu::Adapter, GpuError> {
+    let names: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
+    let index = match &choice.0 {
+        None => {
+            let rank = |i: &usize| rank(adapters[*i].get_info().device_type);
+            (0..adapters.len()).min_by_key(rank).ok_or(GpuError::NoAdapter)?
+        }
+        Some(_) if adapters.is_empty() => return Err(GpuError::NoAdapter),
+        Some(wanted) => find(&names, wanted)
+            .ok_or_else(|| GpuError::NoSuchAdapter { wanted: wanted.clone(), found: names })?,
+    };
+    Ok(adapters.swap_remove(index))
+}
+
+fn find(names: &[String], wanted: &str) -> Option<usize> {
+    let by_index = wanted.parse().ok().filter(|index| *index < names.len());
+    let part = wanted.to_lowercase();
+    by_index.or_else(|| names.iter().position(|name| name.to_lowercase().contains(&part)))
+}
+
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+fn info_of(info: &wgpu::AdapterInfo) -> GpuInfo {
+    GpuInfo {
+        name: info.name.clone(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        software: info.device_type == wgpu::DeviceType::Cpu,
+    }
+}
+
+fn request_device(
+    adapter: &wgpu::Adapter,
+    info: &GpuInfo,
+) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
+    let mut features = wgpu::Features::IMMEDIATES;
+    if info.software {
+        features |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+    }
+    let limits = adapter.limits();
+    if !adapter.features().contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
+        return Err(GpuError::Unfit(format!("it lacks {:?}", features - adapter.features())));
+    }
+    let descriptor = wgpu::DeviceDescriptor {
+        label: Some("onair"),
+        required_features: features,
+        required_limits: limits,
+        ..wgpu::DeviceDescriptor::default()
+    };
+    ready(adapter.request_device(&descriptor))
+        .ok_or_else(|| GpuError::Unfit("it did not answer".into()))?
+        .map_err(|e| GpuError::Unfit(e.to_string()))
+}
+
+/// Keeps what the driver complains of instead of panicking.
+fn watch(device: &wgpu::Device) -> Arc<Faults> {
+    let faults = Arc::new(Faults::default());
+    let seen = Arc::clone(&faults);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        tracing::error!(%error, "graphics device");
+        let mut first = seen.error.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.to_string());
+    }));
+    let seen = Arc::clone(&faults);
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            tracing::error!(?reason, message, "graphics device lost");
+        }
+        *seen.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+    });
+    faults
+}
+
+/// The value of a future that is ready at once, as all of wgpu's are on native backends.
+fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adapters_are_found_by_index_or_part_of_a_name() {
+        let names = ["NVIDIA H200".to_owned(), "llvmpipe (LLVM 15)".to_owned()];
+        for (wanted, index) in
+            [("0", Some(0)), ("1", Some(1)), ("LLVM", Some(1)), ("h200", Some(0)), ("intel", None)]
+        {
+            assert_eq!(find(&names, wanted), index, "{wanted}");
+        }
+        // Beyond the last index, digits are a part of a name.
+        assert_eq!(find(&names, "15"), Some(1));
+    }
+
+    #[test]
+    fn an_unknown_adapter_is_refused_by_name() {
+        let choice = AdapterChoice(Some("no such card".into()));
+        let error = Gpu::open(&choice).unwrap_err();
+        assert!(matches!(error, GpuError::NoSuchAdapter { .. } | GpuError::NoAdapter), "{error}");
+    }
+}

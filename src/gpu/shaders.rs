@@ -1,0 +1,242 @@
+//! The compute pipelines and the Rust twins of their parameters.
+//!
+//! Owns how WGSL files are put together and specialised. Must not know what is drawn. Invariant: each `#[repr(C)]` struct
+//! here has the layout that naga gives its WGSL namesake (held by a test).
+
+use bytemuck::{Pod, Zeroable};
+
+use super::canvas::CanvasShape;
+use super::color::CodeMatrix;
+use crate::frame::PixelFormat;
+use crate::picture::Rect;
+
+const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
+const SAMPLE: &str = include_str!("../../shaders/sample.wgsl");
+
+/// Bytes of parameters that a dispatch may have: what every Vulkan driver allows.
+pub(super) const IMMEDIATE_BYTES: u32 = 128;
+
+/// Side of a work group, in blocks.
+const GROUP: u32 = 8;
+
+/// A program, whole: the files it is made of, one after the other.
+pub(super) fn program(name: &str) -> Option<String> {
+    Some(match name {
+        "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
+        "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
+        "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
+        _ => return None,
+    })
+}
+
+/// `Area` of canvas.wgsl: the part of the canvas that a dispatch draws on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct Area {
+    row_words: u32,
+    chroma_word: u32,
+    first_block: [u32; 2],
+    block_count: [u32; 2],
+    columns_px: [u32; 2],
+}
+
+impl Area {
+    /// The part of `rect` that is on the canvas, or `None`.
+    pub(super) fn of(shape: &CanvasShape, rect: Rect) -> Option<Area> {
+        let (x, y) = shape.clip(rect)?;
+        let first_block = [x.start / 4, y.start / 2];
+        Some(Area {
+            row_words: shape.row_bytes / 4,
+            chroma_word: shape.chroma_offset() / 4,
+            first_block,
+            block_count: [x.end.div_ceil(4) - first_block[0], y.end.div_ceil(2) - first_block[1]],
+            columns_px: [x.start, x.end],
+        })
+    }
+
+    /// Work groups that cover it.
+    pub(super) fn groups(&self) -> [u32; 2] {
+        self.block_count.map(|blocks| blocks.div_ceil(GROUP))
+    }
+}
+
+/// `LayerParams` of layer.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct LayerParams {
+    pub(super) area: Area,
+    pub(super) rect_origin_px: [i32; 2],
+    pub(super) source_per_canvas: [f32; 2],
+    pub(super) canvas_from_source: CodeMatrix,
+}
+
+/// `OverlayParams` of overlay.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct OverlayParams {
+    pub(super) area: Area,
+    pub(super) rect_origin_px: [i32; 2],
+    pub(super) texels_per_pixel: [f32; 2],
+    pub(super) opacity: f32,
+    pub(super) _pad: f32,
+}
+
+/// How texels become pixels: `FILTER` of sample.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filter {
+    Exact,
+    Bilinear,
+    Area,
+}
+
+impl Filter {
+    const ALL: [Filter; 3] = [Filter::Exact, Filter::Bilinear, Filter::Area];
+
+    /// The filter for this many texels per pixel.
+    pub(super) fn of([x, y]: [f32; 2]) -> Filter {
+        if x > 2.0 || y > 2.0 {
+            Filter::Area
+        } else if x == 1.0 && y == 1.0 {
+            Filter::Exact
+        } else {
+            Filter::Bilinear
+        }
+    }
+}
+
+/// Whether a layer's colour is the canvas'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conversion {
+    Keep,
+    Convert,
+}
+
+/// All pipelines, made once, and the layouts of what is bound to them.
+#[derive(Debug)]
+pub(super) struct Shaders {
+    pub(super) canvas_layout: wgpu::BindGroupLayout,
+    pub(super) source_layout: wgpu::BindGroupLayout,
+    pub(super) overlay_layout: wgpu::BindGroupLayout,
+    pub(super) fill: wgpu::ComputePipeline,
+    /// By filter, then planar or not, then converting or not.
+    layer: [[[wgpu::ComputePipeline; 2]; 2]; 3],
+    overlay: [wgpu::ComputePipeline; 3],
+}
+
+impl Shaders {
+    pub(super) fn new(device: &wgpu::Device) -> Shaders {
+        let storage = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: false },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
+        let texture = wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        };
+        let canvas_layout = bind_layout(device, "canvas", &[storage]);
+        let source_layout = bind_layout(device, "source", &[texture; 3]);
+        let overlay_layout = bind_layout(device, "overlay", &[texture]);
+        let program =
+            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
+        let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
+        let layer = program("layer", &[&canvas_layout, &source_layout]);
+        let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
+        let layer = Filter::ALL.map(|filter| {
+            [0.0, 1.0].map(|planar| {
+                [0.0, 1.0].map(|convert| {
+                    let filter = f64::from(filter as u8);
+                    let constants = [("FILTER", filter), ("PLANAR", planar), ("CONVERT", convert)];
+                    layer.pipeline(&constants)
+                })
+            })
+        });
+        let overlay =
+            Filter::ALL.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
+        Shaders { canvas_layout, source_layout, overlay_layout, fill, layer, overlay }
+    }
+
+    /// The pipeline that draws such a layer.
+    pub(super) fn layer(
+        &self,
+        filter: Filter,
+        format: PixelFormat,
+        conversion: Conversion,
+    ) -> &wgpu::ComputePipeline {
+        let planar = usize::from(format == PixelFormat::I420);
+        &self.layer[filter as usize][planar][conversion as usize]
+    }
+
+    /// The pipeline that draws such an overlay.
+    pub(super) fn overlay(&self, filter: Filter) -> &wgpu::ComputePipeline {
+        &self.overlay[filter as usize]
+    }
+}
+
+struct Program<'a> {
+    device: &'a wgpu::Device,
+    name: &'static str,
+    module: wgpu::ShaderModule,
+    layout: wgpu::PipelineLayout,
+}
+
+impl<'a> Program<'a> {
+    fn new(
+        device: &'a wgpu::Device,
+        name: &'static str,
+        layouts: &[&wgpu::BindGroupLayout],
+    ) -> Program<'a> {
+        let source = program(name).unwrap_or_default();
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(name),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let layouts: Vec<Option<&wgpu::BindGroupLayout>> =
+            layouts.iter().copied().map(Some).collect();
+        let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(name),
+            bind_group_layouts: &layouts,
+            immediate_size: IMMEDIATE_BYTES,
+        });
+        Program { device, name, module, layout }
+    }
+
+    fn pipeline(&self, constants: &[(&str, f64)]) -> wgpu::ComputePipeline {
+        self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(self.name),
+            layout: Some(&self.layout),
+            module: &self.module,
+            entry_point: Some(self.name),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        })
+    }
+}
+
+fn bind_layout(
+    device: &wgpu::Device,
+    label: &str,
+    types: &[wgpu::BindingType],
+) -> wgpu::BindGroupLayout {
+    let entries: Vec<_> = (0..)
+        .zip(types)
+        .map(|(binding, &ty)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty,
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some(label),
+        entries: &entries,
+    })
+}
+
+#[cfg(test)]
+#[path = "tests/shaders.rs"]
+mod tests;

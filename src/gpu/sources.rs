@@ -1,0 +1,127 @@
+//! Sources on the GPU: the current picture of each input as textures, as decoded.
+//!
+//! Must not know where on the canvas a source is shown. Invariant: a picture is uploaded at most once, and textures are
+//! made anew only when an input's size or format changes.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::device::Gpu;
+use crate::frame::{Picture, PixelFormat, Plane, Size};
+use crate::ids::InputKey;
+use crate::limits::SOURCE_IDLE_DRAWS;
+
+/// The textures of one compositor's inputs.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    by_input: BTreeMap<InputKey, Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    format: PixelFormat,
+    size: Size,
+    planes: Vec<wgpu::Texture>,
+    bind_group: wgpu::BindGroup,
+    /// Id of the picture on the textures.
+    uploaded: u64,
+    /// Draw that last needed it.
+    used: u64,
+}
+
+impl Sources {
+    /// Brings a picture onto its input's textures unless it is there already.
+    pub(super) fn upload(&mut self, gpu: &Gpu, input: InputKey, picture: &Picture, draw: u64) {
+        let (format, size) = (picture.format(), picture.size());
+        let entry = self.by_input.entry(input).or_insert_with(|| Source::new(gpu, format, size));
+        if entry.format != format || entry.size != size {
+            *entry = Source::new(gpu, format, size);
+        }
+        entry.used = draw;
+        if entry.uploaded != picture.id() {
+            entry.uploaded = picture.id();
+            let shapes = format.plane_shapes(size);
+            for ((texture, plane), (row_bytes, _)) in
+                entry.planes.iter().zip(picture.planes()).zip(shapes)
+            {
+                write(gpu, texture, plane, row_bytes);
+            }
+        }
+    }
+
+    /// What a layer that shows this input binds.
+    pub(super) fn bind_group(&self, input: InputKey) -> Option<&wgpu::BindGroup> {
+        self.by_input.get(&input).map(|source| &source.bind_group)
+    }
+
+    /// Lets go of what has not been needed for long.
+    pub(super) fn forget_idle(&mut self, draw: u64) {
+        self.by_input.retain(|_, source| source.used + SOURCE_IDLE_DRAWS >= draw);
+    }
+}
+
+impl Source {
+    fn new(gpu: &Gpu, format: PixelFormat, size: Size) -> Source {
+        use wgpu::TextureFormat::{R8Unorm, Rg8Unorm};
+        let chroma = size.chroma();
+        let shapes: &[(Size, wgpu::TextureFormat)] = match format {
+            PixelFormat::I420 => &[(size, R8Unorm), (chroma, R8Unorm), (chroma, R8Unorm)],
+            PixelFormat::Nv12 => &[(size, R8Unorm), (chroma, Rg8Unorm)],
+        };
+        let planes: Vec<_> = shapes.iter().map(|&(size, texel)| plane(gpu, size, texel)).collect();
+        let views: Vec<_> = planes.iter().map(|t| t.create_view(&Default::default())).collect();
+        // NV12 binds its chroma twice; the shader reads U and V from the first.
+        let entries: Vec<_> = (0..3u32)
+            .zip(views.iter().chain(views.last()))
+            .map(|(binding, view)| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::TextureView(view),
+            })
+            .collect();
+        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("source"),
+            layout: &gpu.shaders.source_layout,
+            entries: &entries,
+        });
+        // No picture has the id 0.
+        Source { format, size, planes, bind_group, uploaded: 0, used: 0 }
+    }
+}
+
+fn plane(gpu: &Gpu, size: Size, format: wgpu::TextureFormat) -> wgpu::Texture {
+    gpu.device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("source"),
+        size: extent(size),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    })
+}
+
+pub(super) fn extent(size: Size) -> wgpu::Extent3d {
+    wgpu::Extent3d { width: size.width_px, height: size.height_px, depth_or_array_layers: 1 }
+}
+
+fn write(gpu: &Gpu, texture: &wgpu::Texture, plane: &Plane, row_bytes: usize) {
+    // A stride that is no whole number of texels cannot be named to the driver.
+    let texel_bytes = if texture.format() == wgpu::TextureFormat::Rg8Unorm { 2 } else { 1 };
+    let (data, stride) = if plane.stride_bytes.is_multiple_of(texel_bytes) {
+        (Cow::Borrowed(&plane.data[..]), plane.stride_bytes)
+    } else {
+        let rows = plane.data.chunks(plane.stride_bytes).filter(|row| row.len() >= row_bytes);
+        (Cow::Owned(rows.flat_map(|row| &row[..row_bytes]).copied().collect()), row_bytes)
+    };
+    gpu.queue.write_texture(
+        texture.as_image_copy(),
+        &data,
+        wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: u32::try_from(stride).ok(),
+            rows_per_image: None,
+        },
+        texture.size(),
+    );
+}

@@ -1,0 +1,80 @@
+//! Every WGSL file is valid and in use, and the Rust twins of its parameters lie in memory as it says.
+
+use std::mem::{offset_of, size_of};
+
+use naga::proc::Layouter;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use super::*;
+
+const PROGRAMS: [&str; 3] = ["fill", "layer", "overlay"];
+
+fn parse(name: &str) -> naga::Module {
+    let source = program(name).unwrap();
+    naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string(&source)))
+}
+
+#[test]
+fn programs_are_valid() {
+    for name in PROGRAMS {
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::IMMEDIATES);
+        validator.validate(&parse(name)).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+    }
+}
+
+#[test]
+fn every_file_is_part_of_a_program() {
+    let programs = PROGRAMS.map(|name| program(name).unwrap());
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(programs.iter().any(|program| program.contains(&text)), "{path:?}");
+    }
+}
+
+#[track_caller]
+fn check(module: &naga::Module, name: &str, size: usize, members: &[(&str, usize)]) {
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let (handle, ty) =
+        module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name)).unwrap();
+    assert_eq!(layouter[handle].to_stride() as usize, size, "{name}");
+    let naga::TypeInner::Struct { members: in_wgsl, .. } = &ty.inner else { panic!("{name}") };
+    let in_wgsl: Vec<_> =
+        in_wgsl.iter().map(|m| (m.name.as_deref().unwrap(), m.offset as usize)).collect();
+    assert_eq!(in_wgsl, members, "{name}");
+    assert!(size <= IMMEDIATE_BYTES as usize, "{name}");
+}
+
+#[test]
+fn parameters_lie_as_their_twins_say() {
+    let area = [
+        ("row_words", offset_of!(Area, row_words)),
+        ("chroma_word", offset_of!(Area, chroma_word)),
+        ("first_block", offset_of!(Area, first_block)),
+        ("block_count", offset_of!(Area, block_count)),
+        ("columns_px", offset_of!(Area, columns_px)),
+    ];
+    for name in PROGRAMS {
+        check(&parse(name), "Area", size_of::<Area>(), &area);
+    }
+    check(&parse("fill"), "FillParams", size_of::<Area>(), &[("area", 0)]);
+    let matrix = offset_of!(LayerParams, canvas_from_source);
+    let members = [
+        ("area", offset_of!(LayerParams, area)),
+        ("rect_origin_px", offset_of!(LayerParams, rect_origin_px)),
+        ("source_per_canvas", offset_of!(LayerParams, source_per_canvas)),
+        ("to_y", matrix),
+        ("to_u", matrix + 16),
+        ("to_v", matrix + 32),
+    ];
+    check(&parse("layer"), "LayerParams", size_of::<LayerParams>(), &members);
+    let members = [
+        ("area", offset_of!(OverlayParams, area)),
+        ("rect_origin_px", offset_of!(OverlayParams, rect_origin_px)),
+        ("texels_per_pixel", offset_of!(OverlayParams, texels_per_pixel)),
+        ("opacity", offset_of!(OverlayParams, opacity)),
+    ];
+    check(&parse("overlay"), "OverlayParams", size_of::<OverlayParams>(), &members);
+}
