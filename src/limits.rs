@@ -114,6 +114,31 @@ pub const GOP_CACHE_BYTES: usize = 32 << 20;
 pub const MAX_SUBSCRIBERS: usize = 512;
 /// Time that a relay's socket may block before it is cut.
 pub const RELAY_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Ticks handed to an encoder in all: those over [`ENCODER_QUEUE`] lose their picture but keep their sound. Full: the tick is
+/// refused, the encoder repeats the last picture and fills in silence.
+pub const ENCODER_QUEUE_TICKS: usize = 512;
+/// Encode times that an output remembers for its percentiles.
+pub const ENCODE_TIMES: usize = 512;
+/// Time that a relay gets to connect, handshake included.
+pub const RELAY_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Seconds of media in an HLS segment (cut at the next keyframe).
+pub const HLS_SEGMENT_S: u32 = 2;
+/// Segments in an HLS playlist.
+pub const HLS_SEGMENTS: u32 = 6;
+/// Time that a player's socket may take no byte before it is cut.
+pub const PLAYER_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time that a player waits for a stream that is not there yet.
+pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
+/// Chunks of a stream between the hub and one HTTP player's socket.
+pub const PLAYER_CHUNKS: usize = 16;
+/// Bytes of an HLS playlist or segment that is served.
+pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
+/// How often a thread that waits for something else looks at its stop token.
+pub const STOP_POLL: Duration = Duration::from_millis(50);
+/// Streams in the hub.
+pub const MAX_STREAMS: usize = 1024;
+/// Sinks of one output.
+pub const MAX_SINKS: usize = 32;
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -129,3 +154,13 @@ pub const RTMP_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 pub const RTMP_READ_BYTES: usize = 64 << 10;
 /// Bytes of one RTMP message.
 pub const RTMP_MESSAGE_BYTES: usize = 8 << 20;
+/// Bytes of one command or data message, which is parsed as AMF0.
+pub const RTMP_COMMAND_BYTES: usize = 64 << 10;
+/// Depth of objects and arrays in a command.
+pub const RTMP_AMF_DEPTH: usize = 16;
+/// Chunk streams that a peer may use.
+pub const RTMP_CHUNK_STREAMS: usize = 64;
+/// Smallest chunk size that a peer may set: smaller ones only burn time.
+pub const RTMP_MIN_CHUNK_BYTES: usize = 128;
+/// Chunk size that the server writes with.
+pub const RTMP_CHUNK_BYTES: u32 = 32 << 10;

@@ -1,1 +1,5 @@
 //! Room `api`.
+
+pub mod access;
+pub mod http;
+pub mod rtmp;

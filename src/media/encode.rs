@@ -1,0 +1,253 @@
+//! Encoders: pictures of ticks to H.264, samples to AAC.
+//!
+//! The only place with FFmpeg's encoders. Must not know queues, sinks or containers. Invariants: packet times follow from
+//! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; H.264 leaves as AVCC.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Arc;
+
+use ffmpeg_next::ffi;
+
+use crate::frame::{Picture, Size};
+use crate::media::packet::Packet;
+use crate::time::FrameRate;
+
+mod aac;
+mod avc;
+mod codec;
+mod x264;
+
+pub use aac::AacEncoder;
+pub(super) use codec::stereo_layout;
+pub use x264::X264Encoder;
+
+/// Speed of x264 against quality per bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are x264's")]
+pub enum X264Preset {
+    Ultrafast,
+    Superfast,
+    Veryfast,
+    Faster,
+    Fast,
+    Medium,
+}
+
+impl X264Preset {
+    /// All, fastest first.
+    pub const ALL: [X264Preset; 6] = [
+        X264Preset::Ultrafast,
+        X264Preset::Superfast,
+        X264Preset::Veryfast,
+        X264Preset::Faster,
+        X264Preset::Fast,
+        X264Preset::Medium,
+    ];
+
+    /// x264's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            X264Preset::Ultrafast => "ultrafast",
+            X264Preset::Superfast => "superfast",
+            X264Preset::Veryfast => "veryfast",
+            X264Preset::Faster => "faster",
+            X264Preset::Fast => "fast",
+            X264Preset::Medium => "medium",
+        }
+    }
+
+    /// The preset of this name.
+    pub fn parse(name: &str) -> Option<X264Preset> {
+        Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+}
+
+/// What an encoder may hold back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latency {
+    /// Every picture leaves at once (x264's `zerolatency`).
+    Zero,
+    /// Look-ahead and frame threads: better and cheaper, some frames late.
+    Normal,
+}
+
+/// What a video encoder is asked for.
+#[derive(Clone, Debug)]
+pub struct VideoSettings {
+    /// Picture size; both sides even.
+    pub size: Size,
+    /// Ticks per second.
+    pub rate: FrameRate,
+    /// Average and highest bit rate over one second, bit/s.
+    pub bitrate_bps: u32,
+    /// Ticks from keyframe to keyframe.
+    pub gop_ticks: u32,
+    /// Speed.
+    pub preset: X264Preset,
+    /// Delay.
+    pub latency: Latency,
+    /// Threads; 0 lets x264 choose.
+    pub threads: u32,
+}
+
+impl VideoSettings {
+    /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, veryfast, no delay.
+    pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
+        VideoSettings {
+            size,
+            rate,
+            bitrate_bps: default_bitrate_bps(size),
+            gop_ticks: u32::try_from(rate.tick_at(2_000_000_000)).unwrap_or(60),
+            preset: X264Preset::Veryfast,
+            latency: Latency::Zero,
+            threads: 0,
+        }
+    }
+}
+
+/// Bit rates of the output sizes (the cloud product's own ladder is of this order), by pixels: portrait is the same.
+const BITRATES: [(u32, u32); 4] = [
+    (640 * 360, 800_000),
+    (854 * 480, 1_200_000),
+    (1280 * 720, 2_500_000),
+    (1920 * 1080, 4_500_000),
+];
+
+/// Video bit rate of a size when none is given, bit/s: that of the smallest output size that is no smaller.
+pub fn default_bitrate_bps(size: Size) -> u32 {
+    let pixels = size.width_px * size.height_px;
+    let fitting = BITRATES.iter().find(|(most, _)| pixels <= *most);
+    fitting.unwrap_or(&BITRATES[BITRATES.len() - 1]).1
+}
+
+/// Whether a picture must be a keyframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Idr {
+    /// When the group of pictures is over.
+    #[default]
+    Auto,
+    /// This one.
+    Force,
+}
+
+/// Why something was not encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// This FFmpeg lacks the encoder.
+    #[error("FFmpeg has no encoder {0}")]
+    NoEncoder(&'static str),
+    /// FFmpeg refused.
+    #[error("{what}: {reason}")]
+    Ffmpeg {
+        /// What was tried.
+        what: &'static str,
+        /// FFmpeg's words.
+        reason: String,
+    },
+    /// A picture that is not what the encoder was opened for.
+    #[error("the encoder takes NV12 of {wanted:?}, not {got}")]
+    WrongPicture {
+        /// Size it was opened for.
+        wanted: Size,
+        /// What came.
+        got: String,
+    },
+    /// Made no parameter sets.
+    #[error("the encoder gave no usable parameter sets")]
+    NoParameterSets,
+}
+
+/// A video encoder. NVENC will be the second.
+#[derive(Debug)]
+pub enum VideoEncoder {
+    /// libx264.
+    X264(X264Encoder),
+}
+
+impl VideoEncoder {
+    /// Opens an encoder.
+    ///
+    /// # Errors
+    /// When FFmpeg lacks or refuses it.
+    pub fn open(settings: &VideoSettings) -> Result<VideoEncoder, EncodeError> {
+        Ok(VideoEncoder::X264(X264Encoder::open(settings)?))
+    }
+
+    /// `AVCDecoderConfigurationRecord`.
+    pub fn avcc(&self) -> bytes::Bytes {
+        match self {
+            VideoEncoder::X264(encoder) => encoder.avcc(),
+        }
+    }
+
+    /// Encodes the picture of `tick`, which must grow; gives what is ready.
+    ///
+    /// # Errors
+    /// When the picture does not fit, or FFmpeg fails.
+    pub fn encode(
+        &mut self,
+        tick: u64,
+        picture: &Arc<Picture>,
+        idr: Idr,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        match self {
+            VideoEncoder::X264(encoder) => encoder.encode(tick, picture, idr),
+        }
+    }
+
+    /// Gives what was held back.
+    ///
+    /// # Errors
+    /// When FFmpeg fails.
+    pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
+        match self {
+            VideoEncoder::X264(encoder) => encoder.finish(),
+        }
+    }
+}
+
+/// FFmpeg's words for one of its codes.
+pub(super) fn ffmpeg_reason(code: i32) -> String {
+    ffmpeg_next::Error::from(code).to_string()
+}
+
+fn check(what: &'static str, code: i32) -> Result<i32, EncodeError> {
+    if code < 0 {
+        return Err(EncodeError::Ffmpeg { what, reason: ffmpeg_reason(code) });
+    }
+    Ok(code)
+}
+
+/// Options for FFmpeg; freed when dropped.
+pub(super) struct Options(pub(super) *mut ffi::AVDictionary);
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Options")
+    }
+}
+
+#[expect(unsafe_code, reason = "FFmpeg's dictionary")]
+impl Options {
+    pub(super) fn new(pairs: &[(&CStr, &str)]) -> Options {
+        let mut options = Options(std::ptr::null_mut());
+        for (key, value) in pairs {
+            let value = CString::new(*value).unwrap_or_default();
+            // SAFETY: both strings are NUL-terminated and copied by FFmpeg; the dictionary is ours.
+            unsafe { ffi::av_dict_set(&mut options.0, key.as_ptr(), value.as_ptr(), 0) };
+        }
+        options
+    }
+}
+
+#[expect(unsafe_code, reason = "FFmpeg's dictionary")]
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: the dictionary is ours, or null, which is allowed.
+        unsafe { ffi::av_dict_free(&mut self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! libx264 by way of FFmpeg.
+//!
+//! Must not know queues. Invariants: packet times are tick times; no B-frames, no scene-cut keyframes, closed groups.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ffmpeg_next::ffi;
+
+use super::avc;
+use super::codec::{Codec, Encoded, Frame};
+use super::{EncodeError, Idr, Latency, Options, VideoSettings};
+use crate::frame::{Picture, PixelFormat, Size};
+use crate::media::packet::{Packet, Track};
+use crate::time::FrameRate;
+
+/// An open x264.
+#[derive(Debug)]
+pub struct X264Encoder {
+    codec: Codec,
+    size: Size,
+    rate: FrameRate,
+    avcc: Bytes,
+}
+
+impl X264Encoder {
+    pub(super) fn open(settings: &VideoSettings) -> Result<X264Encoder, EncodeError> {
+        let threads = settings.threads.to_string();
+        let mut pairs = vec![
+            (c"preset", settings.preset.name()),
+            (c"profile", "high"),
+            (c"forced-idr", "1"),
+            (c"sc_threshold", "0"),
+            (c"threads", if settings.threads == 0 { "auto" } else { &threads }),
+        ];
+        if settings.latency == Latency::Zero {
+            pairs.push((c"tune", "zerolatency"));
+        }
+        let mut options = Options::new(&pairs);
+        let codec = Codec::open(("libx264", c"libx264"), &mut options, |context| {
+            configure(context, settings);
+        })?;
+        let avcc = avc::configuration(codec.extradata()).ok_or(EncodeError::NoParameterSets)?;
+        Ok(X264Encoder { codec, size: settings.size, rate: settings.rate, avcc })
+    }
+
+    pub(super) fn avcc(&self) -> Bytes {
+        self.avcc.clone()
+    }
+
+    pub(super) fn encode(
+        &mut self,
+        tick: u64,
+        picture: &Arc<Picture>,
+        idr: Idr,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        if picture.format() != PixelFormat::Nv12 || picture.size() != self.size {
+            let got = format!("{:?} of {:?}", picture.format(), picture.size());
+            return Err(EncodeError::WrongPicture { wanted: self.size, got });
+        }
+        let mut frame = Frame::lend(picture, ffi::AVPixelFormat::AV_PIX_FMT_NV12)?;
+        frame.raw().pts = i64::try_from(tick).unwrap_or(i64::MAX);
+        frame.raw().pict_type = match idr {
+            Idr::Auto => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
+            Idr::Force => ffi::AVPictureType::AV_PICTURE_TYPE_I,
+        };
+        let mut encoded = Vec::new();
+        self.codec.push(Some(&frame), &mut encoded)?;
+        Ok(self.packets(encoded))
+    }
+
+    pub(super) fn finish(mut self) -> Result<Vec<Packet>, EncodeError> {
+        let mut encoded = Vec::new();
+        self.codec.push(None, &mut encoded)?;
+        Ok(self.packets(encoded))
+    }
+
+    fn packets(&self, encoded: Vec<Encoded>) -> Vec<Packet> {
+        let ns = |tick: i64| {
+            let ns = self.rate.tick_ns(tick.unsigned_abs());
+            i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
+        };
+        let packet = |unit: Encoded| Packet {
+            track: Track::Video,
+            pts_ns: ns(unit.pts),
+            dts_ns: ns(unit.dts),
+            duration_ns: ns(unit.pts + 1) - ns(unit.pts),
+            key: unit.key,
+            data: avc::length_prefixed(&unit.data),
+        };
+        encoded.into_iter().map(packet).collect()
+    }
+}
+
+fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
+    let (num, den) = (settings.rate.num() as i32, settings.rate.den() as i32);
+    context.width = settings.size.width_px as i32;
+    context.height = settings.size.height_px as i32;
+    context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
+    context.time_base = ffi::AVRational { num: den, den: num };
+    context.framerate = ffi::AVRational { num, den };
+    context.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
+    context.gop_size = settings.gop_ticks.max(1) as i32;
+    context.keyint_min = context.gop_size;
+    context.max_b_frames = 0;
+    context.bit_rate = i64::from(settings.bitrate_bps);
+    context.rc_max_rate = i64::from(settings.bitrate_bps);
+    context.rc_buffer_size = settings.bitrate_bps as i32;
+    context.color_primaries = ffi::AVColorPrimaries::AVCOL_PRI_BT709;
+    context.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;
+    context.colorspace = ffi::AVColorSpace::AVCOL_SPC_BT709;
+    context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
+    context.chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
+    context.flags |= (ffi::AV_CODEC_FLAG_GLOBAL_HEADER | ffi::AV_CODEC_FLAG_CLOSED_GOP) as i32;
+}

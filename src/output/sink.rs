@@ -1,0 +1,325 @@
+//! What receives encoded packets: the hub, HLS, a file, a relay.
+//!
+//! Owns opening, writing and trying again. Must not know encoders or other sinks. Invariants: a destination's stream key is in no
+//! label, state or log; every (re)connection begins with a keyframe.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::limits::{RETRY_FIRST, RETRY_MAX};
+use crate::media::flv;
+use crate::media::hub::Hub;
+use crate::media::live_queue::{LiveQueue, Popped};
+use crate::media::mux::{Muxer, Target};
+use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::time::Clock;
+use crate::worker::StopToken;
+
+/// A destination of encoded packets.
+#[derive(Clone, Debug)]
+pub enum Sink {
+    /// A stream of the hub, for HTTP-FLV and RTMP players.
+    Hub {
+        /// The hub.
+        hub: Hub,
+        /// Stream name, `caster/{stream}`.
+        name: String,
+    },
+    /// HLS files in a directory of their own, which is made and emptied of earlier segments.
+    Hls {
+        /// The directory; the playlist in it is [`crate::media::mux::HLS_PLAYLIST`].
+        dir: PathBuf,
+    },
+    /// An MP4 file.
+    File {
+        /// Its path; overwritten.
+        path: PathBuf,
+        /// What a slow disk leads to.
+        overflow: Overflow,
+    },
+    /// A push to an RTMP server.
+    Relay {
+        /// `rtmp://` or `rtmps://`, key included.
+        url: String,
+    },
+}
+
+/// What happens when a sink is slower than the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// Packets are dropped up to a keyframe (live).
+    Drop,
+    /// The encoder waits (offline).
+    Wait,
+}
+
+impl Sink {
+    pub(super) fn overflow(&self) -> Overflow {
+        match self {
+            Sink::File { overflow, .. } => *overflow,
+            Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Overflow::Drop,
+        }
+    }
+
+    /// Kind and destination, fit for logs and metrics.
+    pub fn label(&self) -> String {
+        match self {
+            Sink::Hub { name, .. } => format!("hub {name}"),
+            Sink::Hls { dir } => format!("hls {}", dir.display()),
+            Sink::File { path, .. } => format!("file {}", path.display()),
+            Sink::Relay { url } => format!("relay {}", redacted(url)),
+        }
+    }
+
+    /// A file that was broken off cannot be gone on with; the others can.
+    fn tries_again(&self) -> bool {
+        !matches!(self, Sink::File { .. })
+    }
+
+    /// A file or a connection of its own begins at 0; HLS and the hub keep the output's time.
+    fn has_own_time(&self) -> bool {
+        matches!(self, Sink::File { .. } | Sink::Relay { .. })
+    }
+}
+
+/// A push URL without its stream key, user and query: scheme, host, port and application.
+fn redacted(url: &str) -> String {
+    let Ok(url) = url::Url::parse(url) else { return "(not a URL)".into() };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let app = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+    format!("{}://{}{port}/{app}/***", url.scheme(), url.host_str().unwrap_or_default())
+}
+
+/// Names a sink of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkId(pub(super) u64);
+
+/// How a sink fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SinkState {
+    /// Waits for a keyframe.
+    #[default]
+    Starting,
+    /// Opens its destination.
+    Connecting,
+    /// Writes.
+    Live,
+    /// Broke for this reason. All but files try again.
+    Failed(String),
+    /// Finished properly.
+    Ended,
+}
+
+impl SinkState {
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, SinkState::Failed(_) | SinkState::Ended)
+    }
+}
+
+/// A sink and how it fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkStats {
+    /// Its name in the output.
+    pub id: SinkId,
+    /// Kind and destination, without secrets.
+    pub label: String,
+    /// How it fares.
+    pub state: SinkState,
+    /// Packets written.
+    pub packets: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Times its destination was opened.
+    pub attempts: u64,
+    /// Packets dropped because it was too slow, waiting for a keyframe or not connected.
+    pub dropped: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) state: SinkState,
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) attempts: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Status(Mutex<Progress>);
+
+impl Status {
+    pub(super) fn get(&self) -> Progress {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn set(&self, state: SinkState) {
+        self.change(|progress| progress.state = state);
+    }
+}
+
+/// What a sink's worker lives on.
+#[derive(Clone, Copy)]
+pub(super) struct Feed<'a> {
+    pub(super) queue: &'a LiveQueue<Packet>,
+    pub(super) header: &'a StreamHeader,
+    pub(super) status: &'a Status,
+}
+
+/// Packets after which a connection counts as good, so that the next failure is tried again at once.
+const GOOD_AFTER_PACKETS: u64 = 300;
+
+/// Feeds a sink until there are no more packets or `stop`.
+pub(super) fn run(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) {
+    let mut wait = RETRY_FIRST;
+    loop {
+        let before = feed.status.get().packets;
+        let Err(reason) = attempt(sink, feed, stop) else {
+            return feed.status.set(SinkState::Ended);
+        };
+        if stop.is_stopped() {
+            return feed.status.set(SinkState::Failed("cut short".into()));
+        }
+        tracing::warn!(sink = sink.label(), reason, "sink failed");
+        feed.status.set(SinkState::Failed(reason));
+        if feed.status.get().packets - before >= GOOD_AFTER_PACKETS {
+            wait = RETRY_FIRST;
+        }
+        if !sink.tries_again() || !discard_for(wait, feed, stop) {
+            return;
+        }
+        wait = (wait * 2).min(RETRY_MAX);
+    }
+}
+
+/// Lets packets go for a while; false when there will be no more.
+fn discard_for(wait: Duration, feed: &Feed<'_>, stop: &StopToken) -> bool {
+    let clock = Clock::real();
+    loop {
+        feed.queue.skip_to_start();
+        let left = wait.saturating_sub(Duration::from_nanos(clock.now_ns()));
+        if left.is_zero() || stop.is_stopped() {
+            return !stop.is_stopped();
+        }
+        if matches!(feed.queue.recv(stop, left), Popped::Finished) {
+            return false;
+        }
+    }
+}
+
+/// One life of a destination: opened at a keyframe, written to until the packets end.
+fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String> {
+    let Some(first) = next(feed, stop)? else { return Ok(()) };
+    feed.status.change(|progress| {
+        progress.state = SinkState::Connecting;
+        progress.attempts += 1;
+    });
+    match sink {
+        Sink::Hub { hub, name } => {
+            let publisher = hub.publish(name).map_err(|busy| busy.to_string())?;
+            let start_ms = flv::media(&first).timestamp_ms;
+            publisher.send(flv::metadata(feed.header));
+            publisher.send(flv::video_header(feed.header, start_ms));
+            publisher.send(flv::audio_header(feed.header, start_ms));
+            write_all(first, feed, stop, |packet| {
+                publisher.send(flv::media(packet));
+                Ok(())
+            })
+        }
+        Sink::Hls { dir } => {
+            empty_hls_dir(dir).map_err(|error| error.to_string())?;
+            mux(sink, Target::Hls(dir), (first, feed), stop)
+        }
+        Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
+        Sink::Relay { url } => mux(sink, Target::Rtmp(url), (first, feed), stop),
+    }
+}
+
+fn mux(
+    sink: &Sink,
+    target: Target<'_>,
+    (first, feed): (Packet, &Feed<'_>),
+    stop: &StopToken,
+) -> Result<(), String> {
+    let mut muxer =
+        Muxer::open(target, feed.header, stop.clone()).map_err(|error| error.to_string())?;
+    let origin_ns = if sink.has_own_time() { first.dts_ns } else { 0 };
+    write_all(first, feed, stop, |packet| {
+        let mut packet = packet.clone();
+        packet.pts_ns -= origin_ns;
+        packet.dts_ns -= origin_ns;
+        if packet.track == Track::Audio && packet.pts_ns < 0 {
+            return Ok(()); // It was heard before the first picture.
+        }
+        muxer.write(&packet).map_err(|error| error.to_string())
+    })?;
+    muxer.finish().map_err(|error| error.to_string())
+}
+
+/// Writes `first` and all that follow.
+fn write_all(
+    first: Packet,
+    feed: &Feed<'_>,
+    stop: &StopToken,
+    mut write: impl FnMut(&Packet) -> Result<(), String>,
+) -> Result<(), String> {
+    feed.status.set(SinkState::Live);
+    let mut packet = Some(first);
+    while let Some(current) = packet {
+        write(&current)?;
+        feed.status.change(|progress| {
+            progress.packets += 1;
+            progress.bytes += current.data.len() as u64;
+        });
+        packet = next(feed, stop)?;
+    }
+    Ok(())
+}
+
+/// The next packet, `None` at the end.
+fn next(feed: &Feed<'_>, stop: &StopToken) -> Result<Option<Packet>, String> {
+    const LONG: Duration = Duration::from_secs(1);
+    loop {
+        match feed.queue.recv(stop, LONG) {
+            Popped::Unit(packet) => return Ok(Some(packet)),
+            Popped::Finished => return Ok(None),
+            Popped::Timeout if stop.is_stopped() => return Err("cut short".into()),
+            Popped::Timeout => {}
+        }
+    }
+}
+
+/// Makes the directory of an HLS stream and removes what an earlier run left in it.
+fn empty_hls_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("ts" | "m3u8" | "tmp")) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_never_shows_a_key() {
+        for (url, label) in [
+            (
+                "rtmp://u:pw@host:1936/live/s3cret?auth_key=s3cret",
+                "relay rtmp://host:1936/live/***",
+            ),
+            ("rtmps://host/app/inst/s3cret", "relay rtmps://host/app/***"),
+            ("s3cret", "relay (not a URL)"),
+        ] {
+            assert_eq!(Sink::Relay { url: url.into() }.label(), label);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What an output counts.
+//!
+//! Must not know what is done with it. Invariant: counting never waits for a reader for longer than a copy takes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::limits::ENCODE_TIMES;
+
+/// Times to encode a tick (video and audio), of the last [`ENCODE_TIMES`] ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EncodeTimes {
+    /// Median, µs.
+    pub p50_us: u64,
+    /// 99th percentile, µs.
+    pub p99_us: u64,
+    /// Longest since the start, µs.
+    pub max_us: u64,
+    /// Sum since the start, µs.
+    pub sum_us: u64,
+}
+
+/// What an output has done since it started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputStats {
+    /// Ticks encoded, repeated and filled ones included.
+    pub encoded: u64,
+    /// Ticks that repeated the last picture because they came with none.
+    pub repeated: u64,
+    /// Ticks that never came and were filled with the last picture and silence.
+    pub filled: u64,
+    /// Ticks that came twice or too late and were left out.
+    pub out_of_order: u64,
+    /// Pictures dropped because the encoder was behind; part of `repeated`.
+    pub pictures_dropped: u64,
+    /// Ticks refused because the encoder was far behind; part of `filled`.
+    pub ticks_refused: u64,
+    /// Ticks waiting for the encoder.
+    pub queued: usize,
+    /// Bytes of video encoded.
+    pub video_bytes: u64,
+    /// Bytes of audio encoded.
+    pub audio_bytes: u64,
+    /// Keyframes encoded.
+    pub keyframes: u64,
+    /// Times.
+    pub encode: EncodeTimes,
+    /// Why the encoder gave up, if it did.
+    pub failure: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    stats: OutputStats,
+    recent_us: VecDeque<u64>,
+}
+
+impl Counters {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut OutputStats)) {
+        change(&mut self.lock().stats);
+    }
+
+    pub(super) fn encoded_in(&self, us: u64) {
+        let mut inner = self.lock();
+        if inner.recent_us.len() >= ENCODE_TIMES {
+            inner.recent_us.pop_front();
+        }
+        inner.recent_us.push_back(us);
+        let times = &mut inner.stats.encode;
+        times.max_us = times.max_us.max(us);
+        times.sum_us += us;
+    }
+
+    pub(super) fn snapshot(&self) -> OutputStats {
+        let (mut stats, mut recent) = {
+            let inner = self.lock();
+            (inner.stats.clone(), Vec::from_iter(inner.recent_us.iter().copied()))
+        };
+        recent.sort_unstable();
+        let at = |percent: usize| {
+            let index = (recent.len() * percent / 100).min(recent.len().saturating_sub(1));
+            recent.get(index).copied().unwrap_or(0)
+        };
+        (stats.encode.p50_us, stats.encode.p99_us) = (at(50), at(99));
+        stats
+    }
+}
