@@ -1,1 +1,11 @@
-//! Room `api`.
+//! The edges: what the world may ask of this process, and how it is told.
+//!
+//! Each edge parses its wire form once, asks the app through [`control::Control`], and renders the answer. Must not see
+//! a frame. Invariant: every edge asks who is there before it does anything.
+
+pub mod addresses;
+pub mod auth_key;
+pub mod control;
+pub mod grpc;
+pub mod keys;
+mod secret;
