@@ -39,6 +39,27 @@ pub const MAX_RELAYS: usize = 20;
 pub const MAX_FONT_PX: u32 = 1024;
 /// Largest text border, px.
 pub const MAX_TEXT_BORDER_PX: u32 = 16;
+/// Casters of one page of a list.
+pub const MAX_PAGE_SIZE: usize = 100;
+/// Least video bit rate that can be asked for, bit/s.
+pub const MIN_VIDEO_BPS: u32 = 100_000;
+/// Largest video bit rate that can be asked for, bit/s.
+pub const MAX_VIDEO_BPS: u32 = 100_000_000;
+
+// --- API -------------------------------------------------------------------------------------------------
+
+/// Calls of all edges waiting for the app; more wait at their edge.
+pub const CONTROL_QUEUE: usize = 256;
+/// Bytes of one gRPC request; larger ones are refused.
+pub const GRPC_MESSAGE_BYTES: usize = 1 << 20;
+/// Calls at once on one gRPC connection; more wait.
+pub const GRPC_CALLS_PER_CONNECTION: usize = 64;
+/// Longest a gRPC server waits for its calls when it is told to stop.
+pub const GRPC_DRAIN: Duration = Duration::from_secs(2);
+/// Longest interval between two states of a watched caster that a client may ask for, ms.
+pub const WATCH_INTERVAL_MAX_MS: u32 = 60_000;
+/// How long an address that the API hands out lets new connections in.
+pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 
 // --- pictures --------------------------------------------------------------------------------------------
 

@@ -1,1 +1,79 @@
-//! Room `catalog`.
+//! WHAT is configured: casters with their sources, layouts, components, scenes; the rules of the API over them.
+//!
+//! Pure: time and fresh identifiers come in through [`Context`]; no I/O, no locks, no wire form (edges translate),
+//! no serialisation (the store has its own rows). Must not know how anything is drawn, heard or kept.
+//! Invariants: [`Catalog::prepare`] changes nothing, and either refuses or gives the whole change;
+//! [`Catalog::commit`] cannot fail.
+//!
+//! The life of a call: `prepare` → the app carries out [`Prepared::effects`] on the running caster → the store makes
+//! [`Prepared::change`] durable → `commit` → [`Prepared::answer`]. What is refused on the way leaves all as it was.
+
+mod call;
+mod code;
+mod model;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+pub use call::*;
+pub use code::{ErrorCode, Refused};
+pub use model::*;
+
+use crate::ids::CasterId;
+
+/// What the rules may know of the world.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The time, ms since 1970-01-01 UTC.
+    pub now_unix_ms: u64,
+    /// Gives a fresh identifier at each call.
+    pub fresh: &'a dyn Fn() -> Uuid,
+}
+
+/// All casters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalog {
+    casters: BTreeMap<CasterId, Arc<Caster>>,
+}
+
+impl Catalog {
+    /// A catalog of these casters.
+    pub fn new(casters: impl IntoIterator<Item = Caster>) -> Catalog {
+        Catalog { casters: casters.into_iter().map(|c| (c.id.clone(), Arc::new(c))).collect() }
+    }
+
+    /// The caster with this identifier.
+    pub fn caster(&self, id: &CasterId) -> Option<&Arc<Caster>> {
+        self.casters.get(id)
+    }
+
+    /// All casters, by identifier.
+    pub fn casters(&self) -> impl Iterator<Item = &Arc<Caster>> {
+        self.casters.values()
+    }
+
+    /// What `call` would change, answer and cause. Changes nothing.
+    ///
+    /// # Errors
+    /// When a rule of the API refuses it.
+    pub fn prepare(&self, call: Call, ctx: &Context<'_>) -> Result<Prepared, Refused> {
+        rules::prepare(self, call, ctx)
+    }
+
+    /// Makes a prepared change the present state.
+    pub fn commit(&mut self, change: Change) {
+        match change {
+            Change::Upsert(caster) => {
+                self.casters.insert(caster.id.clone(), caster);
+            }
+            Change::Delete(id) => {
+                self.casters.remove(&id);
+            }
+        }
+    }
+}

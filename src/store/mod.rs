@@ -1,1 +1,149 @@
-//! Room `store`.
+//! Where the catalog is kept: SQLite in the data directory, the only room with SQL.
+//!
+//! Owns the file, its schema and the form of its rows (`rows`). Must not know calls or rules. Invariants: a change is
+//! on disk, whole, when [`Store::save`] returns (WAL, `synchronous=FULL`, one transaction); a file of a newer schema is
+//! refused, never changed.
+
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use crate::catalog::{Caster, Catalog, Change};
+
+/// File of the data directory.
+const FILE_NAME: &str = "onair.db";
+
+/// Schema changes, oldest first: number n leads from version n to n + 1. Append only.
+const MIGRATIONS: &[&str] = &[
+    // 1: a row per caster, its body as JSON (see `rows`), so that a change of a caster is one row and atomic.
+    "CREATE TABLE casters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+];
+
+/// The version that the migrations lead to; a handful, so it fits.
+const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// The open store.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Why the store failed. Always fatal for the change at hand; what was saved before stays saved.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory: {0}")]
+    Directory(#[from] std::io::Error),
+    /// The database failed (disk full, damaged, locked…).
+    #[error("database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The file was written by a later version of this program.
+    #[error("{path} has schema version {found}, this program knows up to {known}")]
+    TooNew {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The latest version known here.
+        known: u32,
+    },
+    /// Another process has it open.
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    /// A row says what no caster can be.
+    #[error("caster {id} in the database is damaged: {reason}")]
+    Damaged {
+        /// Whose row.
+        id: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Store {
+    /// Opens the store in this directory, makes both if there is none, and brings its schema up to date. The file
+    /// belongs to this process until the store is dropped.
+    ///
+    /// # Errors
+    /// When the directory or file cannot be made or read, is of a later version, or is in use.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        std::fs::create_dir_all(dir)?;
+        let path = dir.join(FILE_NAME);
+        let mut connection = Connection::open(&path)?;
+        let in_use = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::InUse(path.clone()),
+            _ => StoreError::Database(error),
+        };
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(in_use)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(in_use)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(in_use)?;
+        migrate(&mut connection, &path)?;
+        Ok(Store { connection, path })
+    }
+
+    /// Everything that was saved.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a row is damaged.
+    pub fn load(&self) -> Result<Catalog, StoreError> {
+        let mut statement = self.connection.prepare("SELECT id, body FROM casters ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut casters: Vec<Caster> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (id, body): (String, String) = (row.get(0)?, row.get(1)?);
+            let caster =
+                rows::decode(&id, &body).map_err(|reason| StoreError::Damaged { id, reason })?;
+            casters.push(caster);
+        }
+        Ok(Catalog::new(casters))
+    }
+
+    /// Makes a change durable: when this returns it is on disk.
+    ///
+    /// # Errors
+    /// When it could not be written; then nothing of it was.
+    pub fn save(&mut self, change: &Change) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        match change {
+            Change::Upsert(caster) => {
+                let sql = "INSERT INTO casters (id, body) VALUES (?1, ?2)
+                           ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+                transaction
+                    .prepare_cached(sql)?
+                    .execute(params![caster.id.as_str(), rows::encode(caster)])?;
+            }
+            Change::Delete(id) => {
+                transaction
+                    .prepare_cached("DELETE FROM casters WHERE id = ?1")?
+                    .execute(params![id.as_str()])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(missing) = MIGRATIONS.get(found as usize..) else {
+        return Err(StoreError::TooNew { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    };
+    for sql in missing {
+        transaction.execute_batch(sql)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! How the edges ask the app: calls and watches through one bounded queue.
+//!
+//! Must not know wire forms or how the app answers. Invariant: every message is answered once, or its sender learns
+//! that the app is gone.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
+use crate::engine::InputState;
+use crate::ids::{CasterId, ResourceId};
+
+/// The edges' end. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
+    messages: mpsc::Sender<Message>,
+}
+
+/// What an edge asks.
+#[derive(Debug)]
+pub enum Message {
+    /// An operation.
+    Call(Box<Request>),
+    /// To be told what a caster does.
+    Watch(WatchRequest),
+}
+
+/// An operation and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// The operation.
+    pub call: Call,
+    /// Its answer. Closed when the client has left.
+    pub reply: oneshot::Sender<Result<Answer, Refused>>,
+}
+
+/// A wish to watch a caster and where the answer goes.
+#[derive(Debug)]
+pub struct WatchRequest {
+    /// Which caster.
+    pub caster: CasterId,
+    /// Its state, now and whenever it changes; the sender is dropped when the caster is deleted.
+    pub reply: oneshot::Sender<Result<watch::Receiver<Arc<Snapshot>>, Refused>>,
+}
+
+/// A queue of `capacity` messages from the edges to the app; when it is full the edges wait.
+pub fn channel(capacity: usize) -> (Control, mpsc::Receiver<Message>) {
+    let (messages, receiver) = mpsc::channel(capacity);
+    (Control { messages }, receiver)
+}
+
+impl Control {
+    /// Asks for an operation and waits for its answer.
+    ///
+    /// # Errors
+    /// What the app refuses; `InternalError` when it is gone.
+    pub async fn call(&self, call: Call) -> Result<Answer, Refused> {
+        self.ask(|reply| Message::Call(Box::new(Request { call, reply }))).await
+    }
+
+    /// Asks to watch a caster.
+    ///
+    /// # Errors
+    /// `InvalidCaster.NotFound`; `InternalError` when the app is gone.
+    pub async fn watch(&self, caster: CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
+        self.ask(|reply| Message::Watch(WatchRequest { caster, reply })).await
+    }
+
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, Refused>>) -> Message,
+    ) -> Result<T, Refused> {
+        let gone = || Refused::new(ErrorCode::Internal, "The server is stopping.");
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(message(reply)).await.map_err(|_closed| gone())?;
+        answer.await.map_err(|_closed| gone())?
+    }
+}
+
+/// What a caster does, at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Which caster.
+    pub caster: CasterId,
+    /// Revision of its configuration.
+    pub revision: u64,
+    /// Whether it is on air; the rest is empty when not.
+    pub on_air: bool,
+    /// Revision of the last change that was applied on air.
+    pub applied_revision: u64,
+    /// The last output frame.
+    pub tick: u64,
+    /// Locations with a visible layer in PGM.
+    pub tally_pgm: Vec<LocationId>,
+    /// Locations with a visible layer in PVW.
+    pub tally_pvw: Vec<LocationId>,
+    /// Its sources.
+    pub inputs: Vec<InputStatus>,
+    /// How long each stage of the frame's path takes, in that order.
+    pub stages: Vec<StageTiming>,
+    /// Where its frames go.
+    pub outputs: Vec<OutputStatus>,
+}
+
+impl Snapshot {
+    /// A caster off air.
+    pub fn idle(caster: CasterId, revision: u64) -> Snapshot {
+        Snapshot {
+            caster,
+            revision,
+            on_air: false,
+            applied_revision: 0,
+            tick: 0,
+            tally_pgm: Vec::new(),
+            tally_pvw: Vec::new(),
+            inputs: Vec::new(),
+            stages: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+}
+
+/// What a source does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputStatus {
+    /// Where it stands.
+    pub location: LocationId,
+    /// Which it is.
+    pub resource: ResourceId,
+    /// What its worker says.
+    pub state: InputState,
+    /// The last error, empty when there was none.
+    pub message: String,
+    /// Pictures decoded.
+    pub frames: u64,
+    /// Pictures dropped.
+    pub frames_dropped: u64,
+    /// Connections after the first.
+    pub reconnects: u64,
+}
+
+/// How long a stage takes, over the last seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageTiming {
+    /// Its name.
+    pub stage: &'static str,
+    /// Half of the ticks are faster, µs.
+    pub p50_us: u64,
+    /// 99 of 100 ticks are faster, µs.
+    pub p99_us: u64,
+    /// The slowest, µs.
+    pub max_us: u64,
+}
+
+/// What an output does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputStatus {
+    /// `pgm`, `pvw`, or a relay's number (`relay-1`).
+    pub name: String,
+    /// Frames handed to it.
+    pub frames: u64,
+    /// Ticks that came late.
+    pub frames_late: u64,
+    /// Frames that it could not take.
+    pub frames_dropped: u64,
+    /// Encoded bytes that it gave out.
+    pub bytes: u64,
+    /// Who receives now.
+    pub subscribers: u32,
+    /// The last error, empty when there was none.
+    pub message: String,
+}

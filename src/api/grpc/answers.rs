@@ -1,0 +1,345 @@
+//! Answers → responses, field by field.
+//!
+//! Must not know how an answer came about. Invariant: what was stored is told in the API's own words.
+
+use super::super::addresses::{Addresses, SceneUrls};
+use super::pb;
+use crate::catalog::{
+    Answer, AudioLayer, Caster, Component, ComponentContent, ErrorCode, Layout, Placement, Play,
+    Refused, Resource, Source, Status, Subject, Text, Written,
+};
+use crate::ids::Bus;
+
+/// A response that can be made from an answer.
+pub(super) trait Render: Sized {
+    /// The response.
+    ///
+    /// # Errors
+    /// `InternalError` when the answer is another call's; `InvalidDomainName.NotFound` when addresses are asked for
+    /// and there is no domain.
+    fn render(answer: Answer, addresses: &Addresses) -> Result<Self, Refused>;
+}
+
+fn foreign() -> Refused {
+    Refused::new(ErrorCode::Internal, "The answer does not belong to the call.")
+}
+
+/// `Response, written as w, id => response`: responses to writes.
+macro_rules! writes {
+    ($($response:ident, $w:ident, $id:ident => $value:expr;)*) => {
+        $(
+            impl Render for pb::$response {
+                fn render(answer: Answer, _: &Addresses) -> Result<Self, Refused> {
+                    let Answer::Written($w) = answer else { return Err(foreign()) };
+                    let $id = subject_id(&$w);
+                    let _ = &$id;
+                    Ok($value)
+                }
+            }
+        )*
+    };
+}
+
+writes! {
+    CreateCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
+    DeleteCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
+    SetCasterConfigResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
+    StopCasterResponse, w, id => Self { revision: w.revision };
+    AddCasterVideoResourceResponse, w, id => Self { resource_id: id, revision: w.revision };
+    ModifyCasterVideoResourceResponse, w, id => Self {
+        caster_id: w.caster.to_string(),
+        resource_id: id,
+        revision: w.revision,
+        applied: applied(&w),
+    };
+    DeleteCasterVideoResourceResponse, w, id => Self { revision: w.revision };
+    AddCasterLayoutResponse, w, id => Self { layout_id: id, revision: w.revision };
+    ModifyCasterLayoutResponse, w, id => Self {
+        layout_id: id,
+        revision: w.revision,
+        applied: applied(&w),
+    };
+    DeleteCasterLayoutResponse, w, id => Self {
+        caster_id: w.caster.to_string(),
+        layout_id: id,
+        revision: w.revision,
+    };
+    AddCasterComponentResponse, w, id => Self { component_id: id, revision: w.revision };
+    ModifyCasterComponentResponse, w, id => Self {
+        component_id: id,
+        revision: w.revision,
+        applied: applied(&w),
+    };
+    DeleteCasterComponentResponse, w, id => Self {
+        caster_id: w.caster.to_string(),
+        component_id: id,
+        revision: w.revision,
+    };
+    SetCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    UpdateCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    CopyCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    UpdateCasterSceneAudioResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+}
+
+fn subject_id(written: &Written) -> String {
+    match &written.subject {
+        Subject::Caster => written.caster.to_string(),
+        Subject::Resource(id) => id.to_string(),
+        Subject::Layout(id) => id.to_string(),
+        Subject::Component(id) => id.to_string(),
+    }
+}
+
+fn applied(written: &Written) -> Option<pb::Applied> {
+    written.applied.map(|a| pb::Applied { revision: a.revision, tick: a.tick })
+}
+
+/// `Response, pattern of its answer, addresses => response`: responses to reads.
+macro_rules! reads {
+    ($($response:ident, $pattern:pat, $addresses:ident => $value:expr;)*) => {
+        $(
+            impl Render for pb::$response {
+                fn render(answer: Answer, $addresses: &Addresses) -> Result<Self, Refused> {
+                    let $pattern = answer else { return Err(foreign()) };
+                    let _ = $addresses;
+                    Ok($value)
+                }
+            }
+        )*
+    };
+}
+
+reads! {
+    DescribeCastersResponse, Answer::Casters { total, page }, addresses => Self {
+        total: count(total),
+        casters: page.iter().map(|c| caster_item(c)).collect(),
+    };
+    DescribeCasterConfigResponse, Answer::Caster(caster), addresses => Self {
+        caster_id: caster.id.to_string(),
+        config: Some(config(&caster)),
+        status: status(&caster).into(),
+        revision: caster.revision,
+    };
+    StartCasterResponse, Answer::Caster(caster), addresses => Self {
+        pvw_scene: scene(&caster, Bus::Pvw, addresses)?,
+        pgm_scene: scene(&caster, Bus::Pgm, addresses)?,
+        revision: caster.revision,
+    };
+    DescribeCasterStreamUrlResponse, Answer::Scenes(caster, buses), addresses => Self {
+        caster_id: caster.id.to_string(),
+        caster_streams: scenes(&caster, &buses, addresses)?
+            .into_iter()
+            .map(|s| pb::CasterStream {
+                scene_id: s.scene_id,
+                output_type: s.output_type,
+                stream_url: s.stream_url,
+                stream_infos: s.stream_infos,
+            })
+            .collect(),
+        revision: caster.revision,
+    };
+    DescribeCasterVideoResourcesResponse, Answer::Resources(caster, list), addresses => Self {
+        total: count(list.len()),
+        video_resources: list.into_iter().map(resource).collect(),
+        revision: caster.revision,
+    };
+    DescribeCasterLayoutsResponse, Answer::Layouts(caster, list), addresses => Self {
+        total: count(list.len()),
+        layouts: list.iter().map(layout).collect(),
+        revision: caster.revision,
+    };
+    DescribeCasterComponentsResponse, Answer::Components(caster, list), addresses => Self {
+        total: count(list.len()),
+        components: list.into_iter().map(component).collect(),
+        revision: caster.revision,
+    };
+    DescribeCasterScenesResponse, Answer::Scenes(caster, buses), addresses => Self {
+        total: count(buses.len()),
+        scenes: scenes(&caster, &buses, addresses)?,
+        revision: caster.revision,
+    };
+    DescribeCasterSceneAudioResponse, Answer::Scenes(caster, buses), addresses => {
+        let scene = buses.first().and_then(|&bus| caster.scene(bus)).ok_or_else(foreign)?;
+        Self {
+            caster_id: caster.id.to_string(),
+            follow_enable: i32::from(caster.audio_follows_video),
+            audio_layers: scene.mix.iter().map(audio_layer).collect(),
+            mix_list: scene.mix.iter().map(|a| a.location.to_string()).collect(),
+            revision: caster.revision,
+        }
+    };
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn time_ms(unix_ms: u64) -> i64 {
+    i64::try_from(unix_ms).unwrap_or(i64::MAX)
+}
+
+fn status(caster: &Caster) -> pb::CasterStatus {
+    match caster.status {
+        Status::Idle => pb::CasterStatus::Idle,
+        Status::OnAir { .. } => pb::CasterStatus::Streaming,
+    }
+}
+
+fn caster_item(caster: &Caster) -> pb::Caster {
+    pb::Caster {
+        caster_id: caster.id.to_string(),
+        caster_name: caster.config.name.clone(),
+        caster_template: caster.config.template.map_or("", |t| t.as_str()).to_owned(),
+        // The only ones there are, see the rules of CreateCaster.
+        charge_type: "PostPaid".to_owned(),
+        norm_type: 1,
+        client_token_id: caster.client_token.clone(),
+        status: status(caster).into(),
+        create_time_unix_ms: time_ms(caster.created_unix_ms),
+        last_modified_unix_ms: time_ms(caster.modified_unix_ms),
+        start_time_unix_ms: match caster.status {
+            Status::Idle => None,
+            Status::OnAir { since_unix_ms } => Some(time_ms(since_unix_ms)),
+        },
+        revision: caster.revision,
+    }
+}
+
+fn config(caster: &Caster) -> pb::CasterConfig {
+    let config = &caster.config;
+    let transcode = pb::TranscodeConfig {
+        caster_template: config.template.map_or("", |t| t.as_str()).to_owned(),
+        x264_preset: config.encoder.preset.map_or("", |p| p.as_str()).to_owned(),
+        video_bps: config.encoder.video_bps,
+    };
+    pb::CasterConfig {
+        caster_name: config.name.clone(),
+        domain_name: config.domain.clone().unwrap_or_default(),
+        transcode_config: Some(transcode),
+        side_output_urls: config.relays.clone(),
+        frame_rate: config.rate.to_string(),
+    }
+}
+
+fn resource(resource: Resource) -> pb::VideoResource {
+    let mut message = pb::VideoResource {
+        resource_id: resource.id.to_string(),
+        resource_name: resource.name,
+        location_id: resource.location.to_string(),
+        ..Default::default()
+    };
+    match resource.source {
+        Source::Live { url } => message.live_stream_url = url,
+        Source::Image { url } => message.image_url = url,
+        Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
+            message.vod_url = url;
+            message.repeat_num = Some(repeat_num);
+            message.begin_offset = Some(begin_offset_ms);
+            message.end_offset = Some(end_offset_ms);
+        }
+    }
+    message
+}
+
+fn layout(layout: &Layout) -> pb::Layout {
+    let video_layer = |Placement { width, height, x, y, refer }, fill: &str| pb::VideoLayer {
+        fill_mode: fill.to_owned(),
+        height_normalized: height,
+        width_normalized: width,
+        position_normalized: vec![x, y],
+        position_refer: refer.as_str().to_owned(),
+    };
+    pb::Layout {
+        layout_id: layout.id.to_string(),
+        blend_list: layout.video.iter().map(|v| v.location.to_string()).collect(),
+        video_layers: layout
+            .video
+            .iter()
+            .map(|v| video_layer(v.placement, v.fill.as_str()))
+            .collect(),
+        mix_list: layout.audio.iter().map(|a| a.location.to_string()).collect(),
+        audio_layers: layout.audio.iter().map(audio_layer).collect(),
+    }
+}
+
+fn audio_layer(layer: &AudioLayer) -> pb::AudioLayer {
+    pb::AudioLayer {
+        volume_rate: Some(layer.volume_rate),
+        valid_channel: layer.channel.as_str().to_owned(),
+        // At most 5000, see limits.
+        fixed_delay_duration: i32::try_from(layer.delay_ms).unwrap_or(i32::MAX),
+    }
+}
+
+fn component(component: Component) -> pb::Component {
+    let Placement { width, height, x, y, refer } = component.placement;
+    let component_type = component.content.type_name().to_owned();
+    let (text, image) = match component.content {
+        ComponentContent::Text(text) => (Some(text_content(text)), None),
+        ComponentContent::Image { url } => {
+            (None, Some(pb::ImageLayerContent { material_id: String::new(), image_url: url }))
+        }
+    };
+    pb::Component {
+        component_id: component.id.to_string(),
+        component_name: component.name,
+        location_id: component.location.to_string(),
+        component_type,
+        component_layer: Some(pb::ComponentLayer {
+            height_normalized: height,
+            width_normalized: width,
+            position_normalized: vec![x, y],
+            position_refer: refer.as_str().to_owned(),
+            transparency: Some(component.opacity.into()),
+        }),
+        text_layer_content: text,
+        image_layer_content: image,
+        layer_order: component.order.as_str().to_owned(),
+    }
+}
+
+fn text_content(text: Text) -> pb::TextLayerContent {
+    pb::TextLayerContent {
+        text: text.text,
+        color: format!("0x{:06x}", text.color_rgb),
+        font_name: text.font_name,
+        size_normalized: Some(text.size_normalized),
+        border_width_normalized: text.border_width_normalized,
+        border_color: text.border_rgb.map(|rgb| format!("0x{rgb:06x}")).unwrap_or_default(),
+    }
+}
+
+fn scenes(
+    caster: &Caster,
+    buses: &[Bus],
+    addresses: &Addresses,
+) -> Result<Vec<pb::Scene>, Refused> {
+    buses.iter().filter_map(|&bus| scene(caster, bus, addresses).transpose()).collect()
+}
+
+fn scene(caster: &Caster, bus: Bus, addresses: &Addresses) -> Result<Option<pb::Scene>, Refused> {
+    let Some(scene) = caster.scene(bus) else { return Ok(None) };
+    let domain = caster.config.domain.as_deref().ok_or(ErrorCode::DomainNameNotFound)?;
+    let now_unix_s = crate::time::unix_ms() / 1000;
+    let SceneUrls { rtmp, flv, m3u8 } =
+        addresses.scene(domain, bus, &scene.stream_name, now_unix_s);
+    let info = |format: &str, url: &str| pb::StreamInfo {
+        video_format: format.to_owned(),
+        output_stream_url: url.to_owned(),
+    };
+    let (name, output_type) = match bus {
+        Bus::Pvw => ("PVW", pb::OutputType::Pvw),
+        Bus::Pgm => ("PGM", pb::OutputType::Pgm),
+    };
+    let status = if caster.is_on_air() { pb::SceneStatus::On } else { pb::SceneStatus::Off };
+    Ok(Some(pb::Scene {
+        scene_id: scene.id.to_string(),
+        scene_name: name.to_owned(),
+        output_type: output_type.into(),
+        status: status.into(),
+        layout_id: scene.layout.as_ref().map(ToString::to_string).unwrap_or_default(),
+        component_ids: scene.components.iter().map(ToString::to_string).collect(),
+        stream_infos: vec![info("rtmp", &rtmp), info("flv", &flv), info("m3u8", &m3u8)],
+        stream_url: rtmp,
+    }))
+}

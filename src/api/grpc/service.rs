@@ -1,0 +1,97 @@
+//! The methods of `CasterService`: each is a call, its answer rendered.
+//!
+//! Must not know rules or fields. Invariant: one line per method.
+
+use std::sync::Arc;
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::super::addresses::Addresses;
+use super::super::control::Control;
+use super::answers::Render;
+use super::pb::caster_service_server::CasterService;
+use super::status::status;
+use super::{pb, watch};
+use crate::catalog::Call;
+
+pub(super) struct Service {
+    control: Control,
+    addresses: Arc<Addresses>,
+    closed: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Service {
+    /// `closed` turns true when the server is told to stop.
+    pub(super) fn new(
+        control: Control,
+        addresses: Arc<Addresses>,
+        closed: tokio::sync::watch::Receiver<bool>,
+    ) -> Service {
+        Service { control, addresses, closed }
+    }
+
+    async fn call<Q: Into<Call>, A: Render>(
+        &self,
+        request: Request<Q>,
+    ) -> Result<Response<A>, Status> {
+        let answer = self.control.call(request.into_inner().into()).await.map_err(status)?;
+        A::render(answer, &self.addresses).map(Response::new).map_err(status)
+    }
+}
+
+macro_rules! caster_service {
+    ($($method:ident $request:ident $response:ident)*) => {
+        #[tonic::async_trait]
+        impl CasterService for Service {
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<pb::$request>,
+                ) -> Result<Response<pb::$response>, Status> {
+                    self.call(request).await
+                }
+            )*
+
+            type WatchCasterStream = ReceiverStream<Result<pb::WatchCasterResponse, Status>>;
+
+            async fn watch_caster(
+                &self,
+                request: Request<pb::WatchCasterRequest>,
+            ) -> Result<Response<Self::WatchCasterStream>, Status> {
+                let states =
+                    watch::start(&self.control, request.into_inner(), self.closed.clone()).await;
+                states.map(Response::new).map_err(status)
+            }
+        }
+    };
+}
+
+caster_service! {
+    create_caster CreateCasterRequest CreateCasterResponse
+    delete_caster DeleteCasterRequest DeleteCasterResponse
+    describe_casters DescribeCastersRequest DescribeCastersResponse
+    set_caster_config SetCasterConfigRequest SetCasterConfigResponse
+    describe_caster_config DescribeCasterConfigRequest DescribeCasterConfigResponse
+    start_caster StartCasterRequest StartCasterResponse
+    stop_caster StopCasterRequest StopCasterResponse
+    describe_caster_stream_url DescribeCasterStreamUrlRequest DescribeCasterStreamUrlResponse
+    add_caster_video_resource AddCasterVideoResourceRequest AddCasterVideoResourceResponse
+    modify_caster_video_resource ModifyCasterVideoResourceRequest ModifyCasterVideoResourceResponse
+    delete_caster_video_resource DeleteCasterVideoResourceRequest DeleteCasterVideoResourceResponse
+    describe_caster_video_resources DescribeCasterVideoResourcesRequest DescribeCasterVideoResourcesResponse
+    add_caster_layout AddCasterLayoutRequest AddCasterLayoutResponse
+    modify_caster_layout ModifyCasterLayoutRequest ModifyCasterLayoutResponse
+    delete_caster_layout DeleteCasterLayoutRequest DeleteCasterLayoutResponse
+    describe_caster_layouts DescribeCasterLayoutsRequest DescribeCasterLayoutsResponse
+    add_caster_component AddCasterComponentRequest AddCasterComponentResponse
+    modify_caster_component ModifyCasterComponentRequest ModifyCasterComponentResponse
+    delete_caster_component DeleteCasterComponentRequest DeleteCasterComponentResponse
+    describe_caster_components DescribeCasterComponentsRequest DescribeCasterComponentsResponse
+    describe_caster_scenes DescribeCasterScenesRequest DescribeCasterScenesResponse
+    set_caster_scene_config SetCasterSceneConfigRequest SetCasterSceneConfigResponse
+    update_caster_scene_config UpdateCasterSceneConfigRequest UpdateCasterSceneConfigResponse
+    copy_caster_scene_config CopyCasterSceneConfigRequest CopyCasterSceneConfigResponse
+    describe_caster_scene_audio DescribeCasterSceneAudioRequest DescribeCasterSceneAudioResponse
+    update_caster_scene_audio UpdateCasterSceneAudioRequest UpdateCasterSceneAudioResponse
+}

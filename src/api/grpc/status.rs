@@ -1,0 +1,50 @@
+//! Refusals as `google.rpc.Status` with `ErrorInfo`.
+//!
+//! Must not know calls. Invariant: every failed call carries the API's error code.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{KEY_ID_METADATA, KEY_SECRET_METADATA};
+use crate::catalog::{ErrorCode, Refused};
+
+/// `ErrorInfo.domain` of every error.
+const DOMAIN: &str = "onair";
+
+/// The refusal on the wire.
+pub(super) fn status(refused: Refused) -> Status {
+    let Refused { code, message } = refused;
+    let metadata = HashMap::from([("http_status".to_owned(), code.http_status().to_string())]);
+    let details = ErrorDetails::with_error_info(code.as_str(), DOMAIN, metadata);
+    Status::with_error_details(grpc_code(code), message, details)
+}
+
+pub(super) fn missing_key() -> Status {
+    let message = format!("{KEY_ID_METADATA} and {KEY_SECRET_METADATA} are mandatory.");
+    status(Refused::new(ErrorCode::AccessKeyIdMissing, message))
+}
+
+pub(super) fn unknown_key() -> Status {
+    status(ErrorCode::AccessKeyIdNotFound.into())
+}
+
+fn grpc_code(code: ErrorCode) -> Code {
+    match code {
+        ErrorCode::AccessKeyIdMissing | ErrorCode::AccessKeyIdNotFound => Code::Unauthenticated,
+        ErrorCode::SceneNotStarted
+        | ErrorCode::SceneInUse
+        | ErrorCode::SceneConfigError
+        | ErrorCode::CasterInUse
+        | ErrorCode::DomainNameNotFound
+        | ErrorCode::ConfigurationNotFound => Code::FailedPrecondition,
+        ErrorCode::CasterNumberExceed | ErrorCode::ResourceNumberExceed => Code::ResourceExhausted,
+        ErrorCode::DuplicateLocationId => Code::AlreadyExists,
+        _ => match code.http_status() {
+            404 => Code::NotFound,
+            500.. => Code::Internal,
+            _ => Code::InvalidArgument,
+        },
+    }
+}

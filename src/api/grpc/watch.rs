@@ -1,0 +1,126 @@
+//! `WatchCaster`: states of a caster as a stream.
+//!
+//! Must not know how a state is made. Invariant: a client that reads slowly skips states; it never holds up the app.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::super::control::{Control, InputStatus, OutputStatus, Snapshot, StageTiming};
+use super::pb;
+use crate::catalog::{ErrorCode, LocationId, Refused};
+use crate::engine::InputState;
+use crate::ids::CasterId;
+use crate::limits;
+
+/// Least time between two answers unless the client says otherwise, ms.
+const DEFAULT_INTERVAL_MS: u32 = 200;
+
+type States = ReceiverStream<Result<pb::WatchCasterResponse, Status>>;
+
+/// Begins to watch; the stream ends when `closed` turns true, the caster is deleted or the client leaves.
+pub(super) async fn start(
+    control: &Control,
+    request: pb::WatchCasterRequest,
+    mut closed: watch::Receiver<bool>,
+) -> Result<States, Refused> {
+    let caster = CasterId::parse(&request.caster_id).ok_or(ErrorCode::CasterIdMalformed)?;
+    let interval_ms = request.min_interval_ms.map_or(Some(DEFAULT_INTERVAL_MS), |ms| {
+        u32::try_from(ms).ok().filter(|&ms| ms <= limits::WATCH_INTERVAL_MAX_MS)
+    });
+    let Some(interval_ms) = interval_ms else {
+        let message = format!("MinIntervalMs must be from 0 to {}.", limits::WATCH_INTERVAL_MAX_MS);
+        return Err(Refused::new(ErrorCode::ParameterMalformed, message));
+    };
+    let snapshots = control.watch(caster).await?;
+    // One state waits at most: the newest is taken when the client has room again.
+    let (states, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = forward(snapshots, &states, Duration::from_millis(interval_ms.into())) => {}
+            () = states.closed() => {}
+            _ = closed.wait_for(|&closed| closed) => {}
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+async fn forward(
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    states: &mpsc::Sender<Result<pb::WatchCasterResponse, Status>>,
+    interval: Duration,
+) {
+    loop {
+        let Ok(room) = states.reserve().await else { return };
+        let snapshot = snapshots.borrow_and_update().clone();
+        room.send(Ok(render(&snapshot)));
+        tokio::time::sleep(interval).await;
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn render(snapshot: &Snapshot) -> pb::WatchCasterResponse {
+    let names = |list: &[LocationId]| list.iter().map(ToString::to_string).collect();
+    let status = match snapshot.on_air {
+        true => pb::CasterStatus::Streaming,
+        false => pb::CasterStatus::Idle,
+    };
+    pb::WatchCasterResponse {
+        caster_id: snapshot.caster.to_string(),
+        status: status.into(),
+        revision: snapshot.revision,
+        applied_revision: snapshot.applied_revision,
+        tick: snapshot.tick,
+        tally: Some(pb::Tally { pgm: names(&snapshot.tally_pgm), pvw: names(&snapshot.tally_pvw) }),
+        inputs: snapshot.inputs.iter().map(input).collect(),
+        stages: snapshot.stages.iter().map(stage).collect(),
+        outputs: snapshot.outputs.iter().map(output).collect(),
+    }
+}
+
+fn input(input: &InputStatus) -> pb::InputStatus {
+    let state = match input.state {
+        InputState::Idle => pb::InputState::Idle,
+        InputState::Connecting => pb::InputState::Connecting,
+        InputState::Buffering => pb::InputState::Buffering,
+        InputState::Live => pb::InputState::Live,
+        InputState::Stale => pb::InputState::Stale,
+        InputState::Failed => pb::InputState::Failed,
+        InputState::Ended => pb::InputState::Ended,
+    };
+    pb::InputStatus {
+        location_id: input.location.to_string(),
+        resource_id: input.resource.to_string(),
+        state: state.into(),
+        message: input.message.clone(),
+        frames: input.frames,
+        frames_dropped: input.frames_dropped,
+        reconnects: input.reconnects,
+    }
+}
+
+fn stage(timing: &StageTiming) -> pb::StageTiming {
+    pb::StageTiming {
+        stage: timing.stage.to_owned(),
+        p50_us: timing.p50_us,
+        p99_us: timing.p99_us,
+        max_us: timing.max_us,
+    }
+}
+
+fn output(output: &OutputStatus) -> pb::OutputStatus {
+    pb::OutputStatus {
+        name: output.name.clone(),
+        frames: output.frames,
+        frames_late: output.frames_late,
+        frames_dropped: output.frames_dropped,
+        bytes: output.bytes,
+        subscribers: output.subscribers,
+        message: output.message.clone(),
+    }
+}

@@ -1,0 +1,135 @@
+//! From what a caster's scene is configured to show to what the engine is told.
+//!
+//! Must not know how inputs run or images are loaded: both come in as look-ups. Invariant: a scene resolves to the same
+//! specification whenever the same inputs and images are there; what is not there is left out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{
+    AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId, Placement,
+    PositionRefer, Template, ValidChannel, VideoLayer, When,
+};
+use crate::engine::{self, MixSpec, Readiness, SceneSpec};
+use crate::frame::Size;
+use crate::ids::{Bus, ComponentId, InputKey};
+use crate::picture::{self, LayerSpec, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
+
+/// Opacity below which a component is not drawn at all.
+const INVISIBLE: u8 = 0;
+
+/// What `bus` shows and sounds like. Empty before the caster's first start. Locations without an input and images that
+/// are not loaded are left out.
+pub fn resolve_scene(
+    caster: &Caster,
+    bus: Bus,
+    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
+    images: &dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+) -> SceneSpec {
+    let Some(scene) = caster.scene(bus) else { return SceneSpec::default() };
+    let layout = scene.layout.as_ref().and_then(|id| caster.layout(id));
+    let layers = layout.map_or(&[][..], |layout| &layout.video);
+    let shown = scene.components.iter().filter_map(|id| caster.component(id));
+    SceneSpec {
+        picture: ScenePicture {
+            layers: layers.iter().filter_map(|layer| resolve_layer(layer, inputs)).collect(),
+            overlays: shown.filter_map(|component| resolve_overlay(component, images)).collect(),
+        },
+        mix: resolve_mix(&scene.mix, inputs),
+    }
+}
+
+/// A mix; locations without an input are left out.
+pub fn resolve_mix(
+    mix: &[AudioLayer],
+    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
+) -> Vec<MixSpec> {
+    let resolve = |layer: &AudioLayer| {
+        Some(MixSpec {
+            input: inputs(&layer.location)?,
+            gain: layer.volume_rate,
+            channel: match layer.channel {
+                ValidChannel::All => engine::ValidChannel::All,
+                ValidChannel::Left => engine::ValidChannel::Left,
+                ValidChannel::Right => engine::ValidChannel::Right,
+            },
+            delay_ms: layer.delay_ms,
+        })
+    };
+    mix.iter().filter_map(resolve).collect()
+}
+
+/// The canvas of a template.
+pub fn canvas_size(template: Template) -> Size {
+    let (width_px, height_px) = template.size_px();
+    Size::new(width_px, height_px)
+}
+
+/// How the engine is to accept a switch.
+pub fn readiness(when: When) -> Readiness {
+    Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
+}
+
+fn resolve_layer(
+    layer: &VideoLayer,
+    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
+) -> Option<LayerSpec> {
+    let fill = match layer.fill {
+        FillMode::None => picture::FillMode::None,
+        FillMode::Fit => picture::FillMode::Fit,
+    };
+    let input = inputs(&layer.location)?;
+    Some(LayerSpec { input, placement: resolve_placement(&layer.placement, fill) })
+}
+
+fn resolve_overlay(
+    component: &Component,
+    images: &dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+) -> Option<OverlaySpec> {
+    if component.opacity == INVISIBLE {
+        return None;
+    }
+    let content = match &component.content {
+        ComponentContent::Image { .. } => OverlayContent::Image(images(&component.id)?),
+        ComponentContent::Text(text) => OverlayContent::Text(TextSpec {
+            text: text.text.clone(),
+            font_name: text.font_name.clone(),
+            color_rgb: text.color_rgb,
+            size_normalized: text.size_normalized,
+            border_width_normalized: text.border_width_normalized,
+            border_rgb: text.border_rgb,
+        }),
+    };
+    Some(OverlaySpec {
+        content: Arc::new(content),
+        placement: resolve_placement(&component.placement, picture::FillMode::None),
+        opacity: component.opacity,
+        background: component.order == LayerOrder::Background,
+    })
+}
+
+fn resolve_placement(placement: &Placement, fill: picture::FillMode) -> picture::Placement {
+    let refer = match placement.refer {
+        PositionRefer::TopLeft => picture::PositionRefer::TopLeft,
+        PositionRefer::TopRight => picture::PositionRefer::TopRight,
+        PositionRefer::BottomLeft => picture::PositionRefer::BottomLeft,
+        PositionRefer::BottomRight => picture::PositionRefer::BottomRight,
+        PositionRefer::Center => picture::PositionRefer::Center,
+        PositionRefer::TopCenter => picture::PositionRefer::TopCenter,
+        PositionRefer::BottomCenter => picture::PositionRefer::BottomCenter,
+        PositionRefer::LeftCenter => picture::PositionRefer::LeftCenter,
+        PositionRefer::RightCenter => picture::PositionRefer::RightCenter,
+    };
+    picture::Placement {
+        width: placement.width,
+        height: placement.height,
+        x: placement.x,
+        y: placement.y,
+        refer,
+        fill,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/resolve.rs"]
+mod tests;

@@ -1,0 +1,121 @@
+//! The error codes of the API: one table of code, HTTP status and usual message.
+//!
+//! Must not know calls. Invariant: every code that any edge answers with stands here, once; a contract test
+//! provokes each of them.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($name:ident $http:literal $text:literal $message:literal)*) => {
+        /// Why a call was refused, as the API names it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ErrorCode {
+            $(#[doc = concat!("`", $text, "`: ", $message)] $name,)*
+        }
+
+        impl ErrorCode {
+            /// Every code.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$name,)*];
+
+            /// The API's name of it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(ErrorCode::$name => $text,)* }
+            }
+
+            /// The HTTP status that it goes with.
+            pub fn http_status(self) -> u16 {
+                match self { $(ErrorCode::$name => $http,)* }
+            }
+
+            /// What is said when there is nothing more precise to say.
+            pub fn message(self) -> &'static str {
+                match self { $(ErrorCode::$name => $message,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    CasterNotFound 404 "InvalidCaster.NotFound" "Caster is not found."
+    SceneNotFound 404 "InvalidScene.NotFound" "Scene is not found."
+    LayoutNotFound 404 "InvalidLayout.NotFound" "Layout is not found."
+    ResourceNotFound 404 "InvalidResource.NotFound" "Resource is not found."
+    ComponentNotFound 404 "InvalidComponent.NotFound" "Component is not found."
+    DomainNameNotFound 404 "InvalidDomainName.NotFound" "DomainName is not configured."
+    ConfigurationNotFound 404 "InvalidConfiguration.NotFound" "transcode is not configured."
+    CasterIdMalformed 400 "InvalidCasterId.Malformed" "CasterId is mandatory for this action."
+    SceneIdMalformed 400 "InvalidSceneId.Malformed" "SceneId is mandatory for this action."
+    ResourceIdMalformed 400 "InvalidResourceId.Malformed" "ResourceId is mandatory for this action."
+    SceneNotStarted 400 "IncorrectSceneStatus" "Scene is not started."
+    SceneInUse 400 "IncorrectSceneStatus.Inuse" "A scene on air uses it."
+    SceneConfigError 400 "IncorrectSceneStatus.ConfigError" "Last set/update scene config error"
+    CasterInUse 400 "IncorrectCasterStatus.Inuse" "Caster is in use"
+    CasterNumberExceed 400 "CasterNumberExceed" "The number casters is exceeded"
+    ResourceNumberExceed 400 "ResourceNumberExceed" "Number of resource exceeded InputTotal"
+    DuplicateLocationId 400 "DuplicateLocationID" "LocationId is duplicate."
+    MissingParameter 400 "MissingParameter" "A parameter is mandatory for this action"
+    ParameterMalformed 400 "InvalidParameter.Malformed" "Specified parameter is invalid."
+    NormTypeMalformed 400 "InvalidNormType.Malformed" "Specified parameter NormType is invalid"
+    ChargeTypeMalformed 400 "InvalidChargeType.Malformed" "Specified parameter ChargeType is invalid"
+    LiveStreamUrlMalformed 400 "InvalidLiveStreamUrl.Malformed" "Specified parameter LiveStreamUrl is invalid."
+    MaterialIdMalformed 400 "InvalidMaterialId.Malformed" "Specified parameter MaterialId is invalid."
+    VideoLayersMismatch 400 "InvalidVideoLayersAndBlendListSize.Mismatch" "Specified parameter VideoLayers and BlendList size is invalid."
+    AudioLayersMismatch 400 "InvalidAudioLayersAndMixListSize.Mismatch" "Specified parameter AudioLayers and MixList size is invalid."
+    PositionMalformed 400 "InvalidPositionNormalized.Malformed" "Specified parameter PositionNormalized size should be 2 is invalid."
+    PageSizeMalformed 400 "InvalidPageSize.Malformed" "Specified parameter PageSize is invalid"
+    PageNumMalformed 400 "InvalidPageNum.Malformed" "Specified parameter PageNum is invalid"
+    StartTimeMalformed 400 "InvalidStartTime.Malformed" "Specified parameter StartTime is invalid"
+    EndTimeMalformed 400 "InvalidEndTime.Malformed" "Specified parameter EndTime is invalid"
+    StatusMalformed 400 "InvalidStatus.Malformed" "Specified parameter Status is invalid, only can be 0 or 1."
+    AccessKeyIdMissing 400 "MissingAccessKeyId" "AccessKeyId is mandatory for this action."
+    AccessKeyIdNotFound 404 "InvalidAccessKeyId.NotFound" "Specified access key is not found."
+    Internal 500 "InternalError" "The request processing has failed due to some unknown error, exception or failure."
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A call was refused; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Refused {
+    /// Which rule.
+    pub code: ErrorCode,
+    /// In words, for the person who made the call.
+    pub message: String,
+}
+
+impl Refused {
+    /// Refused for `code`, told as `message`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Refused {
+        Refused { code, message: message.into() }
+    }
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Refused {
+        Refused::new(code, code.message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_follow_the_suffix_grammar() {
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            let text = code.as_str();
+            assert!(ErrorCode::ALL[..index].iter().all(|c| c.as_str() != text), "{text}");
+            let http = match text {
+                _ if text.ends_with(".NotFound") => 404,
+                "InternalError" => 500,
+                _ => 400,
+            };
+            assert_eq!(code.http_status(), http, "{text}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From unchecked words and numbers to values within the API's limits.
+//!
+//! Must not know any caster's state. Invariant: every message names the parameter.
+
+use super::super::call::{AudioLayerDraft, PlacementDraft, When, WhenDraft};
+use super::super::code::{ErrorCode, Refused};
+use super::super::model::{AudioLayer, LocationId, Placement, PositionRefer, ValidChannel};
+use crate::ids::{CasterId, ResourceId};
+use crate::limits;
+
+/// How long a switch on PGM waits for its sources unless the call says otherwise, ms.
+pub(super) const DEFAULT_WAIT_MS: u32 = 3000;
+
+/// Schemes of a file's URL.
+pub(super) const FILE_SCHEMES: &[&str] = &["http", "https", "file"];
+
+pub(super) fn malformed(message: impl Into<String>) -> Refused {
+    Refused::new(ErrorCode::ParameterMalformed, message)
+}
+
+pub(super) fn caster_id(text: &str) -> Result<CasterId, Refused> {
+    CasterId::parse(text).ok_or_else(|| ErrorCode::CasterIdMalformed.into())
+}
+
+pub(super) fn resource_id(text: &str) -> Result<ResourceId, Refused> {
+    ResourceId::parse(text).ok_or_else(|| ErrorCode::ResourceIdMalformed.into())
+}
+
+pub(super) fn present<'a>(field: &str, text: &'a str) -> Result<&'a str, Refused> {
+    if text.is_empty() {
+        let message = format!("{field} is mandatory for this action");
+        return Err(Refused::new(ErrorCode::MissingParameter, message));
+    }
+    Ok(text)
+}
+
+/// A name for people: one line, at most [`limits::MAX_NAME_BYTES`].
+pub(super) fn name(field: &str, text: &str) -> Result<String, Refused> {
+    if text.len() > limits::MAX_NAME_BYTES || text.chars().any(char::is_control) {
+        let max = limits::MAX_NAME_BYTES;
+        return Err(malformed(format!("{field} must be one line of at most {max} bytes.")));
+    }
+    Ok(text.to_owned())
+}
+
+/// A URL of one of these schemes with a host (or, for `file`, a path).
+pub(super) fn url(field: &str, text: &str, schemes: &[&str]) -> Result<String, Refused> {
+    let refuse = |why: &str| Err(malformed(format!("{field} {why}")));
+    if text.len() > limits::MAX_URL_BYTES {
+        return refuse(&format!("is longer than {} bytes.", limits::MAX_URL_BYTES));
+    }
+    let Ok(parsed) = url::Url::parse(text) else { return refuse("is not a URL.") };
+    if !schemes.contains(&parsed.scheme()) {
+        return refuse(&format!("must be a URL of {}.", schemes.join(", ")));
+    }
+    let has_place = match parsed.scheme() {
+        "file" => parsed.path().len() > 1,
+        _ => parsed.has_host(),
+    };
+    if !has_place || text.chars().any(|c| c.is_control() || c == ' ') {
+        return refuse("names no host or path, or holds blanks.");
+    }
+    Ok(text.to_owned())
+}
+
+/// A word of a closed set; absent means `default`.
+pub(super) fn word<T: Copy>(
+    field: &str,
+    text: &str,
+    parse: fn(&str) -> Option<T>,
+    default: T,
+) -> Result<T, Refused> {
+    if text.is_empty() {
+        return Ok(default);
+    }
+    parse(text).ok_or_else(|| malformed(format!("{field} {text:?} is not available.")))
+}
+
+/// A number from `min` to `max`, both included; not a NaN.
+pub(super) fn number(field: &str, value: f32, (min, max): (f32, f32)) -> Result<f32, Refused> {
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(malformed(format!("{field} must be from {min} to {max}.")))
+}
+
+/// An integer from 0 to `max`.
+pub(super) fn integer(field: &str, value: i32, max: u32) -> Result<u32, Refused> {
+    u32::try_from(value)
+        .ok()
+        .filter(|&v| v <= max)
+        .ok_or_else(|| malformed(format!("{field} must be from 0 to {max}.")))
+}
+
+/// `0xRRGGBB`.
+pub(super) fn color(field: &str, text: &str) -> Result<u32, Refused> {
+    text.strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .filter(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+        .ok_or_else(|| malformed(format!("{field} must be 0x000000 to 0xffffff.")))
+}
+
+pub(super) fn location(field: &str, text: &str) -> Result<LocationId, Refused> {
+    LocationId::parse(present(field, text)?)
+        .ok_or_else(|| malformed(format!("{field} {text:?} must be RV01 to RV99.")))
+}
+
+/// A list of locations, at most `max`, none twice.
+pub(super) fn locations(
+    field: &str,
+    texts: &[String],
+    max: usize,
+) -> Result<Vec<LocationId>, Refused> {
+    if texts.len() > max {
+        return Err(malformed(format!("{field} has more than {max} elements.")));
+    }
+    let mut list = Vec::with_capacity(texts.len());
+    for text in texts {
+        let location = location(field, text)?;
+        if list.contains(&location) {
+            return Err(malformed(format!("The {field} has duplicate LocationId.")));
+        }
+        list.push(location);
+    }
+    Ok(list)
+}
+
+pub(super) fn placement(draft: &PlacementDraft) -> Result<Placement, Refused> {
+    let (x, y) = match draft.position_normalized[..] {
+        [] => (0.0, 0.0),
+        [x, y] => (x, y),
+        _ => return Err(ErrorCode::PositionMalformed.into()),
+    };
+    Ok(Placement {
+        width: number("WidthNormalized", draft.width_normalized, (0.0, 1.0))?,
+        height: number("HeightNormalized", draft.height_normalized, (0.0, 1.0))?,
+        x: number("PositionNormalized", x, (-1.0, 1.0))?,
+        y: number("PositionNormalized", y, (-1.0, 1.0))?,
+        refer: word(
+            "PositionRefer",
+            &draft.position_refer,
+            PositionRefer::parse,
+            PositionRefer::TopLeft,
+        )?,
+    })
+}
+
+pub(super) fn audio_layer(
+    location: LocationId,
+    draft: &AudioLayerDraft,
+) -> Result<AudioLayer, Refused> {
+    let volume_rate = draft.volume_rate.unwrap_or(1.0);
+    Ok(AudioLayer {
+        location,
+        volume_rate: number("VolumeRate", volume_rate, (0.0, limits::MAX_GAIN))?,
+        channel: word(
+            "ValidChannel",
+            &draft.valid_channel,
+            ValidChannel::parse,
+            ValidChannel::All,
+        )?,
+        delay_ms: integer(
+            "FixedDelayDuration",
+            draft.fixed_delay_duration_ms,
+            limits::MAX_FIXED_DELAY_MS,
+        )?,
+    })
+}
+
+pub(super) fn when(draft: &WhenDraft) -> Result<When, Refused> {
+    let max_ms = u32::try_from(limits::TAKE_WAIT_MAX.as_millis()).unwrap_or(u32::MAX);
+    let wait_ms = match draft.wait_ms {
+        Some(wait_ms) => integer("WaitMs", wait_ms, max_ms)?,
+        None => DEFAULT_WAIT_MS,
+    };
+    Ok(When { force: draft.force, wait_ms })
+}

@@ -1,0 +1,101 @@
+//! What a running caster must do for a change of its configuration: found by comparing before and after, so that no
+//! rule can forget it.
+//!
+//! Must not know which call made the change. Invariant: a caster that is not on air is asked for nothing; PGM comes
+//! before PVW, so that a refusal on PGM leaves PVW untouched.
+
+use super::super::call::{Effect, When};
+use super::super::model::{
+    AudioLayer, Caster, Component, ComponentContent, LayerOrder, LocationId, Placement, Source,
+    VideoLayer,
+};
+use super::check::DEFAULT_WAIT_MS;
+use crate::ids::{Bus, ResourceId};
+use crate::limits;
+
+pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
+    if !after.is_on_air() {
+        return Vec::new();
+    }
+    let mut effects = Vec::new();
+    for resource in &after.resources {
+        match before.resource(&resource.id) {
+            None => effects.push(Effect::InputAdded(resource.id.clone())),
+            Some(old) if old.source != resource.source => {
+                effects.push(Effect::InputChanged(resource.id.clone()));
+            }
+            Some(_) => {}
+        }
+    }
+    for component in &after.components {
+        let is_image = matches!(component.content, ComponentContent::Image { .. });
+        let old = before.component(&component.id);
+        if is_image && old.is_none_or(|old| old.content != component.content) {
+            effects.push(Effect::ImageChanged(component.id.clone()));
+        }
+    }
+    for bus in [Bus::Pgm, Bus::Pvw] {
+        effects.extend(scene_effect(before, after, bus));
+    }
+    if before.config.relays != after.config.relays {
+        effects.push(Effect::RelaysChanged);
+    }
+    for resource in &before.resources {
+        if after.resource(&resource.id).is_none() {
+            effects.push(Effect::InputRemoved(resource.id.clone()));
+        }
+    }
+    effects
+}
+
+fn scene_effect(before: &Caster, after: &Caster, bus: Bus) -> Option<Effect> {
+    let (old, new) = (View::of(before, bus)?, View::of(after, bus)?);
+    if old == new {
+        return None;
+    }
+    let max_ms = u32::try_from(limits::TAKE_WAIT_MAX.as_millis()).unwrap_or(u32::MAX);
+    // With the same sources as before there is nothing new to wait for. A source that was replaced has to connect
+    // first, and gets all the time there is.
+    let when = if old.shows == new.shows {
+        When { force: true, wait_ms: 0 }
+    } else if new.shows.iter().all(|shown| old.shows.contains(shown) || !old.has(shown.0)) {
+        When { force: false, wait_ms: DEFAULT_WAIT_MS }
+    } else {
+        When { force: false, wait_ms: max_ms }
+    };
+    Some(Effect::SceneSet { bus, when })
+}
+
+/// All that the picture and the sound of a scene depend on.
+#[derive(PartialEq)]
+struct View<'a> {
+    layers: &'a [VideoLayer],
+    shows: Vec<(LocationId, Option<(&'a ResourceId, &'a Source)>)>,
+    overlays: Vec<(&'a ComponentContent, Placement, u8, LayerOrder)>,
+    mix: Vec<(AudioLayer, Option<(&'a ResourceId, &'a Source)>)>,
+}
+
+impl<'a> View<'a> {
+    fn of(caster: &'a Caster, bus: Bus) -> Option<View<'a>> {
+        let scene = caster.scene(bus)?;
+        let layout = scene.layout.as_ref().and_then(|id| caster.layout(id));
+        let layers = layout.map_or(&[][..], |l| &l.video);
+        let source_at = |l| caster.resource_at(l).map(|r| (&r.id, &r.source));
+        let overlay = |c: &'a Component| (&c.content, c.placement, c.opacity, c.order);
+        Some(View {
+            layers,
+            shows: layers.iter().map(|v| (v.location, source_at(v.location))).collect(),
+            overlays: scene
+                .components
+                .iter()
+                .filter_map(|id| caster.component(id))
+                .map(overlay)
+                .collect(),
+            mix: scene.mix.iter().map(|a| (*a, source_at(a.location))).collect(),
+        })
+    }
+
+    fn has(&self, location: LocationId) -> bool {
+        self.shows.iter().any(|shown| shown.0 == location)
+    }
+}

@@ -1,0 +1,155 @@
+//! Rules of scenes and their sound.
+//!
+//! Must not know ticks. Invariant: what a scene on air names exists; PVW's mix is what a take would bring.
+
+use std::sync::Arc;
+
+use super::super::call::{Answer, AudioDraft, Effect, SceneDraft, Subject, WhenDraft};
+use super::super::code::{ErrorCode, Refused};
+use super::super::model::{Caster, Scene, Scenes};
+use super::{Edit, Edited, check, components, layouts};
+use crate::ids::{Bus, ComponentId};
+use crate::limits;
+
+/// Which scene has this identifier.
+pub(super) fn find_bus(caster: &Caster, scene_id: &str) -> Result<Bus, Refused> {
+    if scene_id.is_empty() || scene_id.len() > 64 {
+        return Err(ErrorCode::SceneIdMalformed.into());
+    }
+    let is_it = |bus: &Bus| caster.scene(*bus).is_some_and(|s| s.id.as_str() == scene_id);
+    [Bus::Pvw, Bus::Pgm].into_iter().find(is_it).ok_or_else(|| ErrorCode::SceneNotFound.into())
+}
+
+/// Which scene has this identifier, given that it is on.
+fn find_on_air(caster: &Caster, scene_id: &str) -> Result<Bus, Refused> {
+    let bus = find_bus(caster, scene_id)?;
+    if caster.is_on_air() { Ok(bus) } else { Err(ErrorCode::SceneNotStarted.into()) }
+}
+
+fn scenes(caster: &mut Caster) -> Result<&mut Scenes, Refused> {
+    caster.scenes.as_mut().ok_or_else(|| ErrorCode::SceneNotFound.into())
+}
+
+pub(super) fn describe(caster: &Arc<Caster>, scene_id: &str) -> Result<Answer, Refused> {
+    if caster.config.domain.is_none() {
+        return Err(ErrorCode::DomainNameNotFound.into());
+    }
+    let buses = match (scene_id, &caster.scenes) {
+        ("", None) => Vec::new(),
+        ("", Some(_)) => vec![Bus::Pvw, Bus::Pgm],
+        (id, _) => vec![find_bus(caster, id)?],
+    };
+    Ok(Answer::Scenes(caster.clone(), buses))
+}
+
+pub(super) fn describe_streams(caster: &Arc<Caster>) -> Result<Answer, Refused> {
+    if caster.scenes.is_none() {
+        return Err(ErrorCode::SceneNotFound.into());
+    }
+    describe(caster, "")
+}
+
+pub(super) fn set(caster: &mut Caster, draft: &SceneDraft) -> Edit {
+    let is_whole = !draft.layout_id.is_empty() || !draft.component_ids.is_empty();
+    apply(caster, draft, is_whole.then_some(()))
+}
+
+pub(super) fn update(caster: &mut Caster, draft: &SceneDraft) -> Edit {
+    apply(caster, draft, (!draft.component_ids.is_empty()).then_some(()))
+}
+
+/// Applies a draft to its scene; `components` says that its components are to be replaced, by none if it names none.
+fn apply(caster: &mut Caster, draft: &SceneDraft, components: Option<()>) -> Edit {
+    let bus = find_on_air(caster, &draft.scene_id)?;
+    let when = check::when(&draft.when)?;
+    let layout = match &draft.layout_id[..] {
+        "" => None,
+        id => Some(caster.layouts[layouts::find(caster, id)?].clone()),
+    };
+    if let Some(layout) = &layout {
+        layouts::has_sources(caster, layout)?;
+    }
+    let overlays = component_ids(caster, &draft.component_ids)?;
+    let follows = bus == Bus::Pvw || caster.audio_follows_video;
+    let scene = scenes(caster)?.get_mut(bus);
+    if let Some(layout) = layout {
+        scene.layout = Some(layout.id);
+        if follows {
+            scene.mix = layout.audio;
+        }
+    }
+    if components.is_some() {
+        scene.components = overlays;
+    }
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
+}
+
+fn component_ids(caster: &Caster, texts: &[String]) -> Result<Vec<ComponentId>, Refused> {
+    if texts.len() > limits::MAX_SCENE_COMPONENTS {
+        let max = limits::MAX_SCENE_COMPONENTS;
+        return Err(check::malformed(format!("A scene shows at most {max} components.")));
+    }
+    let mut ids: Vec<ComponentId> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let id = &caster.components[components::find(caster, text)?].id;
+        if ids.contains(id) {
+            return Err(check::malformed("ComponentId is named twice."));
+        }
+        ids.push(id.clone());
+    }
+    Ok(ids)
+}
+
+pub(super) fn take(caster: &mut Caster, from: &str, to: &str, when: &WhenDraft) -> Edit {
+    let from_bus = find_bus(caster, from).map_err(|r| match r.code {
+        ErrorCode::SceneNotFound => Refused::new(r.code, "From scene is not found."),
+        _ => r,
+    })?;
+    let to_bus = find_bus(caster, to)?;
+    if (from_bus, to_bus) != (Bus::Pvw, Bus::Pgm) {
+        return Err(check::malformed("FromSceneId must be PVW's and ToSceneId PGM's."));
+    }
+    if !caster.is_on_air() {
+        return Err(Refused::new(ErrorCode::SceneNotStarted, "From scene is not started."));
+    }
+    let when = check::when(when)?;
+    let follows = caster.audio_follows_video;
+    let Scenes { pvw, pgm } = scenes(caster)?;
+    if pvw.layout.is_none() {
+        return Err(Refused::new(ErrorCode::LayoutNotFound, "PVW has no layout."));
+    }
+    copy(pvw, pgm);
+    if follows {
+        pgm.mix.clone_from(&pvw.mix);
+    }
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Take { when }] })
+}
+
+fn copy(from: &Scene, to: &mut Scene) {
+    to.layout.clone_from(&from.layout);
+    to.components.clone_from(&from.components);
+}
+
+pub(super) fn update_audio(caster: &mut Caster, draft: &AudioDraft) -> Edit {
+    let bus = find_on_air(caster, &draft.scene_id)?;
+    let follow = match draft.follow_enable {
+        None => None,
+        Some(0) => Some(false),
+        Some(1) => Some(true),
+        Some(_) => return Err(check::malformed("FollowEnable can only be 0 or 1.")),
+    };
+    let mut effects = Vec::new();
+    if !draft.mix_list.is_empty() || !draft.audio_layers.is_empty() {
+        let mix = check::locations("MixList", &draft.mix_list, limits::MAX_MIX)?;
+        layouts::has_sources_at(caster, mix.iter().copied())?;
+        let mismatch = || ErrorCode::AudioLayersMismatch.into();
+        scenes(caster)?.get_mut(bus).mix =
+            layouts::parse_audio(&mix, &draft.audio_layers, mismatch)?;
+        effects.push(Effect::MixSet { bus });
+    }
+    if let Some(follow) = follow {
+        caster.audio_follows_video = follow;
+        effects.push(Effect::FollowSet);
+    }
+    Ok(Edited { subject: Subject::Caster, effects })
+}

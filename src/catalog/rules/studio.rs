@@ -1,0 +1,249 @@
+//! Rules of casters as such: create, configure, start, stop, delete, list.
+//!
+//! Must not know sources, layouts or components. Invariant: a caster on air has a domain it was started with and a
+//! template that does not change.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use super::super::call::{
+    Answer, Change, ConfigDraft, CreateCaster, DescribeCasters, Effect, Prepared, Subject, Written,
+};
+use super::super::code::{ErrorCode, Refused};
+use super::super::model::{
+    Caster, CasterConfig, EncoderConfig, Scene, Scenes, Status, Template, X264Preset,
+};
+use super::super::{Catalog, Context};
+use super::{Edit, Edited, check};
+use crate::ids::{CasterId, SceneId};
+use crate::limits;
+use crate::time::FrameRate;
+
+/// The API's `NormType` of a caster in general mode, the only one available.
+pub(super) const NORM_TYPE_GENERAL: i32 = 1;
+
+pub(super) fn create(
+    catalog: &Catalog,
+    draft: &CreateCaster,
+    ctx: &Context<'_>,
+) -> Result<Prepared, Refused> {
+    let token = check::present("ClientToken", &draft.client_token)?;
+    if token.len() > limits::MAX_CLIENT_TOKEN_BYTES || !token.bytes().all(|b| b.is_ascii_graphic())
+    {
+        return Err(check::malformed("ClientToken must be at most 64 ASCII characters."));
+    }
+    match draft.norm_type {
+        Some(NORM_TYPE_GENERAL) => {}
+        Some(other) => {
+            let message = format!("NormType {other} is not available, only 1 (general mode) is.");
+            return Err(Refused::new(ErrorCode::NormTypeMalformed, message));
+        }
+        None => check::present("NormType", "").map(|_| ())?,
+    }
+    if check::present("ChargeType", &draft.charge_type)? != "PostPaid" {
+        let message = "Specified parameter ChargeType is invalid, can only be PostPaid.";
+        return Err(Refused::new(ErrorCode::ChargeTypeMalformed, message));
+    }
+    let name = check::name("CasterName", &draft.caster_name)?;
+    if let Some(caster) = catalog.casters().find(|c| c.client_token == token) {
+        return Ok(super::read(written(caster)));
+    }
+    if catalog.casters().count() >= limits::MAX_CASTERS {
+        return Err(ErrorCode::CasterNumberExceed.into());
+    }
+    let caster = Arc::new(new_caster(token, name, ctx));
+    let answer = written(&caster);
+    Ok(Prepared { change: Some(Change::Upsert(caster)), answer, effects: Vec::new() })
+}
+
+fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
+    let id = CasterId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes");
+    let name = if name.is_empty() { id.to_string() } else { name };
+    Caster {
+        id,
+        revision: 1,
+        client_token: token.to_owned(),
+        created_unix_ms: ctx.now_unix_ms,
+        modified_unix_ms: ctx.now_unix_ms,
+        status: Status::Idle,
+        config: CasterConfig {
+            name,
+            domain: None,
+            template: None,
+            rate: FrameRate::FPS_30,
+            relays: Vec::new(),
+            encoder: EncoderConfig::default(),
+        },
+        audio_follows_video: true,
+        resources: Vec::new(),
+        layouts: Vec::new(),
+        components: Vec::new(),
+        scenes: None,
+    }
+}
+
+fn written(caster: &Caster) -> Answer {
+    Answer::Written(Written {
+        caster: caster.id.clone(),
+        revision: caster.revision,
+        subject: Subject::Caster,
+        applied: None,
+    })
+}
+
+pub(super) fn delete(caster: &Arc<Caster>) -> Result<Prepared, Refused> {
+    if caster.is_on_air() {
+        return Err(ErrorCode::CasterInUse.into());
+    }
+    let change = Some(Change::Delete(caster.id.clone()));
+    Ok(Prepared { change, answer: written(caster), effects: Vec::new() })
+}
+
+pub(super) fn set_config(caster: &mut Caster, draft: &ConfigDraft) -> Edit {
+    let mut config = parse_config(draft)?;
+    if config.name.is_empty() {
+        config.name.clone_from(&caster.config.name);
+    }
+    let fixed = |c: &CasterConfig| (c.template, c.rate, c.encoder);
+    if caster.is_on_air() && fixed(&config) != fixed(&caster.config) {
+        let message =
+            "Caster is in use: template, frame rate and encoder change when it is stopped.";
+        return Err(Refused::new(ErrorCode::CasterInUse, message));
+    }
+    caster.config = config;
+    Ok(Edited::of(Subject::Caster))
+}
+
+fn parse_config(draft: &ConfigDraft) -> Result<CasterConfig, Refused> {
+    let template = Template::parse(&draft.caster_template);
+    if template.is_none() && !draft.caster_template.is_empty() {
+        let text = &draft.caster_template;
+        return Err(check::malformed(format!("CasterTemplate {text:?} is not available.")));
+    }
+    let rate = match &draft.frame_rate[..] {
+        "" => FrameRate::FPS_30,
+        text => text.parse().map_err(check::malformed)?,
+    };
+    if draft.side_output_urls.len() > limits::MAX_RELAYS {
+        let max = limits::MAX_RELAYS;
+        return Err(check::malformed(format!("SideOutputUrlList has more than {max} elements.")));
+    }
+    let mut relays: Vec<String> = Vec::new();
+    for url in &draft.side_output_urls {
+        let url = check::url("SideOutputUrlList", url, &["rtmp", "rtmps"])?;
+        if relays.contains(&url) {
+            return Err(check::malformed("SideOutputUrlList names a URL twice."));
+        }
+        relays.push(url);
+    }
+    let preset = match &draft.x264_preset[..] {
+        "" => None,
+        text => Some(check::word("X264Preset", text, X264Preset::parse, X264Preset::Medium)?),
+    };
+    let bps = limits::MIN_VIDEO_BPS..=limits::MAX_VIDEO_BPS;
+    if draft.video_bps.is_some_and(|v| !bps.contains(&v)) {
+        let (min, max) = bps.into_inner();
+        return Err(check::malformed(format!("VideoBps must be from {min} to {max}.")));
+    }
+    Ok(CasterConfig {
+        name: check::name("CasterName", &draft.caster_name)?,
+        domain: parse_domain(&draft.domain_name)?,
+        template,
+        rate,
+        relays,
+        encoder: EncoderConfig { preset, video_bps: draft.video_bps },
+    })
+}
+
+/// A host name, an IPv4 address, or an IPv6 address in brackets.
+fn parse_domain(text: &str) -> Result<Option<String>, Refused> {
+    let is_label =
+        |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    let is_ipv6 = text
+        .strip_prefix('[')
+        .and_then(|t| t.strip_suffix(']'))
+        .is_some_and(|t| t.parse::<std::net::Ipv6Addr>().is_ok());
+    match text {
+        "" => Ok(None),
+        _ if is_name || is_ipv6 => Ok(Some(text.to_owned())),
+        _ => Err(check::malformed("DomainName must be a host name or an IP address.")),
+    }
+}
+
+pub(super) fn start(caster: &mut Caster, ctx: &Context<'_>) -> Edit {
+    if caster.is_on_air() {
+        return Err(ErrorCode::CasterInUse.into());
+    }
+    if caster.config.domain.is_none() {
+        return Err(ErrorCode::DomainNameNotFound.into());
+    }
+    if caster.config.template.is_none() {
+        return Err(ErrorCode::ConfigurationNotFound.into());
+    }
+    let new_scene = || Scene {
+        id: SceneId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes"),
+        stream_name: (ctx.fresh)().simple().to_string(),
+        layout: None,
+        components: Vec::new(),
+        mix: Vec::new(),
+    };
+    caster.scenes.get_or_insert_with(|| Scenes { pvw: new_scene(), pgm: new_scene() });
+    caster.status = Status::OnAir { since_unix_ms: ctx.now_unix_ms };
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Start] })
+}
+
+pub(super) fn stop(caster: &mut Caster) -> Edit {
+    let scenes = caster.scenes.as_mut().ok_or(ErrorCode::SceneNotFound)?;
+    if caster.status == Status::Idle {
+        return Err(ErrorCode::SceneNotStarted.into());
+    }
+    for scene in [&mut scenes.pvw, &mut scenes.pgm] {
+        scene.layout = None;
+        scene.components.clear();
+        scene.mix.clear();
+    }
+    caster.status = Status::Idle;
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Stop] })
+}
+
+pub(super) fn describe_all(catalog: &Catalog, filter: &DescribeCasters) -> Result<Answer, Refused> {
+    let on_air = match filter.status {
+        None => None,
+        Some(0) => Some(false),
+        Some(1) => Some(true),
+        Some(_) => return Err(ErrorCode::StatusMalformed.into()),
+    };
+    let from = u64::try_from(filter.start_time_unix_ms.unwrap_or(0))
+        .map_err(|_negative| ErrorCode::StartTimeMalformed)?;
+    let to = match filter.end_time_unix_ms {
+        None => u64::MAX,
+        Some(ms) => {
+            u64::try_from(ms).ok().filter(|&to| to >= from).ok_or(ErrorCode::EndTimeMalformed)?
+        }
+    };
+    let page_num = page(filter.page_num, 1, usize::MAX).ok_or(ErrorCode::PageNumMalformed)?;
+    let page_size = page(filter.page_size, limits::MAX_PAGE_SIZE, limits::MAX_PAGE_SIZE)
+        .ok_or(ErrorCode::PageSizeMalformed)?;
+    let mut found: Vec<&Arc<Caster>> = catalog
+        .casters()
+        .filter(|c| filter.caster_id.is_empty() || c.id.as_str() == filter.caster_id)
+        .filter(|c| c.config.name.contains(&filter.caster_name))
+        .filter(|c| on_air.is_none_or(|on_air| c.is_on_air() == on_air))
+        .filter(|c| (from..=to).contains(&c.created_unix_ms))
+        .collect();
+    found.sort_by_key(|c| Reverse(c.modified_unix_ms));
+    if filter.order_by_modify_asc {
+        found.reverse();
+    }
+    let skip = (page_num - 1).saturating_mul(page_size);
+    Ok(Answer::Casters {
+        total: found.len(),
+        page: found.into_iter().skip(skip).take(page_size).cloned().collect(),
+    })
+}
+
+fn page(value: Option<i32>, default: usize, max: usize) -> Option<usize> {
+    let value = value.map_or(Some(default), |v| usize::try_from(v).ok())?;
+    (1..=max).contains(&value).then_some(value)
+}

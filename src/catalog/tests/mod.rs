@@ -1,0 +1,1 @@
+//! Tests of the catalog, by room of rules.

@@ -1,0 +1,361 @@
+//! The form of a caster on disk: serde twins of the catalog's values, and both ways between them.
+//!
+//! Must not know SQL. Invariant: what is decoded is within the catalog's closed sets, or it is refused; fields that are
+//! added later have a default, so that older rows stay readable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{
+    AudioLayer, Caster, CasterConfig, Component, ComponentContent, ComponentLocationId,
+    EncoderConfig, FillMode, LayerOrder, Layout, LocationId, Placement, Play, PositionRefer,
+    Resource, Scene, Scenes, Source, Status, Template, Text, ValidChannel, VideoLayer, X264Preset,
+};
+use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
+
+#[derive(Serialize, Deserialize)]
+struct CasterRow {
+    revision: u64,
+    client_token: String,
+    created_unix_ms: u64,
+    modified_unix_ms: u64,
+    on_air_since_unix_ms: Option<u64>,
+    name: String,
+    domain: Option<String>,
+    template: Option<String>,
+    rate: String,
+    relays: Vec<String>,
+    x264_preset: Option<String>,
+    video_bps: Option<u32>,
+    audio_follows_video: bool,
+    resources: Vec<ResourceRow>,
+    layouts: Vec<LayoutRow>,
+    components: Vec<ComponentRow>,
+    scenes: Option<[SceneRow; 2]>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ResourceRow {
+    id: String,
+    name: String,
+    location: String,
+    source: SourceRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum SourceRow {
+    Live { url: String },
+    Vod { url: String, repeat_num: i32, begin_offset_ms: i32, end_offset_ms: i32 },
+    Image { url: String },
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlacementRow {
+    width: f32,
+    height: f32,
+    x: f32,
+    y: f32,
+    refer: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LayoutRow {
+    id: String,
+    video: Vec<VideoLayerRow>,
+    audio: Vec<AudioLayerRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VideoLayerRow {
+    location: String,
+    fill: String,
+    placement: PlacementRow,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AudioLayerRow {
+    location: String,
+    volume_rate: f32,
+    channel: String,
+    delay_ms: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ComponentRow {
+    id: String,
+    name: String,
+    location: String,
+    placement: PlacementRow,
+    opacity: u8,
+    order: String,
+    content: ContentRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum ContentRow {
+    Text {
+        text: String,
+        color_rgb: u32,
+        font_name: String,
+        size_normalized: f32,
+        border_width_normalized: f32,
+        border_rgb: Option<u32>,
+    },
+    Image {
+        url: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct SceneRow {
+    id: String,
+    stream_name: String,
+    layout: Option<String>,
+    components: Vec<String>,
+    mix: Vec<AudioLayerRow>,
+}
+
+/// The row's body.
+pub(super) fn encode(caster: &Caster) -> String {
+    let Caster { config, .. } = caster;
+    let row = CasterRow {
+        revision: caster.revision,
+        client_token: caster.client_token.clone(),
+        created_unix_ms: caster.created_unix_ms,
+        modified_unix_ms: caster.modified_unix_ms,
+        on_air_since_unix_ms: match caster.status {
+            Status::Idle => None,
+            Status::OnAir { since_unix_ms } => Some(since_unix_ms),
+        },
+        name: config.name.clone(),
+        domain: config.domain.clone(),
+        template: config.template.map(|t| t.as_str().to_owned()),
+        rate: config.rate.to_string(),
+        relays: config.relays.clone(),
+        x264_preset: config.encoder.preset.map(|p| p.as_str().to_owned()),
+        video_bps: config.encoder.video_bps,
+        audio_follows_video: caster.audio_follows_video,
+        resources: caster.resources.iter().map(encode_resource).collect(),
+        layouts: caster.layouts.iter().map(encode_layout).collect(),
+        components: caster.components.iter().map(encode_component).collect(),
+        scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
+    };
+    serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
+}
+
+fn encode_resource(resource: &Resource) -> ResourceRow {
+    let source = match &resource.source {
+        Source::Live { url } => SourceRow::Live { url: url.clone() },
+        Source::Vod { url, play } => SourceRow::Vod {
+            url: url.clone(),
+            repeat_num: play.repeat_num,
+            begin_offset_ms: play.begin_offset_ms,
+            end_offset_ms: play.end_offset_ms,
+        },
+        Source::Image { url } => SourceRow::Image { url: url.clone() },
+    };
+    ResourceRow {
+        id: resource.id.to_string(),
+        name: resource.name.clone(),
+        location: resource.location.to_string(),
+        source,
+    }
+}
+
+fn encode_placement(p: &Placement) -> PlacementRow {
+    PlacementRow {
+        width: p.width,
+        height: p.height,
+        x: p.x,
+        y: p.y,
+        refer: p.refer.as_str().to_owned(),
+    }
+}
+
+fn encode_layout(layout: &Layout) -> LayoutRow {
+    let video_layer = |layer: &VideoLayer| VideoLayerRow {
+        location: layer.location.to_string(),
+        fill: layer.fill.as_str().to_owned(),
+        placement: encode_placement(&layer.placement),
+    };
+    LayoutRow {
+        id: layout.id.to_string(),
+        video: layout.video.iter().map(video_layer).collect(),
+        audio: layout.audio.iter().map(encode_audio).collect(),
+    }
+}
+
+fn encode_audio(layer: &AudioLayer) -> AudioLayerRow {
+    AudioLayerRow {
+        location: layer.location.to_string(),
+        volume_rate: layer.volume_rate,
+        channel: layer.channel.as_str().to_owned(),
+        delay_ms: layer.delay_ms,
+    }
+}
+
+fn encode_component(component: &Component) -> ComponentRow {
+    let content = match &component.content {
+        ComponentContent::Image { url } => ContentRow::Image { url: url.clone() },
+        ComponentContent::Text(text) => ContentRow::Text {
+            text: text.text.clone(),
+            color_rgb: text.color_rgb,
+            font_name: text.font_name.clone(),
+            size_normalized: text.size_normalized,
+            border_width_normalized: text.border_width_normalized,
+            border_rgb: text.border_rgb,
+        },
+    };
+    ComponentRow {
+        id: component.id.to_string(),
+        name: component.name.clone(),
+        location: component.location.to_string(),
+        placement: encode_placement(&component.placement),
+        opacity: component.opacity,
+        order: component.order.as_str().to_owned(),
+        content,
+    }
+}
+
+fn encode_scene(scene: &Scene) -> SceneRow {
+    SceneRow {
+        id: scene.id.to_string(),
+        stream_name: scene.stream_name.clone(),
+        layout: scene.layout.as_ref().map(ToString::to_string),
+        components: scene.components.iter().map(ToString::to_string).collect(),
+        mix: scene.mix.iter().map(encode_audio).collect(),
+    }
+}
+
+/// The caster of this row.
+///
+/// # Errors
+/// What is wrong with the row, in words.
+pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
+    let row: CasterRow = serde_json::from_str(body).map_err(|e| e.to_string())?;
+    let config = CasterConfig {
+        name: row.name,
+        domain: row.domain,
+        template: row.template.map(|t| parse("template", &t, Template::parse)).transpose()?,
+        rate: row.rate.parse()?,
+        relays: row.relays,
+        encoder: EncoderConfig {
+            preset: row.x264_preset.map(|p| parse("preset", &p, X264Preset::parse)).transpose()?,
+            video_bps: row.video_bps,
+        },
+    };
+    let scenes = row.scenes.map(|[pvw, pgm]| {
+        Ok::<Scenes, String>(Scenes { pvw: decode_scene(pvw)?, pgm: decode_scene(pgm)? })
+    });
+    Ok(Caster {
+        id: parse("id", id, CasterId::parse)?,
+        revision: row.revision,
+        client_token: row.client_token,
+        created_unix_ms: row.created_unix_ms,
+        modified_unix_ms: row.modified_unix_ms,
+        status: row
+            .on_air_since_unix_ms
+            .map_or(Status::Idle, |since_unix_ms| Status::OnAir { since_unix_ms }),
+        config,
+        audio_follows_video: row.audio_follows_video,
+        resources: all(row.resources, decode_resource)?,
+        layouts: all(row.layouts, decode_layout)?,
+        components: all(row.components, decode_component)?,
+        scenes: scenes.transpose()?,
+    })
+}
+
+fn parse<T>(what: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+    parse(text).ok_or_else(|| format!("{what} {text:?} is unknown"))
+}
+
+fn all<R, T>(rows: Vec<R>, decode: impl Fn(R) -> Result<T, String>) -> Result<Vec<T>, String> {
+    rows.into_iter().map(decode).collect()
+}
+
+fn decode_resource(row: ResourceRow) -> Result<Resource, String> {
+    let source = match row.source {
+        SourceRow::Live { url } => Source::Live { url },
+        SourceRow::Vod { url, repeat_num, begin_offset_ms, end_offset_ms } => {
+            Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } }
+        }
+        SourceRow::Image { url } => Source::Image { url },
+    };
+    Ok(Resource {
+        id: parse("resource", &row.id, ResourceId::parse)?,
+        name: row.name,
+        location: parse("location", &row.location, LocationId::parse)?,
+        source,
+    })
+}
+
+fn decode_placement(row: PlacementRow) -> Result<Placement, String> {
+    let PlacementRow { width, height, x, y, refer } = row;
+    let refer = parse("position", &refer, PositionRefer::parse)?;
+    Ok(Placement { width, height, x, y, refer })
+}
+
+fn decode_layout(row: LayoutRow) -> Result<Layout, String> {
+    let video_layer = |row: VideoLayerRow| {
+        Ok::<VideoLayer, String>(VideoLayer {
+            location: parse("location", &row.location, LocationId::parse)?,
+            fill: parse("fill mode", &row.fill, FillMode::parse)?,
+            placement: decode_placement(row.placement)?,
+        })
+    };
+    Ok(Layout {
+        id: parse("layout", &row.id, LayoutId::parse)?,
+        video: all(row.video, video_layer)?,
+        audio: all(row.audio, decode_audio)?,
+    })
+}
+
+fn decode_audio(row: AudioLayerRow) -> Result<AudioLayer, String> {
+    Ok(AudioLayer {
+        location: parse("location", &row.location, LocationId::parse)?,
+        volume_rate: row.volume_rate,
+        channel: parse("channel", &row.channel, ValidChannel::parse)?,
+        delay_ms: row.delay_ms,
+    })
+}
+
+fn decode_component(row: ComponentRow) -> Result<Component, String> {
+    let content = match row.content {
+        ContentRow::Image { url } => ComponentContent::Image { url },
+        ContentRow::Text {
+            text,
+            color_rgb,
+            font_name,
+            size_normalized,
+            border_width_normalized,
+            border_rgb,
+        } => ComponentContent::Text(Text {
+            text,
+            color_rgb,
+            font_name,
+            size_normalized,
+            border_width_normalized,
+            border_rgb,
+        }),
+    };
+    Ok(Component {
+        id: parse("component", &row.id, ComponentId::parse)?,
+        name: row.name,
+        location: parse("location", &row.location, ComponentLocationId::parse)?,
+        placement: decode_placement(row.placement)?,
+        opacity: row.opacity,
+        order: parse("order", &row.order, LayerOrder::parse)?,
+        content,
+    })
+}
+
+fn decode_scene(row: SceneRow) -> Result<Scene, String> {
+    Ok(Scene {
+        id: parse("scene", &row.id, SceneId::parse)?,
+        stream_name: row.stream_name,
+        layout: row.layout.map(|id| parse("layout", &id, LayoutId::parse)).transpose()?,
+        components: all(row.components, |id| parse("component", &id, ComponentId::parse))?,
+        mix: all(row.mix, decode_audio)?,
+    })
+}
