@@ -62,7 +62,7 @@ async fn off_thread<T: Send + 'static>(
 impl OnAir {
     /// Connects the sources, opens the encoder and begins to tick, with both scenes empty.
     pub(super) async fn start(world: Arc<World>, caster: Arc<Caster>) -> Result<OnAir, Refused> {
-        let images = images::load_all(&world, &caster).await?;
+        let images = images::load_all(&world, &caster).await;
         off_thread(move || begin(world, caster, images)).await?
     }
 

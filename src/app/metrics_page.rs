@@ -1,0 +1,101 @@
+//! The metrics page: the snapshots of all casters as OpenMetrics text.
+//!
+//! Must not measure anything. Invariant: names begin with `onair_` and end in their unit; nothing secret is a label.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A metric of each output: name, help, value.
+type OutputMetric = (&'static str, &'static str, fn(&OutputStatus) -> u64);
+/// A metric of each input.
+type InputMetric = (&'static str, &'static str, fn(&InputStatus) -> u64);
+/// A gauge of each stage.
+type StageMetric = (&'static str, &'static str, fn(&StageTiming) -> u64);
+
+const OUTPUT_COUNTERS: [OutputMetric; 4] = [
+    ("output_frames", "Frames encoded", |output| output.frames),
+    ("output_frames_late", "Ticks that repeat the last picture", |output| output.frames_late),
+    ("output_frames_dropped", "Frames an output could not take", |output| output.frames_dropped),
+    ("output_bytes", "Encoded bytes", |output| output.bytes),
+];
+
+const INPUT_COUNTERS: [InputMetric; 3] = [
+    ("input_frames", "Pictures decoded", |input| input.frames),
+    ("input_frames_dropped", "Pictures dropped, late or too many", |input| input.frames_dropped),
+    ("input_reconnects", "Connections after the first", |input| input.reconnects),
+];
+
+const STAGE_GAUGES: [StageMetric; 3] = [
+    ("stage_p50_microseconds", "Median time of a stage of the tick", |stage| stage.p50_us),
+    ("stage_p99_microseconds", "99th percentile of a stage", |stage| stage.p99_us),
+    ("stage_max_microseconds", "Longest time of a stage", |stage| stage.max_us),
+];
+
+fn counters<T>(
+    registry: &mut Registry,
+    (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
+    all: &[(Labels, &T)],
+) {
+    let family = Family::<Labels, Counter>::default();
+    for (labels, of) in all {
+        family.get_or_create(labels).inc_by(value(of));
+    }
+    registry.register(name, help, family);
+}
+
+fn gauges<T>(
+    registry: &mut Registry,
+    (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
+    all: &[(Labels, &T)],
+) {
+    let family = Family::<Labels, Gauge>::default();
+    for (labels, of) in all {
+        family.get_or_create(labels).set(i64::try_from(value(of)).unwrap_or(i64::MAX));
+    }
+    registry.register(name, help, family);
+}
+
+/// The page.
+pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
+    let mut registry = Registry::with_prefix("onair");
+    let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
+    let (mut inputs, mut outputs, mut stages, mut casters) = (vec![], vec![], vec![], vec![]);
+    for snapshot in snapshots {
+        casters.push((vec![caster(snapshot)], snapshot.as_ref()));
+        for input in &snapshot.inputs {
+            inputs.push((vec![caster(snapshot), ("location", input.location.to_string())], input));
+        }
+        for output in &snapshot.outputs {
+            outputs.push((vec![caster(snapshot), ("output", output.name.clone())], output));
+        }
+        for stage in &snapshot.stages {
+            stages.push((vec![caster(snapshot), ("stage", stage.stage.to_owned())], stage));
+        }
+    }
+    let on_air = |snapshot: &Snapshot| u64::from(snapshot.on_air);
+    gauges(&mut registry, ("caster_on_air", "1 while a caster is on air", on_air), &casters);
+    for metric in OUTPUT_COUNTERS {
+        counters(&mut registry, metric, &outputs);
+    }
+    for metric in INPUT_COUNTERS {
+        counters(&mut registry, metric, &inputs);
+    }
+    for metric in STAGE_GAUGES {
+        gauges(&mut registry, metric, &stages);
+    }
+    let mut page = String::new();
+    if encode(&mut page, &registry).is_err() {
+        // Writing to a String does not fail; an empty page is what a scraper understands.
+        page.clear();
+    }
+    page
+}

@@ -1,0 +1,105 @@
+//! What watchers are told of a caster: the reports of its frame thread, inputs and outputs in the catalog's terms.
+//!
+//! Must not keep anything. Invariant: what it says was measured, not configured.
+
+use std::sync::Arc;
+
+use super::frame_thread::{InputReport, Report};
+use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::catalog::{Caster, LocationId, Resource};
+use crate::ids::InputKey;
+use crate::media::hub::Hub;
+use crate::metrics::Timing;
+use crate::output::{Output, SinkState};
+
+/// An output by its name in the API.
+pub(super) struct Named<'a> {
+    pub(super) name: &'static str,
+    /// Its stream in the hub.
+    pub(super) stream: String,
+    pub(super) output: &'a Output,
+}
+
+/// A snapshot of a caster on air.
+pub(super) fn of<'a>(
+    caster: &Caster,
+    report: &Arc<Report>,
+    resource: &dyn Fn(InputKey) -> Option<&'a Resource>,
+) -> Snapshot {
+    let locations = |keys: &[InputKey]| -> Vec<LocationId> {
+        keys.iter().filter_map(|key| resource(*key)).map(|found| found.location).collect()
+    };
+    let stages = &report.stages;
+    let named = [
+        ("lateness", &stages.lateness),
+        ("drain", &stages.drain),
+        ("decide", &stages.decide),
+        ("draw", &stages.draw),
+        ("hand_off", &stages.hand_off),
+    ];
+    Snapshot {
+        on_air: true,
+        applied_revision: report.applied_revision,
+        tick: report.tick,
+        tally_pgm: locations(&report.tally.pgm),
+        tally_pvw: locations(&report.tally.pvw),
+        inputs: report
+            .inputs
+            .iter()
+            .filter_map(|input| Some(input_status(input, resource(input.input)?)))
+            .collect(),
+        stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
+        ..Snapshot::idle(caster.id.clone(), caster.revision)
+    }
+}
+
+fn input_status(report: &InputReport, resource: &Resource) -> InputStatus {
+    InputStatus {
+        location: resource.location,
+        resource: resource.id.clone(),
+        state: report.status.state,
+        message: report.status.last_error.clone().unwrap_or_default(),
+        frames: report.status.video_frames,
+        frames_dropped: report.status.dropped_frames + report.stats.dropped,
+        reconnects: report.status.reconnects,
+    }
+}
+
+fn stage(stage: &'static str, timing: &Timing) -> StageTiming {
+    let quantiles = timing.quantiles();
+    StageTiming {
+        stage,
+        p50_us: quantiles.p50_us,
+        p99_us: quantiles.p99_us,
+        max_us: quantiles.max_us,
+    }
+}
+
+/// The status of an output and of its relays.
+pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<OutputStatus> {
+    let stats = named.output.stats();
+    let bytes = stats.video_bytes + stats.audio_bytes;
+    let main = OutputStatus {
+        name: named.name.to_owned(),
+        frames: stats.encoded,
+        frames_late: report.counts.late + report.counts.repeated,
+        frames_dropped: stats.pictures_dropped + stats.ticks_refused,
+        bytes,
+        subscribers: u32::try_from(hub.viewers(&named.stream)).unwrap_or(u32::MAX),
+        message: stats.failure.unwrap_or_default(),
+    };
+    let relays = named.output.sinks().into_iter().filter(|sink| sink.label.starts_with("relay "));
+    let relay = |(index, sink): (usize, crate::output::SinkStats)| OutputStatus {
+        name: format!("relay-{}", index + 1),
+        frames: sink.packets,
+        frames_late: 0,
+        frames_dropped: sink.dropped,
+        bytes: sink.bytes,
+        subscribers: u32::from(sink.state == SinkState::Live),
+        message: match sink.state {
+            SinkState::Failed(why) => format!("{}: {why}", sink.label),
+            _ => String::new(),
+        },
+    };
+    std::iter::once(main).chain(relays.enumerate().map(relay)).collect()
+}
