@@ -103,6 +103,21 @@ pub const INPUT_AUDIO_QUEUE: usize = 64;
 pub const INPUT_PACKET_BYTES: usize = 32 << 20;
 /// Packets read ahead of the decoders of one file.
 pub const INPUT_PACKETS: usize = 4096;
+/// Events (states, notices) of one input that wait for the frame thread. Full: the oldest is dropped.
+pub const INPUT_EVENTS: usize = 64;
+/// Sizes that one input's pictures are scaled to ahead; more are scaled where they are drawn.
+pub const MAX_PRESCALED_SIZES: usize = 8;
+/// Audio that may go on after the last picture of a looped file and is cut off; if it goes on for longer, the
+/// last picture waits for it.
+pub const LOOP_AUDIO_TAIL: Duration = Duration::from_millis(500);
+/// Time without a key frame after which a source is told to send some.
+pub const INPUT_KEYFRAME_NOTICE: Duration = Duration::from_secs(5);
+/// Wait before asking again for a pushed stream that nobody publishes.
+pub const PUSHED_RETRY: Duration = Duration::from_millis(100);
+/// How far a live source delivered in segments (HLS) may run ahead of its own time.
+pub const SEGMENTED_LEAD: Duration = Duration::from_millis(200);
+/// How far any other live source may (a burst at connect is caught up with); more, and it is read in its time.
+pub const LIVE_LEAD: Duration = Duration::from_secs(10);
 
 // --- engine ----------------------------------------------------------------------------------------------
 

@@ -1,1 +1,260 @@
-//! Room `input`.
+//! Room `input`: a supervised worker per source that connects, decodes, delivers and tries again.
+//!
+//! Owns retries, states and the queue between a source and the frame thread. Must not know scenes, canvases or
+//! FFmpeg (`media` does). Invariant: nothing that a source does holds up whoever polls it: [`Input::poll`] never
+//! waits for a live source, and dropping an [`Input`] ends its worker even while it is blocked.
+//!
+//! A paced source (file, pattern; in offline rendering every source) waits when its queue is full. A live one
+//! drops the oldest and counts it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::engine::{InputKind, InputState};
+use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::ids::InputKey;
+use crate::media::open::ByteSource;
+use crate::time::Clock;
+use crate::worker::{self, StopToken, Worker};
+
+mod live;
+mod mailbox;
+mod play;
+mod redact;
+
+pub use crate::media::file::{Excerpt, Plays};
+pub use crate::media::pattern::PatternSpec;
+pub use crate::media::reader::Description;
+pub use mailbox::{InputStatus, Take, Want};
+pub use redact::redact;
+
+use mailbox::{Mailbox, Overflow};
+
+/// Asks for the encoded FLV of a pushed stream; `None` while nobody publishes it. May block for a moment, not
+/// past the token's stop.
+pub type OpenPushed = Arc<dyn Fn(&StopToken) -> Option<ByteSource> + Send + Sync>;
+
+/// What an input plays.
+#[derive(Clone)]
+pub enum SourceSpec {
+    /// A live stream pulled from a URL: `rtmp`, `http`, `https` (FLV, TS, HLS…) or `srt`.
+    Live {
+        /// The URL.
+        url: String,
+    },
+    /// A media file (MP4, FLV, TS, MKV…).
+    File {
+        /// A path, or an `http` or `https` URL.
+        location: String,
+        /// Which part, and how often.
+        excerpt: Excerpt,
+    },
+    /// One picture (PNG or JPEG).
+    Image(ImageSource),
+    /// The test pattern.
+    Pattern {
+        /// Size and rate.
+        spec: PatternSpec,
+        /// How it is delivered.
+        pacing: Pacing,
+    },
+    /// A stream that is pushed to this process.
+    Pushed {
+        /// Its name, for logs.
+        name: String,
+        /// How to get it.
+        open: OpenPushed,
+    },
+}
+
+/// Where an image comes from.
+#[derive(Clone, Debug)]
+pub enum ImageSource {
+    /// A file.
+    Path(PathBuf),
+    /// The encoded image itself.
+    Bytes(Bytes),
+}
+
+/// How a source that could deliver at any speed does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pacing {
+    /// In real time, late is lost.
+    Live,
+    /// As fast as it is taken.
+    OnDemand,
+}
+
+impl fmt::Debug for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceSpec::Live { url } => write!(f, "live {}", redact(url)),
+            SourceSpec::File { location, excerpt } => {
+                write!(f, "file {} {excerpt:?}", redact(location))
+            }
+            SourceSpec::Image(ImageSource::Path(path)) => write!(f, "image {}", path.display()),
+            SourceSpec::Image(ImageSource::Bytes(bytes)) => {
+                write!(f, "image of {} bytes", bytes.len())
+            }
+            SourceSpec::Pattern { spec, pacing } => write!(f, "{spec:?} {pacing:?}"),
+            SourceSpec::Pushed { name, .. } => write!(f, "pushed {name}"),
+        }
+    }
+}
+
+/// How an input works.
+#[derive(Clone, Debug)]
+pub struct InputOptions {
+    /// Its key.
+    pub key: InputKey,
+    /// Its name in logs, notices and errors.
+    pub name: String,
+    /// Whether a source that cannot be opened, or ends, is tried again. Local files never are.
+    pub retry: bool,
+    /// Whether pictures are scaled here to the sizes given to [`Input::set_wanted`] (software adapter).
+    pub prescale: bool,
+    /// Whether every source waits instead of dropping (offline rendering).
+    pub lossless: bool,
+    /// Depth of a live source's jitter buffer, told to the engine.
+    pub buffer: Duration,
+    /// The clock that states and live pacing go by.
+    pub clock: Clock,
+}
+
+/// What an input delivers.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A picture.
+    Video(VideoFrame),
+    /// Samples.
+    Audio(AudioBlock),
+    /// Its state changed.
+    State(InputState),
+    /// A file has been delivered to its end; `State(Ended)` follows.
+    Eof,
+    /// Something an operator should read; names the source.
+    Notice(String),
+}
+
+/// A running input. Dropping it stops its worker and waits for the worker's end (at most ~200 ms).
+pub struct Input {
+    key: InputKey,
+    kind: InputKind,
+    mailbox: Arc<Mailbox>,
+    worker: Worker,
+}
+
+/// What every kind of worker is given.
+struct Context {
+    name: String,
+    options: InputOptions,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Context {
+    /// Records an error and tells it once, until another error or a picture comes.
+    fn fail(&self, error: &dyn fmt::Display) {
+        let text = format!("{}: {error}", self.name);
+        if self.mailbox.set_error(&text) {
+            tracing::warn!(input = %self.options.key, "{text}");
+        }
+    }
+}
+
+/// Starts the worker of a source.
+///
+/// # Errors
+/// When the operating system refuses a new thread. Whatever is wrong with the source is reported by the input.
+pub fn start(spec: SourceSpec, options: InputOptions) -> io::Result<Input> {
+    let live = matches!(
+        spec,
+        SourceSpec::Live { .. }
+            | SourceSpec::Pushed { .. }
+            | SourceSpec::Pattern { pacing: Pacing::Live, .. }
+    );
+    let kind = match &spec {
+        SourceSpec::Image(_) => InputKind::Still,
+        _ if live && !options.lossless => InputKind::Live { buffer: options.buffer },
+        _ => InputKind::Paced,
+    };
+    let overflow = match kind {
+        InputKind::Live { .. } => Overflow::DropOldest,
+        InputKind::Paced | InputKind::Still => Overflow::Wait,
+    };
+    let mailbox = Arc::new(Mailbox::new(overflow, options.clock.clone()));
+    let key = options.key;
+    let name = format!("{} ({spec:?})", options.name);
+    tracing::info!(input = %key, "starting {name}");
+    let context = Context { name, options, mailbox: Arc::clone(&mailbox) };
+    let worker = worker::spawn(&key.to_string(), StopToken::new(), move |stop| {
+        run(spec, &context, &stop);
+        context.mailbox.set_over();
+    })?;
+    Ok(Input { key, kind, mailbox, worker })
+}
+
+fn run(spec: SourceSpec, context: &Context, stop: &StopToken) {
+    match spec {
+        SourceSpec::Live { url } => live::run(&live::Origin::Url(url), context, stop),
+        SourceSpec::Pushed { open, .. } => live::run(&live::Origin::Pushed(open), context, stop),
+        SourceSpec::File { location, excerpt } => play::file(&location, excerpt, context, stop),
+        SourceSpec::Image(source) => play::image(&source, context, stop),
+        SourceSpec::Pattern { spec, pacing } => play::pattern(spec, pacing, context, stop),
+    }
+}
+
+impl Input {
+    /// The key it was started with.
+    pub fn key(&self) -> InputKey {
+        self.key
+    }
+
+    /// How it delivers.
+    pub fn kind(&self) -> InputKind {
+        self.kind
+    }
+
+    /// Hands over what has arrived, at most as much as `take` says; the rest stays in the queue, which makes a
+    /// paced source wait. Never waits for a live source.
+    pub fn poll(&self, take: Take, sink: &mut impl FnMut(Delivery)) {
+        self.mailbox.poll(take, sink);
+    }
+
+    /// Waits until everything in `want` is in the queue, or cannot come before something is taken out of it
+    /// (the source has ended or failed, has no such stream, or waits for room). False after `timeout`.
+    pub fn wait_ready(&self, want: Want, timeout: Duration) -> bool {
+        self.mailbox.wait_ready(want, timeout)
+    }
+
+    /// The sizes it is shown at; from the next picture on they are in `VideoFrame::scaled`, if the input
+    /// scales at all. A still image is delivered again.
+    pub fn set_wanted(&self, sizes: &[Size]) {
+        self.mailbox.set_wanted(sizes);
+    }
+
+    /// How it is.
+    pub fn status(&self) -> InputStatus {
+        self.mailbox.status()
+    }
+
+    /// Whether its worker has ended by itself (end of file, failure without retry).
+    pub fn is_over(&self) -> bool {
+        self.worker.is_finished()
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        // The worker may be waiting for room; joining follows when the field is dropped.
+        self.worker.stop_token().stop();
+        self.mailbox.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

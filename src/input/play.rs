@@ -1,0 +1,176 @@
+//! Workers of sources that deliver on demand: files, images, the pattern.
+//!
+//! Must not know networks. Invariant: pictures and samples come in order, and nothing is left out unless the
+//! pattern plays live.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use super::mailbox::Mailbox;
+use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
+use crate::engine::InputState;
+use crate::frame::{AudioBlock, VideoFrame};
+use crate::limits::MAX_IMAGE_BYTES;
+use crate::media::file::FilePlayer;
+use crate::media::open::MediaError;
+use crate::media::pattern::Pattern;
+use crate::media::reader::{Description, Next};
+use crate::media::scale::Prescaler;
+use crate::media::still;
+use crate::worker::StopToken;
+
+/// Plays a file to its end, or until stopped.
+pub(super) fn file(location: &str, excerpt: Excerpt, context: &Context, stop: &StopToken) {
+    context.mailbox.set_state(InputState::Connecting);
+    match play_file(location, excerpt, context, stop) {
+        Ok(()) => context.mailbox.set_end(),
+        Err(MediaError::Stopped) => {}
+        Err(error) => {
+            context.fail(&error);
+            context.mailbox.set_state(InputState::Failed);
+        }
+    }
+}
+
+fn play_file(
+    location: &str,
+    excerpt: Excerpt,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<(), MediaError> {
+    let url = match location.split_once("://") {
+        Some(("http" | "https", _)) => location.to_owned(),
+        // The prefix keeps a name with a colon from being taken for a protocol.
+        _ => format!("file:{location}"),
+    };
+    let mut player = FilePlayer::open(url, vec![], excerpt, stop)?;
+    let mailbox = &context.mailbox;
+    mailbox.set_description(player.description());
+    mailbox.set_state(InputState::Buffering);
+    let mut finish = Finish::new(context);
+    loop {
+        let room = mailbox.room();
+        match player.next(room)? {
+            Next::Video(frame, _) => finish.video(frame),
+            Next::Audio(block) => mailbox.push_audio(block),
+            Next::BeforeKey => {}
+            Next::Wait => {
+                mailbox.set_decode_errors(player.counters().decode_errors);
+                if !mailbox.wait_room(room, stop) {
+                    return Err(MediaError::Stopped);
+                }
+            }
+            Next::End => {
+                mailbox.set_decode_errors(player.counters().decode_errors);
+                return Ok(());
+            }
+        }
+        if stop.is_stopped() {
+            return Err(MediaError::Stopped);
+        }
+    }
+}
+
+/// Scales pictures as wanted and delivers them.
+pub(super) struct Finish<'a> {
+    mailbox: &'a Mailbox,
+    prescaler: Option<Prescaler>,
+}
+
+impl<'a> Finish<'a> {
+    pub(super) fn new(context: &'a Context) -> Finish<'a> {
+        let prescaler = context.options.prescale.then(Prescaler::default);
+        Finish { mailbox: &context.mailbox, prescaler }
+    }
+
+    pub(super) fn video(&mut self, mut frame: VideoFrame) {
+        if let Some(prescaler) = &mut self.prescaler {
+            prescaler.fill(&mut frame, &self.mailbox.wanted());
+        }
+        self.mailbox.push_video(frame);
+    }
+}
+
+/// Shows one picture for ever.
+pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
+    context.mailbox.set_state(InputState::Connecting);
+    let picture = match read_image(source).and_then(|bytes| still::load_picture(&bytes)) {
+        Ok(picture) => Arc::new(picture),
+        Err(error) => {
+            context.fail(&error);
+            context.mailbox.set_state(InputState::Failed);
+            return;
+        }
+    };
+    let size = Some(picture.size());
+    context.mailbox.set_description(&Description {
+        container: "image".into(),
+        video_codec: Some("image".into()),
+        size,
+        ..Description::default()
+    });
+    let frame = VideoFrame { pts_ns: 0, picture, scaled: vec![] };
+    let mut finish = Finish::new(context);
+    let mut wanted = context.mailbox.wanted();
+    finish.video(frame.clone());
+    if !context.options.prescale {
+        return;
+    }
+    while let Some(now) = context.mailbox.wait_wanted(&wanted, stop) {
+        wanted = now;
+        finish.video(frame.clone());
+    }
+}
+
+fn read_image(source: &ImageSource) -> Result<bytes::Bytes, MediaError> {
+    match source {
+        ImageSource::Bytes(bytes) => Ok(bytes.clone()),
+        ImageSource::Path(path) => {
+            let mut bytes = vec![];
+            // One byte more than allowed, so that the decoder's own check refuses the rest by name.
+            File::open(path)
+                .and_then(|file| file.take(MAX_IMAGE_BYTES + 1).read_to_end(&mut bytes))
+                .map_err(|error| MediaError::Open(error.to_string()))?;
+            Ok(bytes.into())
+        }
+    }
+}
+
+/// Draws the pattern until stopped.
+pub(super) fn pattern(spec: PatternSpec, pacing: Pacing, context: &Context, stop: &StopToken) {
+    let mailbox = &context.mailbox;
+    mailbox.set_description(&Description {
+        container: "pattern".into(),
+        video_codec: Some("rawvideo".into()),
+        size: Some(spec.size),
+        frames_per_second: Some(f64::from(spec.rate.num()) / f64::from(spec.rate.den())),
+        audio_codec: Some("pcm".into()),
+        sample_rate_hz: Some(crate::time::SAMPLE_RATE),
+        channels: Some(2),
+    });
+    let pattern = Pattern::new(spec);
+    let mut finish = Finish::new(context);
+    let clock = &context.options.clock;
+    let begin_ns = clock.now_ns();
+    for n in 0.. {
+        let (frame, block): (VideoFrame, AudioBlock) = pattern.frame(n);
+        if pacing == Pacing::Live && !clock.wait_until(begin_ns + spec.rate.tick_ns(n), stop) {
+            return;
+        }
+        loop {
+            let room = mailbox.room();
+            if room.video && room.audio {
+                break;
+            }
+            if !mailbox.wait_room(room, stop) {
+                return;
+            }
+        }
+        mailbox.push_audio(block);
+        finish.video(frame);
+        if stop.is_stopped() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Files: every container and codec, excerpts, loops, and what is wrong with broken ones.
+
+use super::support::{
+    FPS, Played, TempDir, WHOLE, X264, clip, ffmpeg, options, play_file, raw_pattern,
+};
+use crate::engine::{InputKind, InputState};
+use crate::frame::Size;
+use crate::input::{Excerpt, Pacing, Plays, SourceSpec, start};
+
+const FRAME_NS: i64 = 1_000_000_000 / FPS as i64;
+
+/// Every frame is there, at its time; flash and beep agree; sound has no holes.
+fn check(name: &str, played: &Played, numbers: &[u64]) {
+    let want: Vec<Option<u64>> = numbers.iter().copied().map(Some).collect();
+    assert_eq!(played.numbers(), want, "{name}");
+    for (n, &(pts_ns, ..)) in (0_i64..).zip(&played.pictures) {
+        let at = n * 1_000_000_000 / FPS as i64;
+        assert!((pts_ns - at).abs() <= 1_000_000, "{name}: frame {n} at {pts_ns}");
+    }
+    if !played.blocks.is_empty() {
+        assert!(played.worst_seam_ns() < 1_000_000, "{name}: seam {}", played.worst_seam_ns());
+        let (flashes, beeps) = (played.flashes(), played.beeps());
+        assert_eq!(flashes.len(), beeps.len(), "{name}: {flashes:?} {beeps:?}");
+        for (flash, beep) in flashes.iter().zip(&beeps) {
+            assert!((flash - beep).abs() < 8_000_000, "{name}: flash {flash} beep {beep}");
+        }
+    }
+    assert!(played.notices.is_empty(), "{name}: {:?}", played.notices);
+}
+
+#[test]
+fn every_container_and_codec_plays_frame_by_frame() {
+    let dir = TempDir::new("formats");
+    let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15";
+    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15";
+    let table = [
+        ("a.mp4", format!("{X264} -c:a aac")),
+        ("b.flv", format!("{X264} -c:a aac")),
+        ("c.ts", format!("{X264} -c:a aac")),
+        ("d.mkv", format!("{x265} -c:a libopus")),
+        ("e.webm", format!("{vp9} -c:a libopus")),
+        ("f.mkv", format!("{X264} -c:a libmp3lame")),
+        ("g.mov", format!("{X264} -pix_fmt yuv444p -c:a pcm_s16le -ar 44100 -ac 1")),
+        ("h.mp4", format!("{X264} -an")),
+    ];
+    for (name, args) in table {
+        let played = play_file(&clip(&dir, name, 45, &args), WHOLE);
+        check(name, &played, &(0..45).collect::<Vec<_>>());
+        assert_eq!(played.blocks.is_empty(), args.contains("-an"), "{name}");
+        let states =
+            [InputState::Connecting, InputState::Buffering, InputState::Live, InputState::Ended];
+        assert_eq!(played.states, states, "{name}");
+    }
+}
+
+#[test]
+fn a_file_without_video_plays_its_sound() {
+    let dir = TempDir::new("novideo");
+    let played = play_file(&clip(&dir, "a.mp4", 45, "-vn -c:a aac"), WHOLE);
+    assert!(played.eof && played.pictures.is_empty());
+    assert_eq!(played.beeps().len(), 2);
+    assert!(played.states.contains(&InputState::Live));
+}
+
+#[test]
+fn excerpts_are_exact_to_the_frame() {
+    let dir = TempDir::new("excerpt");
+    // (begin ms, end ms) → frames
+    let table = [
+        ((0, Some(500)), 0..15),
+        ((700, None), 21..60),
+        ((701, Some(1500)), 22..45),
+        ((1000, Some(-500)), 30..45),
+        ((0, Some(-1000)), 0..30),
+    ];
+    for container in ["a.mp4", "b.flv", "c.ts", "d.mkv"] {
+        let path = clip(&dir, container, 60, &format!("{X264} -c:a aac"));
+        for ((begin_ms, end_ms), frames) in table.clone() {
+            let played = play_file(&path, Excerpt { plays: Plays::Times(1), begin_ms, end_ms });
+            let name = format!("{container} {begin_ms} {end_ms:?}");
+            let want: Vec<Option<u64>> = frames.map(Some).collect();
+            assert_eq!(played.numbers(), want, "{name}");
+            let first = played.pictures[0].0;
+            assert!((-1_000_000..FRAME_NS).contains(&first), "{name}: {first}");
+        }
+    }
+}
+
+#[test]
+fn loops_have_no_seam_and_keep_lips_in_sync() {
+    let dir = TempDir::new("loop");
+    for container in ["a.mp4", "b.flv", "c.ts"] {
+        let path = clip(&dir, container, 30, &format!("{X264} -c:a aac"));
+        let plays = Plays::Times(10);
+        let played = play_file(&path, Excerpt { plays, begin_ms: 0, end_ms: None });
+        let numbers: Vec<Option<u64>> = (0..10).flat_map(|_| (0..30).map(Some)).collect();
+        assert_eq!(played.numbers(), numbers, "{container}");
+        let (flashes, beeps) = (played.flashes(), played.beeps());
+        assert_eq!((flashes.len(), beeps.len()), (10, 10), "{container}");
+        for pass in 0..10 {
+            let offset = flashes[pass] - beeps[pass];
+            assert!(offset.abs() < 10_000_000, "{container}: pass {pass} off by {offset}");
+            // FLV counts in whole milliseconds, so its passes are a third of one longer.
+            let late = flashes[pass] - pass as i64 * 1_000_000_000;
+            assert!((-1000..4_000_000).contains(&late), "{container}: pass {pass} late by {late}");
+        }
+        assert!(played.pictures.windows(2).all(|p| p[0].0 < p[1].0), "{container}");
+    }
+}
+
+#[test]
+fn a_size_change_in_the_stream_is_followed() {
+    let dir = TempDir::new("resize");
+    let mut whole = vec![];
+    for (index, size) in [(0, Size::new(320, 180)), (1, Size::new(480, 270))] {
+        let mut args = raw_pattern(&dir, size, 30);
+        let path = dir.file(&format!("{index}.ts"));
+        args.extend(
+            format!("{X264} -c:a aac -output_ts_offset {index}").split(' ').map(str::to_owned),
+        );
+        args.push(path.display().to_string());
+        ffmpeg(&args);
+        whole.extend(std::fs::read(&path).unwrap());
+    }
+    let path = dir.file("both.ts");
+    std::fs::write(&path, whole).unwrap();
+    let played = play_file(&path, WHOLE);
+    assert!(played.eof);
+    let numbers: Vec<Option<u64>> = (0..30).chain(0..30).map(Some).collect();
+    assert_eq!(played.numbers(), numbers);
+    assert_eq!(played.sizes[0], Size::new(320, 180));
+    assert_eq!(played.sizes[59], Size::new(480, 270));
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_once_by_name() {
+    let dir = TempDir::new("broken");
+    let good = clip(&dir, "good.mp4", 30, &format!("{X264} -c:a aac"));
+    let bytes = std::fs::read(good).unwrap();
+    std::fs::write(dir.file("truncated.mp4"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::write(dir.file("text.mp4"), "just some words\n".repeat(500)).unwrap();
+    std::fs::write(dir.file("list.mp4"), "#EXTM3U\n#EXT-X-TARGETDURATION:1\n/etc/passwd\n")
+        .unwrap();
+    std::fs::write(dir.file("empty.mp4"), "").unwrap();
+    for name in ["truncated.mp4", "text.mp4", "list.mp4", "empty.mp4", "missing.mp4"] {
+        let played = play_file(&dir.file(name), WHOLE);
+        assert_eq!(played.states.last(), Some(&InputState::Failed), "{name}");
+        assert_eq!(played.notices.len(), 1, "{name}: {:?}", played.notices);
+        assert!(played.notices[0].contains(name), "{:?}", played.notices);
+        assert!(played.pictures.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_pattern_plays_on_demand_and_says_so() {
+    let spec = "pattern:320x180@25".parse().unwrap();
+    let pacing = Pacing::OnDemand;
+    let mut input = start(SourceSpec::Pattern { spec, pacing }, options("bars")).unwrap();
+    assert_eq!(input.kind(), InputKind::Paced);
+    let played = Played::until(&mut input, |played| played.pictures.len() >= 60);
+    assert_eq!(played.numbers(), (0..60).map(Some).collect::<Vec<_>>());
+    assert_eq!(input.status().dropped_frames, 0);
+}
