@@ -9,7 +9,27 @@ use std::time::Duration;
 use crate::frame::{Size, StereoSample, VideoFrame};
 use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
+use crate::sound::Level;
+pub use crate::sound::{MixSpec, ValidChannel};
 use crate::time::FrameRate;
+
+mod audio;
+mod input;
+mod live;
+mod media;
+mod paced;
+mod reader;
+mod run;
+mod scenes;
+mod servo;
+mod unwrap;
+mod video;
+
+#[cfg(test)]
+mod tests;
+
+pub use media::InputStats;
+pub use run::Engine;
 
 /// What the engine of one caster is made for.
 #[derive(Clone, Debug)]
@@ -46,31 +66,6 @@ pub enum InputState {
     Failed,
     /// A file that has played to its end (its last picture stays).
     Ended,
-}
-
-/// One source of a mix.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MixSpec {
-    /// The input heard.
-    pub input: InputKey,
-    /// Linear gain, 0–10.
-    pub gain: f32,
-    /// Which of its channels.
-    pub channel: ValidChannel,
-    /// Constant delay, ms.
-    pub delay_ms: u32,
-}
-
-/// Channels of a source that are heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ValidChannel {
-    /// Both, as they are.
-    #[default]
-    All,
-    /// The left one on both sides.
-    Left,
-    /// The right one on both sides.
-    Right,
 }
 
 /// What a scene shows and what its layout would sound like.
@@ -160,6 +155,9 @@ pub enum Refusal {
     /// No such input.
     #[error("{0} is not an input of this caster")]
     UnknownInput(InputKey),
+    /// More commands than `limits::ENGINE_COMMANDS` were waiting for the tick.
+    #[error("too many commands at once")]
+    TooMany,
 }
 
 /// What drew and sounded at a tick: true to the rendered frame.
@@ -190,6 +188,25 @@ pub enum Event {
     },
 }
 
+/// What an input could take now without dropping anything. Live inputs and images take what comes; what a paced
+/// input cannot take stays where it is (and so holds up its source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// Frames.
+    pub video: usize,
+    /// Blocks of samples, of the largest size seen so far.
+    pub audio: usize,
+}
+
+/// How loud the tick was.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Meters {
+    /// PGM's mix, after the limiter.
+    pub master: Level,
+    /// Inputs in PGM's or PVW's mix, before their gain, by key.
+    pub inputs: Vec<(InputKey, Level)>,
+}
+
 /// All of one tick.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -203,6 +220,8 @@ pub struct Plan {
     pub frames: Vec<(InputKey, VideoFrame)>,
     /// PGM's sound: exactly the samples of this tick.
     pub audio: Vec<StereoSample>,
+    /// Levels of it and of what went into it.
+    pub meters: Meters,
     /// Sizes that each input is shown at (PGM and PVW), for workers that scale ahead.
     pub wanted: Vec<(InputKey, Vec<Size>)>,
     /// Answers to commands, in order.

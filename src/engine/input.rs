@@ -1,0 +1,176 @@
+//! One input of a caster, of any kind, behind one face.
+//!
+//! Must not know scenes. Invariant: at most one picture and one block of samples per tick.
+
+use super::live::Live;
+use super::media::{InputStats, Tick};
+use super::paced::Paced;
+use super::{InputKind, InputState, Wants};
+use crate::frame::{AudioBlock, StereoSample, VideoFrame};
+use crate::limits;
+
+/// An input and the samples of the current tick.
+#[derive(Debug)]
+pub(super) struct Input {
+    source: Source,
+    samples: Vec<StereoSample>,
+    sounds: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Live(Box<Live>),
+    Paced(Box<Paced>),
+    Still { frame: Option<VideoFrame>, since: u64 },
+}
+
+impl Input {
+    /// An input that begins at a tick.
+    pub(super) fn new(kind: InputKind, at: &Tick) -> Input {
+        let source = match kind {
+            InputKind::Live { buffer } => {
+                let buffer_ns = i64::try_from(buffer.as_nanos()).unwrap_or(i64::MAX);
+                Source::Live(Box::new(Live::new(buffer_ns, at)))
+            }
+            InputKind::Paced => Source::Paced(Box::new(Paced::new(at))),
+            InputKind::Still => Source::Still { frame: None, since: at.n },
+        };
+        Input { source, samples: Vec::new(), sounds: false }
+    }
+
+    pub(super) fn video(&mut self, frame: VideoFrame) {
+        match &mut self.source {
+            Source::Live(live) => live.video(frame),
+            Source::Paced(paced) => paced.video(frame),
+            Source::Still { frame: still, .. } => *still = Some(frame),
+        }
+    }
+
+    pub(super) fn audio(&mut self, block: AudioBlock) {
+        match &mut self.source {
+            Source::Live(live) => live.audio(block),
+            Source::Paced(paced) => paced.audio(block),
+            Source::Still { .. } => {}
+        }
+    }
+
+    pub(super) fn state(&mut self, state: InputState) {
+        match &mut self.source {
+            Source::Live(live) => live.state(state),
+            Source::Paced(paced) => paced.state(state),
+            Source::Still { .. } => {}
+        }
+    }
+
+    pub(super) fn wants(&self) -> Wants {
+        match &self.source {
+            Source::Paced(paced) => {
+                let (video, audio) = paced.wants();
+                Wants { video, audio }
+            }
+            _ => Wants { video: limits::INPUT_VIDEO_QUEUE, audio: limits::INPUT_AUDIO_QUEUE },
+        }
+    }
+
+    /// Moves on to a tick, after `late` (ns, samples) that nobody asked for.
+    pub(super) fn advance(&mut self, at: &Tick, late: (i64, i64)) {
+        match &mut self.source {
+            Source::Live(live) => live.advance(at),
+            Source::Paced(paced) => paced.advance(at, late),
+            Source::Still { .. } => {}
+        }
+    }
+
+    /// Reads the samples of the tick, if anybody hears them.
+    pub(super) fn sound(&mut self, at: &Tick, heard: Heard) {
+        let (media, span) = match &mut self.source {
+            Source::Live(live) => {
+                let span = live.span(at);
+                (&mut live.media, span)
+            }
+            Source::Paced(paced) => {
+                let span = paced.span(at);
+                (&mut paced.media, span)
+            }
+            Source::Still { .. } => return,
+        };
+        if heard == Heard::No {
+            self.sounds = false;
+            return media.reader.unheard();
+        }
+        self.samples.resize(at.samples, [0.0; 2]);
+        self.sounds = match span {
+            Some(span) => media.read(span, &mut self.samples),
+            None => media.reader.silence(&mut self.samples),
+        };
+    }
+
+    /// The samples of the tick; `None` is silence.
+    pub(super) fn samples(&self) -> Option<&[StereoSample]> {
+        self.sounds.then_some(self.samples.as_slice())
+    }
+
+    /// The picture of the tick.
+    pub(super) fn frame(&self) -> Option<&VideoFrame> {
+        match &self.source {
+            Source::Live(live) => live.media.shown.as_ref().map(|shown| &shown.frame),
+            Source::Paced(paced) => paced.media.shown.as_ref().map(|shown| &shown.frame),
+            Source::Still { frame, .. } => frame.as_ref(),
+        }
+    }
+
+    /// Whether a switch at tick `n` may show it.
+    pub(super) fn is_ready(&self, n: u64) -> bool {
+        match &self.source {
+            Source::Live(live) => live.is_ready(n),
+            Source::Paced(paced) => paced.is_ready(n),
+            Source::Still { frame, .. } => frame.is_some(),
+        }
+    }
+
+    /// Whether a switch at the tick after `n` will be able to show it, as far as can be known now.
+    pub(super) fn will_be_ready(&self, n: u64) -> bool {
+        match &self.source {
+            Source::Paced(paced) => paced.is_ready(n) || paced.is_startable(),
+            _ => self.is_ready(n),
+        }
+    }
+
+    pub(super) fn stats(&self, n: u64) -> InputStats {
+        match &self.source {
+            Source::Live(live) => InputStats {
+                drift_ppm: live.drift_ppm() as f32,
+                ..live.media.stats(n, live.ahead_now_ns())
+            },
+            Source::Paced(paced) => paced.media.stats(n, paced.ahead_now_ns()),
+            Source::Still { since, .. } => {
+                InputStats { media_age_ticks: n.saturating_sub(*since), ..InputStats::default() }
+            }
+        }
+    }
+
+    /// Jumps of the anchor since they were last told, ns.
+    pub(super) fn take_jumps(&mut self) -> Vec<i64> {
+        match &mut self.source {
+            Source::Live(live) => live.media.take_jumps(),
+            Source::Paced(paced) => paced.media.take_jumps(),
+            Source::Still { .. } => Vec::new(),
+        }
+    }
+
+    /// Frames and blocks dropped since the input began.
+    pub(super) fn dropped(&self) -> u64 {
+        match &self.source {
+            Source::Live(live) => live.media.stats.dropped,
+            Source::Paced(paced) => paced.media.stats.dropped,
+            Source::Still { .. } => 0,
+        }
+    }
+}
+
+/// Whether somebody hears an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Yes,
+    No,
+}

@@ -1,0 +1,290 @@
+//! A source that runs in its own time: one anchor between its clock and the programme's, for picture and sound alike.
+//!
+//! Must not know scenes. Invariants: what came last plays `target` later, whatever happened before (a stall, a burst,
+//! a jump); the anchor is slewed by at most 500 ppm and moved at once only for what slewing cannot repair.
+
+use super::InputState;
+use super::media::{Media, Tick};
+use super::reader::{Beginning, Span};
+use super::servo::{SLEW_PPM, Servo};
+use super::unwrap::{Opening, Track, Unwrap};
+use super::video::EARLY_NS;
+use crate::frame::{AudioBlock, VideoFrame};
+use crate::limits;
+use crate::time::{NS_PER_S, SAMPLE_RATE};
+
+const MS: i64 = 1_000_000;
+/// More than this above the target is not slewed away but dropped.
+const SURPLUS_NS: i64 = 200 * MS;
+/// So long everything may come too late before the anchor moves; a burst that catches up is quicker.
+const LATE_NS: i64 = 200 * MS;
+/// A frame whose time is over by this is not shown any more.
+const OVER_NS: i64 = 50 * MS;
+/// A track without arrivals for so long has no say in the anchor.
+const ALIVE_NS: i64 = 1000 * MS;
+/// Frames of the timeline that are not planned with: room for jitter.
+const SPARE_FRAMES: i64 = 8;
+/// Deepest buffer: the samples that are kept, less as much again for a track that runs ahead of the other.
+const DEEPEST_NS: i64 = limits::TIMELINE_SAMPLES as i64 / 2 * 62_500 / 3;
+/// Three samples: anchors move by multiples of it, so that picture and sound move by exactly the same.
+const GRID_NS: i64 = 62_500;
+
+/// Programme time = media time + anchor + slew.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    ns: i64,
+    samples: i64,
+}
+
+/// A live input.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) media: Media,
+    buffer_ns: i64,
+    anchor: Option<Anchor>,
+    /// Samples that the anchor was slewed by, before and after this tick.
+    slew: [f64; 2],
+    trim: [f64; 2],
+    servo: Servo,
+    late_since: [Option<i64>; 2],
+    /// The sound lags so far behind the picture that they cannot both be kept in store.
+    video_only: bool,
+    starving: bool,
+    /// Programme time of the coming tick.
+    due_ns: i64,
+    len_ns: i64,
+}
+
+impl Live {
+    pub(super) fn new(buffer_ns: i64, at: &Tick) -> Live {
+        Live {
+            media: Media::new(Unwrap::live(), Beginning::Soft),
+            buffer_ns,
+            anchor: None,
+            slew: [0.0; 2],
+            trim: [0.0; 2],
+            servo: Servo::new(),
+            late_since: [None; 2],
+            video_only: false,
+            starving: false,
+            due_ns: at.now_ns + at.len_ns,
+            len_ns: at.len_ns,
+        }
+    }
+
+    pub(super) fn video(&mut self, frame: VideoFrame) {
+        let opening = self.opening();
+        self.media.push_video(frame, self.due_ns, opening);
+        let overflow = self.media.video.trim();
+        if overflow > 0 {
+            self.media.stats.dropped += u64::from(overflow);
+            self.overflow();
+        }
+    }
+
+    pub(super) fn audio(&mut self, block: AudioBlock) {
+        let opening = self.opening();
+        self.media.push_audio(block, self.due_ns, opening);
+        self.media.stats.dropped += u64::from(self.media.audio.trim_length());
+    }
+
+    pub(super) fn state(&mut self, state: InputState) {
+        if state == InputState::Connecting {
+            self.media.unwrap.restart();
+        }
+    }
+
+    /// What comes first of a new segment plays as late as everything else.
+    fn opening(&self) -> Opening {
+        Opening::Newest(match self.anchor {
+            Some(anchor) => self.due_ns + self.target_ns() - anchor.ns - self.slew_ns(),
+            None => 0,
+        })
+    }
+
+    /// Depth of the jitter buffer: as configured, within what the timeline can hold at this frame rate, and at least what
+    /// reading a tick of samples takes.
+    fn target_ns(&self) -> i64 {
+        let frames = limits::TIMELINE_FRAMES as i64 - SPARE_FRAMES;
+        let video = self.media.video.head_ns().map(|_| frames * self.media.video.period_ns());
+        self.buffer_ns.min(video.unwrap_or(DEEPEST_NS)).min(DEEPEST_NS).max(2 * self.len_ns)
+    }
+
+    fn slew_ns(&self) -> i64 {
+        (self.slew[1] * NS_PER_S as f64 / f64::from(SAMPLE_RATE)) as i64
+    }
+
+    /// How far the newest of a track is ahead of what it must deliver for the tick at `now_ns`; `None` without
+    /// arrivals of late.
+    fn ahead_ns(&self, track: Track, now_ns: i64) -> Option<i64> {
+        let alive = self.media.seen_ns[track as usize]? >= now_ns - ALIVE_NS;
+        let muted = track == Track::Audio && self.video_only;
+        let head = self.media.head_ns(track).filter(|_| alive && !muted)?;
+        let anchor = self.anchor.map_or(0, |anchor| anchor.ns);
+        let needed = if track == Track::Audio { self.len_ns } else { 0 };
+        Some(head + anchor + self.slew_ns() - now_ns - needed)
+    }
+
+    /// The track that has less in store rules.
+    fn least_ahead_ns(&self, now_ns: i64) -> Option<i64> {
+        let tracks = [Track::Video, Track::Audio];
+        tracks.into_iter().filter_map(|track| self.ahead_ns(track, now_ns)).min()
+    }
+
+    /// Moves on to a tick: mends the anchor, shows what is due.
+    pub(super) fn advance(&mut self, at: &Tick) {
+        (self.due_ns, self.len_ns) = (at.now_ns, at.len_ns);
+        if let Some(ahead) = self.least_ahead_ns(at.now_ns) {
+            self.mend(at, ahead);
+        }
+        self.follow(at);
+        self.show(at);
+        if let Some(anchor) = self.anchor {
+            let place = (at.sample - anchor.samples) as f64 - self.slew[0] - self.trim[0];
+            self.media.audio.drop_before(place as i64 - 2);
+        }
+        self.media.arrived = [false; 2];
+        self.due_ns = at.now_ns + at.len_ns;
+    }
+
+    /// Anchors what has no anchor, or whose anchor slewing cannot repair.
+    fn mend(&mut self, at: &Tick, ahead_ns: i64) {
+        if self.anchor.is_none() {
+            self.anchor = Some(Anchor { ns: 0, samples: 0 });
+            return self.move_anchor(self.target_ns() - ahead_ns);
+        }
+        if !self.media.jumps.is_empty() {
+            self.video_only = false;
+        }
+        // After a silence a whole burst may have come with the first item of a new segment.
+        let settle = !self.media.jumps.is_empty() && self.starving;
+        let surplus = ahead_ns > self.target_ns() + SURPLUS_NS;
+        if settle || surplus || self.is_late(at) {
+            self.re_anchor(at.now_ns);
+        }
+    }
+
+    /// Whether a track has come too late for some time.
+    fn is_late(&mut self, at: &Tick) -> bool {
+        let mut late = false;
+        for track in [Track::Video, Track::Audio] {
+            let (arrived, since) =
+                (self.media.arrived[track as usize], &self.late_since[track as usize]);
+            let since = *since;
+            match self.ahead_ns(track, at.now_ns).filter(|_| arrived) {
+                Some(ahead) if ahead <= 0 => {
+                    let since = since.unwrap_or(at.now_ns);
+                    self.late_since[track as usize] = Some(since);
+                    late |= at.now_ns - since >= LATE_NS;
+                }
+                Some(_) => self.late_since[track as usize] = None,
+                None => {}
+            }
+        }
+        late
+    }
+
+    /// More frames than fit: whoever made them wait gives way.
+    fn overflow(&mut self) {
+        let heads = (self.media.head_ns(Track::Video), self.media.head_ns(Track::Audio));
+        if let (Some(video), Some(audio)) = heads {
+            self.video_only |= video - audio > SURPLUS_NS;
+        }
+        if self.anchor.is_some() {
+            self.re_anchor(self.due_ns);
+        }
+    }
+
+    /// From now on what came last plays `target` later.
+    fn re_anchor(&mut self, now_ns: i64) {
+        let Some(ahead) = self.least_ahead_ns(now_ns) else { return };
+        let by_ns = self.target_ns() - ahead;
+        self.move_anchor(by_ns);
+        if by_ns.abs() > GRID_NS {
+            self.media.jumps.push(by_ns);
+        }
+    }
+
+    fn move_anchor(&mut self, by_ns: i64) {
+        let steps = by_ns.div_euclid(GRID_NS);
+        if let Some(anchor) = &mut self.anchor {
+            anchor.ns += steps * GRID_NS;
+            anchor.samples += steps * 3;
+        }
+        self.late_since = [None; 2];
+        self.servo.restart();
+    }
+
+    /// Follows the clock of the source.
+    fn follow(&mut self, at: &Tick) {
+        for track in [Track::Video, Track::Audio] {
+            if let Some(ahead) = self.ahead_ns(track, at.now_ns)
+                && self.media.arrived[track as usize]
+            {
+                self.servo.observe(track, ahead);
+            }
+        }
+        self.servo.tick(at, self.target_ns());
+        self.slew[0] = self.slew[1];
+        let most = SLEW_PPM * 1e-6 * at.samples as f64;
+        self.slew[1] = self.servo.slew(self.slew[0], at.samples).clamp(-most, most) + self.slew[0];
+        self.trim[0] = self.trim[1];
+        self.media.audio.follow(at.samples);
+        self.trim[1] = self.media.audio.trim();
+    }
+
+    fn show(&mut self, at: &Tick) {
+        let Some(anchor) = self.anchor else { return };
+        let media_now = at.now_ns - anchor.ns - self.slew_ns();
+        let period = self.media.video.period_ns();
+        let (due, passed) = self.media.video.take_due(media_now + EARLY_NS);
+        let usual = (at.len_ns / period.max(1)) as u32 + 1;
+        self.media.stats.dropped += u64::from(passed.saturating_sub(usual));
+        match due {
+            Some(due) if due.0 + period + OVER_NS >= media_now => {
+                self.media.show(at.n, due);
+                self.starving = false;
+            }
+            over => {
+                self.media.stats.dropped += u64::from(over.is_some());
+                self.media.stats.repeated += 1;
+                self.notice_underrun(media_now - period);
+            }
+        }
+    }
+
+    fn notice_underrun(&mut self, overdue_ns: i64) {
+        let last = self.media.shown.as_ref().map(|shown| shown.media_ns);
+        let waits = self.media.video.is_empty() && last.is_some_and(|last| last < overdue_ns);
+        let silent = last.is_none()
+            && self.media.audio.head().is_some_and(|head| super::audio::time_of(head) < overdue_ns);
+        if (waits || silent) && !self.starving {
+            self.starving = true;
+            self.media.stats.underruns += 1;
+        }
+    }
+
+    /// The samples of this tick.
+    pub(super) fn span(&self, at: &Tick) -> Option<Span> {
+        let anchor = self.anchor?;
+        let place = (at.sample - anchor.samples) as f64;
+        let moved = |k: usize| self.slew[k] + self.trim[k];
+        let to = place + at.samples as f64;
+        Some(Span { from: place - moved(0), to: to - moved(1) })
+    }
+
+    /// Whether a take could show it at this tick.
+    pub(super) fn is_ready(&self, n: u64) -> bool {
+        let stale = limits::INPUT_STALE_AFTER.as_nanos() as i64;
+        let fresh = |since: u64| (n.saturating_sub(since) as i64) * self.len_ns <= stale;
+        self.media.shown.as_ref().is_some_and(|shown| fresh(shown.since))
+    }
+
+    pub(super) fn ahead_now_ns(&self) -> i64 {
+        self.least_ahead_ns(self.due_ns - self.len_ns).unwrap_or(0)
+    }
+
+    pub(super) fn drift_ppm(&self) -> f64 {
+        self.servo.drift_ppm()
+    }
+}

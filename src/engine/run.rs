@@ -1,0 +1,315 @@
+//! The engine itself: what came since the last tick, the commands, and the plan.
+//!
+//! Must not know how media time maps to ticks (the inputs do) or how the mix is made (`sound` does). Invariant: the same
+//! calls in the same order give the same plans.
+
+use std::collections::BTreeMap;
+
+use super::input::{Heard, Input};
+use super::media::{InputStats, Tick};
+use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
+use super::{
+    Applied, Command, CommandId, EngineConfig, Event, InputState, Meters, Plan, Readiness, Refusal,
+    SceneSpec, Tally, Wants,
+};
+use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::ids::{Bus, InputKey};
+use crate::limits;
+use crate::picture::{DrawList, DrawOp, Rect, ScenePicture, compose};
+use crate::sound::{Level, MixSpec, Mixer};
+
+/// Decides, tick by tick, what one running caster shows and sounds.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    inputs: BTreeMap<InputKey, Input>,
+    scenes: Scenes,
+    mixer: Mixer,
+    commands: Vec<(CommandId, Command)>,
+    replies: Vec<Reply>,
+    /// The last tick.
+    last: Option<u64>,
+    /// What the mixer was last told to sound and to prepare.
+    sounding: [Vec<MixSpec>; 2],
+}
+
+impl Engine {
+    /// An engine without inputs: PGM and PVW are black and silent.
+    pub fn new(config: EngineConfig) -> Engine {
+        Engine {
+            config,
+            inputs: BTreeMap::new(),
+            scenes: Scenes::new(),
+            mixer: Mixer::new(),
+            commands: Vec::new(),
+            replies: Vec::new(),
+            last: None,
+            sounding: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Has a command carried out at the next tick. More than `limits::ENGINE_COMMANDS` for one tick are refused, with
+    /// [`Refusal::TooMany`] in that tick's plan. Adding an input under a key that exists starts that input afresh.
+    pub fn command(&mut self, id: CommandId, command: Command) {
+        if self.commands.len() < limits::ENGINE_COMMANDS {
+            self.commands.push((id, command));
+        } else {
+            self.replies.push((id, Err(Refusal::TooMany)));
+        }
+    }
+
+    /// A frame of an input arrived since the last tick. Frames of unknown inputs are ignored.
+    pub fn video(&mut self, input: InputKey, frame: VideoFrame) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.video(frame);
+        }
+    }
+
+    /// A block of samples of an input arrived since the last tick. Blocks of unknown inputs are ignored.
+    pub fn audio(&mut self, input: InputKey, block: AudioBlock) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.audio(block);
+        }
+    }
+
+    /// The worker of an input says how it is. `Ended` must come after the last frame and block of the file;
+    /// `Connecting` before the first of a new connection.
+    pub fn input_state(&mut self, input: InputKey, state: InputState) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.state(state);
+        }
+    }
+
+    /// How much of an input can be handed over now; nothing for unknown inputs.
+    pub fn wants(&self, input: InputKey) -> Wants {
+        self.inputs.get(&input).map_or(Wants { video: 0, audio: 0 }, Input::wants)
+    }
+
+    /// Whether a take at the next tick would find a current picture of the input: it has one that is not stale, or it is a
+    /// file that will start then.
+    pub fn ready(&self, input: InputKey) -> bool {
+        let n = self.last.unwrap_or(0);
+        self.inputs.get(&input).is_some_and(|input| input.will_be_ready(n))
+    }
+
+    /// Counters of an input; all zero for unknown ones.
+    pub fn input_stats(&self, input: InputKey) -> InputStats {
+        let n = self.last.unwrap_or(0);
+        self.inputs.get(&input).map_or_else(InputStats::default, |input| input.stats(n))
+    }
+
+    /// The mix of a scene: what sounds on PGM, what would sound of PVW.
+    pub fn mix(&self, bus: Bus) -> &[MixSpec] {
+        &self.scenes.get(bus).mix
+    }
+
+    /// Whether the mix follows the picture at a switch.
+    pub fn follow(&self) -> bool {
+        self.scenes.follow
+    }
+
+    /// A scene as it is.
+    pub fn scene(&self, bus: Bus) -> &SceneSpec {
+        self.scenes.get(bus)
+    }
+
+    /// Number of commands applied so far.
+    pub fn revision(&self) -> u64 {
+        self.scenes.revision
+    }
+
+    /// Decides tick `n`, which is the one after the last (the first may be any). A later `n` leaves the ticks between out:
+    /// files go on where they were, live sources lose what was due. An `n` that is not later is answered as the one
+    /// after the last.
+    pub fn tick(&mut self, n: u64) -> Plan {
+        let next = self.last.map_or(n, |last| last + 1);
+        let n = n.max(next);
+        self.last = Some(n);
+        let (at, expected) = (Tick::new(self.config.rate, n), Tick::new(self.config.rate, next));
+        let late = (at.now_ns - expected.now_ns, at.sample - expected.sample);
+        let dropped: Vec<u64> = self.inputs.values().map(Input::dropped).collect();
+        for input in self.inputs.values_mut() {
+            input.advance(&at, late);
+        }
+        let events = self.events(&dropped);
+        self.settle_waiting(n);
+        for (id, command) in std::mem::take(&mut self.commands) {
+            self.apply(&at, id, command);
+        }
+        self.plan(&at, events)
+    }
+
+    fn events(&mut self, dropped: &[u64]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for ((&key, input), before) in self.inputs.iter_mut().zip(dropped) {
+            let jumps = input.take_jumps().into_iter();
+            events.extend(jumps.map(|jump_ns| Event::Reanchored { input: key, jump_ns }));
+            let count = u32::try_from(input.dropped() - before).unwrap_or(u32::MAX);
+            if count > 0 {
+                events.push(Event::DroppedFrames { input: key, count });
+            }
+        }
+        events
+    }
+
+    /// The switch that waits: now, never, or still not.
+    fn settle_waiting(&mut self, n: u64) {
+        let Some(waiting) = self.scenes.waiting.take() else { return };
+        let missing = missing(&waiting.spec, &|key| self.is_ready(key, n));
+        if missing.is_empty() {
+            self.scenes.switch(waiting.spec);
+            let applied = self.scenes.applied(n);
+            self.replies.push((waiting.id, Ok(applied)));
+        } else if n >= waiting.until {
+            self.replies.push((waiting.id, Err(Refusal::NotReady(missing))));
+        } else {
+            self.scenes.waiting = Some(waiting);
+        }
+    }
+
+    fn is_ready(&self, key: InputKey, n: u64) -> bool {
+        self.inputs.get(&key).is_some_and(|input| input.is_ready(n))
+    }
+
+    fn apply(&mut self, at: &Tick, id: CommandId, command: Command) {
+        if let Some(input) = self.names_unknown(&command) {
+            return self.replies.push((id, Err(Refusal::UnknownInput(input))));
+        }
+        match command {
+            Command::AddInput { input, kind } => {
+                self.inputs.insert(input, Input::new(kind, at));
+            }
+            Command::RemoveInput { input } => {
+                self.inputs.remove(&input);
+                self.scenes.forget(input);
+            }
+            Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
+            Command::SetScene { bus: Bus::Pgm, spec, when } => {
+                return self.switch(at.n, id, spec, when);
+            }
+            Command::Take { when } => {
+                let spec = self.scenes.pvw.clone();
+                return self.switch(at.n, id, spec, when);
+            }
+            Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
+            Command::SetFollow { follow } => self.scenes.follow = follow,
+        }
+        let applied = self.scenes.applied(at.n);
+        self.replies.push((id, Ok(applied)));
+    }
+
+    fn names_unknown(&self, command: &Command) -> Option<InputKey> {
+        let exists = |key| self.inputs.contains_key(&key);
+        match command {
+            Command::SetScene { spec, .. } => unknown(spec, &exists),
+            Command::SetMix { mix, .. } => mix.iter().map(|e| e.input).find(|key| !exists(*key)),
+            Command::RemoveInput { input } => Some(*input).filter(|key| !exists(*key)),
+            Command::AddInput { .. } | Command::Take { .. } | Command::SetFollow { .. } => None,
+        }
+    }
+
+    /// A switch on PGM: at once, or as soon as its sources are ready.
+    fn switch(&mut self, n: u64, id: CommandId, spec: SceneSpec, when: Readiness) {
+        if let Some(earlier) = self.scenes.waiting.take() {
+            self.replies.push((earlier.id, Err(Refusal::Overtaken)));
+        }
+        let until = deadline(self.config.rate, n, when);
+        self.scenes.waiting = Some(Waiting { id, spec, until });
+        if when.force
+            && let Some(waiting) = self.scenes.waiting.take()
+        {
+            self.scenes.switch(waiting.spec);
+            let applied: Applied = self.scenes.applied(n);
+            self.replies.push((id, Ok(applied)));
+        }
+        self.settle_waiting(n);
+    }
+
+    fn plan(&mut self, at: &Tick, events: Vec<Event>) -> Plan {
+        let [pgm, pvw] = [Bus::Pgm, Bus::Pvw].map(|bus| self.draw(&self.scenes.get(bus).picture));
+        let tally = Tally { pgm: visible(&pgm), pvw: visible(&pvw) };
+        let mut plan = Plan {
+            tick: at.n,
+            frames: Vec::new(),
+            audio: vec![[0.0; 2]; at.samples],
+            meters: Meters::default(),
+            wanted: wanted(&[&pgm, &pvw]),
+            replies: std::mem::take(&mut self.replies),
+            tally,
+            events,
+            pgm,
+            pvw,
+        };
+        for (key, input) in &self.inputs {
+            let drawn = plan.wanted.binary_search_by_key(key, |(key, _)| *key).is_ok();
+            if let Some(frame) = input.frame().filter(|_| drawn) {
+                plan.frames.push((*key, frame.clone()));
+            }
+        }
+        self.sound(at, &mut plan);
+        plan
+    }
+
+    fn draw(&self, picture: &ScenePicture) -> DrawList {
+        let size = |key| Some(self.inputs.get(&key)?.frame()?.picture.size());
+        compose(picture, &size, self.config.canvas)
+    }
+
+    fn sound(&mut self, at: &Tick, plan: &mut Plan) {
+        let now = [&self.scenes.pgm.mix, &self.scenes.pvw.mix];
+        if self.sounding[0] != *now[0] {
+            self.mixer.set(now[0]);
+        }
+        if self.sounding[0] != *now[0] || self.sounding[1] != *now[1] {
+            self.mixer.prepare(now[0], now[1]);
+            self.sounding = now.map(Clone::clone);
+        }
+        for (key, input) in &mut self.inputs {
+            let metered = now.iter().any(|mix| mix.iter().any(|entry| entry.input == *key));
+            let heard = metered || self.mixer.needs(*key);
+            input.sound(at, if heard { Heard::Yes } else { Heard::No });
+            if metered {
+                let level = input.samples().map_or_else(Level::default, Level::of);
+                plan.meters.inputs.push((*key, level));
+            }
+        }
+        let inputs = &self.inputs;
+        let source = |key| inputs.get(&key).and_then(Input::samples);
+        plan.meters.master = self.mixer.mix(&source, &mut plan.audio);
+    }
+}
+
+/// The layers of a draw list that meet the canvas.
+fn layers(list: &DrawList) -> impl Iterator<Item = (InputKey, Rect)> {
+    list.ops.iter().filter_map(|op| match op {
+        DrawOp::Layer { input, rect } => meets(*rect, list.canvas).then_some((*input, *rect)),
+        DrawOp::Overlay(_) => None,
+    })
+}
+
+fn meets(rect: Rect, canvas: Size) -> bool {
+    let inside = |at: i32, length: u32, of: u32| {
+        i64::from(at) < i64::from(of) && i64::from(at) + i64::from(length) > 0
+    };
+    inside(rect.x_px, rect.width_px, canvas.width_px)
+        && inside(rect.y_px, rect.height_px, canvas.height_px)
+}
+
+fn visible(list: &DrawList) -> Vec<InputKey> {
+    let mut inputs: Vec<_> = layers(list).map(|(input, _)| input).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+fn wanted(lists: &[&DrawList]) -> Vec<(InputKey, Vec<Size>)> {
+    let mut sizes: BTreeMap<InputKey, Vec<Size>> = BTreeMap::new();
+    for (input, rect) in lists.iter().flat_map(|list| layers(list)) {
+        sizes.entry(input).or_default().push(Size::new(rect.width_px, rect.height_px));
+    }
+    for sizes in sizes.values_mut() {
+        sizes.sort_unstable();
+        sizes.dedup();
+    }
+    sizes.into_iter().collect()
+}

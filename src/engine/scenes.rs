@@ -1,0 +1,100 @@
+//! PVW and PGM, and the switch that waits.
+//!
+//! Must not know timelines. Invariants: PGM changes only by a switch, a mix or the end of an input; at most one switch
+//! waits, and each is answered once.
+
+use super::{Applied, CommandId, Readiness, Refusal, SceneSpec};
+use crate::ids::{Bus, InputKey};
+use crate::limits;
+use crate::sound::MixSpec;
+use crate::time::FrameRate;
+
+/// A switch on PGM that waits for its sources.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) id: CommandId,
+    pub(super) spec: SceneSpec,
+    /// Last tick that it may happen at.
+    pub(super) until: u64,
+}
+
+/// Both scenes of a caster.
+#[derive(Debug)]
+pub(super) struct Scenes {
+    pub(super) pgm: SceneSpec,
+    pub(super) pvw: SceneSpec,
+    pub(super) follow: bool,
+    pub(super) revision: u64,
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// An answer and whose it is.
+pub(super) type Reply = (CommandId, Result<Applied, Refusal>);
+
+impl Scenes {
+    pub(super) fn new() -> Scenes {
+        Scenes {
+            pgm: SceneSpec::default(),
+            pvw: SceneSpec::default(),
+            follow: true,
+            revision: 0,
+            waiting: None,
+        }
+    }
+
+    pub(super) fn get(&self, bus: Bus) -> &SceneSpec {
+        match bus {
+            Bus::Pvw => &self.pvw,
+            Bus::Pgm => &self.pgm,
+        }
+    }
+
+    /// One more change took effect at `tick`.
+    pub(super) fn applied(&mut self, tick: u64) -> Applied {
+        self.revision += 1;
+        Applied { revision: self.revision, tick }
+    }
+
+    /// PGM becomes this; its mix only when audio follows video.
+    pub(super) fn switch(&mut self, spec: SceneSpec) {
+        let mix = if self.follow { spec.mix } else { std::mem::take(&mut self.pgm.mix) };
+        self.pgm = SceneSpec { picture: spec.picture, mix };
+    }
+
+    pub(super) fn set_mix(&mut self, bus: Bus, mix: Vec<MixSpec>) {
+        match bus {
+            Bus::Pvw => self.pvw.mix = mix,
+            Bus::Pgm => self.pgm.mix = mix,
+        }
+    }
+
+    /// No scene shows or sounds the input any more.
+    pub(super) fn forget(&mut self, input: InputKey) {
+        let waiting = self.waiting.as_mut().map(|waiting| &mut waiting.spec);
+        for spec in [&mut self.pgm, &mut self.pvw].into_iter().chain(waiting) {
+            spec.picture.layers.retain(|layer| layer.input != input);
+            spec.mix.retain(|entry| entry.input != input);
+        }
+    }
+}
+
+/// Inputs that a scene names and that do not exist.
+pub(super) fn unknown(spec: &SceneSpec, exists: &dyn Fn(InputKey) -> bool) -> Option<InputKey> {
+    let layers = spec.picture.layers.iter().map(|layer| layer.input);
+    layers.chain(spec.mix.iter().map(|entry| entry.input)).find(|input| !exists(*input))
+}
+
+/// Inputs that a scene shows and that are not ready, by key.
+pub(super) fn missing(spec: &SceneSpec, ready: &dyn Fn(InputKey) -> bool) -> Vec<InputKey> {
+    let layers = spec.picture.layers.iter().map(|layer| layer.input);
+    let mut inputs: Vec<_> = layers.filter(|input| !ready(*input)).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+/// Last tick that a switch asked for at `tick` may happen at.
+pub(super) fn deadline(rate: FrameRate, tick: u64, when: Readiness) -> u64 {
+    let wait = when.wait.min(limits::TAKE_WAIT_MAX);
+    tick + rate.tick_at(wait.as_nanos() as u64)
+}
