@@ -119,6 +119,11 @@ pub const SEGMENTED_LEAD: Duration = Duration::from_millis(200);
 /// How far any other live source may (a burst at connect is caught up with); more, and it is read in its time.
 pub const LIVE_LEAD: Duration = Duration::from_secs(10);
 
+/// Time that an offline render gives its file to be finished.
+pub const RENDER_FINISH: Duration = Duration::from_secs(600);
+/// Time without anything from a source after which an offline render goes on without it.
+pub const OFFLINE_INPUT_TIMEOUT: Duration = Duration::from_secs(30);
+
 // --- engine ----------------------------------------------------------------------------------------------
 
 /// Video frames that the engine keeps of one input. Live: the oldest is dropped. File: it asks for no more.

@@ -31,6 +31,7 @@ pub(super) enum Message {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) tick: u64,
+    pub(super) applied_revision: u64,
     pub(super) tally: Tally,
     pub(super) stages: Stages,
     pub(super) counts: Counts,
@@ -133,6 +134,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         .collect();
     Report {
         tick: plan.tick,
+        applied_revision: frames.engine.revision(),
         tally: plan.tally,
         stages: frames.stages.clone(),
         counts: frames.counts,

@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{self, Discarded, Lines, Message, Report};
-use super::run_tick::{Canvas, Counts, FrameLoop, Stages};
+use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages};
 use super::world::World;
 use super::{images, resolve, snapshot};
 use crate::api::control::Snapshot;
@@ -27,7 +27,7 @@ use crate::picture::RgbaImage;
 use crate::worker::{self, StopToken, Worker};
 
 /// Audio bit rate of every output, bit/s.
-const AUDIO_BPS: u32 = 128_000;
+pub(super) const AUDIO_BPS: u32 = 128_000;
 /// Looks at the demand for PVW without a viewer before it is no longer made.
 const PVW_LINGER: u32 = 15;
 
@@ -262,8 +262,19 @@ impl OnAir {
             let (id, _) = self.inputs.iter().find(|(_, used)| **used == key)?;
             self.caster.resource(id)
         };
-        let outputs = [("pgm", Some(&self.pgm)), ("pvw", self.pvw.as_ref())];
-        snapshot::of(&self.caster, &self.report.borrow().clone(), &outputs, &location)
+        let report = self.report.borrow().clone();
+        let mut snapshot = snapshot::of(&self.caster, &report, &location);
+        let scenes = self.caster.scenes.as_ref();
+        for (name, bus, output) in
+            [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]
+        {
+            if let (Some(output), Some(scenes)) = (output, scenes) {
+                let stream = stream(&scenes.get(bus).stream_name);
+                let named = snapshot::Named { name, stream, output };
+                snapshot.outputs.extend(snapshot::outputs(&named, &report, &self.world.hub));
+            }
+        }
+        snapshot
     }
 
     /// Ends it: no more ticks, files finished, everything joined.
@@ -341,6 +352,8 @@ fn begin(
         stages: Stages::default(),
         counts: Counts::default(),
         clock: world.clock.clone(),
+        flow: Flow::Live,
+        late_scalers: world.gpu.is_software().then(BTreeMap::new),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
         let lines = Lines { inbox, report: report_sender, bin: bin_sender };

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{
-    AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId, Placement,
+    self, AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId, Placement,
     PositionRefer, Template, ValidChannel, VideoLayer, When,
 };
+use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
 use crate::frame::Size;
 use crate::ids::{Bus, ComponentId, InputKey};
+use crate::media::encode;
 use crate::picture::{self, LayerSpec, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
 
 /// Opacity below which a component is not drawn at all.
@@ -68,6 +70,21 @@ pub fn canvas_size(template: Template) -> Size {
 /// How the engine is to accept a switch.
 pub fn readiness(when: When) -> Readiness {
     Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
+}
+
+/// The encoder preset: what the caster asks for, else what the server is set to.
+pub fn preset(asked: Option<catalog::X264Preset>, default: Preset) -> encode::X264Preset {
+    let name = match (asked, default) {
+        (Some(asked), _) => asked.as_str(),
+        (None, Preset::Ultrafast) => "ultrafast",
+        (None, Preset::Superfast) => "superfast",
+        (None, Preset::Veryfast) => "veryfast",
+        (None, Preset::Faster) => "faster",
+        (None, Preset::Fast) => "fast",
+        (None, Preset::Medium) => "medium",
+    };
+    // The catalog knows slower ones, which no live show can use.
+    encode::X264Preset::parse(name).unwrap_or(encode::X264Preset::Medium)
 }
 
 fn resolve_layer(

@@ -6,18 +6,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
-use crate::frame::StereoSample;
+use crate::frame::{Picture, Size, StereoSample, VideoFrame};
 use crate::gpu::{Compositor, GpuError};
 use crate::ids::InputKey;
-use crate::input::{Delivery, Input};
+use crate::input::{Delivery, Input, Take, Want};
+use crate::limits;
+use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
 use crate::output::{Output, TickMedia};
 use crate::picture::DrawList;
 use crate::time::Clock;
+use crate::worker::StopToken;
 
 /// Whether there is time to draw this tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,15 @@ pub(super) enum Pace {
     OnTime,
     /// It is already past its successor: repeat the last picture, count it.
     Late,
+}
+
+/// Whether anything may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// On air: nothing.
+    Live,
+    /// Offline: inputs that have not delivered yet, encoders that have no room. Nothing is dropped.
+    Offline,
 }
 
 /// Time spent in each stage of a tick.
@@ -52,6 +65,9 @@ pub(super) struct Counts {
     pub(super) dropped: u64,
 }
 
+/// Wait between looks at something that offline rendering waits for.
+const OFFLINE_POLL: Duration = Duration::from_millis(1);
+
 /// A canvas and the encoder behind it.
 pub(super) struct Canvas {
     pub(super) compositor: Compositor,
@@ -71,40 +87,85 @@ impl Canvas {
         Canvas { compositor, output, in_flight: VecDeque::new() }
     }
 
-    /// Draws `list`, or notes that this tick repeats the last picture. Returns whether it was drawn.
-    fn draw(&mut self, plan: &Plan, list: &DrawList, pace: Pace) -> Result<(), GpuError> {
-        let result = match pace {
-            Pace::OnTime => self.compositor.draw(plan.tick, list, &plan.frames),
-            Pace::Late => Err(GpuError::NoCanvas),
-        };
+    /// Draws `list`, or notes that this tick repeats the last picture.
+    fn draw(&mut self, plan: &Plan, list: &DrawList, (pace, flow): (Pace, Flow)) -> Result<(), GpuError> {
+        let pause = StopToken::new();
+        let mut result = Err(GpuError::NoCanvas);
+        while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
+            result = self.compositor.draw(plan.tick, list, &plan.frames);
+            if flow == Flow::Live {
+                break;
+            }
+            if result.is_err() {
+                pause.wait(OFFLINE_POLL);
+            }
+        }
         let drawn = result.is_ok();
         self.in_flight.push_back(InFlight { tick: plan.tick, audio: plan.audio.clone(), drawn });
         result
     }
 
     /// Hands finished ticks to the encoder, in order; returns how many it had no room for.
-    fn hand_off(&mut self) -> Result<u64, GpuError> {
+    fn hand_off(&mut self, flow: Flow) -> Result<u64, GpuError> {
         let mut dropped = 0;
         loop {
             // Ticks that repeat a picture need not wait for the GPU once they are at the front.
             while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self.push(front.tick, None, front.audio);
+                dropped += self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
             }
             let Some((tick, picture)) = self.compositor.collect()? else { return Ok(dropped) };
             while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
                 let picture = (front.tick == tick).then(|| picture.clone());
-                dropped += self.push(front.tick, picture, front.audio);
+                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
+                dropped += self.push(flow, media);
             }
         }
     }
 
-    fn push(
-        &self,
-        tick: u64,
-        picture: Option<Arc<crate::frame::Picture>>,
-        audio: Vec<StereoSample>,
-    ) -> u64 {
-        u64::from(self.output.try_push(TickMedia { tick, picture, audio }).is_err())
+    fn push(&self, flow: Flow, media: TickMedia) -> u64 {
+        let pushed = match flow {
+            Flow::Live => self.output.try_push(media),
+            Flow::Offline => self.output.push_wait(media),
+        };
+        u64::from(pushed.is_err())
+    }
+
+    /// Waits for the pictures that are still on the GPU and hands them off: the end of an offline render.
+    pub(super) fn finish(&mut self) -> Result<(), GpuError> {
+        for (tick, picture) in self.compositor.finish()? {
+            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
+                let picture = (front.tick == tick).then(|| picture.clone());
+                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
+                self.push(Flow::Offline, media);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pictures scaled on the frame thread because their input has not begun to: the first ones after a change of layout.
+/// The same code as on the input's thread, so the same pixels.
+#[derive(Default)]
+pub(super) struct LateScaler {
+    prescaler: Prescaler,
+    /// What was scaled last, for sources that show a picture for several ticks.
+    last: Option<(u64, Vec<Arc<Picture>>)>,
+}
+
+impl LateScaler {
+    fn fill(&mut self, frame: &mut VideoFrame, wanted: &[Size]) {
+        let native = frame.picture.size();
+        let is_there = |size: &Size| *size == native || frame.scaled.iter().any(|p| p.size() == *size);
+        if wanted.iter().all(is_there) {
+            return;
+        }
+        if let Some((id, scaled)) = &self.last
+            && *id == frame.picture.id()
+        {
+            frame.scaled.clone_from(scaled);
+        }
+        self.prescaler.fill(frame, wanted);
+        self.last = Some((frame.picture.id(), frame.scaled.clone()));
     }
 }
 
@@ -120,6 +181,9 @@ pub(super) struct FrameLoop {
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) clock: Clock,
+    pub(super) flow: Flow,
+    /// On a software adapter: where pictures are scaled that come without their shown size.
+    pub(super) late_scalers: Option<BTreeMap<InputKey, LateScaler>>,
 }
 
 impl FrameLoop {
@@ -128,8 +192,9 @@ impl FrameLoop {
         let start_ns = self.clock.now_ns();
         self.drain();
         let drained_ns = self.clock.now_ns();
-        let plan = self.engine.tick(tick);
+        let mut plan = self.engine.tick(tick);
         self.answer(&plan);
+        self.scale_late(&mut plan);
         let decided_ns = self.clock.now_ns();
         self.draw(&plan, pace);
         let drawn_ns = self.clock.now_ns();
@@ -146,13 +211,40 @@ impl FrameLoop {
     /// Moves what has arrived from the inputs to the engine, as much as it wants.
     fn drain(&mut self) {
         for (&key, input) in &self.inputs {
-            let wants = self.engine.wants(key);
-            let engine = &mut self.engine;
-            input.poll(wants.video, wants.audio, &mut |delivery| match delivery {
-                Delivery::Video(frame) => engine.video(key, frame),
-                Delivery::Audio(block) => engine.audio(key, block),
-                Delivery::State(state) => engine.input_state(key, state),
-            });
+            loop {
+                let wants = self.engine.wants(key);
+                let want = Want { video: wants.video > 0, audio: wants.audio > 0 };
+                let is_full = !want.video && !want.audio;
+                if self.flow == Flow::Offline
+                    && !is_full
+                    && !input.wait_ready(want, limits::OFFLINE_INPUT_TIMEOUT)
+                {
+                    tracing::warn!(input = %key, "nothing came for long, rendering goes on without");
+                }
+                let (engine, mut count) = (&mut self.engine, 0);
+                input.poll(Take { video: wants.video, audio: wants.audio }, &mut |delivery| {
+                    count += 1;
+                    match delivery {
+                        Delivery::Video(frame) => engine.video(key, frame),
+                        Delivery::Audio(block) => engine.audio(key, block),
+                        Delivery::State(state) => engine.input_state(key, state),
+                        Delivery::Notice(text) => tracing::info!(input = %key, "{text}"),
+                        Delivery::Eof => {}
+                    }
+                });
+                if count == 0 || is_full || self.flow == Flow::Live {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn scale_late(&mut self, plan: &mut Plan) {
+        let Some(scalers) = &mut self.late_scalers else { return };
+        for (key, frame) in &mut plan.frames {
+            if let Some((_, sizes)) = plan.wanted.iter().find(|(wanted, _)| wanted == key) {
+                scalers.entry(*key).or_default().fill(frame, sizes);
+            }
         }
     }
 
@@ -175,7 +267,7 @@ impl FrameLoop {
         if pace == Pace::Late {
             self.counts.late += 1;
         }
-        if let Err(error) = self.pgm.draw(plan, &plan.pgm, pace)
+        if let Err(error) = self.pgm.draw(plan, &plan.pgm, (pace, self.flow))
             && pace == Pace::OnTime
         {
             self.counts.repeated += 1;
@@ -184,7 +276,7 @@ impl FrameLoop {
             }
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.draw(plan, &plan.pvw, pace)
+            && let Err(error) = pvw.draw(plan, &plan.pvw, (pace, self.flow))
             && !matches!(error, GpuError::NoCanvas)
         {
             tracing::error!(%error, tick = plan.tick, "PVW was not drawn");
@@ -192,12 +284,12 @@ impl FrameLoop {
     }
 
     fn hand_off(&mut self) {
-        match self.pgm.hand_off() {
+        match self.pgm.hand_off(self.flow) {
             Ok(dropped) => self.counts.dropped += dropped,
             Err(error) => tracing::error!(%error, "PGM's picture was lost on the GPU"),
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.hand_off()
+            && let Err(error) = pvw.hand_off(self.flow)
         {
             tracing::error!(%error, "PVW's picture was lost on the GPU");
         }

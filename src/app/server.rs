@@ -77,7 +77,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, String> {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
-        let allow = AllowList::parse(&config.allow_addresses)?;
+        let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
@@ -125,7 +125,7 @@ impl Server {
     }
 
     fn serve(&mut self, world: &Arc<World>, listeners: Listeners) {
-        let (control, calls) = control::channel(limits::CONTROL_CALLS);
+        let (control, calls) = control::channel(limits::CONTROL_QUEUE);
         self.tasks.spawn(self.studio.clone().run(calls));
         let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
         let stop = self.stopped();

@@ -125,6 +125,14 @@ impl Studio {
         self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
     }
 
+    /// Whether a stream name is that of a PVW.
+    pub(super) fn is_preview(&self, stream_name: &str) -> bool {
+        let is_pvw = |caster: &Arc<Caster>| {
+            caster.scenes.as_ref().is_some_and(|scenes| scenes.pvw.stream_name == stream_name)
+        };
+        lock(&self.catalog).casters().any(is_pvw)
+    }
+
     /// Starts and stops what is made only while somebody watches, and tells the watchers.
     pub(super) async fn follow_demand(&self) {
         for place in self.all_places() {

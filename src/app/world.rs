@@ -4,6 +4,7 @@
 //! Must not know scenes. Invariant: a file named by the API lies in the media directory; every other address passes
 //! the guard when it is connected to.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use crate::catalog::{Caster, ErrorCode, Play, Refused, Resource, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::InputKey;
-use crate::input::{AllowList, Input, InputOptions, Pushed, SourceSpec};
-use crate::media::file::{Excerpt, Plays};
-use crate::media::hub::Hub;
+use crate::input::{AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec};
+use crate::media::hub::{self, Hub};
+use crate::media::open::ByteSource;
 use crate::time::Clock;
+use crate::worker::StopToken;
 
 /// Shared by all casters.
 pub(super) struct World {
@@ -26,14 +28,14 @@ pub(super) struct World {
     pub(super) hub: Hub,
     pub(super) clock: Clock,
     pub(super) addresses: Arc<Addresses>,
-    pub(super) allow: AllowList,
+    pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.
     pub(super) rtmp: SocketAddr,
     pub(super) next_input: AtomicU32,
 }
 
 fn refused(message: String) -> Refused {
-    Refused::new(ErrorCode::InvalidParameterMalformed, message)
+    Refused::new(ErrorCode::ParameterMalformed, message)
 }
 
 impl World {
@@ -49,27 +51,32 @@ impl World {
             name: format!("{} {}", source.location, source.name),
             retry: true,
             prescale: self.gpu.is_software(),
+            lossless: false,
             buffer: self.config.input_buffer,
+            clock: self.clock.clone(),
             allow: self.allow.clone(),
         };
         crate::input::start(spec, options).map_err(|error| {
-            Refused::new(ErrorCode::InternalError, format!("The input cannot start: {error}"))
+            Refused::new(ErrorCode::Internal, format!("The input cannot start: {error}"))
         })
     }
 
     fn source_spec(&self, caster: &Caster, source: &Source) -> Result<SourceSpec, Refused> {
         match source {
             Source::Live { url } => match self.pushed_name(caster, url) {
-                Some(name) => Ok(SourceSpec::Pushed(pushed(self.hub.clone(), name))),
+                Some(name) => Ok(pushed(self.hub.clone(), name)),
                 None => Ok(SourceSpec::Live { url: url.clone() }),
             },
             Source::Vod { url, .. } if url.starts_with("pattern:") => {
-                Ok(SourceSpec::Pattern(url.parse().map_err(refused)?))
+                let spec = url.parse().map_err(refused)?;
+                Ok(SourceSpec::Pattern { spec, pacing: Pacing::OnDemand })
             }
             Source::Vod { url, play } => {
                 Ok(SourceSpec::File { location: self.location(url)?, excerpt: excerpt(*play) })
             }
-            Source::Image { url } => Ok(SourceSpec::Image { location: self.location(url)? }),
+            Source::Image { url } => {
+                Ok(SourceSpec::Image(ImageSource::Path(self.location(url)?.into())))
+            }
         }
     }
 
@@ -105,6 +112,23 @@ impl World {
     }
 }
 
+impl World {
+    /// All bytes of a small file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is larger than `max_bytes`.
+    pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(|error| format!("{path}: {error}"))?;
+        let read = file.take(max_bytes + 1).read_to_end(&mut bytes);
+        match read {
+            Ok(len) if len as u64 <= max_bytes => Ok(bytes),
+            Ok(_) => Err(format!("{path} is larger than {max_bytes} bytes")),
+            Err(error) => Err(format!("{path}: {error}")),
+        }
+    }
+}
+
 fn excerpt(play: Play) -> Excerpt {
     Excerpt {
         plays: match u32::try_from(play.repeat_num) {
@@ -117,10 +141,11 @@ fn excerpt(play: Play) -> Excerpt {
 }
 
 /// A stream of the hub as a source: its FLV bytes, whenever somebody publishes it.
-fn pushed(hub: Hub, name: String) -> Pushed {
+fn pushed(hub: Hub, name: String) -> SourceSpec {
     let stream = name.clone();
-    Pushed::new(name, move |_stop| {
+    let open = move |_: &StopToken| {
         let subscriber = hub.subscribe(&stream)?;
-        Some(crate::media::open::ByteSource { read: Box::new(crate::media::hub::flv_reader(subscriber)) })
-    })
+        Some(ByteSource { read: Box::new(hub::flv_reader(subscriber)) })
+    };
+    SourceSpec::Pushed { name, open: Arc::new(open) }
 }

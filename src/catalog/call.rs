@@ -105,6 +105,55 @@ pub enum Call {
     UpdateCasterSceneAudio(AudioDraft),
 }
 
+impl Call {
+    /// The caster that it is about, as the client wrote it; empty when it is about none or makes one.
+    pub fn caster_id(&self) -> &str {
+        match self {
+            Call::CreateCaster(_) | Call::DescribeCasters(_) => "",
+            Call::SetCasterSceneConfig(draft) | Call::UpdateCasterSceneConfig(draft) => {
+                &draft.caster_id
+            }
+            Call::UpdateCasterSceneAudio(draft) => &draft.caster_id,
+            Call::DeleteCaster { caster_id }
+            | Call::SetCasterConfig { caster_id, .. }
+            | Call::DescribeCasterConfig { caster_id }
+            | Call::StartCaster { caster_id }
+            | Call::StopCaster { caster_id }
+            | Call::DescribeCasterStreamUrl { caster_id }
+            | Call::AddCasterVideoResource { caster_id, .. }
+            | Call::ModifyCasterVideoResource { caster_id, .. }
+            | Call::DeleteCasterVideoResource { caster_id, .. }
+            | Call::DescribeCasterVideoResources { caster_id }
+            | Call::AddCasterLayout { caster_id, .. }
+            | Call::ModifyCasterLayout { caster_id, .. }
+            | Call::DeleteCasterLayout { caster_id, .. }
+            | Call::DescribeCasterLayouts { caster_id, .. }
+            | Call::AddCasterComponent { caster_id, .. }
+            | Call::ModifyCasterComponent { caster_id, .. }
+            | Call::DeleteCasterComponent { caster_id, .. }
+            | Call::DescribeCasterComponents { caster_id, .. }
+            | Call::DescribeCasterScenes { caster_id, .. }
+            | Call::CopyCasterSceneConfig { caster_id, .. }
+            | Call::DescribeCasterSceneAudio { caster_id, .. } => caster_id,
+        }
+    }
+
+    /// Whether it only reads.
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Call::DescribeCasters(_)
+                | Call::DescribeCasterConfig { .. }
+                | Call::DescribeCasterStreamUrl { .. }
+                | Call::DescribeCasterVideoResources { .. }
+                | Call::DescribeCasterLayouts { .. }
+                | Call::DescribeCasterComponents { .. }
+                | Call::DescribeCasterScenes { .. }
+                | Call::DescribeCasterSceneAudio { .. }
+        )
+    }
+}
+
 /// Parameters of `CreateCaster`.
 #[derive(Clone, Debug, PartialEq, Default)]
 #[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
