@@ -114,6 +114,10 @@ pub const LOOP_AUDIO_TAIL: Duration = Duration::from_millis(500);
 pub const INPUT_KEYFRAME_NOTICE: Duration = Duration::from_secs(5);
 /// Wait before asking again for a pushed stream that nobody publishes.
 pub const PUSHED_RETRY: Duration = Duration::from_millis(100);
+/// Connections at once of one HTTP source (a playlist, its segments, keys); more are refused.
+pub const SOURCE_CONNECTIONS: usize = 16;
+/// Bytes of an HTTP request's head.
+pub const REQUEST_HEAD_BYTES: usize = 16 << 10;
 /// How far a live source delivered in segments (HLS) may run ahead of its own time.
 pub const SEGMENTED_LEAD: Duration = Duration::from_millis(200);
 /// How far any other live source may (a burst at connect is caught up with); more, and it is read in its time.

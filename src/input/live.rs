@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use super::guard::{self, Admitted, UrlUse};
 use super::play::Finish;
 use super::{Context, OpenPushed};
 use crate::engine::InputState;
 use crate::limits;
-use crate::media::open::{MediaError, OpenRequest, Probing, Target};
+use crate::media::open::{ByteSource, MediaError, OpenRequest, Probing, Target};
 use crate::media::reader::{Next, Reader};
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -37,17 +38,26 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
         if mailbox.state() != InputState::Failed {
             mailbox.set_state(InputState::Connecting);
         }
-        let Some(opened) = open(origin, stop) else {
-            stop.wait(limits::PUSHED_RETRY);
-            continue;
+        let (admitted, opened) = match origin {
+            Origin::Pushed(open) => match open(stop) {
+                Some(source) => (None, open_bytes(source, stop)),
+                None => {
+                    stop.wait(limits::PUSHED_RETRY);
+                    continue;
+                }
+            },
+            Origin::Url(url) => open_url(url, context, stop),
         };
         if delivered_before && opened.is_ok() {
             mailbox.count_reconnect();
         }
-        let session = match opened {
+        let mut session = match opened {
             Ok(reader) => deliver(reader, context, stop),
             Err(error) => Session { error, delivered: false },
         };
+        if let Some(refusal) = admitted.and_then(Admitted::into_refusal) {
+            session.error = MediaError::Refused(refusal);
+        }
         if session.error == MediaError::Stopped || stop.is_stopped() {
             return;
         }
@@ -68,21 +78,25 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
     }
 }
 
-/// Opens the source; `None` if it is pushed and nobody publishes.
-fn open(origin: &Origin, stop: &StopToken) -> Option<Result<Reader, MediaError>> {
-    let (target, protocols) = match origin {
-        Origin::Pushed(open) => (Target::Bytes { source: open(stop)?, format: c"flv" }, ""),
-        Origin::Url(url) => {
-            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-            let protocols = match scheme {
-                "rtmp" => "rtmp,tcp",
-                "srt" => "srt",
-                _ => "http,https,tls,tcp,httpproxy,crypto",
-            };
-            (Target::Url { url: url.clone(), options: vec![] }, protocols)
-        }
+fn open_bytes(source: ByteSource, stop: &StopToken) -> Result<Reader, MediaError> {
+    let target = Target::Bytes { source, format: c"flv" };
+    Reader::open(OpenRequest { target, protocols: "", probing: Probing::Live }, stop)
+}
+
+/// Opens a URL past the guard; what the guard admitted must live as long as the reader.
+fn open_url(
+    url: &str,
+    context: &Context,
+    stop: &StopToken,
+) -> (Option<Admitted>, Result<Reader, MediaError>) {
+    let admitted = match guard::admit(url, UrlUse::Live, &context.options.allow, stop) {
+        Ok(admitted) => admitted,
+        Err(error) => return (None, Err(error)),
     };
-    Some(Reader::open(OpenRequest { target, protocols, probing: Probing::Live }, stop))
+    let target = Target::Url { url: admitted.url.clone(), options: admitted.options.clone() };
+    let protocols = admitted.protocols;
+    let reader = Reader::open(OpenRequest { target, protocols, probing: Probing::Live }, stop);
+    (Some(admitted), reader)
 }
 
 /// Delivers until the connection ends.

@@ -22,14 +22,17 @@ use crate::media::open::ByteSource;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
+mod guard;
 mod live;
 mod mailbox;
 mod play;
+mod proxy;
 mod redact;
 
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
+pub use guard::AllowList;
 pub use mailbox::{InputStatus, Take, Want};
 pub use redact::redact;
 
@@ -122,6 +125,8 @@ pub struct InputOptions {
     pub lossless: bool,
     /// Depth of a live source's jitter buffer, told to the engine.
     pub buffer: Duration,
+    /// Addresses that URLs may lead to besides public ones.
+    pub allow: Arc<AllowList>,
     /// The clock that states and live pacing go by.
     pub clock: Clock,
 }

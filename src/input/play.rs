@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
+use super::guard::{self, UrlUse};
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
 use crate::engine::InputState;
@@ -39,12 +40,25 @@ fn play_file(
     context: &Context,
     stop: &StopToken,
 ) -> Result<(), MediaError> {
-    let url = match location.split_once("://") {
-        Some(("http" | "https", _)) => location.to_owned(),
+    let Some(("http" | "https", _)) = location.split_once("://") else {
         // The prefix keeps a name with a colon from being taken for a protocol.
-        _ => format!("file:{location}"),
+        let player = FilePlayer::open(format!("file:{location}"), vec![], excerpt, stop)?;
+        return deliver_file(player, context, stop);
     };
-    let mut player = FilePlayer::open(url, vec![], excerpt, stop)?;
+    let admitted = guard::admit(location, UrlUse::File, &context.options.allow, stop)?;
+    let result = FilePlayer::open(admitted.url.clone(), admitted.options.clone(), excerpt, stop)
+        .and_then(|player| deliver_file(player, context, stop));
+    match admitted.into_refusal() {
+        Some(refusal) => Err(MediaError::Refused(refusal)),
+        None => result,
+    }
+}
+
+fn deliver_file(
+    mut player: FilePlayer,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<(), MediaError> {
     let mailbox = &context.mailbox;
     mailbox.set_description(player.description());
     mailbox.set_state(InputState::Buffering);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::decode::{Counters, block_end_ns};
-use super::open::{MediaError, OpenRequest, Probing, Target};
+use super::open::{HTTP_PROTOCOLS, MediaError, OpenRequest, Probing, Target};
 use super::reader::{Description, Next, Reader, Room};
 use super::resample::samples_ns;
 use crate::frame::{AudioBlock, VideoFrame};
@@ -87,7 +87,7 @@ impl FilePlayer {
         stop: &StopToken,
     ) -> Result<FilePlayer, MediaError> {
         let network = url.starts_with("http:") || url.starts_with("https:");
-        let protocols = if network { "http,https,tls,tcp,httpproxy" } else { "file" };
+        let protocols = if network { HTTP_PROTOCOLS } else { "file" };
         let (reader, pass) = open_pass(&url, &options, protocols, (excerpt, stop))?;
         Ok(FilePlayer {
             url,
@@ -243,9 +243,8 @@ fn open_pass(
         Reader::open(OpenRequest { target, protocols, probing: Probing::File }, stop)
     };
     let mut reader = open()?;
-    let begin_ns =
-        i64::try_from(excerpt.begin_ms).unwrap_or(i64::MAX / 4).min(i64::MAX / 4 / NS_PER_MS)
-            * NS_PER_MS;
+    let begin_ms = i64::try_from(excerpt.begin_ms).unwrap_or(MAX_BEGIN_MS).min(MAX_BEGIN_MS);
+    let begin_ns = begin_ms * NS_PER_MS;
     let origin_ns = reader.start_ns() + begin_ns;
     // If no margin finds a key frame before the begin, the file is decoded from its start.
     if begin_ns > 0 {
@@ -283,7 +282,9 @@ fn open_pass(
 /// The part of a block between `begin_ns` and `end_ns`, to the sample.
 fn trim(block: AudioBlock, begin_ns: i64, end_ns: Option<i64>) -> Option<AudioBlock> {
     let count_until = |ns: i64| -> usize {
-        let samples = i128::from(ns - block.pts_ns) * i128::from(SAMPLE_RATE) / 1_000_000_000;
+        // To the nearest sample: times of samples are rounded.
+        let scaled = i128::from(ns - block.pts_ns) * i128::from(SAMPLE_RATE) + 500_000_000;
+        let samples = scaled / 1_000_000_000;
         usize::try_from(samples.max(0)).unwrap_or(usize::MAX).min(block.samples.len())
     };
     let first = count_until(begin_ns);

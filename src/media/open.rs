@@ -31,6 +31,9 @@ pub enum MediaError {
     /// Nothing came within this time.
     #[error("nothing received for {} ms", .0.as_millis())]
     TimedOut(Duration),
+    /// Its address may not be connected to.
+    #[error("its address is refused: {0}")]
+    Refused(String),
     /// It cannot be opened.
     #[error("cannot be opened: {0}")]
     Open(String),
@@ -89,6 +92,9 @@ pub(crate) struct OpenRequest {
 const LIVE_FORMATS: &CStr = c"flv,live_flv,hls,mpegts,mov,matroska,webm,aac,mp3,ogg";
 const FILE_FORMATS: &CStr =
     c"mov,flv,mpegts,mpeg,matroska,webm,avi,asf,mp3,aac,ac3,eac3,flac,ogg,wav,aiff,ivf,h264,hevc,m4v,mpegvideo,mxf,gif";
+
+/// What HTTP needs, directly and by way of a proxy, for HLS with encrypted segments as well.
+pub(crate) const HTTP_PROTOCOLS: &str = "http,https,tls,tcp,httpproxy,crypto";
 
 /// Nanoseconds as FFmpeg's time base.
 pub(super) const NS_BASE: ffi::AVRational = ffi::AVRational { num: 1, den: 1_000_000_000 };
@@ -265,6 +271,8 @@ impl Demuxer {
             // Not `nobuffer`: that throws the probed packets away, and with them the first key frame.
             options.insert("probesize", "1000000".into());
             options.insert("analyzeduration", "1000000".into());
+            // HLS: a connection per segment, so that each is checked where it leads.
+            options.insert("http_persistent", "0".into());
         }
         let (url, format) = match request.target {
             Target::Url { url, options: more } => {

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::InputState;
 use crate::frame::{Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
 use crate::input::{
-    Delivery, Excerpt, Input, InputOptions, PatternSpec, Plays, SourceSpec, Take, Want, start,
+    AllowList, Delivery, Excerpt, Input, InputOptions, PatternSpec, Plays, SourceSpec, Take, Want,
+    start,
 };
 use crate::media::pattern::{Area, Pattern, is_flash, read_frame_number};
 use crate::time::{Clock, FrameRate};
@@ -94,6 +96,7 @@ pub(super) fn options(name: &str) -> InputOptions {
         prescale: false,
         lossless: false,
         buffer: Duration::from_millis(200),
+        allow: Arc::new(AllowList::parse("127.0.0.0/8,::1/128").unwrap()),
         clock: Clock::real(),
     }
 }
