@@ -9,6 +9,7 @@ use crate::frame::{Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
 use crate::picture::{OverlayContent, Placement, RgbaImage, TextSpec};
+use crate::worker;
 
 #[path = "twin.rs"]
 mod twin;
@@ -340,5 +341,30 @@ fn a_text_that_cannot_be_painted_does_no_harm() {
         for mut compositor in compositors(size) {
             assert_eq!(largest_difference(&draw_one(&mut compositor, &list, &[]), &black), 0);
         }
+    }
+}
+
+#[test]
+fn compositors_on_several_threads_share_one_device() {
+    let gpu = gpu();
+    let size = Size::new(64, 48);
+    let workers = (0..4u8).map(|number| {
+        let gpu = Arc::clone(&gpu);
+        worker::spawn("draws", worker::StopToken::new(), move |_| {
+            let mut compositor = Compositor::new(gpu, size).unwrap();
+            // Scaled, so that shaders draw and every picture is waited for among the others' work.
+            let layer = DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) };
+            let list = DrawList { canvas: size, ops: vec![layer] };
+            for draw in 0..50 {
+                let luma = 16 + number * 50 + draw;
+                let picture = Arc::new(Picture::flat(Size::new(32, 24), [luma, 128, 128]));
+                let got = draw_one(&mut compositor, &list, &[(InputKey(1), frame(&picture))]);
+                assert!(got.planes()[0].data.iter().all(|y| *y == luma));
+            }
+        })
+    });
+    let workers: Vec<_> = workers.map(Result::unwrap).collect();
+    for worker in workers {
+        assert_eq!(worker.join(), worker::Outcome::Returned);
     }
 }
