@@ -3,6 +3,8 @@
 //! A golden that is missing is written, and the test fails saying so: look at it, then commit it. What differs is
 //! written beside the build's temporary files.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};

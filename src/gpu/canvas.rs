@@ -71,6 +71,8 @@ struct Slot {
     /// None when shaders do not draw on it.
     bind_group: Option<wgpu::BindGroup>,
     mapped: bool,
+    /// The last work that draws on it, until it was waited for.
+    work: Option<wgpu::SubmissionIndex>,
 }
 
 /// A canvas taken from the ring; goes back when dropped.
@@ -108,7 +110,7 @@ impl Ring {
             let buffer = canvas_buffer(gpu, &shape, usage);
             let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
             let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
-            let _ = home.try_send(Slot { buffer, bind_group, mapped: false });
+            let _ = home.try_send(Slot { buffer, bind_group, mapped: false, work: None });
         }
         Ring { shape, home, free }
     }
@@ -175,6 +177,13 @@ impl Lease {
         }
     }
 
+    /// Remembers the work that must be done before the CPU may look.
+    pub(super) fn submitted(&mut self, work: wgpu::SubmissionIndex) {
+        if let Some(slot) = &mut self.slot {
+            slot.work = Some(work);
+        }
+    }
+
     /// Asks for the canvas for the CPU as soon as what was submitted is done with it.
     pub(super) fn start_mapping(&mut self, mode: wgpu::MapMode) -> Result<Mapping, GpuError> {
         let (answer, mapping) = bounded(1);
@@ -194,14 +203,22 @@ impl Lease {
         if self.slot()?.mapped {
             return Ok(());
         }
+        let work = self.slot.as_mut().and_then(|slot| slot.work.take());
         let mapping = self.start_mapping(wgpu::MapMode::Write)?;
-        gpu.wait()?;
-        // Another thread's poll may be the one that answers, a moment after our own wait.
-        match mapping.recv_timeout(GPU_WAIT) {
+        let mapped = match work {
+            Some(work) => gpu.wait_for(work),
+            None => gpu.turn(),
+        };
+        // Another thread's poll may be the one that answers, a moment after our own.
+        let mapped = mapped.and_then(|()| match mapping.recv_timeout(GPU_WAIT) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(e)) => Err(GpuError::Device(e.to_string())),
             Err(e) => Err(GpuError::Device(e.to_string())),
+        });
+        if mapped.is_err() {
+            self.unmap();
         }
+        mapped
     }
 }
 

@@ -280,7 +280,7 @@ impl Compositor {
                 if let Some(canvas) = lease.bind_group()? {
                     self.dispatch(&mut encoder, canvas, &[], turn);
                 }
-                self.gpu.queue.submit([encoder.finish()]);
+                lease.submitted(self.gpu.queue.submit([encoder.finish()]));
             }
         }
         lease.map(&self.gpu)?;

@@ -43,8 +43,12 @@ impl MappedCanvas<'_> {
                     let u = row_of(&planes[1], line, samples.clone());
                     let v = row_of(&planes[2], line, samples);
                     let mut row = std::mem::take(self.row);
-                    row.clear();
-                    row.extend(u.iter().zip(v).flat_map(|(&u, &v)| [u, v]));
+                    row.resize(width, 0);
+                    for (pair, (&u, &v)) in
+                        row.as_chunks_mut::<2>().0.iter_mut().zip(u.iter().zip(v))
+                    {
+                        *pair = [u, v];
+                    }
                     self.put(y, x, &row);
                     *self.row = row;
                 }

@@ -46,7 +46,7 @@ struct Faults {
 }
 
 impl Gpu {
-    /// Opens the device and makes everything that is made once: pipelines, fonts.
+    /// Opens the device and makes what is made once: pipelines, fonts.
     ///
     /// # Errors
     /// No adapter, none of that name, or one that lacks what is needed.
@@ -56,6 +56,9 @@ impl Gpu {
         let (device, queue) = request_device(&adapter, &info)?;
         let faults = watch(&device);
         let shaders = Shaders::new(&device);
+        if !info.software {
+            shaders.make_layers();
+        }
         let painter = Mutex::new(TextPainter::new(&device, &queue));
         let gpu = Gpu { device, queue, shaders, info, painter, faults };
         gpu.check()?;
@@ -100,14 +103,21 @@ impl Gpu {
 
     /// Waits until everything submitted so far is done and its mappings are made.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
-        let all = wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_WAIT) };
-        self.device.poll(all).map_err(|e| GpuError::Device(e.to_string()))?;
-        self.check()
+        self.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_WAIT) })
+    }
+
+    /// Waits until this work is done and its mappings are made.
+    pub(super) fn wait_for(&self, work: wgpu::SubmissionIndex) -> Result<(), GpuError> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(work), timeout: Some(GPU_WAIT) })
     }
 
     /// Makes mappings whose work is done; does not wait.
     pub(super) fn turn(&self) -> Result<(), GpuError> {
-        self.device.poll(wgpu::PollType::Poll).map_err(|e| GpuError::Device(e.to_string()))?;
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
+        self.device.poll(how).map_err(|e| GpuError::Device(e.to_string()))?;
         self.check()
     }
 }

@@ -71,6 +71,12 @@ impl Overlays {
         art
     }
 
+    /// How many are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Lets go of what has not been shown for long.
     pub(super) fn forget_idle(&mut self, draw: u64) {
         self.entries.retain(|entry| entry.used + OVERLAY_IDLE_DRAWS >= draw);

@@ -3,6 +3,8 @@
 //! Owns how WGSL files are put together and specialised. Must not know what is drawn. Invariant: each `#[repr(C)]` struct
 //! here has the layout that naga gives its WGSL namesake (held by a test).
 
+use std::sync::OnceLock;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::canvas::CanvasShape;
@@ -111,19 +113,22 @@ pub(super) enum Conversion {
     Convert,
 }
 
-/// All pipelines, made once, and the layouts of what is bound to them.
+/// All pipelines and the layouts of what is bound to them.
 #[derive(Debug)]
 pub(super) struct Shaders {
     pub(super) canvas_layout: wgpu::BindGroupLayout,
     pub(super) source_layout: wgpu::BindGroupLayout,
     pub(super) overlay_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
+    layer_program: Program,
     /// By filter, then planar or not, then converting or not.
-    layer: [[[wgpu::ComputePipeline; 2]; 2]; 3],
+    layer: [[[OnceLock<wgpu::ComputePipeline>; 2]; 2]; 3],
     overlay: [wgpu::ComputePipeline; 3],
 }
 
 impl Shaders {
+    /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
+    /// each, when it is first used.
     pub(super) fn new(device: &wgpu::Device) -> Shaders {
         let storage = wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only: false },
@@ -141,20 +146,32 @@ impl Shaders {
         let program =
             |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
-        let layer = program("layer", &[&canvas_layout, &source_layout]);
+        let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let layer = Filter::ALL.map(|filter| {
-            [0.0, 1.0].map(|planar| {
-                [0.0, 1.0].map(|convert| {
-                    let filter = f64::from(filter as u8);
-                    let constants = [("FILTER", filter), ("PLANAR", planar), ("CONVERT", convert)];
-                    layer.pipeline(&constants)
-                })
-            })
-        });
         let overlay =
             Filter::ALL.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
-        Shaders { canvas_layout, source_layout, overlay_layout, fill, layer, overlay }
+        let layer = Default::default();
+        Shaders {
+            canvas_layout,
+            source_layout,
+            overlay_layout,
+            fill,
+            layer_program,
+            layer,
+            overlay,
+        }
+    }
+
+    /// Makes the pipelines of all layers. Not for software adapters: there they take a third of a second and 50 MiB, and
+    /// are not needed as long as layers are scaled ahead.
+    pub(super) fn make_layers(&self) {
+        for filter in Filter::ALL {
+            for format in [PixelFormat::I420, PixelFormat::Nv12] {
+                for conversion in [Conversion::Keep, Conversion::Convert] {
+                    self.layer(filter, format, conversion);
+                }
+            }
+        }
     }
 
     /// The pipeline that draws such a layer.
@@ -164,8 +181,12 @@ impl Shaders {
         format: PixelFormat,
         conversion: Conversion,
     ) -> &wgpu::ComputePipeline {
-        let planar = usize::from(format == PixelFormat::I420);
-        &self.layer[filter as usize][planar][conversion as usize]
+        let planar = u8::from(format == PixelFormat::I420);
+        let [f, p, c] = [filter as u8, planar, conversion as u8];
+        self.layer[usize::from(f)][usize::from(p)][usize::from(c)].get_or_init(|| {
+            let constants = [("FILTER", f), ("PLANAR", p), ("CONVERT", c)];
+            self.layer_program.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
+        })
     }
 
     /// The pipeline that draws such an overlay.
@@ -174,19 +195,21 @@ impl Shaders {
     }
 }
 
-struct Program<'a> {
-    device: &'a wgpu::Device,
+/// A compiled program, ready to be specialised.
+#[derive(Debug)]
+struct Program {
+    device: wgpu::Device,
     name: &'static str,
     module: wgpu::ShaderModule,
     layout: wgpu::PipelineLayout,
 }
 
-impl<'a> Program<'a> {
+impl Program {
     fn new(
-        device: &'a wgpu::Device,
+        device: &wgpu::Device,
         name: &'static str,
         layouts: &[&wgpu::BindGroupLayout],
-    ) -> Program<'a> {
+    ) -> Program {
         let source = program(name).unwrap_or_default();
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
@@ -199,7 +222,7 @@ impl<'a> Program<'a> {
             bind_group_layouts: &layouts,
             immediate_size: IMMEDIATE_BYTES,
         });
-        Program { device, name, module, layout }
+        Program { device: device.clone(), name, module, layout }
     }
 
     fn pipeline(&self, constants: &[(&str, f64)]) -> wgpu::ComputePipeline {

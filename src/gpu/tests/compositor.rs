@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::*;
 use crate::frame::{Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
-use crate::limits::CANVAS_RING;
-use crate::picture::{OverlayContent, Placement, RgbaImage};
+use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
+use crate::picture::{OverlayContent, Placement, RgbaImage, TextSpec};
+use crate::worker;
 
 #[path = "twin.rs"]
 mod twin;
@@ -286,5 +287,84 @@ fn canvases_that_cannot_be_are_refused() {
     for (width, height) in [(0, 2), (2, 0), (63, 48), (64, 47), (8194, 2)] {
         let size = Size::new(width, height);
         assert_eq!(Compositor::new(gpu(), size).unwrap_err(), GpuError::BadCanvas(size));
+    }
+}
+
+#[test]
+fn textures_are_shared_by_content_bounded_and_let_go_of() {
+    let size = Size::new(64, 48);
+    let mut compositor = Compositor::new(gpu(), size).unwrap();
+    let mut noise = Noise(6);
+    let image = noise.image(4, 4);
+    let showing = |ops| DrawList { canvas: size, ops };
+    let twice = [
+        overlay(image.clone(), Placement::default(), 255),
+        overlay(image, Placement::default(), 9),
+    ];
+    draw_one(&mut compositor, &showing(twice.to_vec()), &[]);
+    assert_eq!(compositor.overlays.len(), 1);
+    for _ in 0..2 * OVERLAY_CACHE {
+        let other = overlay(noise.image(4, 4), Placement::default(), 255);
+        draw_one(&mut compositor, &showing(vec![other]), &[]);
+    }
+    assert_eq!(compositor.overlays.len(), OVERLAY_CACHE);
+
+    // A source that is scaled by a shader, then not shown for long: black, moved back and forth by an empty list.
+    let layer = DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) };
+    let picture = noise.picture(PixelFormat::I420, Size::new(32, 24), Color::CANVAS);
+    draw_one(&mut compositor, &showing(vec![layer]), &[(InputKey(1), frame(&picture))]);
+    assert!(compositor.sources.bind_group(InputKey(1)).is_some());
+    let absent = |key| DrawOp::Layer { input: InputKey(key), rect: rect(0, 0, 2, 2) };
+    for draw in 0..=OVERLAY_IDLE_DRAWS.max(SOURCE_IDLE_DRAWS) as u32 {
+        draw_one(&mut compositor, &showing(vec![absent(2 + draw % 2)]), &[]);
+    }
+    assert!(compositor.sources.bind_group(InputKey(1)).is_none());
+    assert_eq!(compositor.overlays.len(), 0);
+}
+
+#[test]
+fn a_text_that_cannot_be_painted_does_no_harm() {
+    let size = Size::new(64, 48);
+    let black = TwinCanvas::black(size);
+    for (text, size_normalized) in [("", 0.5), ("x", 0.0), ("x", -1.0), ("x", f32::NAN)] {
+        let content = Arc::new(OverlayContent::Text(TextSpec {
+            text: text.into(),
+            font_name: String::new(),
+            color_rgb: 0xff_ff_ff,
+            size_normalized,
+            border_width_normalized: f32::INFINITY,
+            border_rgb: Some(0),
+        }));
+        let placement = Placement::default();
+        let spec = OverlaySpec { content, placement, opacity: 255, background: false };
+        let list = DrawList { canvas: size, ops: vec![DrawOp::Overlay(spec)] };
+        for mut compositor in compositors(size) {
+            assert_eq!(largest_difference(&draw_one(&mut compositor, &list, &[]), &black), 0);
+        }
+    }
+}
+
+#[test]
+fn compositors_on_several_threads_share_one_device() {
+    let gpu = gpu();
+    let size = Size::new(64, 48);
+    let workers = (0..4u8).map(|number| {
+        let gpu = Arc::clone(&gpu);
+        worker::spawn("draws", worker::StopToken::new(), move |_| {
+            let mut compositor = Compositor::new(gpu, size).unwrap();
+            // Scaled, so that shaders draw and every picture is waited for among the others' work.
+            let layer = DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) };
+            let list = DrawList { canvas: size, ops: vec![layer] };
+            for draw in 0..50 {
+                let luma = 16 + number * 50 + draw;
+                let picture = Arc::new(Picture::flat(Size::new(32, 24), [luma, 128, 128]));
+                let got = draw_one(&mut compositor, &list, &[(InputKey(1), frame(&picture))]);
+                assert!(got.planes()[0].data.iter().all(|y| *y == luma));
+            }
+        })
+    });
+    let workers: Vec<_> = workers.map(Result::unwrap).collect();
+    for worker in workers {
+        assert_eq!(worker.join(), worker::Outcome::Returned);
     }
 }
