@@ -213,7 +213,10 @@ impl Settings {
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
             (Some(_), Some(_)) => {
-                return Err("access-key-id must not be empty and access-key-secret needs 8 characters".into());
+                return Err(
+                    "access-key-id must not be empty and access-key-secret needs 8 characters"
+                        .into(),
+                );
             }
             (None, None) => None,
             _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
@@ -254,7 +257,8 @@ fn in_range(name: &str, value: u32, min: u32, max: u32) -> Result<u32, String> {
 fn read_file(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read the configuration {}: {error}", path.display()))?;
-    toml::from_str(&text).map_err(|error| format!("in the configuration {}: {error}", path.display()))
+    toml::from_str(&text)
+        .map_err(|error| format!("in the configuration {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -264,8 +268,12 @@ mod tests {
     fn resolve(file: &str, args: &[&str]) -> Result<Config, String> {
         let path = std::env::temp_dir().join(format!("onair-config-{}.toml", uuid::Uuid::new_v4()));
         std::fs::write(&path, file).unwrap();
-        let flags = ["onair", "serve", "--config", path.to_str().unwrap()].into_iter().chain(args.iter().copied());
-        let Command::Serve(settings) = Cli::try_parse_from(flags).unwrap().command else { unreachable!() };
+        let flags = ["onair", "serve", "--config", path.to_str().unwrap()]
+            .into_iter()
+            .chain(args.iter().copied());
+        let Command::Serve(settings) = Cli::try_parse_from(flags).unwrap().command else {
+            unreachable!()
+        };
         let result = settings.resolve();
         std::fs::remove_file(&path).unwrap();
         result
@@ -273,7 +281,9 @@ mod tests {
 
     #[test]
     fn flags_beat_the_file_and_the_file_beats_defaults() {
-        let config = resolve("http = '127.0.0.1:1'\ngrpc = '127.0.0.1:2'\n", &["--http", "127.0.0.1:3"]).unwrap();
+        let config =
+            resolve("http = '127.0.0.1:1'\ngrpc = '127.0.0.1:2'\n", &["--http", "127.0.0.1:3"])
+                .unwrap();
         assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, 1935));
         assert_eq!(config.media_dir, PathBuf::from("data/media"));
     }

@@ -110,11 +110,19 @@ impl Picture {
     ///
     /// # Errors
     /// When the size is empty, the number of planes is not the format's, or a plane is shorter than it must be.
-    pub fn new(format: PixelFormat, size: Size, color: Color, planes: Vec<Plane>) -> Result<Picture, String> {
+    pub fn new(
+        format: PixelFormat,
+        size: Size,
+        color: Color,
+        planes: Vec<Plane>,
+    ) -> Result<Picture, String> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let shapes = format.plane_shapes(size);
         if size.width_px == 0 || size.height_px == 0 || shapes.len() != planes.len() {
-            return Err(format!("a {format:?} picture of {size:?} cannot have {} planes", planes.len()));
+            return Err(format!(
+                "a {format:?} picture of {size:?} cannot have {} planes",
+                planes.len()
+            ));
         }
         for (index, (plane, (row_bytes, rows))) in planes.iter().zip(&shapes).enumerate() {
             let needed = plane.stride_bytes * (rows - 1) + row_bytes;
@@ -140,7 +148,8 @@ impl Picture {
                 stride_bytes: row_bytes,
             })
             .collect();
-        Picture::new(PixelFormat::I420, size, Color::CANVAS, planes).expect("planes made to measure")
+        Picture::new(PixelFormat::I420, size, Color::CANVAS, planes)
+            .expect("planes made to measure")
     }
 
     /// Unique within the process: two pictures with the same id are the same picture.
@@ -200,7 +209,8 @@ mod tests {
     #[test]
     fn a_short_plane_is_refused() {
         let size = Size::new(3, 3);
-        let plane = |len: usize, stride_bytes| Plane { data: Bytes::from(vec![0; len]), stride_bytes };
+        let plane =
+            |len: usize, stride_bytes| Plane { data: Bytes::from(vec![0; len]), stride_bytes };
         let make = |planes| Picture::new(PixelFormat::Nv12, size, Color::CANVAS, planes);
         assert!(make(vec![plane(9, 3), plane(8, 4)]).is_ok());
         assert!(make(vec![plane(8, 3), plane(8, 4)]).is_err());

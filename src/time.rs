@@ -90,7 +90,11 @@ fn scale(n: u64, mul: u128, div: u128) -> u64 {
 
 impl fmt::Display for FrameRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.den == 1 { write!(f, "{}", self.num) } else { write!(f, "{}/{}", self.num, self.den) }
+        if self.den == 1 {
+            write!(f, "{}", self.num)
+        } else {
+            write!(f, "{}/{}", self.num, self.den)
+        }
     }
 }
 
@@ -104,7 +108,9 @@ impl FromStr for FrameRate {
             .ok()
             .zip(den.trim().parse().ok())
             .and_then(|(num, den)| FrameRate::new(num, den))
-            .ok_or_else(|| format!("frame rate {s:?} is not one of 25, 30, 50, 60, 30000/1001, 60000/1001"))
+            .ok_or_else(|| {
+                format!("frame rate {s:?} is not one of 25, 30, 50, 60, 30000/1001, 60000/1001")
+            })
     }
 }
 
@@ -119,7 +125,10 @@ pub enum Clock {
 
 impl Clock {
     /// A monotonic clock that reads zero now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the monotonic clock"
+    )]
     pub fn real() -> Clock {
         Clock::Real(Instant::now())
     }
@@ -195,7 +204,9 @@ mod tests {
 
     #[test]
     fn rates_parse_and_print() {
-        for (text, ok) in [("25", true), ("30000/1001", true), ("24", false), ("30/0", false), ("x", false)] {
+        for (text, ok) in
+            [("25", true), ("30000/1001", true), ("24", false), ("30/0", false), ("x", false)]
+        {
             match text.parse::<FrameRate>() {
                 Ok(rate) => assert!(ok && rate.to_string() == text, "{text}"),
                 Err(message) => assert!(!ok && message.contains(text), "{text}: {message}"),

@@ -114,20 +114,21 @@ where
     let token = stop.clone();
     let log_name = name.to_owned();
     // Linux cuts thread names at 15 bytes; the whole one is kept beside it.
-    let thread = std::thread::Builder::new().name(name.chars().take(15).collect()).spawn(move || {
-        match catch_unwind(AssertUnwindSafe(|| body(token))) {
-            Ok(()) => Outcome::Returned,
-            Err(payload) => {
-                let message = payload
-                    .downcast_ref::<&str>()
-                    .map(|s| (*s).to_owned())
-                    .or_else(|| payload.downcast_ref::<String>().cloned())
-                    .unwrap_or_else(|| "no message".to_owned());
-                tracing::error!(worker = log_name, message, "worker panicked");
-                Outcome::Panicked(message)
+    let thread =
+        std::thread::Builder::new().name(name.chars().take(15).collect()).spawn(move || {
+            match catch_unwind(AssertUnwindSafe(|| body(token))) {
+                Ok(()) => Outcome::Returned,
+                Err(payload) => {
+                    let message = payload
+                        .downcast_ref::<&str>()
+                        .map(|s| (*s).to_owned())
+                        .or_else(|| payload.downcast_ref::<String>().cloned())
+                        .unwrap_or_else(|| "no message".to_owned());
+                    tracing::error!(worker = log_name, message, "worker panicked");
+                    Outcome::Panicked(message)
+                }
             }
-        }
-    })?;
+        })?;
     Ok(Worker { name: name.to_owned(), stop, thread: Some(thread) })
 }
 
@@ -137,10 +138,9 @@ mod tests {
 
     #[test]
     fn a_stopped_worker_wakes_and_returns() {
-        let worker = spawn("waits", StopToken::new(), |stop| {
-            while !stop.wait(Duration::from_secs(60)) {}
-        })
-        .unwrap();
+        let worker =
+            spawn("waits", StopToken::new(), |stop| while !stop.wait(Duration::from_secs(60)) {})
+                .unwrap();
         assert_eq!(worker.join(), Outcome::Returned);
     }
 

@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// Which rooms a room may name (besides itself and the leaves).
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("app", &["api", "catalog", "engine", "gpu", "input", "media", "output", "picture", "sound", "store"]),
+    (
+        "app",
+        &[
+            "api", "catalog", "engine", "gpu", "input", "media", "output", "picture", "sound",
+            "store",
+        ],
+    ),
     // The hub carries encoded streams to players; api never sees a decoded frame.
     ("api", &["catalog", "engine", "media"]),
     ("store", &["catalog"]),
@@ -63,7 +69,9 @@ fn check(problems: &mut Vec<String>, path: &Path, text: &str) {
     if VAGUE.iter().any(|v| path.file_stem().is_some_and(|s| s == *v)) {
         problems.push(format!("{name}: says nothing by its name"));
     }
-    let Some(room) = name.strip_prefix("src/").and_then(|n| n.split_once('/')).map(|(room, _)| room) else {
+    let Some(room) =
+        name.strip_prefix("src/").and_then(|n| n.split_once('/')).map(|(room, _)| room)
+    else {
         return;
     };
     let Some((_, allowed)) = MAY_KNOW.iter().find(|(r, _)| *r == room) else {
@@ -73,18 +81,28 @@ fn check(problems: &mut Vec<String>, path: &Path, text: &str) {
     let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
     for (number, line) in code.enumerate() {
         for known in line.split("crate::").skip(1) {
-            let target: String = known.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            let leaf = if PURE.contains(&room) { PURE_LEAVES } else { LEAVES }.contains(&target.as_str());
-            if !target.is_empty() && target != room && !leaf && !allowed.contains(&target.as_str()) {
-                problems.push(format!("{name}: {room} must not know {target} (code line {})", number + 1));
+            let target: String =
+                known.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let leaf =
+                if PURE.contains(&room) { PURE_LEAVES } else { LEAVES }.contains(&target.as_str());
+            if !target.is_empty() && target != room && !leaf && !allowed.contains(&target.as_str())
+            {
+                problems.push(format!(
+                    "{name}: {room} must not know {target} (code line {})",
+                    number + 1
+                ));
             }
         }
         for (foreign, rooms) in FOREIGN {
             let named = line.match_indices(foreign).any(|(at, _)| {
-                !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '"')
+                !line[..at]
+                    .ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '"')
             });
             if named && !rooms.contains(&room) {
-                problems.push(format!("{name}: {foreign} stays in {rooms:?} (code line {})", number + 1));
+                problems.push(format!(
+                    "{name}: {foreign} stays in {rooms:?} (code line {})",
+                    number + 1
+                ));
             }
         }
     }

@@ -40,7 +40,8 @@ async fn run(args: DemoArgs) -> Result<(), String> {
 }
 
 fn create(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+    std::fs::create_dir_all(path)
+        .map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
 async fn on_air(args: &DemoArgs, folder: &Path, media: &Path) -> Result<(), String> {
@@ -64,7 +65,9 @@ async fn on_air(args: &DemoArgs, folder: &Path, media: &Path) -> Result<(), Stri
 
 async fn run_show(args: &DemoArgs, server: &Server) -> Result<(), String> {
     let mut show = Show::build(server, &args.template).await?;
-    println!("\nPGM is on air. Watch it (the keys in the addresses are good for this server only):\n");
+    println!(
+        "\nPGM is on air. Watch it (the keys in the addresses are good for this server only):\n"
+    );
     for url in show.pgm_urls() {
         println!("  {url}");
     }
@@ -95,7 +98,9 @@ async fn run_show(args: &DemoArgs, server: &Server) -> Result<(), String> {
     // The recorder joined within a group of pictures and was ended before the show was.
     let least = seconds.saturating_sub(4) * 25;
     if frames < least {
-        return Err(format!("only {frames} frames of PGM could be played, at least {least} should be"));
+        return Err(format!(
+            "only {frames} frames of PGM could be played, at least {least} should be"
+        ));
     }
     Ok(())
 }
@@ -150,7 +155,8 @@ async fn make_clips(media: &Path) -> Result<(), String> {
         command.args(["-g", "60", "-b:v", "2M", "-c:a", "aac", "-ac", "2"]).arg(media.join(name));
         command
     };
-    let mut logo = ffmpeg(&["-f", "lavfi", "-i"], Path::new("color=c=0xe02020:s=160x90,format=rgba"));
+    let mut logo =
+        ffmpeg(&["-f", "lavfi", "-i"], Path::new("color=c=0xe02020:s=160x90,format=rgba"));
     logo.args(["-vf", "drawbox=x=8:y=8:w=144:h=74:color=white:t=6", "-frames:v", "1"]);
     logo.arg(media.join("logo.png"));
     for mut command in [

@@ -5,7 +5,7 @@
 use crate::config::DoctorArgs;
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
-use crate::media;
+use crate::media::parts;
 
 /// Checks the machine and prints a line for each finding.
 ///
@@ -26,8 +26,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
         Ok(()) => println!("canvas    1920x1080 made"),
         Err(error) => missing.push(error.to_string()),
     }
-    println!("ffmpeg    {}", media::version());
-    for (name, found) in media::parts() {
+    println!("ffmpeg    {}", parts::version());
+    for (name, found) in parts::parts() {
         println!("{name:<9} {}", if found { "found" } else { "MISSING" });
         if !found {
             missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));

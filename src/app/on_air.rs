@@ -177,17 +177,19 @@ impl OnAir {
         Ok(())
     }
 
-    fn input_at<'a>(
-        &'a self,
-        caster: &'a Caster,
-    ) -> impl Fn(&LocationId) -> Option<InputKey> + 'a {
+    fn input_at<'a>(&'a self, caster: &'a Caster) -> impl Fn(&LocationId) -> Option<InputKey> + 'a {
         move |location| {
-            caster.resource_at(*location).and_then(|resource| self.inputs.get(&resource.id)).copied()
+            caster
+                .resource_at(*location)
+                .and_then(|resource| self.inputs.get(&resource.id))
+                .copied()
         }
     }
 
     fn scene(&self, caster: &Caster, bus: Bus) -> crate::engine::SceneSpec {
-        resolve::resolve_scene(caster, bus, &self.input_at(caster), &|id| self.images.get(id).cloned())
+        resolve::resolve_scene(caster, bus, &self.input_at(caster), &|id| {
+            self.images.get(id).cloned()
+        })
     }
 
     /// Has the engine apply a command and waits until it took effect.
@@ -301,7 +303,9 @@ fn stream(name: &str) -> String {
 
 fn canvas_size(caster: &Caster) -> Result<Size, Refused> {
     let template = caster.config.template;
-    template.map(resolve::canvas_size).ok_or_else(|| Refused::usual(ErrorCode::ConfigurationNotFound))
+    template
+        .map(resolve::canvas_size)
+        .ok_or_else(|| Refused::from(ErrorCode::ConfigurationNotFound))
 }
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -312,7 +316,8 @@ fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refus
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
     let rate = caster.config.rate;
-    video.gop_ticks = rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    video.gop_ticks =
+        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
     let settings = ProgrammeSettings { name, video, audio_bps: AUDIO_BPS };
     let output = output::start(&settings).map_err(internal)?;
@@ -339,7 +344,8 @@ fn begin(
     let rate = caster.config.rate;
     let engine = Engine::new(EngineConfig { rate, canvas: canvas_size(&caster)? });
     let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
-    let (bin_sender, bin_receiver) = crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
+    let (bin_sender, bin_receiver) =
+        crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let bin = worker::spawn("bin", StopToken::new(), move |_| bin_receiver.iter().for_each(drop))
         .map_err(internal)?;

@@ -13,7 +13,9 @@ use super::resolve;
 use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages};
 use super::script::{Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
-use crate::engine::{Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec, ValidChannel};
+use crate::engine::{
+    Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec, ValidChannel,
+};
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
 use crate::ids::{Bus, InputKey};
@@ -36,7 +38,8 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let gpu = Gpu::open(&AdapterChoice(args.adapter.clone())).map_err(|error| error.to_string())?;
     let rate = script.rate()?;
     let size = resolve::canvas_size(script.template()?);
-    let output = output::start(&settings(&script, size, rate)).map_err(|error| error.to_string())?;
+    let output =
+        output::start(&settings(&script, size, rate)).map_err(|error| error.to_string())?;
     let sink = Sink::File { path: args.output.clone(), overflow: Overflow::Wait };
     output.add_sink(sink).map_err(|error| error.to_string())?;
     let software = gpu.is_software();
@@ -53,7 +56,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         flow: Flow::Offline,
         late_scalers: software.then(BTreeMap::new),
     };
-    let keys = start_sources(&script, &mut frames, software)?;
+    let keys = start_sources(&script, &mut frames)?;
     let mut shows = scenes(&script, &keys)?;
     let ticks = rate.tick_at(seconds_ns(script.seconds));
     for tick in 0..ticks {
@@ -85,7 +88,6 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
 fn start_sources(
     script: &Script,
     frames: &mut FrameLoop,
-    prescale: bool,
 ) -> Result<BTreeMap<String, InputKey>, String> {
     let mut keys = BTreeMap::new();
     for (index, source) in script.sources.iter().enumerate() {
@@ -94,7 +96,7 @@ fn start_sources(
             key,
             name: source.location.clone(),
             retry: false,
-            prescale,
+            prescale: frames.late_scalers.is_some(),
             lossless: true,
             buffer: Duration::ZERO,
             clock: Clock::real(),

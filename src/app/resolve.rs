@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{
-    self, AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId, Placement,
-    PositionRefer, Template, ValidChannel, VideoLayer, When,
+    self, AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId,
+    Placement, PositionRefer, Template, ValidChannel, VideoLayer, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};

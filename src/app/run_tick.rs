@@ -88,7 +88,12 @@ impl Canvas {
     }
 
     /// Draws `list`, or notes that this tick repeats the last picture.
-    fn draw(&mut self, plan: &Plan, list: &DrawList, (pace, flow): (Pace, Flow)) -> Result<(), GpuError> {
+    fn draw(
+        &mut self,
+        plan: &Plan,
+        list: &DrawList,
+        (pace, flow): (Pace, Flow),
+    ) -> Result<(), GpuError> {
         let pause = StopToken::new();
         let mut result = Err(GpuError::NoCanvas);
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
@@ -111,7 +116,8 @@ impl Canvas {
         loop {
             // Ticks that repeat a picture need not wait for the GPU once they are at the front.
             while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
+                dropped += self
+                    .push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
             }
             let Some((tick, picture)) = self.compositor.collect()? else { return Ok(dropped) };
             while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
@@ -155,7 +161,8 @@ pub(super) struct LateScaler {
 impl LateScaler {
     fn fill(&mut self, frame: &mut VideoFrame, wanted: &[Size]) {
         let native = frame.picture.size();
-        let is_there = |size: &Size| *size == native || frame.scaled.iter().any(|p| p.size() == *size);
+        let is_there =
+            |size: &Size| *size == native || frame.scaled.iter().any(|p| p.size() == *size);
         if wanted.iter().all(is_there) {
             return;
         }

@@ -228,7 +228,10 @@ impl Script {
         for source in &self.sources {
             let given = [source.file.is_some(), source.image.is_some(), source.pattern.is_some()];
             if given.iter().filter(|given| **given).count() != 1 {
-                return Err(format!("source {}: give one of file, image, pattern", source.location));
+                return Err(format!(
+                    "source {}: give one of file, image, pattern",
+                    source.location
+                ));
             }
         }
         for layout in &self.layouts {

@@ -58,7 +58,8 @@ async fn bind(what: &str, address: SocketAddr) -> Result<(TcpListener, SocketAdd
 }
 
 fn make_dir(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+    std::fs::create_dir_all(path)
+        .map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
 fn access_keys(config: &Config) -> Result<AccessKeys, String> {
@@ -135,7 +136,8 @@ impl Server {
                 tracing::error!(%error, "gRPC ended");
             }
         });
-        let gate = access::gate(self.addresses.clone(), self.studio.clone(), world.config.ingest_auth);
+        let gate =
+            access::gate(self.addresses.clone(), self.studio.clone(), world.config.ingest_auth);
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();

@@ -114,10 +114,8 @@ impl Show {
 
     /// What the server says of the show, a screen full.
     pub(super) async fn report(&mut self) -> Result<String, String> {
-        let request = v1::WatchCasterRequest {
-            caster_id: self.caster_id.clone(),
-            ..Default::default()
-        };
+        let request =
+            v1::WatchCasterRequest { caster_id: self.caster_id.clone(), ..Default::default() };
         let mut states = self.client.watch_caster(request).await.map_err(refused)?.into_inner();
         let state = states.message().await.map_err(refused)?.ok_or("no state was reported")?;
         let mut text = String::from("\n");
@@ -198,8 +196,7 @@ async fn add_layouts(
             audio_layers: vec![v1::AudioLayer::default()],
             ..Default::default()
         };
-        let request =
-            v1::AddCasterLayoutRequest { caster_id: caster.into(), layout: Some(layout) };
+        let request = v1::AddCasterLayoutRequest { caster_id: caster.into(), layout: Some(layout) };
         let added = client.add_caster_layout(request).await.map_err(refused)?;
         layouts.push((name, added.into_inner().layout_id));
     }
@@ -236,10 +233,8 @@ async fn add_components(client: &mut Client, caster: &str) -> Result<Vec<String>
     };
     let mut ids = Vec::new();
     for component in [logo, title] {
-        let request = v1::AddCasterComponentRequest {
-            caster_id: caster.into(),
-            component: Some(component),
-        };
+        let request =
+            v1::AddCasterComponentRequest { caster_id: caster.into(), component: Some(component) };
         let added = client.add_caster_component(request).await.map_err(refused)?;
         ids.push(added.into_inner().component_id);
     }

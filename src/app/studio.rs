@@ -147,7 +147,7 @@ impl Studio {
     }
 
     async fn watch(&self, id: &CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
-        let place = self.place(id).ok_or_else(|| Refused::usual(ErrorCode::CasterNotFound))?;
+        let place = self.place(id).ok_or_else(|| Refused::from(ErrorCode::CasterNotFound))?;
         // A call in progress publishes by itself when it is done.
         if let Ok(on_air) = place.lane.try_lock() {
             self.publish(&place, id, on_air.as_ref());
@@ -210,8 +210,7 @@ impl Studio {
     }
 
     fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
-        let context =
-            Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let context = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
         lock(&self.catalog).prepare(call, &context)
     }
 

@@ -10,12 +10,13 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::api::addresses::Addresses;
 use crate::catalog::{Caster, ErrorCode, Play, Refused, Resource, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::InputKey;
-use crate::input::{AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec};
+use crate::input::{
+    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
+};
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -27,7 +28,6 @@ pub(super) struct World {
     pub(super) gpu: Arc<Gpu>,
     pub(super) hub: Hub,
     pub(super) clock: Clock,
-    pub(super) addresses: Arc<Addresses>,
     pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.
     pub(super) rtmp: SocketAddr,

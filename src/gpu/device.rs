@@ -3,6 +3,7 @@
 //! Owns the one device of the process and what is made once on it. Must not know canvases or frames. Invariant: an
 //! error of the driver never panics; it is kept and given to the next one who asks ([`Gpu::check`]).
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,13 @@ pub struct GpuInfo {
     pub driver: String,
     /// It is the CPU: pictures are copied where they can be and read back for nothing.
     pub software: bool,
+}
+
+impl fmt::Display for GpuInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.software { "software" } else { "hardware" };
+        write!(f, "{} ({}, {kind})", self.name, self.driver)
+    }
 }
 
 /// The graphics device; one per process, shared by all compositors.

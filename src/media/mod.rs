@@ -14,6 +14,7 @@ pub mod live_queue;
 pub mod mux;
 pub mod open;
 pub mod packet;
+pub mod parts;
 pub mod pattern;
 mod picture;
 pub mod reader;

@@ -10,7 +10,10 @@ async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
     let server = Server::start();
     let media = server.folder.path("media");
     let clip = media.join("clip.mp4");
-    run_ffmpeg(&format!("-f lavfi -i testsrc2=size=320x180:rate=30 -t 4 -pix_fmt yuv420p {}", clip.display()));
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=320x180:rate=30 -t 4 -pix_fmt yuv420p {}",
+        clip.display()
+    ));
     let whole = std::fs::read(&clip).unwrap();
     std::fs::write(media.join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
     std::fs::write(media.join("text.mp4"), "this is not a film\n".repeat(100)).unwrap();
@@ -56,7 +59,9 @@ async fn garbage_at_the_rtmp_port_hurts_nobody() {
     let before = studio.state().await.tick;
     for seed in 0_u8..16 {
         let mut peer = TcpStream::connect(server.rtmp).unwrap();
-        let garbage: Vec<u8> = (0..8192_u32).map(|i| (i as u8).wrapping_mul(seed).wrapping_add(i as u8 >> 3)).collect();
+        let garbage: Vec<u8> = (0..8192_u32)
+            .map(|i| (i as u8).wrapping_mul(seed).wrapping_add(i as u8 >> 3))
+            .collect();
         // The server may close at any moment.
         let _ = peer.write_all(&garbage);
         let _ = peer.shutdown(std::net::Shutdown::Write);

@@ -66,7 +66,10 @@ async fn a_hundred_takes_change_the_picture_on_exactly_their_ticks() {
 /// Every recorded tick shows the layout that was on air, with the frame number that its source had reached.
 fn check_cadence(file: &std::path::Path, taken: &[(char, u64)]) {
     let ticks = ticks(file);
-    assert!(ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "a tick is missing or out of order");
+    assert!(
+        ticks.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "a tick is missing or out of order"
+    );
     let mut offsets = std::collections::BTreeMap::new();
     let mut problems = Vec::new();
     let mut count = 0;
@@ -80,10 +83,13 @@ fn check_cadence(file: &std::path::Path, taken: &[(char, u64)]) {
                 let offset = tick as i64 - number as i64;
                 let known = *offsets.entry(shown).or_insert(offset);
                 if known != offset {
-                    problems.push(format!("tick {tick}: frame {number} of {shown}, offset {known}"));
+                    problems
+                        .push(format!("tick {tick}: frame {number} of {shown}, offset {known}"));
                 }
             }
-            shown => problems.push(format!("tick {tick}: {shown:?}, {expected:?} should be on air")),
+            shown => {
+                problems.push(format!("tick {tick}: {shown:?}, {expected:?} should be on air"))
+            }
         }
     });
     assert_eq!(count, ticks.len(), "frames decoded");
@@ -161,7 +167,16 @@ async fn pgm_plays_everywhere_at_once_and_late_joiners_begin_with_a_picture() {
         let file = server.folder.path("late.flv");
         run_ffmpeg(&format!("-i {url} -t 1 -c copy -f flv {}", file.display()));
         let flags = std::process::Command::new("ffprobe")
-            .args(["-v", "error", "-select_streams", "v", "-show_entries", "packet=flags", "-of", "csv=p=0"])
+            .args([
+                "-v",
+                "error",
+                "-select_streams",
+                "v",
+                "-show_entries",
+                "packet=flags",
+                "-of",
+                "csv=p=0",
+            ])
             .arg(&file)
             .output()
             .unwrap();

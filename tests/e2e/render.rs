@@ -69,7 +69,10 @@ layout = "full"
         let done = render(&script, &out);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         assert_eq!(ticks(&out), (0..120).collect::<Vec<_>>());
-        assert_eq!(probe(out.to_str().unwrap(), "v:0", "codec_name,width,height"), ["h264", "640", "360"]);
+        assert_eq!(
+            probe(out.to_str().unwrap(), "v:0", "codec_name,width,height"),
+            ["h264", "640", "360"]
+        );
         let md5 = Command::new("ffmpeg")
             .args(["-v", "error", "-i"])
             .arg(&out)

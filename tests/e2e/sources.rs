@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use crate::support::{From, Server, Studio, free_port, run_ffmpeg, spawn_ffmpeg};
 
-const CLIP: &str = "-f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i sine=frequency=440:sample_rate=44100";
-const H264: &str = "-c:v libx264 -preset ultrafast -tune zerolatency -g 30 -pix_fmt yuv420p -c:a aac";
+const CLIP: &str =
+    "-f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i sine=frequency=440:sample_rate=44100";
+const H264: &str =
+    "-c:v libx264 -preset ultrafast -tune zerolatency -g 30 -pix_fmt yuv420p -c:a aac";
 
 /// A web server that gives out one folder, until the test ends.
 fn serve_files(folder: PathBuf) -> u16 {
@@ -22,10 +24,16 @@ fn serve_files(folder: PathBuf) -> u16 {
                 let name = text.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
                 let reply = match std::fs::read(folder.join(name)) {
                     Ok(body) => {
-                        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                        let head = format!(
+                            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                            body.len()
+                        );
                         [head.into_bytes(), body].concat()
                     }
-                    Err(_) => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec(),
+                    Err(_) => {
+                        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                            .to_vec()
+                    }
                 };
                 let _ = stream.write_all(&reply);
             }
@@ -39,7 +47,10 @@ async fn pushed_flv_hls_srt_file_and_image_all_show() {
     let server = Server::start();
     let media = server.folder.path("media");
     run_ffmpeg(&format!("{CLIP} -t 2 {H264} {}", media.join("clip.mp4").display()));
-    run_ffmpeg(&format!("-f lavfi -i color=c=red:s=64x64 -frames:v 1 {}", media.join("red.png").display()));
+    run_ffmpeg(&format!(
+        "-f lavfi -i color=c=red:s=64x64 -frames:v 1 {}",
+        media.join("red.png").display()
+    ));
     let pushed = format!("rtmp://{}/live/cam", server.rtmp);
     let _pusher = spawn_ffmpeg(&format!("-re {CLIP} {H264} -f flv {pushed}"));
     let flv = format!("http://127.0.0.1:{}/live.flv", free_port());

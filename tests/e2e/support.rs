@@ -66,7 +66,10 @@ pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> 
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Duration::from_nanos(clock.now_ns()) < limit, "waited {limit:?} in vain for {what}");
+        assert!(
+            Duration::from_nanos(clock.now_ns()) < limit,
+            "waited {limit:?} in vain for {what}"
+        );
         pause.wait(Duration::from_millis(20));
     }
 }
@@ -94,7 +97,15 @@ impl Server {
         std::fs::create_dir_all(folder.path("media")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
         command
-            .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--rtmp", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--http",
+                "127.0.0.1:0",
+                "--grpc",
+                "127.0.0.1:0",
+                "--rtmp",
+                "127.0.0.1:0",
+            ])
             .args(["--ingest-auth", "off", "--playback-auth", "public", "--preset", "ultrafast"])
             .args(["--gop-seconds", "1", "--allow-addresses", "127.0.0.0/8", "--data"])
             .arg(folder.path("data"))
@@ -167,7 +178,8 @@ impl Studio {
             }),
             ..Default::default()
         };
-        let request = v1::SetCasterConfigRequest { caster_id: caster.clone(), config: Some(config) };
+        let request =
+            v1::SetCasterConfigRequest { caster_id: caster.clone(), config: Some(config) };
         client.set_caster_config(request).await.unwrap();
         for (index, from) in sources.iter().enumerate() {
             let location = format!("RV{:02}", index + 1);
@@ -312,7 +324,9 @@ impl NowForTests for Instant {
 /// An ffmpeg command line, split at spaces; paths must not have any.
 pub(crate) fn ffmpeg(line: &str) -> Command {
     let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-loglevel", "error", "-nostats", "-y"]).args(line.split_whitespace());
+    command
+        .args(["-hide_banner", "-loglevel", "error", "-nostats", "-y"])
+        .args(line.split_whitespace());
     command.stdin(Stdio::null());
     command
 }
@@ -355,7 +369,17 @@ pub(crate) fn ticks(recording: &Path) -> Vec<u64> {
 pub(crate) fn pictures(recording: &Path, mut each: impl FnMut(usize, &Picture)) {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-i"]).arg(recording);
-    command.args(["-map", "0:v", "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
+    command.args([
+        "-map",
+        "0:v",
+        "-vsync",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "yuv420p",
+        "-",
+    ]);
     let mut child = Process(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let mut stdout = child.0.stdout.take().unwrap();
     let (luma, chroma) = (CANVAS.width_px as usize * CANVAS.height_px as usize, CANVAS.chroma());
@@ -369,7 +393,8 @@ pub(crate) fn pictures(recording: &Path, mut each: impl FnMut(usize, &Picture)) 
         let Some(y) = read(luma, CANVAS.width_px) else { return };
         let u = read(chroma_bytes, chroma.width_px).unwrap();
         let v = read(chroma_bytes, chroma.width_px).unwrap();
-        let picture = Picture::new(PixelFormat::I420, CANVAS, Color::CANVAS, vec![y, u, v]).unwrap();
+        let picture =
+            Picture::new(PixelFormat::I420, CANVAS, Color::CANVAS, vec![y, u, v]).unwrap();
         each(index, &picture);
     }
 }
