@@ -1,6 +1,6 @@
 //! Refusals as `google.rpc.Status` with `ErrorInfo`.
 //!
-//! Must not know calls. Invariant: every failed call carries the API's error code.
+//! Must not know calls. Invariant: every refusal carries the API's error code.
 
 use std::collections::HashMap;
 

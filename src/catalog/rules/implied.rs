@@ -35,7 +35,14 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
         }
     }
     for bus in [Bus::Pgm, Bus::Pvw] {
-        effects.extend(scene_effect(before, after, bus));
+        let Some((old, new)) = View::of(before, bus).zip(View::of(after, bus)) else { continue };
+        if old != new {
+            effects.push(Effect::SceneSet { bus, when: readiness(&old, &new) });
+        }
+        // A switch on PGM leaves the mix alone when audio does not follow video.
+        if old.mix != new.mix && bus == Bus::Pgm && !after.audio_follows_video {
+            effects.push(Effect::MixSet { bus });
+        }
     }
     if before.config.relays != after.config.relays {
         effects.push(Effect::RelaysChanged);
@@ -48,22 +55,18 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     effects
 }
 
-fn scene_effect(before: &Caster, after: &Caster, bus: Bus) -> Option<Effect> {
-    let (old, new) = (View::of(before, bus)?, View::of(after, bus)?);
-    if old == new {
-        return None;
-    }
+/// How a scene's change from `old` to `new` is accepted.
+fn readiness(old: &View<'_>, new: &View<'_>) -> When {
     let max_ms = u32::try_from(limits::TAKE_WAIT_MAX.as_millis()).unwrap_or(u32::MAX);
     // With the same sources as before there is nothing new to wait for. A source that was replaced has to connect
     // first, and gets all the time there is.
-    let when = if old.shows == new.shows {
+    if old.shows == new.shows {
         When { force: true, wait_ms: 0 }
     } else if new.shows.iter().all(|shown| old.shows.contains(shown) || !old.has(shown.0)) {
         When { force: false, wait_ms: DEFAULT_WAIT_MS }
     } else {
         When { force: false, wait_ms: max_ms }
-    };
-    Some(Effect::SceneSet { bus, when })
+    }
 }
 
 /// All that the picture and the sound of a scene depend on.

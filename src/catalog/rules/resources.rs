@@ -7,7 +7,7 @@ use super::super::call::{ResourceDraft, Subject};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{Caster, Play, Resource, Source};
 use super::{Edit, Edited, check, used_on_air};
-use crate::ids::{Bus, ResourceId};
+use crate::ids::ResourceId;
 use crate::limits;
 
 /// Schemes of a live stream's URL.
@@ -65,10 +65,7 @@ pub(super) fn delete(caster: &mut Caster, resource_id: &str) -> Edit {
         caster.scene(bus).is_some_and(|scene| {
             let shown = scene.layout.as_ref().and_then(|id| caster.layout(id));
             scene.mix.iter().any(|a| a.location == location)
-                || shown.is_some_and(|l| {
-                    l.video.iter().any(|v| v.location == location)
-                        || (bus == Bus::Pvw && l.audio.iter().any(|a| a.location == location))
-                })
+                || shown.is_some_and(|l| l.video.iter().any(|v| v.location == location))
         })
     })?;
     let resource = caster.resources.remove(index);

@@ -50,16 +50,28 @@ pub(super) fn describe_streams(caster: &Arc<Caster>) -> Result<Answer, Refused> 
 }
 
 pub(super) fn set(caster: &mut Caster, draft: &SceneDraft) -> Edit {
-    let is_whole = !draft.layout_id.is_empty() || !draft.component_ids.is_empty();
-    apply(caster, draft, is_whole.then_some(()))
+    match draft.layout_id.is_empty() && draft.component_ids.is_empty() {
+        true => apply(caster, draft, Overlays::Keep),
+        false => apply(caster, draft, Overlays::Replace),
+    }
 }
 
 pub(super) fn update(caster: &mut Caster, draft: &SceneDraft) -> Edit {
-    apply(caster, draft, (!draft.component_ids.is_empty()).then_some(()))
+    match draft.component_ids.is_empty() {
+        true => apply(caster, draft, Overlays::Keep),
+        false => apply(caster, draft, Overlays::Replace),
+    }
 }
 
-/// Applies a draft to its scene; `components` says that its components are to be replaced, by none if it names none.
-fn apply(caster: &mut Caster, draft: &SceneDraft, components: Option<()>) -> Edit {
+/// What becomes of a scene's components.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overlays {
+    Keep,
+    /// By those of the draft, that is by none if it names none.
+    Replace,
+}
+
+fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays) -> Edit {
     let bus = find_on_air(caster, &draft.scene_id)?;
     let when = check::when(&draft.when)?;
     let layout = match &draft.layout_id[..] {
@@ -69,7 +81,7 @@ fn apply(caster: &mut Caster, draft: &SceneDraft, components: Option<()>) -> Edi
     if let Some(layout) = &layout {
         layouts::has_sources(caster, layout)?;
     }
-    let overlays = component_ids(caster, &draft.component_ids)?;
+    let components = component_ids(caster, &draft.component_ids)?;
     let follows = bus == Bus::Pvw || caster.audio_follows_video;
     let scene = scenes(caster)?.get_mut(bus);
     if let Some(layout) = layout {
@@ -78,8 +90,8 @@ fn apply(caster: &mut Caster, draft: &SceneDraft, components: Option<()>) -> Edi
             scene.mix = layout.audio;
         }
     }
-    if components.is_some() {
-        scene.components = overlays;
+    if overlays == Overlays::Replace {
+        scene.components = components;
     }
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
 }
