@@ -250,4 +250,6 @@ impl Drop for Options {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::testing::{Dir, GOP, Live, RATE, await_true, flat, media, probe, settings, tool_output};
 use super::{Overflow, Sink, SinkState, TickMedia, start};
+use crate::api::rtmp::testing::Server;
 use crate::media::hub::{Hub, Received};
 use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
@@ -154,6 +155,16 @@ fn a_wedged_relay_and_a_broken_file_hurt_nobody() {
 }
 
 #[test]
+fn a_relay_leads_to_rtmp_and_nowhere_else() {
+    let dir = Dir::new();
+    let path = dir.0.join("relay.flv");
+    let url = format!("file:{}", path.display());
+    let live = Live::start("file-relay", vec![Sink::Relay { url }]);
+    live.await_sink(0, |state| matches!(state, SinkState::Failed(_)));
+    assert!(!path.exists());
+}
+
+#[test]
 fn an_hls_directory_is_cleaned_segmented_and_finished() {
     let dir = Dir::new();
     std::fs::write(dir.0.join("7.ts"), "stale").unwrap();
@@ -172,4 +183,25 @@ fn an_hls_directory_is_cleaned_segmented_and_finished() {
     probed.check_programme(150);
     assert_eq!(probed.packets("video").len(), 150);
     assert_eq!(GOP, 30, "two groups make a segment");
+}
+
+#[test]
+fn a_relay_is_live_and_comes_back_when_its_server_does() {
+    let server = Server::start();
+    let url = server.rtmp_url("live/away?auth_key=s3cret");
+    let live = Live::start("relay", vec![Sink::Relay { url }]);
+    live.await_sink(0, |state| *state == SinkState::Live);
+    // Its time begins at 0 and with a keyframe.
+    let probed = probe(&server.rtmp_url("live/away"), 1);
+    probed.check_programme(20);
+    let address = server.rtmp;
+    drop(server);
+    live.await_sink(0, |state| matches!(state, SinkState::Failed(_)));
+    let server = Server::start_at(address);
+    live.await_sink(0, |state| *state == SinkState::Live);
+    await_true("the relay is back", || server.hub.is_live("live/away"));
+    let stats = live.output.stats();
+    assert_eq!((stats.filled, stats.repeated, stats.failure), (0, 0, None));
+    assert!(live.output.sinks()[0].attempts > 1);
+    assert_eq!(live.output.finish(LONG)[0].state, SinkState::Ended);
 }

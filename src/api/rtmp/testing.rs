@@ -20,12 +20,18 @@ pub(crate) struct Server {
 impl Server {
     /// Streams whose path contains `locked` need `auth_key=open` to be played or published.
     pub(crate) fn start() -> Server {
+        Server::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// The same with RTMP on a given address.
+    pub(crate) fn start_at(rtmp: SocketAddr) -> Server {
         let (hub, hls_root) = (Hub::new(), Dir::new());
         let gate =
             Gate::new(|_: Access, path, key| !path.contains("locked") || key == Some("open"));
         let runtime = Runtime::new().unwrap();
-        let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let (rtmp_listener, http_listener) = (bind(), bind());
+        let bind = |address| runtime.block_on(TcpListener::bind(address)).unwrap();
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (rtmp_listener, http_listener) = (bind(rtmp), bind(http));
         let addresses = [&rtmp_listener, &http_listener].map(|l| l.local_addr().unwrap());
         let root = hls_root.0.clone();
         let router = crate::api::http::playback::router(hub.clone(), root, gate.clone());

@@ -82,7 +82,7 @@ fn garbage_ends_its_own_connection_only() {
     let server = Server::start();
     let _pusher = Pusher::start(&server, "live/cam");
     await_true("on air", || server.hub.is_live("live/cam"));
-    let noise: Vec<u8> = (0..10_000_u32).map(|n| (n * 7919 >> 3) as u8).collect();
+    let noise: Vec<u8> = (0..10_000_u32).map(|n| ((n * 7919) >> 3) as u8).collect();
     let after_handshake = {
         let mut bytes = vec![3];
         bytes.extend(vec![0; 2 * 1536]);

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use super::testing::{SIZE, picture, settings};
 use super::{
     AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
 };
 use crate::frame::{Picture, Size};
 use crate::media::packet::Packet;
-use crate::output::testing::{SIZE, picture, settings};
 use crate::time::FrameRate;
 
 #[test]
 fn packets_bear_the_times_of_their_ticks() {
     for rate in FrameRate::SUPPORTED {
         for latency in [Latency::Zero, Latency::Normal] {
-            let settings = VideoSettings { rate, latency, ..settings("x").video };
+            let settings = VideoSettings { rate, latency, ..settings() };
             let mut encoder = VideoEncoder::open(&settings).unwrap();
             let mut packets: Vec<Packet> = Vec::new();
             for tick in 0..40 {
@@ -37,7 +37,7 @@ fn packets_bear_the_times_of_their_ticks() {
 
 #[test]
 fn lent_pictures_are_let_go() {
-    let mut encoder = VideoEncoder::open(&settings("x").video).unwrap();
+    let mut encoder = VideoEncoder::open(&settings()).unwrap();
     let pictures: Vec<Arc<Picture>> = (0..10).map(picture).collect();
     for (tick, picture) in (0..).zip(&pictures) {
         encoder.encode(tick, picture, Idr::Auto).unwrap();
@@ -51,11 +51,11 @@ fn lent_pictures_are_let_go() {
 
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
-    let mut encoder = VideoEncoder::open(&settings("x").video).unwrap();
+    let mut encoder = VideoEncoder::open(&settings()).unwrap();
     let planar = Arc::new(Picture::flat(SIZE, [16, 128, 128]));
     let error = encoder.encode(0, &planar, Idr::Auto).unwrap_err();
     assert!(matches!(error, EncodeError::WrongPicture { .. }), "{error}");
-    let odd = VideoSettings { size: Size::new(33, 17), ..settings("x").video };
+    let odd = VideoSettings { size: Size::new(33, 17), ..settings() };
     assert!(VideoEncoder::open(&odd).is_err());
 }
 

@@ -122,9 +122,9 @@ fn a_thread_waits_for_a_publisher_and_reads_flv_to_the_end() {
         sender.send(bytes).unwrap();
     })
     .unwrap();
-    crate::output::testing::await_true("demand", || hub.demanded(NAME));
+    crate::media::encode::testing::await_true("demand", || hub.demanded(NAME));
     let publisher = hub.publish(NAME).unwrap();
-    crate::output::testing::await_true("a viewer", || hub.viewers(NAME) == 1);
+    crate::media::encode::testing::await_true("a viewer", || hub.viewers(NAME) == 1);
     publisher.send(tag(TagClass::Keyframe, 7));
     drop(publisher);
     let bytes = receiver.recv_timeout(LONG).unwrap();
