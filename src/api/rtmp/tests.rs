@@ -5,8 +5,15 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
+use rml_rtmp::handshake::{Handshake, HandshakeProcessResult, PeerType};
+use rml_rtmp::sessions::{
+    ClientSession, ClientSessionConfig, ClientSessionEvent, ClientSessionResult,
+};
+
 use super::testing::Server;
-use crate::media::flv::TagClass;
+use crate::limits::{SINK_QUEUE, SINK_QUEUE_BYTES};
+use crate::media::flv::{FlvTag, TagClass, TagKind};
 use crate::media::hub::Received;
 use crate::output::testing::{await_true, probe};
 use crate::worker::StopToken;
@@ -101,4 +108,75 @@ fn garbage_ends_its_own_connection_only() {
     }
     assert!(server.hub.is_live("live/cam"));
     probe(&server.rtmp_url("live/cam"), 1).check_programme(20);
+}
+
+/// A player by hand, that has asked to play and will never read what it gets.
+fn wedged_player(server: &Server, app: &str, name: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(server.rtmp).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let mut buffer = [0; 4096];
+    let mut handshake = Handshake::new(PeerType::Client);
+    socket.write_all(&handshake.generate_outbound_p0_and_p1().unwrap()).unwrap();
+    let mut input = loop {
+        let count = socket.read(&mut buffer).unwrap();
+        match handshake.process_bytes(&buffer[..count]).unwrap() {
+            HandshakeProcessResult::InProgress { response_bytes } => {
+                socket.write_all(&response_bytes).unwrap();
+            }
+            HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
+                socket.write_all(&response_bytes).unwrap();
+                break remaining_bytes;
+            }
+        }
+    };
+    let (mut session, greeting) = ClientSession::new(ClientSessionConfig::new()).unwrap();
+    let mut results = greeting;
+    results.push(session.request_connection(app.into()).unwrap());
+    loop {
+        results.extend(session.handle_input(&input).unwrap());
+        for result in std::mem::take(&mut results) {
+            match result {
+                ClientSessionResult::OutboundResponse(packet) => {
+                    socket.write_all(&packet.bytes).unwrap();
+                }
+                ClientSessionResult::RaisedEvent(event) => match event {
+                    ClientSessionEvent::ConnectionRequestAccepted => {
+                        results.push(session.request_playback(name.into()).unwrap());
+                    }
+                    ClientSessionEvent::PlaybackRequestAccepted => return socket,
+                    _ => {}
+                },
+                ClientSessionResult::UnhandleableMessageReceived(_) => {}
+            }
+        }
+        if results.is_empty() {
+            let count = socket.read(&mut buffer).unwrap();
+            assert_ne!(count, 0);
+            input = buffer[..count].to_vec();
+        } else {
+            input.clear();
+        }
+    }
+}
+
+#[test]
+fn a_wedged_player_hurts_nobody() {
+    const TAG_BYTES: usize = 1 << 20;
+    let server = Server::start();
+    let publisher = server.hub.publish("live/big").unwrap();
+    let reader = server.hub.subscribe("live/big").unwrap();
+    let _wedged = wedged_player(&server, "live", "big");
+    assert_eq!(server.hub.viewers("live/big"), 2);
+    let body = Bytes::from([b"\x17\x01\0\0\0".to_vec(), vec![0; TAG_BYTES]].concat());
+    // More than its socket and its queue can hold.
+    let tags = 3 * SINK_QUEUE_BYTES / TAG_BYTES;
+    assert!(tags < SINK_QUEUE);
+    for ms in 0..tags as u32 {
+        publisher.send(FlvTag::new(TagKind::Video, ms, body.clone()));
+        let Received::Tag(tag) = reader.recv(&StopToken::new(), LONG) else { panic!("no tag") };
+        assert_eq!(tag.timestamp_ms, ms);
+    }
+    assert_eq!(reader.dropped(), 0);
+    let dropped = server.hub.streams()[0].dropped;
+    assert!(dropped > 0 && dropped < 2 * tags as u64 / 3 + 1, "{dropped} of {tags}");
 }
