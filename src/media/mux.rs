@@ -13,7 +13,7 @@ use std::time::Duration;
 use ffmpeg_next::ffi;
 
 use crate::limits::{HLS_SEGMENT_S, HLS_SEGMENTS, RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
-use crate::media::encode::{Options, ffmpeg_reason};
+use crate::media::encode::{Options, ffmpeg_reason, hush_ffmpeg};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::{Clock, NS_PER_S, SAMPLE_RATE};
 use crate::worker::StopToken;
@@ -102,7 +102,8 @@ impl Target<'_> {
     fn url(&self) -> Result<CString, MuxError> {
         let text = match self {
             Target::Hls(dir) => dir.join(HLS_PLAYLIST).into_os_string().into_encoded_bytes(),
-            Target::Mp4(path) => path.as_os_str().as_encoded_bytes().to_vec(),
+            // Whatever the path looks like, it is one.
+            Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
             Target::Rtmp(url) => url.as_bytes().to_vec(),
         };
         CString::new(text)
@@ -121,6 +122,14 @@ impl Target<'_> {
                 (c"hls_start_number_source", "epoch"),
                 (c"hls_segment_filename", &dir.join("%d.ts").to_string_lossy()),
             ]),
+        }
+    }
+
+    /// All that FFmpeg may speak to get there, whatever the URL says.
+    fn protocols(&self) -> &'static str {
+        match self {
+            Target::Hls(_) | Target::Mp4(_) => "file",
+            Target::Rtmp(_) => "rtmp,rtmps,tcp,tls",
         }
     }
 
@@ -143,6 +152,7 @@ impl Muxer {
         header: &StreamHeader,
         stop: StopToken,
     ) -> Result<Muxer, MuxError> {
+        hush_ffmpeg();
         let url = target.url()?;
         let (connect_limit, limit) = target.limits();
         let mut context = std::ptr::null_mut();
@@ -210,6 +220,7 @@ impl Muxer {
         let mut options = target.options();
         if !matches!(target, Target::Hls(_)) {
             let mut pb = std::ptr::null_mut();
+            let mut protocols = Options::new(&[(c"protocol_whitelist", target.protocols())]);
             // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
             check("cannot open the destination", unsafe {
                 ffi::avio_open2(
@@ -217,7 +228,7 @@ impl Muxer {
                     url.as_ptr(),
                     ffi::AVIO_FLAG_WRITE,
                     &interrupt,
-                    std::ptr::null_mut(),
+                    &mut protocols.0,
                 )
             })?;
             self.context().pb = pb;

@@ -59,9 +59,11 @@ impl EncodeLoop {
         stop: &StopToken,
     ) {
         loop {
+            if stop.is_stopped() {
+                return;
+            }
             let result = match jobs.recv_timeout(STOP_POLL) {
                 Ok(job) => self.take(job, fan_out, counters, stop),
-                Err(RecvTimeoutError::Timeout) if stop.is_stopped() => return,
                 Err(RecvTimeoutError::Timeout) => Ok(Flow::Go),
                 Err(RecvTimeoutError::Disconnected) => break,
             };

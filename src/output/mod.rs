@@ -155,16 +155,19 @@ impl Output {
     /// [`Full`] when even [`ENCODER_QUEUE_TICKS`] are waiting, or the encoder has failed: the whole tick is lost and counted.
     pub fn try_push(&self, mut media: TickMedia) -> Result<(), Full> {
         let Some(sender) = self.sender() else { return Err(Full) };
-        if sender.len() >= ENCODER_QUEUE && media.picture.take().is_some() {
-            self.pictures_dropped.fetch_add(1, Ordering::Relaxed);
+        let dropped = sender.len() >= ENCODER_QUEUE && media.picture.take().is_some();
+        match sender.try_send(self.job(media)) {
+            Ok(()) => {
+                self.pictures_dropped.fetch_add(u64::from(dropped), Ordering::Relaxed);
+                Ok(())
+            }
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                // The keyframe is still owed.
+                self.idr_wanted.fetch_or(job.idr == Idr::Force, Ordering::AcqRel);
+                self.ticks_refused.fetch_add(1, Ordering::Relaxed);
+                Err(Full)
+            }
         }
-        sender.try_send(self.job(media)).map_err(|refused| {
-            let (TrySendError::Full(job) | TrySendError::Disconnected(job)) = refused;
-            // The keyframe is still owed.
-            self.idr_wanted.fetch_or(job.idr == Idr::Force, Ordering::AcqRel);
-            self.ticks_refused.fetch_add(1, Ordering::Relaxed);
-            Full
-        })
     }
 
     /// Hands a tick to the encoder, waiting for room. For offline rendering.
@@ -266,5 +269,7 @@ impl Drop for Output {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -59,4 +59,6 @@ pub async fn serve(
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 use ffmpeg_next::ffi;
 
-use super::{EncodeError, Options, check};
+use super::{EncodeError, Options, check, hush_ffmpeg};
 use crate::frame::Picture;
 
 /// An `AVCodecContext` of an encoder, with a packet to receive into.
@@ -39,6 +39,7 @@ impl Codec {
         options: &mut Options,
         configure: impl FnOnce(&mut ffi::AVCodecContext),
     ) -> Result<Codec, EncodeError> {
+        hush_ffmpeg();
         // SAFETY: the name is NUL-terminated; the result is null or static.
         let codec = unsafe { ffi::avcodec_find_encoder_by_name(name.1.as_ptr()) };
         if codec.is_null() {

@@ -1,1 +1,101 @@
+//! Encoders alone: what they accept, when packets come and what times they bear.
 
+use std::sync::Arc;
+
+use super::testing::{SIZE, picture, settings};
+use super::{
+    AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
+    default_bitrate_bps,
+};
+use crate::frame::{Picture, Size};
+use crate::media::packet::Packet;
+use crate::time::FrameRate;
+
+#[test]
+fn packets_bear_the_times_of_their_ticks() {
+    for rate in FrameRate::SUPPORTED {
+        for latency in [Latency::Zero, Latency::Normal] {
+            let settings = VideoSettings { rate, latency, ..settings() };
+            let mut encoder = VideoEncoder::open(&settings).unwrap();
+            let mut packets: Vec<Packet> = Vec::new();
+            for tick in 0..40 {
+                let idr = if tick == 17 { Idr::Force } else { Idr::Auto };
+                let ready = encoder.encode(tick, &picture(tick), idr).unwrap();
+                assert!(latency == Latency::Normal || ready.len() == 1, "{rate} tick {tick}");
+                packets.extend(ready);
+            }
+            packets.extend(encoder.finish().unwrap());
+            let times: Vec<i64> = packets.iter().map(|p| p.pts_ns).collect();
+            let ticks: Vec<i64> = (0..40).map(|tick| rate.tick_ns(tick) as i64).collect();
+            assert_eq!(times, ticks, "{rate}");
+            assert!(packets.iter().all(|p| p.dts_ns == p.pts_ns));
+            let keys: Vec<usize> = (0..40).filter(|n| packets[*n].key).collect();
+            assert_eq!(keys, [0, 17], "{rate}");
+        }
+    }
+}
+
+#[test]
+fn lent_pictures_are_let_go() {
+    let mut encoder = VideoEncoder::open(&settings()).unwrap();
+    let pictures: Vec<Arc<Picture>> = (0..10).map(picture).collect();
+    for (tick, picture) in (0..).zip(&pictures) {
+        encoder.encode(tick, picture, Idr::Auto).unwrap();
+    }
+    encoder.finish().unwrap();
+    for picture in pictures {
+        assert_eq!(Arc::strong_count(&picture), 1);
+        assert!(picture.planes().iter().all(|plane| plane.data.is_unique()));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let mut encoder = VideoEncoder::open(&settings()).unwrap();
+    let planar = Arc::new(Picture::flat(SIZE, [16, 128, 128]));
+    let error = encoder.encode(0, &planar, Idr::Auto).unwrap_err();
+    assert!(matches!(error, EncodeError::WrongPicture { .. }), "{error}");
+    let odd = VideoSettings { size: Size::new(33, 17), ..settings() };
+    assert!(VideoEncoder::open(&odd).is_err());
+}
+
+#[test]
+fn samples_of_any_count_become_frames_counted_in_samples() {
+    for counts in [vec![1600; 50], vec![1, 2047, 0, 5000, 333], vec![48_000], vec![7]] {
+        let mut encoder = AacEncoder::open(96_000).unwrap();
+        assert_eq!(&encoder.asc()[..2], [0x11, 0x90], "AAC-LC, 48 kHz, 2 channels");
+        let mut packets = Vec::new();
+        for count in &counts {
+            packets.extend(encoder.encode(&vec![[0.1, -0.1]; *count]).unwrap());
+        }
+        packets.extend(encoder.finish().unwrap());
+        for (n, packet) in packets.iter().enumerate() {
+            assert_eq!(packet.pts_ns, n as i64 * 1024 * 1_000_000_000 / 48_000);
+        }
+        let total: usize = counts.iter().sum();
+        assert_eq!(packets.len(), total.div_ceil(1024), "{counts:?}");
+    }
+}
+
+#[test]
+fn settings_have_names_and_defaults() {
+    for (width, height, bps) in [
+        (640, 360, 800_000),
+        (854, 480, 1_200_000),
+        (1280, 720, 2_500_000),
+        (1920, 1080, 4_500_000),
+        (1080, 1920, 4_500_000),
+        (480, 854, 1_200_000),
+        (3840, 2160, 4_500_000),
+        (320, 180, 800_000),
+    ] {
+        assert_eq!(default_bitrate_bps(Size::new(width, height)), bps, "{width}x{height}");
+    }
+    for preset in X264Preset::ALL {
+        assert_eq!(X264Preset::parse(preset.name()), Some(preset));
+    }
+    assert_eq!(X264Preset::parse("placebo"), None);
+    let defaults =
+        VideoSettings::for_size(Size::new(1280, 720), FrameRate::new(30_000, 1001).unwrap());
+    assert_eq!(defaults.gop_ticks, 59);
+}

@@ -1,0 +1,144 @@
+//! What the tests of this room and of those above share: synthetic pictures, and FFmpeg's tools as peers.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Latency, VideoSettings, X264Preset};
+use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
+use crate::time::FrameRate;
+use crate::worker::StopToken;
+
+pub(crate) const SIZE: Size = Size::new(320, 180);
+pub(crate) const RATE: FrameRate = FrameRate::FPS_30;
+pub(crate) const GOP: u32 = 30;
+
+pub(crate) fn settings() -> VideoSettings {
+    VideoSettings {
+        size: SIZE,
+        rate: RATE,
+        bitrate_bps: 400_000,
+        gop_ticks: GOP,
+        preset: X264Preset::Ultrafast,
+        latency: Latency::Zero,
+        threads: 1,
+    }
+}
+
+/// A picture of two shades that depend on `tick`.
+pub(crate) fn picture(tick: u64) -> Arc<Picture> {
+    let luma = 40 + (tick % 64) as u8 * 2;
+    flat(luma)
+}
+
+pub(crate) fn flat(luma: u8) -> Arc<Picture> {
+    let shapes = PixelFormat::Nv12.plane_shapes(SIZE);
+    let planes = shapes.into_iter().zip([luma, 128]).map(|((row, rows), value)| Plane {
+        data: Bytes::from(vec![value; row * rows]),
+        stride_bytes: row,
+    });
+    Arc::new(Picture::new(PixelFormat::Nv12, SIZE, Color::CANVAS, planes.collect()).unwrap())
+}
+
+/// Waits until `is_so`, looking every 20 ms for at most 10 s.
+pub(crate) fn await_true(what: &str, is_so: impl Fn() -> bool) {
+    let pause = StopToken::new();
+    for _ in 0..500 {
+        if is_so() {
+            return;
+        }
+        pause.wait(std::time::Duration::from_millis(20));
+    }
+    panic!("{what} did not come true within 10 s");
+}
+
+/// A tool of FFmpeg's, quiet and killed after 20 s.
+pub(crate) fn tool(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["20", program, "-hide_banner", "-loglevel", "error"]).args(args);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Standard output of a tool that must succeed.
+pub(crate) fn tool_output(program: &str, args: &[&str]) -> Vec<u8> {
+    let output = tool(program, args).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {errors}");
+    output.stdout
+}
+
+/// What ffprobe says of the streams and packets of a file or URL; of a live one for `seconds`.
+pub(crate) fn probe(url: &str, seconds: u32) -> Probe {
+    let interval = format!("%+{seconds}");
+    let json = tool_output(
+        "ffprobe",
+        &["-show_streams", "-show_packets", "-read_intervals", &interval, "-of", "json", url],
+    );
+    Probe(serde_json::from_slice(&json).unwrap())
+}
+
+pub(crate) struct Probe(Value);
+
+impl Probe {
+    pub(crate) fn stream(&self, kind: &str) -> &Value {
+        let streams = self.0["streams"].as_array().unwrap();
+        streams.iter().find(|s| s["codec_type"] == kind).unwrap_or_else(|| panic!("no {kind}"))
+    }
+
+    /// Time in s and whether it is a keyframe, of each packet.
+    pub(crate) fn packets(&self, kind: &str) -> Vec<(f64, bool)> {
+        let packets = self.0["packets"].as_array().unwrap();
+        let of_kind = packets.iter().filter(|packet| packet["codec_type"] == kind);
+        of_kind
+            .map(|packet| {
+                let time = packet["pts_time"].as_str().unwrap().parse().unwrap();
+                (time, packet["flags"].as_str().unwrap().contains('K'))
+            })
+            .collect()
+    }
+
+    /// Checks what every way of playing an output must show: codecs, size, 30 fps, a keyframe first and every second.
+    pub(crate) fn check_programme(&self, at_least: usize) {
+        let (video, audio) = (self.stream("video"), self.stream("audio"));
+        assert_eq!((&video["codec_name"], &audio["codec_name"]), (&"h264".into(), &"aac".into()));
+        assert_eq!((&video["width"], &video["height"]), (&320.into(), &180.into()));
+        assert_eq!((&audio["sample_rate"], &audio["channels"]), (&"48000".into(), &2.into()));
+        let packets = self.packets("video");
+        assert!(packets.len() >= at_least, "{} pictures", packets.len());
+        assert!(packets[0].1, "the first picture is no keyframe");
+        let keys: Vec<f64> = packets.iter().filter(|(_, key)| *key).map(|(t, _)| *t).collect();
+        for pair in keys.windows(2) {
+            assert!((pair[1] - pair[0] - 1.0).abs() < 0.002, "keyframes at {keys:?}");
+        }
+        for pair in packets.windows(2) {
+            let step = pair[1].0 - pair[0].0;
+            assert!((step - 1.0 / 30.0).abs() < 0.002, "{pair:?}");
+        }
+        let sound = self.packets("audio");
+        assert!(sound.len() >= at_least, "{} audio packets", sound.len());
+        for pair in sound.windows(2) {
+            let step = pair[1].0 - pair[0].0;
+            assert!((step - 1024.0 / 48_000.0).abs() < 0.002, "{pair:?}");
+        }
+    }
+}
+
+/// A directory of its own that is removed in the end.
+pub(crate) struct Dir(pub(crate) std::path::PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Dir {
+        let path = std::env::temp_dir().join(format!("onair-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).unwrap();
+        Dir(path)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
