@@ -271,6 +271,8 @@ impl Demuxer {
             // Not `nobuffer`: that throws the probed packets away, and with them the first key frame.
             options.insert("probesize", "1000000".into());
             options.insert("analyzeduration", "1000000".into());
+            // The frame rate is not worth waiting for.
+            options.insert("fpsprobesize", "0".into());
             // HLS: a connection per segment, so that each is checked where it leads.
             options.insert("http_persistent", "0".into());
         }

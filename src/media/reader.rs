@@ -180,7 +180,8 @@ impl Reader {
         }
     }
 
-    /// Delivers something there is room for. Blocks in reading, at most `limits::INPUT_READ_TIMEOUT`.
+    /// Delivers something there is room for. Blocks in reading, at most `limits::INPUT_READ_TIMEOUT`: if only
+    /// one stream has room and the source falls silent, the other waits for as long.
     pub(crate) fn next(&mut self, room: Room) -> Result<Next, MediaError> {
         loop {
             if room.video

@@ -1,4 +1,7 @@
 //! Tests of whole inputs, on real media made by the ffmpeg command line.
 
+mod live;
 mod media;
+mod pushed;
+mod servers;
 mod support;
