@@ -138,7 +138,8 @@ impl AudioQueue {
         dropped
     }
 
-    fn span(&self) -> i64 {
+    /// Samples from the first to the last kept.
+    pub(super) fn span(&self) -> i64 {
         let front = self.chunks.front().map(|chunk| chunk.start);
         let back = self.chunks.back().map(Chunk::end);
         front.zip(back).map_or(0, |(front, back)| back - front)

@@ -53,6 +53,10 @@ pub(super) struct Shown {
 pub struct InputStats {
     /// Media ahead of what plays, ms.
     pub buffered_ms: u32,
+    /// Frames kept for later (at most `limits::TIMELINE_FRAMES`).
+    pub frames: usize,
+    /// Samples kept for later (at most `limits::TIMELINE_SAMPLES`).
+    pub samples: usize,
     /// Ticks that showed the picture of the tick before.
     pub repeated: u64,
     /// Frames and blocks dropped: too late, too many, or with timestamps that step back.
@@ -180,6 +184,8 @@ impl Media {
     pub(super) fn stats(&self, n: u64, ahead_ns: i64) -> InputStats {
         InputStats {
             buffered_ms: (ahead_ns.max(0) / 1_000_000) as u32,
+            frames: self.video.len(),
+            samples: self.audio.span() as usize,
             media_age_ticks: self.shown.as_ref().map_or(0, |s| n.saturating_sub(s.since)),
             ..self.stats
         }

@@ -231,7 +231,7 @@ impl Engine {
         let mut plan = Plan {
             tick: at.n,
             frames: Vec::new(),
-            audio: vec![[0.0; 2]; at.samples],
+            audio: Vec::new(),
             meters: Meters::default(),
             wanted: wanted(&[&pgm, &pvw]),
             replies: std::mem::take(&mut self.replies),
@@ -275,7 +275,7 @@ impl Engine {
         }
         let inputs = &self.inputs;
         let source = |key| inputs.get(&key).and_then(Input::samples);
-        plan.meters.master = self.mixer.mix(&source, &mut plan.audio);
+        (plan.audio, plan.meters.master) = self.mixer.mix(&source, at.samples);
     }
 }
 

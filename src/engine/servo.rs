@@ -21,11 +21,13 @@ pub(super) struct Servo {
     best_ns: [Option<i64>; 2],
     left_ns: i64,
     ppm: f64,
+    /// The same, smoothed over some minutes.
+    drift_ppm: f64,
 }
 
 impl Servo {
     pub(super) fn new() -> Servo {
-        Servo { best_ns: [None; 2], left_ns: WINDOW_NS, ppm: 0.0 }
+        Servo { best_ns: [None; 2], left_ns: WINDOW_NS, ppm: 0.0, drift_ppm: 0.0 }
     }
 
     /// What was observed is void: the anchor was moved.
@@ -53,6 +55,7 @@ impl Servo {
         let error = best - target_ns;
         let error_ms = (error - error.clamp(-dead, dead)) as f64 / 1e6;
         self.ppm = (error_ms * PPM_PER_MS).clamp(-SLEW_PPM, SLEW_PPM);
+        self.drift_ppm += (self.ppm - self.drift_ppm) / 32.0;
     }
 
     /// How much to move the anchor in a tick of `samples`, in samples, given how much it was moved so far.
@@ -67,6 +70,6 @@ impl Servo {
 
     /// How much faster than the programme the source seems to run.
     pub(super) fn drift_ppm(&self) -> f64 {
-        self.ppm
+        self.drift_ppm
     }
 }

@@ -105,6 +105,10 @@ impl VideoQueue {
         limits::TIMELINE_FRAMES.saturating_sub(self.frames.len())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn uneven_timestamps_stay() {
-        let times = [0, 33, 50, 120, 121, 300, 1300, 1333, 5000].map(|ms| ms * 1_000_000);
+        let times = [0, 33, 50, 128, 129, 300, 1300, 1333, 5000].map(|ms| ms * 1_000_000);
         let queue = queue(times.into_iter());
         let kept: Vec<_> = queue.frames.iter().map(|(at, _)| *at).collect();
         assert_eq!(kept, times);

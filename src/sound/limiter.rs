@@ -27,6 +27,11 @@ impl Default for Limiter {
 }
 
 impl Limiter {
+    /// Whether the next block is not turned down by what came before it.
+    pub(super) fn is_open(&self) -> bool {
+        self.gain == 1.0
+    }
+
     /// Limits a block in place. What is not a number becomes silence.
     pub fn run(&mut self, block: &mut [StereoSample]) {
         let quiet = |s: &StereoSample| s[0].abs() <= KNEE && s[1].abs() <= KNEE;

@@ -138,24 +138,30 @@ impl Mixer {
             || self.delays.iter().any(|line| line.input() == input)
     }
 
-    /// Mixes one block into `out` and says how loud it became.
-    pub fn mix<'a>(&mut self, source: Source<'a>, out: &mut [StereoSample]) -> Level {
-        out.fill([0.0; 2]);
+    /// Mixes a block of `len` samples and says how loud it became.
+    pub fn mix<'a>(&mut self, source: Source<'a>, len: usize) -> (Vec<StereoSample>, Level) {
+        let mut out = vec![[0.0; 2]; len];
         for line in &mut self.delays {
-            line.push(source(line.input()), out.len());
+            line.push(source(line.input()), len);
         }
+        let mut sounds = !self.limiter.is_open();
         for voice in &mut self.voices {
             let line = match voice.delay_ms() {
                 0 => None,
                 _ => self.delays.iter().find(|line| line.input() == voice.input()),
             };
-            match line {
-                Some(line) => voice.add(Some(line.block(voice.delay_ms(), out.len())), out),
-                None => voice.add(source(voice.input()), out),
-            }
+            let block = match line {
+                Some(line) => Some(line.block(voice.delay_ms(), len)),
+                None => source(voice.input()),
+            };
+            sounds |= voice.add(block, &mut out);
         }
         self.voices.retain(|voice| !voice.is_over());
-        self.limiter.run(out);
-        Level::of(out)
+        if !sounds {
+            return (out, Level::default());
+        }
+        self.limiter.run(&mut out);
+        let level = Level::of(&out);
+        (out, level)
     }
 }

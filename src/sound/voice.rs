@@ -92,12 +92,16 @@ impl Voice {
         self.from + (self.to - self.from) * done
     }
 
-    /// Adds a block of the source to the mix.
-    pub(super) fn add(&mut self, source: Option<&[StereoSample]>, out: &mut [StereoSample]) {
+    /// Adds a block of the source to the mix; false when it is silent throughout.
+    pub(super) fn add(
+        &mut self,
+        source: Option<&[StereoSample]>,
+        out: &mut [StereoSample],
+    ) -> bool {
         let Some(source) = source else { return self.add_tail(out) };
         if !self.is_audible() {
             self.last = [0.0; 2];
-            return;
+            return false;
         }
         let (left, right) = match self.channel {
             ValidChannel::All => (0, 1),
@@ -113,19 +117,20 @@ impl Voice {
         }
         let gain = self.to;
         if gain == 0.0 || ramp == out.len() {
-            return;
+            return true;
         }
         for (to, from) in out[ramp..].iter_mut().zip(&source[ramp..]) {
             *to = [to[0] + from[left] * gain, to[1] + from[right] * gain];
         }
         self.last = source.last().map_or([0.0; 2], |s| [s[left] * gain, s[right] * gain]);
+        true
     }
 
     /// The source is gone: what sounded last fades instead of stopping.
-    fn add_tail(&mut self, out: &mut [StereoSample]) {
+    fn add_tail(&mut self, out: &mut [StereoSample]) -> bool {
         self.left = self.left.saturating_sub(out.len() as u32);
         if self.last == [0.0; 2] {
-            return;
+            return false;
         }
         // A ramp within this block, or as long as a gain ramp where the block is longer.
         let length = out.len().min(RAMP_SAMPLES as usize);
@@ -134,5 +139,6 @@ impl Voice {
             *to = [to[0] + self.last[0] * gain, to[1] + self.last[1] * gain];
         }
         self.last = [0.0; 2];
+        true
     }
 }

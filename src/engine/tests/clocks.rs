@@ -1,9 +1,11 @@
 //! Live inputs: clocks that differ, jumps, stalls, bursts, one track only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Event, InputKind};
 use super::{Stage, block, frame, shown};
+use crate::frame::{AudioBlock, StereoSample};
 use crate::ids::InputKey;
 use crate::time::FrameRate;
 
@@ -25,6 +27,8 @@ struct Camera {
     blocks: i64,
     /// Frames and blocks are made, but lost.
     lost: [bool; 2],
+    /// Blocks are all the same one, which is quicker to make.
+    silence: Option<Arc<[StereoSample]>>,
 }
 
 const PERIOD: i64 = S / 30;
@@ -34,7 +38,15 @@ const ROUND_NS: i64 = 8 * S;
 
 impl Camera {
     fn new(ppm: i64) -> Camera {
-        Camera { ppm, offset_ns: 5 * S, delay_ns: 0, frames: 0, blocks: 0, lost: [false; 2] }
+        Camera {
+            ppm,
+            offset_ns: 5 * S,
+            delay_ns: 0,
+            frames: 0,
+            blocks: 0,
+            lost: [false; 2],
+            silence: None,
+        }
     }
 
     /// Sends what the camera has made by `now`.
@@ -49,7 +61,10 @@ impl Camera {
         }
         while (self.blocks + 1) * BLOCK <= clock {
             let at = self.blocks * BLOCK;
-            if !self.lost[1] {
+            if let Some(samples) = self.silence.clone() {
+                let pts_ns = at + self.offset_ns;
+                stage.engine.audio(CAM, AudioBlock { pts_ns, samples });
+            } else if !self.lost[1] {
                 let samples = (0..960).map(|i| {
                     let t = (at + i * 62_500 / 3) % ROUND_NS;
                     [t as f32 / ROUND_NS as f32 / 2.0, 0.25]
@@ -83,7 +98,7 @@ fn run(
 
 #[test]
 fn clocks_200_ppm_off_hold_for_a_day() {
-    for ppm in [-200, 0, 200] {
+    for ppm in [-200, 200] {
         let mut stage = Stage::with(FrameRate::FPS_30, &[live(500)]);
         let mut camera = Camera::new(ppm);
         let mut worst = [0i64, 0];
@@ -94,6 +109,7 @@ fn clocks_200_ppm_off_hold_for_a_day() {
                 let mix = super::scene(&keys).mix;
                 let bus = crate::ids::Bus::Pgm;
                 stage.command(super::Command::SetMix { bus, mix });
+                camera.silence = (!entry).then(|| vec![[0.0; 2]; 960].into());
                 let ticks = if entry { 30 * 20 } else { 30 * 3580 };
                 run(&mut stage, &mut camera, ticks, |plan, camera| {
                     assert!(hour == 0 || plan.events.is_empty(), "{:?}", plan.events);
@@ -131,7 +147,7 @@ fn jumps_are_seamless() {
         camera.offset_ns += by;
         let mut still = 0;
         let mut told = 0;
-        let mut last = 0;
+        let mut last = i64::MIN;
         run(&mut stage, &mut camera, 100, |plan, camera| {
             told += plan.events.iter().filter(|e| matches!(e, Event::Reanchored { .. })).count();
             let pts = shown(plan, 1).unwrap();
