@@ -164,22 +164,20 @@ impl Live {
         }
     }
 
-    /// Whether a track has come too late for some time.
+    /// Whether a track came too late some time ago and has not caught up since.
     fn is_late(&mut self, at: &Tick) -> bool {
         let mut late = false;
         for track in [Track::Video, Track::Audio] {
-            let (arrived, since) =
-                (self.media.arrived[track as usize], &self.late_since[track as usize]);
-            let since = *since;
-            match self.ahead_ns(track, at.now_ns).filter(|_| arrived) {
-                Some(ahead) if ahead <= 0 => {
-                    let since = since.unwrap_or(at.now_ns);
-                    self.late_since[track as usize] = Some(since);
-                    late |= at.now_ns - since >= LATE_NS;
-                }
-                Some(_) => self.late_since[track as usize] = None,
-                None => {}
+            let arrived = self.media.arrived[track as usize];
+            let ahead = self.ahead_ns(track, at.now_ns).filter(|_| arrived);
+            let caught_up = self.target_ns() / 2;
+            let since = &mut self.late_since[track as usize];
+            match ahead {
+                Some(ahead) if ahead > caught_up => *since = None,
+                Some(ahead) if ahead <= 0 => _ = since.get_or_insert(at.now_ns),
+                _ => {}
             }
+            late |= ahead.is_some() && since.is_some_and(|since| at.now_ns - since >= LATE_NS);
         }
         late
     }

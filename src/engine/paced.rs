@@ -69,7 +69,8 @@ impl Paced {
 
     pub(super) fn audio(&mut self, block: AudioBlock) {
         self.begin();
-        if self.media.audio.room(limits::TIMELINE_SAMPLES) == 0 {
+        let held = self.media.audio.span() as usize;
+        if held + block.samples.len() > limits::TIMELINE_SAMPLES {
             self.media.stats.dropped += 1;
             return;
         }
@@ -187,7 +188,7 @@ impl Paced {
         }
         let media_now = at.now_ns + EARLY_NS - anchor.0;
         let next = self.media.video.head_ns().map(|head| head + self.media.video.period_ns());
-        let no_video = self.media.video.is_empty() && next.is_some_and(|next| next <= media_now);
+        let no_video = next.is_some_and(|next| next <= media_now);
         let has_audio = self.media.audio.head().is_some();
         let no_audio = has_audio && !self.has_samples(at, anchor, at.samples);
         // A source that has no room to deliver one track, and nothing of the other, has come to the other's end.

@@ -1,7 +1,7 @@
 //! Reading samples at a place and pace, without clicks.
 //!
-//! Must not know where the place comes from. Invariants: at pace 1 and a whole place the samples are copied bit for bit
-//! ; where sound stops, starts or is spliced, what sounded last fades out over 5 ms while what comes fades in.
+//! Must not know where the place comes from. Invariants: at pace 1 and a whole place the samples are copied bit for
+//! bit; where sound stops, starts or is spliced, what sounded last fades out over 5 ms while what comes fades in.
 
 use super::audio::{AudioQueue, Run};
 use crate::frame::StereoSample;

@@ -9,7 +9,7 @@ use super::input::{Heard, Input};
 use super::media::{InputStats, Tick};
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
 use super::{
-    Applied, Command, CommandId, EngineConfig, Event, InputState, Meters, Plan, Readiness, Refusal,
+    Command, CommandId, EngineConfig, Event, InputState, Meters, Plan, Readiness, Refusal,
     SceneSpec, Tally, Wants,
 };
 use crate::frame::{AudioBlock, Size, VideoFrame};
@@ -213,15 +213,13 @@ impl Engine {
         if let Some(earlier) = self.scenes.waiting.take() {
             self.replies.push((earlier.id, Err(Refusal::Overtaken)));
         }
+        if when.force {
+            self.scenes.switch(spec);
+            let applied = self.scenes.applied(n);
+            return self.replies.push((id, Ok(applied)));
+        }
         let until = deadline(self.config.rate, n, when);
         self.scenes.waiting = Some(Waiting { id, spec, until });
-        if when.force
-            && let Some(waiting) = self.scenes.waiting.take()
-        {
-            self.scenes.switch(waiting.spec);
-            let applied: Applied = self.scenes.applied(n);
-            self.replies.push((id, Ok(applied)));
-        }
         self.settle_waiting(n);
     }
 

@@ -14,6 +14,9 @@ pub(super) const KNEE: f32 = 0.891_250_9;
 /// Part of the missing gain that comes back each sample: time constant 200 ms.
 const RELEASE: f32 = 1.0 / (0.2 * SAMPLE_RATE as f32);
 
+/// And a little more, so that the gain arrives at 1 and does not stop where rounding eats the rest.
+const HOME: f32 = 1e-6;
+
 /// A soft limiter on stereo.
 #[derive(Debug)]
 pub struct Limiter {
@@ -41,10 +44,7 @@ impl Limiter {
         for sample in block {
             let clean = sample.map(|v| if v.is_finite() { v } else { 0.0 });
             let peak = clean[0].abs().max(clean[1].abs());
-            self.gain += (1.0 - self.gain) * RELEASE;
-            if self.gain > 0.9999 {
-                self.gain = 1.0;
-            }
+            self.gain = (self.gain + (1.0 - self.gain) * RELEASE + HOME).min(1.0);
             if peak > KNEE {
                 self.gain = self.gain.min(curve(peak) / peak);
             }

@@ -1,0 +1,224 @@
+//! Looks at every plan and compares it with what was sent and asked for.
+
+use std::collections::BTreeMap;
+
+use onair::engine::{Engine, InputKind, Plan, ValidChannel};
+use onair::ids::{Bus, InputKey};
+use onair::limits;
+use onair::picture::{DrawList, DrawOp, ScenePicture, compose};
+use onair::time::FrameRate;
+
+use crate::CANVAS;
+use crate::operator::Operator;
+use crate::source::{LEVEL, MS, ROUND_NS, S, Sent, Source, time_told};
+
+/// Largest distance of sound and picture.
+const LIPS_NS: i64 = 20 * MS;
+/// What rounding may move a frame forward.
+const EARLY_NS: i64 = 2 * MS;
+
+/// What was seen of one input.
+#[derive(Default)]
+struct Seen {
+    last: Option<Sent>,
+    /// Ticks in a row with the same picture.
+    still: u64,
+    /// Paced: the ticks that it may have played; pauses show only when it was due to move.
+    played: Option<(i64, i64)>,
+}
+
+/// Everything that was seen.
+pub(crate) struct Watch {
+    rate: FrameRate,
+    pub(crate) seed: u64,
+    seen: BTreeMap<InputKey, Seen>,
+    /// How often each check had something to check.
+    lips: u64,
+    ages: u64,
+    cadences: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(rate: FrameRate, seed: u64) -> Watch {
+        Watch { rate, seed, seen: BTreeMap::new(), lips: 0, ages: 0, cadences: 0 }
+    }
+
+    /// A run that checked nothing proves nothing.
+    pub(crate) fn report(&self) {
+        let checked = (self.lips, self.ages, self.cadences);
+        println!("seed {}: {checked:?} checks of lips, age and cadence", self.seed);
+        assert!(self.lips + self.ages + self.cadences > 1000, "seed {}: {checked:?}", self.seed);
+    }
+
+    pub(crate) fn look(
+        &mut self,
+        plan: &Plan,
+        engine: &Engine,
+        operator: &Operator,
+        sources: &[Source],
+    ) {
+        let at = format_args!("seed {} tick {}", self.seed, plan.tick).to_string();
+        self.sound_is_whole(&at, plan);
+        self.scenes_are_by_the_books(&at, plan, operator);
+        for source in sources {
+            let stats = engine.input_stats(source.key);
+            assert!(stats.frames <= limits::TIMELINE_FRAMES, "{at}: {stats:?}");
+            assert!(stats.samples <= limits::TIMELINE_SAMPLES, "{at}: {stats:?}");
+            let shown = plan.frames.iter().find(|(key, _)| *key == source.key);
+            match shown {
+                Some((_, frame)) => self.picture(&at, plan, source, frame.pts_ns),
+                None => {
+                    self.seen.remove(&source.key);
+                }
+            }
+        }
+        self.lips(&at, plan, engine, operator, sources);
+    }
+
+    fn sound_is_whole(&self, at: &str, plan: &Plan) {
+        assert_eq!(plan.audio.len(), self.rate.samples_in(plan.tick), "{at}");
+        // Not a number fails this, too.
+        let fine = plan.audio.iter().all(|s| s[0].abs() <= 1.0 && s[1].abs() <= 1.0);
+        assert!(fine, "{at}: a sample beyond ±1");
+    }
+
+    fn scenes_are_by_the_books(&self, at: &str, plan: &Plan, operator: &Operator) {
+        for (list, picture, tally) in [
+            (&plan.pgm, &operator.pgm, &plan.tally.pgm),
+            (&plan.pvw, &operator.pvw, &plan.tally.pvw),
+        ] {
+            let drawn = on_canvas(list);
+            let size = |key| {
+                let frame = plan.frames.iter().find(|(frame, _)| *frame == key);
+                frame.map(|(_, frame)| frame.picture.size())
+            };
+            assert_eq!(drawn, on_canvas(&compose_books(picture, &size)), "{at}");
+            let mut inputs: Vec<_> = drawn.iter().map(|(key, _)| *key).collect();
+            inputs.sort_unstable();
+            inputs.dedup();
+            assert_eq!(*tally, inputs, "{at}");
+        }
+    }
+
+    /// The picture that an input shows.
+    fn picture(&mut self, at: &str, plan: &Plan, source: &Source, pts_ns: i64) {
+        let seen = self.seen.entry(source.key).or_default();
+        let sent = source.find(pts_ns, seen.last);
+        let sent = sent.unwrap_or_else(|| panic!("{at}: {pts_ns} was never sent, {source:?}"));
+        let before = seen.last.map_or(-1, |last| last.index);
+        assert!(sent.index >= before, "{at}: {} goes back to {}", source.key, sent.index);
+        seen.still = if sent.index == before { seen.still + 1 } else { 0 };
+        seen.last = Some(sent);
+        let now_ns = self.rate.tick_ns(plan.tick) as i64;
+        let tick_ns = self.rate.frame_ns() as i64;
+        match source.kind {
+            InputKind::Still => {}
+            InputKind::Paced => {
+                self.cadences += 1;
+                let starved = !source.is_steady(now_ns);
+                check_cadence(at, seen, (before, sent.index), (source, self.rate, starved));
+            }
+            InputKind::Live { buffer } if source.is_steady(now_ns) => {
+                self.ages += 1;
+                let fits = (limits::TIMELINE_FRAMES as i64 - 8) * source.period_ns;
+                let depth = (buffer.as_nanos() as i64).min(fits).max(2 * tick_ns);
+                let way = source.delay_ns + source.jitter_ns;
+                let oldest = depth + way + 200 * MS + source.period_ns + 2 * tick_ns;
+                let age = now_ns - sent.made_ns;
+                assert!(age <= oldest, "{at}: {} is {} ms old", source.key, age / MS);
+                let still_ns = seen.still as i64 * tick_ns;
+                let longest = source.period_ns + 2 * tick_ns;
+                assert!(still_ns <= longest, "{at}: {} stands for {still_ns} ns", source.key);
+            }
+            InputKind::Live { .. } => {}
+        }
+    }
+
+    /// Sound against picture, where exactly one input sounds as it is.
+    fn lips(
+        &mut self,
+        at: &str,
+        plan: &Plan,
+        engine: &Engine,
+        operator: &Operator,
+        sources: &[Source],
+    ) {
+        let now_ns = self.rate.tick_ns(plan.tick) as i64;
+        let [entry] = engine.mix(Bus::Pgm) else { return };
+        let since = now_ns - self.rate.tick_ns(operator.mixed_at) as i64;
+        let plain = entry.gain == 1.0 && entry.channel == ValidChannel::All && entry.delay_ms == 0;
+        let Some(source) = sources.iter().find(|source| source.key == entry.input) else { return };
+        let moves = source.kind != InputKind::Still && source.has_sound();
+        if !plain || !moves || since < 3 * S || !source.is_steady(now_ns) {
+            return;
+        }
+        let hole = plan.audio.iter().position(|s| s[1] != LEVEL);
+        assert!(
+            hole.is_none(),
+            "{at}: {} has a hole in its sound at sample {hole:?} ({:?}), {:?}, {source:?}",
+            source.key,
+            hole.map(|k| plan.audio[k]),
+            engine.input_stats(source.key)
+        );
+        let Some(sent) = self.seen.get(&source.key).and_then(|seen| seen.last) else { return };
+        self.lips += 1;
+        let picture = sent.index * source.period_ns;
+        let distance = time_told(plan.audio[0]) - picture;
+        let distance = (distance + ROUND_NS / 2).rem_euclid(ROUND_NS) - ROUND_NS / 2;
+        // The picture shown is that of the last period.
+        let fine = (-LIPS_NS..=source.period_ns + LIPS_NS).contains(&distance);
+        assert!(fine, "{at}: {} sounds {} ms after its picture", source.key, distance / MS);
+    }
+}
+
+fn compose_books(
+    picture: &ScenePicture,
+    size: &dyn Fn(InputKey) -> Option<onair::frame::Size>,
+) -> DrawList {
+    compose(picture, size, CANVAS)
+}
+
+/// Every frame of a file is shown when the cadence demands it, but for pauses while it had nothing to play.
+fn check_cadence(
+    at: &str,
+    seen: &mut Seen,
+    (before, index): (i64, i64),
+    (source, rate, starved): (&Source, FrameRate, bool),
+) {
+    let due = |ticks: i64, early: i64| {
+        (rate.tick_ns(ticks as u64) as i64 + early).div_euclid(source.period_ns)
+    };
+    let slack = if source.rounded { EARLY_NS } else { 0 };
+    let fits = |ticks: i64| (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS)).contains(&index);
+    let Some((low, high)) = seen.played else {
+        // Seen for the first time, at whatever point of the file.
+        let first = rate.tick_at((index * source.period_ns) as u64) as i64;
+        let all = (first - 2).max(0)..first + 2 + source.period_ns / rate.frame_ns() as i64;
+        let fitting: Vec<_> = all.filter(|ticks| fits(*ticks)).collect();
+        seen.played = fitting.first().copied().zip(fitting.last().copied());
+        assert!(seen.played.is_some(), "{at}: {} has frame {index} at no tick", source.key);
+        return;
+    };
+    let range = if starved { low..=high + 1 } else { low + 1..=high + 1 };
+    let (first, last) = (range.clone().find(|t| fits(*t)), range.rev().find(|t| fits(*t)));
+    seen.played = first.zip(last);
+    assert!(
+        seen.played.is_some(),
+        "{at}: {index} after {before}, having played {low}..={high} ticks, {source:?}"
+    );
+}
+
+/// Inputs and rectangles of the layers that meet the canvas.
+fn on_canvas(list: &DrawList) -> Vec<(InputKey, [i64; 4])> {
+    let layers = list.ops.iter().filter_map(|op| match op {
+        DrawOp::Layer { input, rect } => {
+            let (x, y) = (i64::from(rect.x_px), i64::from(rect.y_px));
+            let (w, h) = (i64::from(rect.width_px), i64::from(rect.height_px));
+            let across = x < i64::from(list.canvas.width_px) && x + w > 0;
+            let down = y < i64::from(list.canvas.height_px) && y + h > 0;
+            (across && down).then_some((*input, [x, y, w, h]))
+        }
+        DrawOp::Overlay(_) => None,
+    });
+    layers.collect()
+}
