@@ -1,5 +1,7 @@
 //! The rules of the house that no compiler checks: who may know whom, whose names stay in which room, sizes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
