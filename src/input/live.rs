@@ -73,7 +73,7 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
         }
         stop.wait(match origin {
             Origin::Pushed(_) => limits::PUSHED_RETRY,
-            Origin::Url(_) => back_off(attempts, random_fraction()),
+            Origin::Url(_) => back_off(attempts),
         });
     }
 }
@@ -192,14 +192,16 @@ impl Pace {
     }
 }
 
-/// The wait after the given number of attempts in a row: doubling, with a jitter of ±25 % (`fraction` 0–1).
-fn back_off(attempts: u32, fraction: f64) -> Duration {
-    let doubled = limits::RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    doubled.min(limits::RETRY_MAX).mul_f64(0.75 + 0.5 * fraction.clamp(0.0, 1.0))
+/// The wait after the given number of attempts in a row.
+pub(super) fn back_off(attempts: u32) -> Duration {
+    let random = f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX);
+    back_off_with(attempts, random)
 }
 
-fn random_fraction() -> f64 {
-    f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
+/// Doubling, with a jitter of ±25 % (`fraction` 0–1), so that many sources do not come back all at once.
+fn back_off_with(attempts: u32, fraction: f64) -> Duration {
+    let doubled = limits::RETRY_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    doubled.min(limits::RETRY_MAX).mul_f64(0.75 + 0.5 * fraction.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -208,7 +210,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_limit() {
-        let ms = |attempts, fraction| back_off(attempts, fraction).as_millis();
+        let ms = |attempts, fraction| back_off_with(attempts, fraction).as_millis();
         assert_eq!([1, 2, 3, 4].map(|n| ms(n, 0.5)), [250, 500, 1000, 2000]);
         assert_eq!([ms(1, 0.0), ms(1, 1.0)], [187, 312]);
         assert_eq!(ms(u32::MAX, 0.5), limits::RETRY_MAX.as_millis());

@@ -326,9 +326,7 @@ impl Mailbox {
         let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
         let mut inner = self.lock();
         loop {
-            let video = !want.video || !inner.video.is_empty();
-            let audio = !want.audio || !inner.audio.is_empty();
-            if (video && audio) || inner.is_waiting || inner.is_over || inner.end_to_tell {
+            if inner.is_ready(want) {
                 return true;
             }
             let left_ns = timeout_ns.saturating_sub(deadline.now_ns());
@@ -362,6 +360,18 @@ impl Mailbox {
 }
 
 impl Inner {
+    /// Whether what is wanted is here, or nothing more comes unless something is taken.
+    fn is_ready(&self, want: Want) -> bool {
+        let (has_video, has_audio) = match &self.status.description {
+            Some(d) => (d.video_codec.is_some(), d.audio_codec.is_some()),
+            None => (true, true),
+        };
+        let video = !want.video || !has_video || !self.video.is_empty();
+        let audio = !want.audio || !has_audio || !self.audio.is_empty();
+        let at_rest = self.is_waiting || self.is_over || self.end_to_tell;
+        (video && audio) || at_rest || self.status.state == InputState::Failed
+    }
+
     fn room(&self) -> Room {
         Room {
             video: self.video.len() < INPUT_VIDEO_QUEUE,

@@ -171,6 +171,19 @@ impl Context {
     }
 }
 
+/// A context whose worker runs; when it ends, whoever waits for the input learns it.
+struct Running(Context);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail(&"its worker broke off because of a bug");
+            self.0.mailbox.set_state(InputState::Failed);
+        }
+        self.0.mailbox.set_over();
+    }
+}
+
 /// Starts the worker of a source.
 ///
 /// # Errors
@@ -197,8 +210,9 @@ pub fn start(spec: SourceSpec, options: InputOptions) -> io::Result<Input> {
     tracing::info!(input = %key, "starting {name}");
     let context = Context { name, options, mailbox: Arc::clone(&mailbox) };
     let worker = worker::spawn(&key.to_string(), StopToken::new(), move |stop| {
-        run(spec, &context, &stop);
-        context.mailbox.set_over();
+        // Dropped also when a bug makes the worker panic.
+        let context = Running(context);
+        run(spec, &context.0, &stop);
     })?;
     Ok(Input { key, kind, mailbox, worker })
 }

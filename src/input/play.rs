@@ -8,6 +8,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::guard::{self, UrlUse};
+use super::live::back_off;
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
 use crate::engine::InputState;
@@ -23,14 +24,25 @@ use crate::worker::StopToken;
 
 /// Plays a file to its end, or until stopped.
 pub(super) fn file(location: &str, excerpt: Excerpt, context: &Context, stop: &StopToken) {
-    context.mailbox.set_state(InputState::Connecting);
-    match play_file(location, excerpt, context, stop) {
-        Ok(()) => context.mailbox.set_end(),
-        Err(MediaError::Stopped) => {}
-        Err(error) => {
-            context.fail(&error);
-            context.mailbox.set_state(InputState::Failed);
+    let mailbox = &context.mailbox;
+    let is_remote = matches!(location.split_once("://"), Some(("http" | "https", _)));
+    for attempt in 1.. {
+        mailbox.set_state(InputState::Connecting);
+        match play_file(location, excerpt, context, stop) {
+            Ok(()) => return mailbox.set_end(),
+            Err(MediaError::Stopped) => return,
+            Err(error) => {
+                context.fail(&error);
+                let refused = matches!(error, MediaError::Refused(_));
+                let begun = mailbox.status().media_age_ms.is_some();
+                mailbox.set_state(InputState::Failed);
+                // A file that broke off is not begun again: what was shown would be shown twice.
+                if !is_remote || refused || begun || !context.options.retry {
+                    return;
+                }
+            }
         }
+        stop.wait(back_off(attempt));
     }
 }
 
@@ -76,7 +88,11 @@ fn deliver_file(
                 }
             }
             Next::End => {
-                mailbox.set_decode_errors(player.counters().decode_errors);
+                let errors = player.counters().decode_errors;
+                mailbox.set_decode_errors(errors);
+                if errors > 0 {
+                    context.fail(&format!("is damaged: {errors} packets could not be decoded"));
+                }
                 return Ok(());
             }
         }
@@ -128,6 +144,8 @@ pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
     let mut finish = Finish::new(context);
     let mut wanted = context.mailbox.wanted();
     finish.video(frame.clone());
+    // Whoever waits for more of it waits in vain.
+    context.mailbox.set_over();
     if !context.options.prescale {
         return;
     }

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn requests_are_taken_apart() {
-        let table: [(&str, Option<(&str, u16, Option<&str>)>); 9] = [
+        type Parts = (&'static str, u16, Option<&'static str>);
+        let table: [(&str, Option<Parts>); 9] = [
             ("CONNECT a.b:443 HTTP/1.1\r\n\r\n", Some(("a.b", 443, None))),
             ("CONNECT [::1]:443 HTTP/1.1\r\n\r\n", Some(("::1", 443, None))),
             ("CONNECT a.b HTTP/1.1\r\n\r\n", None),

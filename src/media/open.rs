@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
@@ -153,11 +154,12 @@ unsafe extern "C" fn read_bytes(opaque: *mut c_void, buf: *mut u8, len: c_int) -
         ptr::write_bytes(buf, 0, len);
         std::slice::from_raw_parts_mut(buf, len)
     };
-    match (io.source.read)(buf, &io.stop) {
+    // A panic must not unwind into C; here it ends this one stream.
+    match catch_unwind(AssertUnwindSafe(|| (io.source.read)(buf, &io.stop))) {
         _ if io.stop.is_stopped() => ffi::AVERROR_EXIT,
-        Ok(0) => ffi::AVERROR_EOF,
-        Ok(n) => c_int::try_from(n.min(len)).unwrap_or(c_int::MAX),
-        Err(_) => ffi::AVERROR(ffi::EIO),
+        Ok(Ok(0)) => ffi::AVERROR_EOF,
+        Ok(Ok(n)) => c_int::try_from(n.min(len)).unwrap_or(c_int::MAX),
+        Ok(Err(_)) | Err(_) => ffi::AVERROR(ffi::EIO),
     }
 }
 
@@ -206,6 +208,8 @@ pub(super) struct StreamInfo {
 /// What became of a read.
 pub(super) enum ReadOutcome {
     Packet,
+    /// A packet that is broken; the next one may not be.
+    Damaged,
     End,
 }
 
@@ -416,6 +420,7 @@ impl Demuxer {
                 Ok(ReadOutcome::Packet)
             }
             ffi::AVERROR_EOF => Ok(ReadOutcome::End),
+            ffi::AVERROR_INVALIDDATA => Ok(ReadOutcome::Damaged),
             code => Err(self.watch.error(code, limits::INPUT_READ_TIMEOUT, MediaError::Read)),
         }
     }

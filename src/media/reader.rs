@@ -12,6 +12,9 @@ use super::open::{Demuxer, MediaError, OpenRequest, ReadOutcome, StreamInfo};
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::worker::StopToken;
 
+/// Broken packets one after the other after which a source is given up.
+const MAX_DAMAGED_IN_A_ROW: u32 = 1000;
+
 /// Where the consumer has room.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
@@ -60,6 +63,8 @@ pub(crate) struct Reader {
     video: Option<VideoTrack>,
     audio: Option<AudioTrack>,
     supply: Supply,
+    damaged: u64,
+    damaged_in_a_row: u32,
     description: Description,
     start_ns: i64,
     duration_ns: Option<i64>,
@@ -82,7 +87,9 @@ impl Reader {
         let kept: Vec<usize> =
             video.iter().map(|t| t.stream).chain(audio.iter().map(|t| t.stream)).collect();
         demuxer.keep_only(&kept);
-        let leading = video_stream.filter(|_| video.is_some()).or(audio_stream);
+        let video_stream = video_stream.filter(|_| video.is_some());
+        let audio_stream = audio_stream.filter(|_| audio.is_some());
+        let leading = video_stream.or(audio_stream);
         Ok(Reader {
             description: describe(&demuxer, video_stream, audio_stream),
             start_ns: leading.and_then(|s| s.start_ns).unwrap_or(0),
@@ -91,6 +98,8 @@ impl Reader {
             video,
             audio,
             supply: Supply::More,
+            damaged: 0,
+            damaged_in_a_row: 0,
         })
     }
 
@@ -175,7 +184,7 @@ impl Reader {
         let audio = self.audio.as_ref().map(AudioTrack::counters).unwrap_or_default();
         Counters {
             decoded: video.decoded + audio.decoded,
-            decode_errors: video.decode_errors + audio.decode_errors,
+            decode_errors: video.decode_errors + audio.decode_errors + self.damaged,
             packets_dropped: video.packets_dropped + audio.packets_dropped,
         }
     }
@@ -215,8 +224,16 @@ impl Reader {
     fn read(&mut self) -> Result<bool, MediaError> {
         let mut packet = Packet::empty();
         match self.demuxer.read(&mut packet)? {
+            ReadOutcome::Damaged => {
+                self.damaged += 1;
+                self.damaged_in_a_row += 1;
+                if self.damaged_in_a_row > MAX_DAMAGED_IN_A_ROW {
+                    return Err(MediaError::Read("it is damaged".into()));
+                }
+            }
             ReadOutcome::End => self.supply = Supply::Ended,
             ReadOutcome::Packet => {
+                self.damaged_in_a_row = 0;
                 let stream = packet.stream();
                 if let Some(video) = self.video.as_mut().filter(|v| v.stream == stream) {
                     return Ok(video.is_drained() || video.push(packet));

@@ -14,17 +14,18 @@ fn live(url: String, options: InputOptions) -> Input {
     start(SourceSpec::Live { url }, options).unwrap()
 }
 
-/// Pictures of a live source: readable, in order, none missing once it runs, with sound beside it.
+/// Pictures of a live source: readable, in order, what is missing is counted, with sound beside them.
 fn check(name: &str, input: &mut Input, pictures: usize) -> Played {
     let played = Played::until(input, |played| played.pictures.len() >= pictures);
     let numbers: Vec<u64> = played.numbers().into_iter().flatten().collect();
     assert_eq!(numbers.len(), played.pictures.len(), "{name}: a picture without a number");
     assert!(numbers.is_sorted_by(|a, b| a < b), "{name}: {numbers:?}");
-    let tail = &numbers[numbers.len() / 2..];
-    assert!(tail.windows(2).all(|pair| pair[1] == pair[0] + 1), "{name}: {numbers:?}");
+    let missing = numbers[numbers.len() - 1] - numbers[0] + 1 - numbers.len() as u64;
+    assert!(missing <= input.status().dropped_frames, "{name}: {numbers:?}");
     assert!(!played.blocks.is_empty(), "{name}: no sound");
-    let head = [InputState::Connecting, InputState::Buffering, InputState::Live];
-    assert_eq!(played.states[..3], head, "{name}");
+    // The first attempts may come before the server listens; that is what the supervisor is for.
+    let life = [InputState::Connecting, InputState::Buffering, InputState::Live];
+    assert_eq!(played.states[..3], life, "{name}");
     played
 }
 
@@ -54,16 +55,7 @@ fn http_flv_rtmp_and_srt_are_pulled() {
         let _server = Ffmpeg::start(&args);
         let mut input = live(url.replace("PORT", &port), options("cam"));
         assert!(matches!(input.kind(), InputKind::Live { .. }));
-        // The first attempts may come before the server listens; that is what the supervisor is for.
-        let played = Played::until(&mut input, |played| played.has(InputState::Live));
-        assert!(played.has(InputState::Buffering), "{url}: {:?}", played.states);
-        let mut played = played;
-        played.go_on(&mut input, |played| played.pictures.len() >= 45);
-        let numbers: Vec<u64> = played.numbers().into_iter().flatten().collect();
-        assert_eq!(numbers.len(), played.pictures.len(), "{url}: a picture without a number");
-        let tail = &numbers[20..];
-        assert!(tail.windows(2).all(|pair| pair[1] == pair[0] + 1), "{url}: {numbers:?}");
-        assert!(!played.blocks.is_empty(), "{url}: no sound");
+        check(url, &mut input, 45);
     }
 }
 
@@ -92,13 +84,11 @@ fn hls_is_played_in_its_own_time_and_then_goes_stale() {
     let server = Server::start(hls(&dir));
     let mut input = live(server.url("live.m3u8"), options("hls"));
     let clock = Clock::real();
-    let played = check("hls", &mut input, 75);
+    let mut played = check("hls", &mut input, 60);
     let took_ns = clock.now_ns();
-    // 2.5 s of pictures, less the lead it is given.
-    assert!((1_800_000_000..6_000_000_000).contains(&took_ns), "{took_ns}");
+    // 2 s of pictures, less the lead it is given.
+    assert!((1_500_000_000..6_000_000_000).contains(&took_ns), "{took_ns}");
     assert!(played.notices.is_empty(), "{:?}", played.notices);
-    assert_eq!(input.status().dropped_frames, 0);
-    let mut played = played;
     played.go_on(&mut input, |played| played.has(InputState::Stale));
 }
 

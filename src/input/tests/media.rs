@@ -1,11 +1,16 @@
 //! Files: every container and codec, excerpts, loops, and what is wrong with broken ones.
 
+use std::time::Duration;
+
 use super::support::{
     FPS, Played, TempDir, WHOLE, X264, clip, ffmpeg, options, play_file, raw_pattern,
 };
 use crate::engine::{InputKind, InputState};
 use crate::frame::Size;
-use crate::input::{Excerpt, Pacing, Plays, SourceSpec, start};
+use crate::input::{
+    Delivery, Excerpt, ImageSource, InputOptions, Pacing, Plays, SourceSpec, Take, Want, start,
+};
+use crate::worker::StopToken;
 
 const FRAME_NS: i64 = 1_000_000_000 / FPS as i64;
 
@@ -20,6 +25,8 @@ fn check(name: &str, played: &Played, numbers: &[u64]) {
     if !played.blocks.is_empty() {
         assert!(played.worst_seam_ns() < 1_000_000, "{name}: seam {}", played.worst_seam_ns());
         let (flashes, beeps) = (played.flashes(), played.beeps());
+        let loudest = played.blocks.iter().flat_map(|b| &b.1).fold(0.0_f32, |m, s| m.max(s[1]));
+        assert!((0.2..0.32).contains(&loudest), "{name}: peak {loudest}");
         assert_eq!(flashes.len(), beeps.len(), "{name}: {flashes:?} {beeps:?}");
         for (flash, beep) in flashes.iter().zip(&beeps) {
             assert!((flash - beep).abs() < 8_000_000, "{name}: flash {flash} beep {beep}");
@@ -149,6 +156,87 @@ fn what_is_wrong_with_a_file_is_said_once_by_name() {
         assert!(played.notices[0].contains(name), "{:?}", played.notices);
         assert!(played.pictures.is_empty(), "{name}");
     }
+}
+
+#[test]
+fn frame_numbers_survive_a_low_bit_rate() {
+    let dir = TempDir::new("lowrate");
+    let path = clip(
+        &dir,
+        "a.mp4",
+        60,
+        "-c:v libx264 -preset veryfast -b:v 60k -maxrate 60k -bufsize 60k -an",
+    );
+    assert!(std::fs::metadata(&path).unwrap().len() < 60_000);
+    let played = play_file(&path, WHOLE);
+    assert_eq!(played.numbers(), (0..60).map(Some).collect::<Vec<_>>());
+    assert_eq!(played.flashes().len(), 2);
+}
+
+#[test]
+fn a_file_cut_short_plays_as_far_as_it_goes_and_says_so() {
+    let dir = TempDir::new("cut");
+    let good = clip(&dir, "good.mp4", 60, &format!("{X264} -c:a aac -movflags +faststart"));
+    let bytes = std::fs::read(good).unwrap();
+    std::fs::write(dir.file("cut.mp4"), &bytes[..bytes.len() * 7 / 10]).unwrap();
+    let played = play_file(&dir.file("cut.mp4"), WHOLE);
+    let numbers: Vec<u64> = played.numbers().into_iter().flatten().collect();
+    assert!(numbers.len() > 30, "{numbers:?} {:?}", played.notices);
+    assert!(numbers[..28].iter().copied().eq(0..28) && numbers.is_sorted(), "{numbers:?}");
+    assert_eq!(played.notices.len(), 1, "{:?}", played.notices);
+    assert!(played.notices[0].contains("cut.mp4"), "{:?}", played.notices);
+}
+
+#[test]
+fn pictures_are_scaled_ahead_to_the_sizes_wanted() {
+    let dir = TempDir::new("ahead");
+    let image = dir.file("a.png");
+    ffmpeg(&["-f", "lavfi", "-i", "color=red:s=64x36", "-frames:v", "1", image.to_str().unwrap()]);
+    let pattern = "pattern:320x180".parse().unwrap();
+    let specs = [
+        SourceSpec::Image(ImageSource::Path(image)),
+        SourceSpec::Pattern { spec: pattern, pacing: Pacing::OnDemand },
+    ];
+    for spec in specs {
+        let name = format!("{spec:?}");
+        let prescale = InputOptions { prescale: true, ..options("pip") };
+        let input = start(spec, prescale).unwrap();
+        for wanted in [Size::new(160, 90), Size::new(240, 136)] {
+            input.set_wanted(&[wanted]);
+            let mut found = false;
+            for _ in 0..1000 {
+                StopToken::new().wait(Duration::from_millis(2));
+                input.poll(Take::ALL, &mut |delivery| {
+                    if let Delivery::Video(frame) = delivery {
+                        found = frame.scaled.iter().any(|picture| picture.size() == wanted);
+                    }
+                });
+                if found {
+                    break;
+                }
+            }
+            assert!(found, "{name}: {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn waiting_ends_when_nothing_more_can_come() {
+    let dir = TempDir::new("ready");
+    let silent = clip(&dir, "a.mp4", 45, &format!("{X264} -an"));
+    let location = silent.display().to_string();
+    let input = start(SourceSpec::File { location, excerpt: WHOLE }, options("clip")).unwrap();
+    let long = Duration::from_secs(20);
+    // It has no sound; then its queue is full; then it has ended.
+    assert!(input.wait_ready(Want { video: true, audio: true }, long));
+    let mut pictures = 0;
+    for _ in 0..45 {
+        assert!(input.wait_ready(Want { video: true, audio: true }, long));
+        let one = Take { video: 1, audio: 0 };
+        input.poll(one, &mut |d| pictures += usize::from(matches!(d, Delivery::Video(_))));
+    }
+    assert_eq!(pictures, 45);
+    assert!(input.wait_ready(Want { video: true, audio: false }, long));
 }
 
 #[test]

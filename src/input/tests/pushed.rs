@@ -169,3 +169,21 @@ fn a_stream_without_key_frames_shows_nothing_and_says_so() {
     assert!(played.notices[0].contains("key frame") && played.notices[0].contains("cam"));
     assert!(played.pictures.is_empty());
 }
+
+#[test]
+fn a_bug_in_a_publisher_stays_in_its_input() {
+    let dir = TempDir::new("bug");
+    let flv = Flv::of_pattern(&dir, 30);
+    // In reading: the next publisher is taken.
+    let broken = ByteSource { read: Box::new(|_, _| panic!("on purpose")) };
+    let (spec, _) = publishers(vec![Some(broken), Some(source(flv.bytes(), After::End))]);
+    let mut input = start(spec, lossless("cam")).unwrap();
+    let played = Played::until(&mut input, |played| played.pictures.len() >= 30);
+    assert!(played.notices[0].contains("cam"), "{:?}", played.notices);
+    // In asking: the input fails and says so.
+    let open = Arc::new(|_: &StopToken| panic!("on purpose"));
+    let spec = SourceSpec::Pushed { name: "live/bug".into(), open };
+    let mut input = start(spec, options("bug")).unwrap();
+    let played = Played::until(&mut input, |played| played.has(InputState::Failed));
+    assert!(played.notices[0].contains("bug"), "{:?}", played.notices);
+}

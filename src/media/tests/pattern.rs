@@ -59,6 +59,41 @@ fn a_mix_of_two_frames_is_not_read() {
     assert!(!matches!(read_frame_number(&mixed, Area::whole(&mixed)), Some(1000 | 1007)));
 }
 
+/// A quarter of a canvas holds the pattern, the rest is noise-like.
+fn in_a_corner(picture: &Picture) -> (Picture, Area) {
+    let area = Area { x_px: 200, y_px: 100, size: picture.size() };
+    let canvas = Size::new(640, 360);
+    let mut luma: Vec<u8> =
+        (0..640 * 360_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let plane = &picture.planes()[0];
+    for y in 0..picture.size().height_px as usize {
+        let width = picture.size().width_px as usize;
+        let from = &plane.data[y * plane.stride_bytes..][..width];
+        luma[(y + 100) * 640 + 200..][..width].copy_from_slice(from);
+    }
+    let mut planes = Picture::flat(canvas, [0, 128, 128]).planes().to_vec();
+    planes[0].data = Bytes::from(luma);
+    let whole = Picture::new(PixelFormat::I420, canvas, Color::CANVAS, planes).unwrap();
+    (whole, area)
+}
+
+#[test]
+fn numbers_are_read_in_a_corner_of_a_canvas() {
+    let pattern = Pattern::new(spec("pattern:1280x720"));
+    for n in [7, 30, 31, 4_000_000_000] {
+        let (mut frame, _) = pattern.frame(n);
+        Prescaler::default().fill(&mut frame, &[Size::new(320, 180)]);
+        let (canvas, area) = in_a_corner(&frame.scaled[0]);
+        assert_eq!(read_frame_number(&canvas, area), Some(n));
+        assert_eq!(is_flash(&canvas, area), n == 30 || n == 31, "{n}");
+        // A rectangle that is off by a fraction of a cell still reads.
+        let near = Area { x_px: area.x_px + 2, y_px: area.y_px - 2, ..area };
+        assert_eq!(read_frame_number(&canvas, near), Some(n));
+        let outside = Area { x_px: 400, ..area };
+        assert_eq!(read_frame_number(&canvas, outside), None);
+    }
+}
+
 #[test]
 fn flash_and_beep_begin_together() {
     for rate in FrameRate::SUPPORTED {
