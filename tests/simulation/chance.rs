@@ -22,7 +22,7 @@ impl Chance {
 
     /// True once in `n` on average.
     pub(crate) fn once_in(&mut self, n: u64) -> bool {
-        self.next() % n == 0
+        self.next().is_multiple_of(n)
     }
 
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {

@@ -7,8 +7,8 @@ mod source;
 mod watch;
 
 use chance::Chance;
-use onair::engine::{Command, Engine, EngineConfig};
-use onair::frame::Size;
+use onair::engine::{Command, Engine, EngineConfig, Plan};
+use onair::frame::{Size, VideoFrame};
 use onair::ids::InputKey;
 use onair::time::FrameRate;
 use operator::Operator;
@@ -59,7 +59,7 @@ impl World {
         self.operator.give(&mut self.engine, n, Command::RemoveInput { input });
     }
 
-    fn tick(&mut self, n: u64) {
+    fn tick(&mut self, n: u64) -> Plan {
         let now_ns = self.rate.tick_ns(n) as i64;
         for source in &mut self.sources {
             source.step(&mut self.engine, now_ns, &mut self.chance);
@@ -76,6 +76,7 @@ impl World {
         let plan = self.engine.tick(n);
         self.operator.book(&plan);
         self.watch.look(&plan, &self.engine, &self.operator, &self.sources);
+        plan
     }
 }
 
@@ -90,6 +91,21 @@ fn seed(seed: u64) {
 fn seeds(group: u64) {
     for number in group * SEEDS_PER_TEST..(group + 1) * SEEDS_PER_TEST {
         seed(number);
+    }
+}
+
+#[test]
+fn the_same_calls_give_the_same_plans() {
+    let mut worlds = [World::new(7), World::new(7)];
+    for n in 0..5000 {
+        let [a, b] = worlds.each_mut().map(|world| world.tick(n));
+        assert_eq!((a.pgm, a.pvw, a.tally), (b.pgm, b.pvw, b.tally), "tick {n}");
+        assert_eq!((a.audio, a.meters, a.replies), (b.audio, b.meters, b.replies), "tick {n}");
+        assert_eq!((a.wanted, a.events), (b.wanted, b.events), "tick {n}");
+        let pts = |frames: Vec<(InputKey, VideoFrame)>| {
+            frames.into_iter().map(|(key, frame)| (key, frame.pts_ns)).collect::<Vec<_>>()
+        };
+        assert_eq!(pts(a.frames), pts(b.frames), "tick {n}");
     }
 }
 

@@ -57,7 +57,7 @@ impl Watch {
         operator: &Operator,
         sources: &[Source],
     ) {
-        let at = format_args!("seed {} tick {}", self.seed, plan.tick).to_string();
+        let at = self.at(plan);
         self.sound_is_whole(&at, plan);
         self.scenes_are_by_the_books(&at, plan, operator);
         for source in sources {
@@ -72,7 +72,12 @@ impl Watch {
                 }
             }
         }
-        self.lips(&at, plan, engine, operator, sources);
+        self.lips(plan, engine, operator, sources);
+    }
+
+    /// Where we are, for messages.
+    fn at(&self, plan: &Plan) -> String {
+        format!("seed {} tick {}", self.seed, plan.tick)
     }
 
     fn sound_is_whole(&self, at: &str, plan: &Plan) {
@@ -135,14 +140,7 @@ impl Watch {
     }
 
     /// Sound against picture, where exactly one input sounds as it is.
-    fn lips(
-        &mut self,
-        at: &str,
-        plan: &Plan,
-        engine: &Engine,
-        operator: &Operator,
-        sources: &[Source],
-    ) {
+    fn lips(&mut self, plan: &Plan, engine: &Engine, operator: &Operator, sources: &[Source]) {
         let now_ns = self.rate.tick_ns(plan.tick) as i64;
         let [entry] = engine.mix(Bus::Pgm) else { return };
         let since = now_ns - self.rate.tick_ns(operator.mixed_at) as i64;
@@ -152,6 +150,7 @@ impl Watch {
         if !plain || !moves || since < 3 * S || !source.is_steady(now_ns) {
             return;
         }
+        let at = self.at(plan);
         let hole = plan.audio.iter().position(|s| s[1] != LEVEL);
         assert!(
             hole.is_none(),
