@@ -18,12 +18,16 @@ const MS: i64 = 1_000_000;
 const SURPLUS_NS: i64 = 200 * MS;
 /// So long everything may come too late before the anchor moves; a burst that catches up is quicker.
 const LATE_NS: i64 = 200 * MS;
+/// So long less than half of the target may be in store; slewing would take minutes to fill it.
+const SCARCE_NS: i64 = 1000 * MS;
 /// A frame whose time is over by this is not shown any more.
 const OVER_NS: i64 = 50 * MS;
 /// A track without arrivals for so long has no say in the anchor.
 const ALIVE_NS: i64 = 1000 * MS;
-/// Frames of the timeline that are not planned with: room for jitter.
-const SPARE_FRAMES: i64 = 8;
+/// Time that the frames of the timeline must span beyond the target: jitter and the spread of the tracks, and three ticks
+/// (what comes within one, what its samples need ahead, what the clock follower lets pass).
+const SPARE_NS: i64 = 100 * MS;
+const SPARE_TICKS: i64 = 3;
 /// Deepest buffer: the samples that are kept, less as much again for a track that runs ahead of the other.
 const DEEPEST_NS: i64 = limits::TIMELINE_SAMPLES as i64 / 2 * 62_500 / 3;
 /// Three samples: anchors move by multiples of it, so that picture and sound move by exactly the same.
@@ -46,7 +50,9 @@ pub(super) struct Live {
     slew: [f64; 2],
     trim: [f64; 2],
     servo: Servo,
+    /// Per track, since when it is too late, and since when it has little to spare.
     late_since: [Option<i64>; 2],
+    scarce_since: [Option<i64>; 2],
     /// The sound lags so far behind the picture that they cannot both be kept in store.
     video_only: bool,
     starving: bool,
@@ -65,6 +71,7 @@ impl Live {
             trim: [0.0; 2],
             servo: Servo::new(),
             late_since: [None; 2],
+            scarce_since: [None; 2],
             video_only: false,
             starving: false,
             due_ns: at.now_ns + at.len_ns,
@@ -105,8 +112,9 @@ impl Live {
     /// Depth of the jitter buffer: as configured, within what the timeline can hold at this frame rate, and at least what
     /// reading a tick of samples takes.
     fn target_ns(&self) -> i64 {
-        let frames = limits::TIMELINE_FRAMES as i64 - SPARE_FRAMES;
-        let video = self.media.video.head_ns().map(|_| frames * self.media.video.period_ns());
+        let spare = SPARE_NS + SPARE_TICKS * self.len_ns;
+        let span = limits::TIMELINE_FRAMES as i64 * self.media.video.period_ns();
+        let video = self.media.video.head_ns().map(|_| span - spare);
         self.buffer_ns.min(video.unwrap_or(DEEPEST_NS)).min(DEEPEST_NS).max(2 * self.len_ns)
     }
 
@@ -164,20 +172,24 @@ impl Live {
         }
     }
 
-    /// Whether a track came too late some time ago and has not caught up since.
+    /// Whether a track came too late, or with little to spare, some time ago and has not caught up since.
     fn is_late(&mut self, at: &Tick) -> bool {
+        let target = self.target_ns();
         let mut late = false;
         for track in [Track::Video, Track::Audio] {
             let arrived = self.media.arrived[track as usize];
-            let ahead = self.ahead_ns(track, at.now_ns).filter(|_| arrived);
-            let caught_up = self.target_ns() / 2;
-            let since = &mut self.late_since[track as usize];
-            match ahead {
-                Some(ahead) if ahead > caught_up => *since = None,
-                Some(ahead) if ahead <= 0 => _ = since.get_or_insert(at.now_ns),
-                _ => {}
+            let Some(ahead) = self.ahead_ns(track, at.now_ns).filter(|_| arrived) else { continue };
+            for (limit, patience, since) in [
+                (0, LATE_NS, &mut self.late_since[track as usize]),
+                (target / 2, SCARCE_NS, &mut self.scarce_since[track as usize]),
+            ] {
+                if ahead > target / 2 {
+                    *since = None;
+                } else if ahead <= limit {
+                    since.get_or_insert(at.now_ns);
+                }
+                late |= since.is_some_and(|since| at.now_ns - since >= patience);
             }
-            late |= ahead.is_some() && since.is_some_and(|since| at.now_ns - since >= LATE_NS);
         }
         late
     }
@@ -209,7 +221,7 @@ impl Live {
             anchor.ns += steps * GRID_NS;
             anchor.samples += steps * 3;
         }
-        self.late_since = [None; 2];
+        (self.late_since, self.scarce_since) = ([None; 2], [None; 2]);
         self.servo.restart();
     }
 

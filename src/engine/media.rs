@@ -151,6 +151,11 @@ impl Media {
         self.stats.dropped += u64::from(!kept);
     }
 
+    /// How many more frames fit, with the one that waits for the next to tell where it belongs.
+    pub(super) fn room(&self) -> usize {
+        self.video.room().saturating_sub(usize::from(self.odd_frame.is_some()))
+    }
+
     fn mark(&mut self, track: Track, now_ns: i64) {
         self.seen_ns[track as usize] = Some(now_ns);
         self.arrived[track as usize] = true;

@@ -57,12 +57,12 @@ impl Paced {
 
     pub(super) fn video(&mut self, frame: VideoFrame) {
         self.begin();
-        if self.media.video.room() == 0 {
+        if self.media.room() == 0 {
             // Whoever gives more than was asked for loses the newest, not the order.
             self.media.stats.dropped += 1;
             return;
         }
-        let opening = self.opening();
+        let opening = self.opening(Track::Video);
         self.media.push_video(frame, self.due_ns, opening);
         self.lapsed[Track::Video as usize] = false;
     }
@@ -74,7 +74,7 @@ impl Paced {
             self.media.stats.dropped += 1;
             return;
         }
-        let opening = self.opening();
+        let opening = self.opening(Track::Audio);
         self.media.push_audio(block, self.due_ns, opening);
         self.lapsed[Track::Audio as usize] = false;
     }
@@ -94,15 +94,20 @@ impl Paced {
         }
     }
 
-    /// A new segment goes on where the last one ended.
-    fn opening(&self) -> Opening {
+    /// A new segment goes on where the last one of the same track ended.
+    fn opening(&self, track: Track) -> Opening {
         let video = self.media.video.head_ns().map(|head| head + self.media.video.period_ns());
-        Opening::First(video.max(self.media.head_ns(Track::Audio)).unwrap_or(0))
+        let audio = self.media.head_ns(Track::Audio);
+        let end = match track {
+            Track::Video => video.or(audio),
+            Track::Audio => audio.or(video),
+        };
+        Opening::First(end.unwrap_or(0))
     }
 
     /// Frames and blocks that it would take now.
     pub(super) fn wants(&self) -> (usize, usize) {
-        (self.media.video.room(), self.media.audio.room(AHEAD_SAMPLES))
+        (self.media.room(), self.media.audio.room(AHEAD_SAMPLES))
     }
 
     fn is_full(&self, track: Track) -> bool {

@@ -55,7 +55,7 @@ enum Item {
 
 /// What the way to us does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weather {
+enum Weather {
     Fair,
     /// Nothing comes through; it comes at once later.
     Held,
@@ -81,11 +81,13 @@ pub(crate) struct Source {
     ppm: i64,
     has_audio: bool,
     has_video: bool,
-    pub(crate) weather: Weather,
+    weather: Weather,
     until_ns: i64,
     /// Programme time that the source stood still so far.
     stood_ns: i64,
-    pub(crate) offset_ns: i64,
+    offset_ns: i64,
+    /// A file's timestamps jump at this time of the file, by so much.
+    cut: Option<(i64, i64)>,
     frames: i64,
     blocks: i64,
     wire: VecDeque<(i64, Item)>,
@@ -114,6 +116,7 @@ impl Source {
             until_ns: now_ns,
             stood_ns: now_ns,
             offset_ns: chance.within(0, 100 * S),
+            cut: None,
             frames: 0,
             blocks: 0,
             wire: VecDeque::new(),
@@ -138,7 +141,8 @@ impl Source {
     }
 
     fn pts(&self, at_ns: i64) -> i64 {
-        let pts = at_ns + self.offset_ns;
+        let pts =
+            at_ns + self.offset_ns + self.cut.map_or(0, |(cut, by)| by * i64::from(at_ns >= cut));
         if self.rounded { (pts + MS / 2).div_euclid(MS) * MS } else { pts }
     }
 
@@ -168,6 +172,13 @@ impl Source {
         if chance.once_in(2000) {
             self.until_ns = now_ns + chance.within(10 * MS, 4 * S);
             self.rough_until_ns = self.until_ns + FELT_NS;
+        }
+        if chance.once_in(4000) {
+            let (frames_ns, blocks_ns) = (self.frames * self.period_ns, self.blocks * BLOCK_NS);
+            let before = self.cut.take().map_or(0, |(_, by)| by);
+            self.offset_ns += before;
+            let by = if self.offset_ns > 0 { -3600 * S } else { 3600 * S };
+            self.cut = Some((frames_ns.max(blocks_ns), by));
         }
         for _ in 0..12 {
             let wants = engine.wants(self.key);
@@ -289,7 +300,9 @@ impl Source {
         }
     }
 
-    fn send(&mut self, engine: &mut Engine, sent: Sent) {
+    fn send(&mut self, engine: &mut Engine, mut sent: Sent) {
+        // So that no two frames have the same timestamp, whatever jumps: that is how they are told apart.
+        sent.pts_ns += sent.index % 1000;
         self.sent.push_back(sent);
         // A burst after a long stall is all sent before the first of it is shown.
         if self.sent.len() > 1024 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onair::engine::{Engine, InputKind, Plan, ValidChannel};
+use onair::engine::{Engine, Event, InputKind, Plan, ValidChannel};
 use onair::ids::{Bus, InputKey};
 use onair::limits;
 use onair::picture::{DrawList, DrawOp, ScenePicture, compose};
@@ -32,6 +32,8 @@ pub(crate) struct Watch {
     rate: FrameRate,
     pub(crate) seed: u64,
     seen: BTreeMap<InputKey, Seen>,
+    /// Inputs whose anchor was moved although nothing disturbed them any more: for which disturbance, and when.
+    mended: BTreeMap<InputKey, (i64, i64)>,
     /// How often each check had something to check.
     lips: u64,
     ages: u64,
@@ -40,7 +42,15 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(rate: FrameRate, seed: u64) -> Watch {
-        Watch { rate, seed, seen: BTreeMap::new(), lips: 0, ages: 0, cadences: 0 }
+        Watch {
+            rate,
+            seed,
+            seen: BTreeMap::new(),
+            mended: BTreeMap::new(),
+            lips: 0,
+            ages: 0,
+            cadences: 0,
+        }
     }
 
     /// A run that checked nothing proves nothing.
@@ -64,6 +74,7 @@ impl Watch {
             let stats = engine.input_stats(source.key);
             assert!(stats.frames <= limits::TIMELINE_FRAMES, "{at}: {stats:?}");
             assert!(stats.samples <= limits::TIMELINE_SAMPLES, "{at}: {stats:?}");
+            self.mended(&at, plan, source);
             let shown = plan.frames.iter().find(|(key, _)| *key == source.key);
             match shown {
                 Some((_, frame)) => self.picture(&at, plan, source, frame.pts_ns),
@@ -105,8 +116,28 @@ impl Watch {
         }
     }
 
+    /// A disturbance may leave less in store than is good, or just enough: that is mended once, late, and not again.
+    fn mended(&mut self, at: &str, plan: &Plan, source: &Source) {
+        let now_ns = self.rate.tick_ns(plan.tick) as i64;
+        let told = |event: &Event| matches!(event, Event::Reanchored { input, .. } if *input == source.key);
+        let live = matches!(source.kind, InputKind::Live { .. });
+        if live && source.is_steady(now_ns) && plan.events.iter().any(told) {
+            let before = self.mended.insert(source.key, (source.rough_until_ns, now_ns));
+            let again = before.is_some_and(|(rough, _)| rough == source.rough_until_ns);
+            assert!(!again, "{at}: {} is anchored anew again and again, {source:?}", source.key);
+        }
+    }
+
+    /// Whether an input has to play perfectly now.
+    fn is_steady(&self, source: &Source, now_ns: i64) -> bool {
+        let mended = self.mended.get(&source.key).is_some_and(|(_, at)| now_ns < at + 2 * S);
+        source.is_steady(now_ns) && !mended
+    }
+
     /// The picture that an input shows.
     fn picture(&mut self, at: &str, plan: &Plan, source: &Source, pts_ns: i64) {
+        let now_ns = self.rate.tick_ns(plan.tick) as i64;
+        let steady = self.is_steady(source, now_ns);
         let seen = self.seen.entry(source.key).or_default();
         let sent = source.find(pts_ns, seen.last);
         let sent = sent.unwrap_or_else(|| panic!("{at}: {pts_ns} was never sent, {source:?}"));
@@ -114,18 +145,16 @@ impl Watch {
         assert!(sent.index >= before, "{at}: {} goes back to {}", source.key, sent.index);
         seen.still = if sent.index == before { seen.still + 1 } else { 0 };
         seen.last = Some(sent);
-        let now_ns = self.rate.tick_ns(plan.tick) as i64;
         let tick_ns = self.rate.frame_ns() as i64;
         match source.kind {
             InputKind::Still => {}
             InputKind::Paced => {
                 self.cadences += 1;
-                let starved = !source.is_steady(now_ns);
-                check_cadence(at, seen, (before, sent.index), (source, self.rate, starved));
+                check_cadence(at, seen, (before, sent.index), (source, self.rate, !steady));
             }
-            InputKind::Live { buffer } if source.is_steady(now_ns) => {
+            InputKind::Live { buffer } if steady => {
                 self.ages += 1;
-                let fits = (limits::TIMELINE_FRAMES as i64 - 8) * source.period_ns;
+                let fits = limits::TIMELINE_FRAMES as i64 * source.period_ns - 100 * MS;
                 let depth = (buffer.as_nanos() as i64).min(fits).max(2 * tick_ns);
                 let way = source.delay_ns + source.jitter_ns;
                 let oldest = depth + way + 200 * MS + source.period_ns + 2 * tick_ns;
@@ -147,7 +176,7 @@ impl Watch {
         let plain = entry.gain == 1.0 && entry.channel == ValidChannel::All && entry.delay_ms == 0;
         let Some(source) = sources.iter().find(|source| source.key == entry.input) else { return };
         let moves = source.kind != InputKind::Still && source.has_sound();
-        if !plain || !moves || since < 3 * S || !source.is_steady(now_ns) {
+        if !plain || !moves || since < 3 * S || !self.is_steady(source, now_ns) {
             return;
         }
         let at = self.at(plan);
