@@ -17,9 +17,9 @@ async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
     let whole = std::fs::read(&clip).unwrap();
     std::fs::write(media.join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
     std::fs::write(media.join("text.mp4"), "this is not a film\n".repeat(100)).unwrap();
-    for size in ["1x1", "8192x8192"] {
-        let image = media.join(format!("{size}.png"));
-        run_ffmpeg(&format!("-f lavfi -i color=c=blue:s={size} -frames:v 1 {}", image.display()));
+    for size in ["1:1", "8192:8192"] {
+        let image = media.join(format!("{}.png", size.replace(':', "x")));
+        run_ffmpeg(&format!("-f lavfi -i color=c=blue:s=16x16 -vf scale={size} -frames:v 1 {}", image.display()));
     }
     let nobody = format!("rtmp://127.0.0.1:{}/live/x", free_port());
     let sources = [
@@ -67,7 +67,9 @@ async fn garbage_at_the_rtmp_port_hurts_nobody() {
         let _ = peer.shutdown(std::net::Shutdown::Write);
         let _ = peer.read_to_end(&mut Vec::new());
     }
-    let state = studio.state().await;
-    assert!(state.tick > before, "PGM goes on");
+    let mut state = studio.state().await;
+    while state.tick <= before + 30 {
+        state = studio.state().await;
+    }
     assert_eq!(state.outputs[0].frames_dropped, 0);
 }

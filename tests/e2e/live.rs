@@ -15,7 +15,10 @@ const CORNER: Area = Area { x_px: 320, y_px: 180, size: Size::new(320, 180) };
 
 /// Records PGM's FLV as it is, until the guard is dropped or ended.
 fn record(url: &str, to: &std::path::Path) -> Process {
-    spawn_ffmpeg(&format!("-rw_timeout 10000000 -i {url} -c copy -f flv {}", to.display()))
+    spawn_ffmpeg(&format!(
+        "-rw_timeout 10000000 -analyzeduration 500000 -i {url} -c copy -flush_packets 1 -f flv {}",
+        to.display()
+    ))
 }
 
 fn finish(mut recorder: Process) {
@@ -87,6 +90,8 @@ fn check_cadence(file: &std::path::Path, taken: &[(char, u64)]) {
                         .push(format!("tick {tick}: frame {number} of {shown}, offset {known}"));
                 }
             }
+            // What a late joiner gets of the group of pictures before the first take.
+            None if expected.is_none() => {}
             shown => {
                 problems.push(format!("tick {tick}: {shown:?}, {expected:?} should be on air"))
             }
@@ -200,7 +205,7 @@ async fn a_pusher_that_dies_comes_back_and_nobody_else_notices() {
     let mut studio = Studio::start(&server, &sources).await;
     let both = [("RV01", [0.5, 0.5, 0.5, 0.5]), ("RV02", [0.0, 0.0, 0.5, 0.5])];
     let layout = studio.layout(&both).await;
-    studio.take(&layout).await;
+    let taken = studio.take(&layout).await;
     let file = server.folder.path("pgm.flv");
     let recorder = record(&studio.flv(), &file);
     grows(&file);
@@ -228,6 +233,9 @@ async fn a_pusher_that_dies_comes_back_and_nobody_else_notices() {
     // The other source went on without a trace.
     let mut offset = None;
     pictures(&file, |index, picture| {
+        if recorded[index] < taken {
+            return;
+        }
         let number = read_frame_number(picture, CORNER).expect("the pattern is always there");
         let now = recorded[index] as i64 - number as i64;
         assert_eq!(*offset.get_or_insert(now), now, "tick {}", recorded[index]);

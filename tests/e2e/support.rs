@@ -349,7 +349,9 @@ pub(crate) fn probe(url: &str, stream: &str, entries: &str) -> Vec<String> {
         .output()
         .unwrap();
     assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    // A stream that is part of a programme is listed once more.
+    let once = entries.split(',').count();
+    String::from_utf8_lossy(&output.stdout).lines().take(once).map(str::to_owned).collect()
 }
 
 /// Presentation times of the frames of a recording in ticks of 30 fps.
