@@ -23,7 +23,7 @@ use crate::input::{
     self, AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
 };
 use crate::limits;
-use crate::media::encode::VideoSettings;
+use crate::media::encode::{Latency, VideoSettings};
 use crate::media::still;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink, SinkState};
 use crate::picture::{LayerSpec, OverlayContent, OverlaySpec, ScenePicture};
@@ -78,6 +78,8 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(None, script.encode.preset.unwrap_or(Preset::Veryfast));
     video.bitrate_bps = script.encode.bitrate_bps.unwrap_or(video.bitrate_bps);
+    // Also for repeatability: x264's sliced threads (zero latency) do not always choose the same with a VBV.
+    video.latency = Latency::Normal;
     if let Some(seconds) = script.encode.gop_seconds {
         video.gop_ticks = (rate.num() * seconds / rate.den()).max(1);
     }

@@ -19,7 +19,10 @@ async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
     std::fs::write(media.join("text.mp4"), "this is not a film\n".repeat(100)).unwrap();
     for size in ["1:1", "8192:8192"] {
         let image = media.join(format!("{}.png", size.replace(':', "x")));
-        run_ffmpeg(&format!("-f lavfi -i color=c=blue:s=16x16 -vf scale={size} -frames:v 1 {}", image.display()));
+        run_ffmpeg(&format!(
+            "-f lavfi -i color=c=blue:s=16x16 -vf scale={size} -frames:v 1 {}",
+            image.display()
+        ));
     }
     let nobody = format!("rtmp://127.0.0.1:{}/live/x", free_port());
     let sources = [
