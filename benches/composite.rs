@@ -9,6 +9,7 @@ use bytes::Bytes;
 use onair::frame::{Color, Picture, PixelFormat, Plane, Size, VideoFrame};
 use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
+use onair::media::scale::Prescaler;
 use onair::picture::{
     DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
 };
@@ -30,6 +31,12 @@ fn main() -> Result<(), GpuError> {
     );
     let title = || vec![title(), logo()];
     for (name, sources, overlays) in [
+        ("quad of 1280×720 I420, scaled by swscale", sources(PixelFormat::I420, 1280, 720), vec![]),
+        (
+            "quad of 1280×720 I420 by swscale + title + logo",
+            sources(PixelFormat::I420, 1280, 720),
+            title(),
+        ),
         ("quad of 960×540 NV12, unscaled", sources(PixelFormat::Nv12, 960, 540), vec![]),
         ("quad of 960×540 I420, unscaled", sources(PixelFormat::I420, 960, 540), vec![]),
         ("quad of 960×540 NV12 + title + logo", sources(PixelFormat::Nv12, 960, 540), title()),
@@ -40,7 +47,8 @@ fn main() -> Result<(), GpuError> {
             title(),
         ),
     ] {
-        let [cpu_ms, wall_ms, first_ms] = measure(&gpu, &sources, overlays)?;
+        let [cpu_ms, wall_ms, first_ms] =
+            measure(&gpu, &sources, (overlays, name.contains("swscale")))?;
         println!("{name:<48} {cpu_ms:>8.2} {wall_ms:>8.2} {first_ms:>8.2}");
     }
     println!("{} MiB resident at the end", resident_mib());
@@ -64,7 +72,14 @@ fn sources(format: PixelFormat, width_px: u32, height_px: u32) -> Sources {
     [0, 100].map(|shift| (0..4).map(|i| (InputKey(i), frame(shift + 9 * i as usize))).collect())
 }
 
-fn measure(gpu: &Arc<Gpu>, sources: &Sources, overlays: Vec<DrawOp>) -> Result<[f64; 3], GpuError> {
+/// Measures drawing `sources` under `overlays`; the flag says whether swscale scales them first, as an input's thread
+/// does on a software adapter.
+fn measure(
+    gpu: &Arc<Gpu>,
+    sources: &Sources,
+    (overlays, scale_first): (Vec<DrawOp>, bool),
+) -> Result<[f64; 3], GpuError> {
+    let mut prescalers: Vec<Prescaler> = (0..4).map(|_| Prescaler::default()).collect();
     let mut compositor = Compositor::new(Arc::clone(gpu), CANVAS)?;
     let quads = (0..4u32).map(|i| DrawOp::Layer {
         input: InputKey(i),
@@ -85,11 +100,16 @@ fn measure(gpu: &Arc<Gpu>, sources: &Sources, overlays: Vec<DrawOp>) -> Result<[
             pictures = 0;
         }
         // Hardware may be some pictures behind: take what is there, and all of it when no canvas is free.
-        let frames = &sources[(tick % 2) as usize];
+        let mut frames = sources[(tick % 2) as usize].clone();
         let before = clock.now_ns();
-        if compositor.draw(tick, &list, frames) == Err(GpuError::NoCanvas) {
+        for ((_, frame), prescaler) in frames.iter_mut().zip(&mut prescalers) {
+            if scale_first {
+                prescaler.fill(frame, &[Size::new(960, 540)]);
+            }
+        }
+        if compositor.draw(tick, &list, &frames) == Err(GpuError::NoCanvas) {
             pictures += compositor.finish()?.len();
-            compositor.draw(tick, &list, frames)?;
+            compositor.draw(tick, &list, &frames)?;
         }
         pictures += usize::from(compositor.collect()?.is_some());
         if tick == 0 {

@@ -178,6 +178,15 @@ impl Picture {
     }
 }
 
+/// Straight (not pre-multiplied) sRGB pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RgbaImage {
+    /// Size in pixels.
+    pub size: Size,
+    /// Rows of R, G, B, A without padding.
+    pub pixels: Vec<u8>,
+}
+
 /// A picture of a source at its time.
 #[derive(Clone, Debug)]
 pub struct VideoFrame {

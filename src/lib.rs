@@ -5,7 +5,7 @@
 //!
 //! ## The map, in reading order
 //!
-//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`worker`] (threads), [`ids`],
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
 //! [`limits`], [`config`], [`metrics`].
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod output;
 pub mod picture;
 pub mod sound;
+pub mod source;
 pub mod store;
 pub mod time;
 pub mod worker;

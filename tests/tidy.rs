@@ -28,9 +28,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// Leaves that every room may name; pure rooms only the first five.
-const LEAVES: &[&str] = &["frame", "ids", "limits", "time", "metrics", "worker", "config"];
+const LEAVES: &[&str] =
+    &["frame", "source", "ids", "limits", "time", "metrics", "worker", "config"];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];
-const PURE_LEAVES: &[&str] = &["frame", "ids", "limits", "time"];
+const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "time"];
 
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[
@@ -80,6 +81,8 @@ fn check(problems: &mut Vec<String>, path: &Path, text: &str) {
         problems.push(format!("{name}: room {room} is not in the table"));
         return;
     };
+    // Tests of an edge may use the rooms behind it as real peers.
+    let is_test = name.contains("/tests") || name.ends_with("/testing.rs");
     let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
     for (number, line) in code.enumerate() {
         for known in line.split("crate::").skip(1) {
@@ -87,7 +90,11 @@ fn check(problems: &mut Vec<String>, path: &Path, text: &str) {
                 known.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let leaf =
                 if PURE.contains(&room) { PURE_LEAVES } else { LEAVES }.contains(&target.as_str());
-            if !target.is_empty() && target != room && !leaf && !allowed.contains(&target.as_str())
+            if !is_test
+                && !target.is_empty()
+                && target != room
+                && !leaf
+                && !allowed.contains(&target.as_str())
             {
                 problems.push(format!(
                     "{name}: {room} must not know {target} (code line {})",

@@ -98,7 +98,7 @@ impl Show {
     /// Every address of PGM.
     pub(super) fn pgm_urls(&self) -> Vec<String> {
         let streams = self.pgm.stream_infos.iter().map(|info| info.output_stream_url.clone());
-        std::iter::once(self.pgm.stream_url.clone()).chain(streams).collect()
+        streams.collect()
     }
 
     /// PGM's HTTP-FLV address.

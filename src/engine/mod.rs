@@ -11,6 +11,7 @@ use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
 use crate::sound::Level;
 pub use crate::sound::{MixSpec, ValidChannel};
+pub use crate::source::{InputKind, InputState};
 use crate::time::FrameRate;
 
 mod audio;
@@ -38,34 +39,6 @@ pub struct EngineConfig {
     pub rate: FrameRate,
     /// Canvas of both scenes.
     pub canvas: Size,
-}
-
-/// How an input delivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputKind {
-    /// In its own time; late is lost. A jitter buffer of this depth is kept and the clock followed (±500 ppm).
-    Live {
-        /// Target depth of the jitter buffer.
-        buffer: Duration,
-    },
-    /// On demand (file, pattern): plays from its first frame on the tick it is first ready, nothing is dropped.
-    Paced,
-    /// One picture for ever (image).
-    Still,
-}
-
-/// What an input's worker says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the design's")]
-pub enum InputState {
-    Idle,
-    Connecting,
-    Buffering,
-    Live,
-    Stale,
-    Failed,
-    /// A file that has played to its end (its last picture stays).
-    Ended,
 }
 
 /// What a scene shows and what its layout would sound like.

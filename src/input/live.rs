@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::guard::{self, Admitted, UrlUse};
 use super::play::Finish;
 use super::{Context, OpenPushed};
-use crate::engine::InputState;
 use crate::limits;
 use crate::media::open::{ByteSource, MediaError, OpenRequest, Probing, Target};
 use crate::media::reader::{Next, Reader};
+use crate::source::InputState;
 use crate::time::Clock;
 use crate::worker::StopToken;
 

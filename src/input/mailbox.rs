@@ -8,10 +8,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::Delivery;
-use crate::engine::InputState;
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::limits::{INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE};
 use crate::media::reader::{Description, Room};
+use crate::source::InputState;
 use crate::time::Clock;
 use crate::worker::StopToken;
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::engine::{InputKind, InputState};
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::ids::InputKey;
 use crate::media::open::ByteSource;
+use crate::source::{InputKind, InputState};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 

@@ -11,7 +11,6 @@ use super::guard::{self, UrlUse};
 use super::live::back_off;
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
-use crate::engine::InputState;
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::limits::MAX_IMAGE_BYTES;
 use crate::media::file::FilePlayer;
@@ -20,6 +19,7 @@ use crate::media::pattern::Pattern;
 use crate::media::reader::{Description, Next};
 use crate::media::scale::Prescaler;
 use crate::media::still;
+use crate::source::InputState;
 use crate::worker::StopToken;
 
 /// Plays a file to its end, or until stopped.

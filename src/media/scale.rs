@@ -225,14 +225,14 @@ impl Scaler {
 
 /// Scales an input's pictures to the sizes they are shown at, on the input's own thread.
 #[derive(Default)]
-pub(crate) struct Prescaler {
+pub struct Prescaler {
     scalers: Vec<Scaler>,
 }
 
 impl Prescaler {
     /// Adds to `frame.scaled` an NV12 picture in canvas colour for each of `sizes` (at most
     /// `limits::MAX_PRESCALED_SIZES`), except where the picture itself is already just that.
-    pub(crate) fn fill(&mut self, frame: &mut VideoFrame, sizes: &[Size]) {
+    pub fn fill(&mut self, frame: &mut VideoFrame, sizes: &[Size]) {
         let sizes = &sizes[..sizes.len().min(MAX_PRESCALED_SIZES)];
         let picture = Arc::clone(&frame.picture);
         let from = shape_of(&picture);

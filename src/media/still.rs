@@ -8,9 +8,9 @@ use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use super::open::MediaError;
+use crate::frame::RgbaImage;
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::limits::{MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS};
-use crate::picture::RgbaImage;
 
 /// Decodes an image for an overlay, with its transparency.
 ///

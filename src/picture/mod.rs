@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+pub use crate::frame::RgbaImage;
 use crate::frame::Size;
 use crate::ids::InputKey;
 
@@ -89,15 +90,6 @@ pub struct TextSpec {
     pub border_width_normalized: f32,
     /// 0xRRGGBB, or none.
     pub border_rgb: Option<u32>,
-}
-
-/// Straight (not pre-multiplied) sRGB pixels.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RgbaImage {
-    /// Size in pixels.
-    pub size: Size,
-    /// Rows of R, G, B, A without padding.
-    pub pixels: Vec<u8>,
 }
 
 /// An overlay in a scene. Order in the scene: bottom to top.

@@ -9,17 +9,8 @@ fn render(script: &std::path::Path, output: &std::path::Path) -> std::process::O
     command.arg("render").arg(script).arg("-o").arg(output).output().unwrap()
 }
 
-#[test]
-fn the_same_script_gives_the_same_frames() {
-    let folder = Folder::new();
-    run_ffmpeg(&format!(
-        "-f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=300 -t 3 -pix_fmt yuv420p {}",
-        folder.path("clip.mp4").display()
-    ));
-    let script = folder.path("show.toml");
-    std::fs::write(
-        &script,
-        r#"
+/// Two layouts of a file and a pattern, a title, a switch after two seconds.
+const SHOW: &str = r#"
 template = "lp_ld"
 seconds = 4
 [encode]
@@ -60,9 +51,17 @@ components = ["title"]
 [[command]]
 at = 2.0
 layout = "full"
-"#,
-    )
-    .unwrap();
+"#;
+
+#[test]
+fn the_same_script_gives_the_same_frames() {
+    let folder = Folder::new();
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=300 -t 3 -pix_fmt yuv420p {}",
+        folder.path("clip.mp4").display()
+    ));
+    let script = folder.path("show.toml");
+    std::fs::write(&script, SHOW).unwrap();
     let mut hashes = Vec::new();
     for name in ["one.mp4", "two.mp4"] {
         let out = folder.path(name);

@@ -95,23 +95,28 @@ impl Server {
     pub(crate) fn start_with(flags: &[&str]) -> Server {
         let folder = Folder::new();
         std::fs::create_dir_all(folder.path("media")).unwrap();
+        Server::run(folder, flags)
+    }
+
+    /// Another process on the same data, after this one has ended.
+    pub(crate) fn again(self) -> Server {
+        Server::run(self.folder, &[])
+    }
+
+    fn run(folder: Folder, flags: &[&str]) -> Server {
+        let mut settings = vec!["--playback-auth", "public", "--ingest-auth", "off"];
+        if !flags.is_empty() {
+            settings = flags.to_vec();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
         command
-            .args([
-                "serve",
-                "--http",
-                "127.0.0.1:0",
-                "--grpc",
-                "127.0.0.1:0",
-                "--rtmp",
-                "127.0.0.1:0",
-            ])
-            .args(["--ingest-auth", "off", "--playback-auth", "public", "--preset", "ultrafast"])
-            .args(["--gop-seconds", "1", "--allow-addresses", "127.0.0.0/8", "--data"])
+            .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
+            .args(["--rtmp", "127.0.0.1:0", "--preset", "ultrafast", "--gop-seconds", "1"])
+            .args(["--allow-addresses", "127.0.0.0/8", "--data"])
             .arg(folder.path("data"))
             .arg("--media-dir")
             .arg(folder.path("media"))
-            .args(flags)
+            .args(settings)
             .env("ONAIR_ACCESS_KEY_ID", KEY)
             .env("ONAIR_ACCESS_KEY_SECRET", SECRET)
             .stdout(Stdio::piped());
@@ -122,24 +127,12 @@ impl Server {
             let word = ready.split(' ').find_map(|word| word.strip_prefix(name)).expect(name);
             word.trim_start_matches('=').parse().expect(name)
         };
-        Server {
-            http: address("http"),
-            grpc: address("grpc"),
-            rtmp: address("rtmp"),
-            process,
-            folder,
-        }
+        let [http, grpc, rtmp] = ["http", "grpc", "rtmp"].map(address);
+        Server { process, http, grpc, rtmp, folder }
     }
 
     pub(crate) async fn client(&self) -> Client {
         client::connect(self.grpc, KEY, SECRET).await.unwrap()
-    }
-
-    /// Resident memory of the server, MiB.
-    pub(crate) fn rss_mib(&self) -> f64 {
-        let path = format!("/proc/{}/statm", self.process.0.id());
-        let text = std::fs::read_to_string(path).unwrap();
-        text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0 / (1 << 20) as f64
     }
 }
 

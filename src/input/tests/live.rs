@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::servers::{Ffmpeg, Reply, Server, free_port};
 use super::support::{Played, TempDir, WHOLE, X264, clip, options, raw_pattern};
-use crate::engine::{InputKind, InputState};
 use crate::frame::Size;
 use crate::input::{AllowList, Input, InputOptions, SourceSpec, start};
+use crate::source::{InputKind, InputState};
 use crate::time::Clock;
 
 fn live(url: String, options: InputOptions) -> Input {

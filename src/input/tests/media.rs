@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::support::{
     FPS, Played, TempDir, WHOLE, X264, clip, ffmpeg, options, play_file, raw_pattern,
 };
-use crate::engine::{InputKind, InputState};
 use crate::frame::Size;
 use crate::input::{
     Delivery, Excerpt, ImageSource, InputOptions, Pacing, Plays, SourceSpec, Take, Want, start,
 };
+use crate::source::{InputKind, InputState};
 use crate::worker::StopToken;
 
 const FRAME_NS: i64 = 1_000_000_000 / FPS as i64;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::support::{Played, TempDir, X264, clip, options};
-use crate::engine::InputState;
 use crate::input::{InputOptions, SourceSpec, start};
 use crate::limits::{INPUT_KEYFRAME_NOTICE, INPUT_STALE_AFTER};
 use crate::media::open::ByteSource;
+use crate::source::InputState;
 use crate::time::Clock;
 use crate::worker::StopToken;
 

@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::InputState;
 use crate::frame::{Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
 use crate::input::{
@@ -14,6 +13,7 @@ use crate::input::{
     start,
 };
 use crate::media::pattern::{Area, Pattern, is_flash, read_frame_number};
+use crate::source::InputState;
 use crate::time::{Clock, FrameRate};
 
 /// Frame rate of every clip.
