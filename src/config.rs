@@ -141,7 +141,7 @@ pub struct Settings {
     /// Which GPU: index or part of its name [default: the best one].
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
-    /// Directory whose files sources may name as file:NAME or MaterialId [default: DATA/media].
+    /// Directory whose files sources and images may name as file:NAME [default: DATA/media].
     #[arg(long, env = "ONAIR_MEDIA_DIR")]
     pub media_dir: Option<PathBuf>,
     /// Address ranges that sources and relays may reach although they are not public: CIDR,…

@@ -185,7 +185,11 @@ pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.
 pub const MAX_STREAMS: usize = 1024;
 /// Sinks of one output.
-pub const MAX_SINKS: usize = 32;
+pub const MAX_SINKS: usize = 64;
+/// Time that clients get to let go of the listeners when the process is told to stop.
+pub const LISTENERS_DRAIN: Duration = Duration::from_millis(500);
+/// Time that blocked threads get before the process ends without them.
+pub const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 

@@ -16,7 +16,10 @@ pub(super) fn gate(addresses: Arc<Addresses>, studio: Arc<Studio>, ingest: Inges
         let open = match access {
             Access::Publish => ingest == IngestAuth::Off,
             Access::Play => {
-                addresses.playback == PlaybackAuth::Public && !studio.is_preview(stream_of(path))
+                // Streams that are pushed to this server are nobody's programme yet.
+                addresses.playback == PlaybackAuth::Public
+                    && path.starts_with("/caster/")
+                    && !studio.is_preview(stream_of(path))
             }
         };
         let signed = |key| addresses.key.verify(path, key, time::unix_ms() / 1000);

@@ -72,6 +72,8 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
     for tick in 0.. {
         let deadline_ns = start_ns + rate.tick_ns(tick);
         if !frames.clock.wait_until(deadline_ns, stop) {
+            // All at once: they are joined one by one when they are dropped.
+            frames.inputs.values().for_each(Input::begin_end);
             return;
         }
         for message in lines.inbox.try_iter() {
@@ -81,13 +83,16 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
-        let plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
+        let mut plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
         log_events(&plan);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
-        if tick % period == 0 || plan.tally != last_tally {
+        let replies = std::mem::take(&mut plan.replies);
+        // Who is answered finds in the report what the answer is about.
+        if tick % period == 0 || plan.tally != last_tally || !replies.is_empty() {
             last_tally.clone_from(&plan.tally);
             lines.report.send_replace(Arc::new(report(&frames, plan)));
         }
+        frames.answer(replies);
     }
 }
 
@@ -108,6 +113,9 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
         Message::RemoveInput(key) => {
             frames.engine.command(CommandId(*next), Command::RemoveInput { input: key });
             *next += 1;
+            if let Some(scalers) = &mut frames.late_scalers {
+                scalers.remove(&key);
+            }
             if let Some(input) = frames.inputs.remove(&key) {
                 // The bin outlives every frame thread.
                 let _ = bin.send(Discarded::Input(input));

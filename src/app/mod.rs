@@ -29,6 +29,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::auth_key::StreamKey;
 use crate::config::{Config, PushUrlArgs};
+use crate::limits;
 use server::Server;
 
 /// Runs the studio until SIGTERM or Ctrl-C, then ends it in order.
@@ -37,9 +38,12 @@ use server::Server;
 /// One line that says what could not be had.
 pub fn serve(config: Config) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
-        let server = Server::start(config).await?;
+        let server = tokio::select! {
+            started = Server::start(config) => started?,
+            _ = terminate.recv() => return Ok(()),
+        };
         println!(
             "onair ready http={} grpc={} rtmp={}",
             server.http_address(),
@@ -52,7 +56,10 @@ pub fn serve(config: Config) -> Result<(), String> {
         }
         server.drain().await;
         Ok(())
-    })
+    });
+    // What still blocks a thread (a name that is being looked up) is left behind.
+    runtime.shutdown_timeout(limits::EXIT_TIMEOUT);
+    served
 }
 
 /// Prints the address that a stream is pushed to, with its key.

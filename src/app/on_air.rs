@@ -4,14 +4,14 @@
 //! what is on air as it was.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{self, Discarded, Lines, Message, Report};
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages};
+use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::world::World;
 use super::{images, resolve, snapshot};
 use crate::api::control::Snapshot;
@@ -20,9 +20,10 @@ use crate::engine::{Command, Engine, EngineConfig, Refusal};
 use crate::frame::Size;
 use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId, InputKey, ResourceId};
+use crate::input::admit_relay;
 use crate::limits;
 use crate::media::encode::VideoSettings;
-use crate::output::{self, Output, ProgrammeSettings, Sink, SinkId};
+use crate::output::{self, Admit, Output, ProgrammeSettings, Sink, SinkId};
 use crate::picture::RgbaImage;
 use crate::worker::{self, StopToken, Worker};
 
@@ -217,24 +218,64 @@ impl OnAir {
         )
     }
 
+    /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
     async fn set_relays(&mut self, urls: &[String]) -> Result<(), Refused> {
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            self.relays.drain(..).partition(|(url, _)| urls.contains(url));
-        self.relays = kept;
+        let mut added = Vec::new();
+        let mut refused = None;
         for url in urls {
-            if !self.relays.iter().any(|(known, _)| known == url) {
-                let sink = Sink::Relay { url: url.clone() };
-                let id = self.pgm.add_sink(sink).map_err(internal)?;
-                self.relays.push((url.clone(), id));
+            if self.relays.iter().any(|(known, _)| known == url) {
+                continue;
+            }
+            match self.add_relay(url) {
+                Ok(relay) => added.push(relay),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
             }
         }
-        let pgm = self.pgm.clone();
-        off_thread(move || {
-            for (_, id) in gone {
-                pgm.remove_sink(id, limits::DRAIN_TIMEOUT);
-            }
-        })
-        .await
+        let gone = if refused.is_some() {
+            added
+        } else {
+            let all = self.relays.drain(..).chain(added);
+            let (kept, gone) = all.partition(|(url, _)| urls.contains(url));
+            self.relays = kept;
+            gone
+        };
+        // Side by side: each may take its time to say goodbye.
+        let ends: Vec<_> = gone
+            .into_iter()
+            .map(|(_, id)| {
+                let pgm = self.pgm.clone();
+                tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
+            })
+            .collect();
+        for end in ends {
+            end.await.map_err(internal)?;
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn add_relay(&self, url: &str) -> Result<(String, SinkId), Refused> {
+        let allow = self.world.allow.clone();
+        let admit = Admit::new(move |url, stop| admit_relay(url, &allow, stop));
+        let sink = Sink::Relay { url: url.to_owned(), admit };
+        Ok((url.to_owned(), self.pgm.add_sink(sink).map_err(internal)?))
+    }
+
+    /// The caster as it is on air.
+    pub(super) fn caster(&self) -> &Arc<Caster> {
+        &self.caster
+    }
+
+    /// Whether what makes PGM has ended by itself, which only a fault can do.
+    pub(super) fn is_dead(&self) -> bool {
+        self.frame_thread.is_finished() || self.pgm.is_finished()
+    }
+
+    /// What stops its ticks; everything that waits for one is answered then.
+    pub(super) fn stop_token(&self) -> StopToken {
+        self.frame_thread.stop_token().clone()
     }
 
     /// Makes PVW while somebody watches it.
@@ -285,9 +326,11 @@ impl OnAir {
             let OnAir { frame_thread, bin, pgm, pvw, messages, .. } = self;
             drop(messages);
             frame_thread.join();
-            for output in std::iter::once(pgm).chain(pvw) {
-                output.finish(limits::DRAIN_TIMEOUT);
+            // PVW has no file to finish.
+            if let Some(pvw) = pvw {
+                pvw.finish(Duration::ZERO);
             }
+            pgm.finish(limits::DRAIN_TIMEOUT);
             bin.join();
         });
         if let Err(refused) = ended.await {
@@ -324,14 +367,10 @@ fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refus
     let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
     output.add_sink(hub).map_err(internal)?;
     if bus == Bus::Pgm {
-        output.add_sink(Sink::Hls { dir: hls_dir(world, &scene.stream_name) }).map_err(internal)?;
+        output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
     }
     let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
     Ok(Canvas::new(compositor, Arc::new(output)))
-}
-
-fn hls_dir(world: &World, stream_name: &str) -> PathBuf {
-    world.config.data.join("hls").join(stream_name)
 }
 
 fn begin(
@@ -357,6 +396,7 @@ fn begin(
         waiting: BTreeMap::new(),
         stages: Stages::default(),
         counts: Counts::default(),
+        trouble: Trouble::default(),
         clock: world.clock.clone(),
         flow: Flow::Live,
         late_scalers: world.gpu.is_software().then(BTreeMap::new),
@@ -381,11 +421,17 @@ fn begin(
         bin,
     };
     for resource in &caster.resources {
-        on_air.start_input(&caster, &resource.id)?;
+        // One source that cannot be started must not keep the show off the air.
+        if let Err(refused) = on_air.start_input(&caster, &resource.id) {
+            tracing::error!(location = %resource.location, %refused, "a source is left out");
+        }
     }
     for url in &caster.config.relays {
-        let id = on_air.pgm.add_sink(Sink::Relay { url: url.clone() }).map_err(internal)?;
-        on_air.relays.push((url.clone(), id));
+        let relay = on_air.add_relay(url)?;
+        on_air.relays.push(relay);
     }
+    let follow = Command::SetFollow { follow: caster.audio_follows_video };
+    let (reply, _) = oneshot::channel();
+    on_air.messages.send(Message::Command(follow, reply)).map_err(internal)?;
     Ok(on_air)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages};
+use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
@@ -52,6 +52,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         waiting: BTreeMap::new(),
         stages: Stages::default(),
         counts: Counts::default(),
+        trouble: Trouble::default(),
         clock: Clock::manual(),
         flow: Flow::Offline,
         late_scalers: software.then(BTreeMap::new),
@@ -59,12 +60,14 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let keys = start_sources(&script, &mut frames)?;
     let mut shows = scenes(&script, &keys)?;
     let ticks = rate.tick_at(seconds_ns(script.seconds));
+    // From this tick on the engine knows the sources; their first frames are on the next one, the first that is drawn.
+    frames.engine.tick(0);
     for tick in 0..ticks {
         while let Some((_, spec)) = shows.first().filter(|(at, _)| rate.tick_at(*at) <= tick) {
             switch(&mut frames.engine, tick, spec.clone());
             shows.remove(0);
         }
-        frames.run_tick(tick, Pace::OnTime);
+        frames.run_tick(tick + 1, Pace::OnTime);
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)

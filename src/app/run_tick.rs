@@ -102,6 +102,8 @@ impl Canvas {
                 break;
             }
             if result.is_err() {
+                // On hardware canvases come back only when somebody asks for what was drawn.
+                self.hand_off(flow)?;
                 pause.wait(OFFLINE_POLL);
             }
         }
@@ -119,12 +121,28 @@ impl Canvas {
                 dropped += self
                     .push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
             }
-            let Some((tick, picture)) = self.compositor.collect()? else { return Ok(dropped) };
+            let (tick, picture) = match self.compositor.collect() {
+                Ok(Some(collected)) => collected,
+                Ok(None) => return Ok(dropped),
+                Err(error) => {
+                    self.give_up(flow);
+                    return Err(error);
+                }
+            };
             while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
                 let picture = (front.tick == tick).then(|| picture.clone());
                 let media = TickMedia { tick: front.tick, picture, audio: front.audio };
                 dropped += self.push(flow, media);
             }
+        }
+    }
+
+    /// The GPU will not finish what is in flight: those ticks repeat the last picture.
+    fn give_up(&mut self, flow: Flow) {
+        // It says once more what went wrong; what matters is that nothing is in flight afterwards.
+        let _ = self.compositor.finish();
+        while let Some(front) = self.in_flight.pop_front() {
+            self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
         }
     }
 
@@ -176,6 +194,20 @@ impl LateScaler {
     }
 }
 
+/// What the GPU last complained of: told once, not at every tick.
+#[derive(Default)]
+pub(super) struct Trouble(Option<GpuError>);
+
+impl Trouble {
+    fn tell(&mut self, error: &GpuError) {
+        // A canvas that is missing is counted; it is the encoder that is slow.
+        if !matches!(error, GpuError::NoCanvas) && self.0.as_ref() != Some(error) {
+            tracing::error!(%error, "a picture was not drawn, the last one is repeated");
+            self.0 = Some(error.clone());
+        }
+    }
+}
+
 /// Everything that a tick of one caster touches; owned by its frame thread.
 pub(super) struct FrameLoop {
     pub(super) engine: Engine,
@@ -187,6 +219,7 @@ pub(super) struct FrameLoop {
     pub(super) waiting: BTreeMap<CommandId, oneshot::Sender<Result<Applied, Refusal>>>,
     pub(super) stages: Stages,
     pub(super) counts: Counts,
+    pub(super) trouble: Trouble,
     pub(super) clock: Clock,
     pub(super) flow: Flow,
     /// On a software adapter: where pictures are scaled that come without their shown size.
@@ -200,7 +233,7 @@ impl FrameLoop {
         self.drain();
         let drained_ns = self.clock.now_ns();
         let mut plan = self.engine.tick(tick);
-        self.answer(&plan);
+        self.spread_wanted(&plan);
         self.scale_late(&mut plan);
         let decided_ns = self.clock.now_ns();
         self.draw(&plan, pace);
@@ -255,17 +288,21 @@ impl FrameLoop {
         }
     }
 
-    /// Answers the commands that this tick settled, and tells the inputs which sizes they are shown at.
-    fn answer(&mut self, plan: &Plan) {
-        for (id, result) in &plan.replies {
-            if let Some(reply) = self.waiting.remove(id) {
-                // The caller may have gone away; the command took effect all the same.
-                let _ = reply.send(result.clone());
-            }
-        }
+    /// Tells the inputs which sizes they are shown at.
+    fn spread_wanted(&self, plan: &Plan) {
         for (key, sizes) in &plan.wanted {
             if let Some(input) = self.inputs.get(key) {
                 input.set_wanted(sizes);
+            }
+        }
+    }
+
+    /// Answers the commands that a tick settled.
+    pub(super) fn answer(&mut self, replies: Vec<(CommandId, Result<Applied, Refusal>)>) {
+        for (id, result) in replies {
+            if let Some(reply) = self.waiting.remove(&id) {
+                // The caller may have gone away; the command took effect all the same.
+                let _ = reply.send(result);
             }
         }
     }
@@ -278,27 +315,24 @@ impl FrameLoop {
             && pace == Pace::OnTime
         {
             self.counts.repeated += 1;
-            if !matches!(error, GpuError::NoCanvas) {
-                tracing::error!(%error, tick = plan.tick, "PGM was not drawn, its last picture is repeated");
-            }
+            self.trouble.tell(&error);
         }
         if let Some(pvw) = &mut self.pvw
             && let Err(error) = pvw.draw(plan, &plan.pvw, (pace, self.flow))
-            && !matches!(error, GpuError::NoCanvas)
         {
-            tracing::error!(%error, tick = plan.tick, "PVW was not drawn");
+            self.trouble.tell(&error);
         }
     }
 
     fn hand_off(&mut self) {
         match self.pgm.hand_off(self.flow) {
             Ok(dropped) => self.counts.dropped += dropped,
-            Err(error) => tracing::error!(%error, "PGM's picture was lost on the GPU"),
+            Err(error) => self.trouble.tell(&error),
         }
         if let Some(pvw) = &mut self.pvw
             && let Err(error) = pvw.hand_off(self.flow)
         {
-            tracing::error!(%error, "PVW's picture was lost on the GPU");
+            self.trouble.tell(&error);
         }
     }
 }

@@ -82,6 +82,7 @@ impl Server {
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
+        tracing::info!(id = keys.first().0, "access key of the API");
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
@@ -203,7 +204,7 @@ impl Server {
         self.stopping.send_replace(true);
         let all = async { while self.tasks.join_next().await.is_some() {} };
         // A client that does not let go is cut off.
-        if tokio::time::timeout(Duration::from_millis(500), all).await.is_err() {
+        if tokio::time::timeout(limits::LISTENERS_DRAIN, all).await.is_err() {
             self.tasks.abort_all();
         }
     }

@@ -5,6 +5,7 @@
 //! the running caster as they were.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -18,11 +19,14 @@ use crate::catalog::{
 use crate::ids::CasterId;
 use crate::store::Store;
 use crate::time;
+use crate::worker::StopToken;
 
 /// A caster's place in the studio.
 struct Place {
     /// Who holds the lock is the only one to change the caster.
     lane: tokio::sync::Mutex<Option<OnAir>>,
+    /// Stops the ticks of the show on the lane, also while a call holds it.
+    ticks: Mutex<Option<StopToken>>,
     /// What its watchers are told, on air or not.
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -35,6 +39,8 @@ pub(super) struct Studio {
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
     /// Calls that are about no caster yet go one after the other too.
     creating: tokio::sync::Mutex<()>,
+    /// The process ends: nothing is changed any more.
+    draining: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,6 +53,7 @@ impl Place {
         let idle = Snapshot::idle(caster.id.clone(), caster.revision);
         Arc::new(Place {
             lane: tokio::sync::Mutex::default(),
+            ticks: Mutex::default(),
             snapshots: watch::Sender::new(Arc::new(idle)),
         })
     }
@@ -62,6 +69,7 @@ impl Studio {
             catalog: Mutex::new(catalog),
             store: Arc::new(Mutex::new(store)),
             creating: tokio::sync::Mutex::default(),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -72,16 +80,7 @@ impl Studio {
         for caster in running {
             let Some(place) = self.place(&caster.id) else { continue };
             let mut on_air = place.lane.lock().await;
-            match OnAir::start(self.world.clone(), caster.clone()).await {
-                Ok(mut started) => {
-                    started.restore_scenes(&caster).await;
-                    *on_air = Some(started);
-                    tracing::info!(caster = %caster.id, "back on air");
-                }
-                Err(refused) => {
-                    tracing::error!(caster = %caster.id, %refused, "could not go back on air");
-                }
-            }
+            self.restart(&place, &mut on_air, &caster).await;
         }
     }
 
@@ -108,6 +107,13 @@ impl Studio {
 
     /// Ends every running caster: files finished, players told. The catalog keeps them as running.
     pub(super) async fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        // A take that waits for its source is answered now, so that no lane is held.
+        for place in self.all_places() {
+            if let Some(ticks) = &*lock(&place.ticks) {
+                ticks.stop();
+            }
+        }
         let ends = self.all_places().into_iter().map(|place| async move {
             if let Some(on_air) = place.lane.lock().await.take() {
                 on_air.stop().await;
@@ -138,12 +144,47 @@ impl Studio {
         for place in self.all_places() {
             // A caster that is busy with a call is looked at next time.
             if let Ok(mut on_air) = place.lane.try_lock()
-                && let Some(on_air) = &mut *on_air
+                && !self.draining.load(Ordering::Acquire)
             {
-                on_air.follow_demand().await;
-                place.snapshots.send_replace(Arc::new(on_air.snapshot()));
+                self.look_after(&place, &mut on_air).await;
             }
         }
+    }
+
+    /// A show whose frame thread or encoder broke begins again with what it showed; PVW follows its viewers.
+    async fn look_after(&self, place: &Place, on_air: &mut Option<OnAir>) {
+        let Some(show) = on_air else { return };
+        if show.is_dead() {
+            let caster = show.caster().clone();
+            tracing::error!(caster = %caster.id, "the show broke, it begins again");
+            if let Some(broken) = on_air.take() {
+                broken.stop().await;
+            }
+            self.restart(place, on_air, &caster).await;
+        } else {
+            show.follow_demand().await;
+            place.snapshots.send_replace(Arc::new(show.snapshot()));
+        }
+    }
+
+    /// Puts a caster on air with the scenes that the catalog has for it.
+    async fn restart(&self, place: &Place, on_air: &mut Option<OnAir>, caster: &Arc<Caster>) {
+        match self.begin(place, caster).await {
+            Ok(mut started) => {
+                started.restore_scenes(caster).await;
+                *on_air = Some(started);
+                tracing::info!(caster = %caster.id, "back on air");
+            }
+            Err(refused) => {
+                tracing::error!(caster = %caster.id, %refused, "could not go back on air");
+            }
+        }
+    }
+
+    async fn begin(&self, place: &Place, caster: &Arc<Caster>) -> Result<OnAir, Refused> {
+        let started = OnAir::start(self.world.clone(), caster.clone()).await?;
+        *lock(&place.ticks) = Some(started.stop_token());
+        Ok(started)
     }
 
     async fn watch(&self, id: &CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
@@ -168,6 +209,9 @@ impl Studio {
         if call.is_read() {
             return Ok(self.prepare(call)?.answer);
         }
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
+        }
         let Some(place) = place else {
             let _one_at_a_time = self.creating.lock().await;
             let Prepared { change, answer, .. } = self.prepare(call)?;
@@ -178,19 +222,40 @@ impl Studio {
         let Prepared { change, answer, effects } = self.prepare(call)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
-            Change::Upsert(caster) => self.carry_out(&mut on_air, caster, &effects).await?,
+            Change::Upsert(caster) => {
+                self.carry_out((&place, &mut on_air), caster, &effects).await?
+            }
             Change::Delete(_) => None,
         };
         let id = match &change {
             Change::Upsert(caster) => caster.id.clone(),
             Change::Delete(id) => id.clone(),
         };
-        self.make_durable(Some(change)).await?;
+        if let Err(refused) = self.make_durable(Some(change)).await {
+            self.take_back(&place, &mut on_air, &id).await;
+            return Err(refused);
+        }
         self.publish(&place, &id, on_air.as_ref());
         Ok(match applied {
             Some(applied) => answer.with_applied(applied),
             None => answer,
         })
+    }
+
+    /// What is on air becomes again what the catalog says, because a change of it could not be made durable.
+    async fn take_back(&self, place: &Place, on_air: &mut Option<OnAir>, id: &CasterId) {
+        let before = lock(&self.catalog).caster(id).cloned();
+        let Some(before) = before else { return };
+        match on_air {
+            Some(_) if !before.is_on_air() => {
+                if let Some(started) = on_air.take() {
+                    started.stop().await;
+                }
+            }
+            Some(show) => show.restore_scenes(&before).await,
+            None if before.is_on_air() => self.restart(place, on_air, &before).await,
+            None => {}
+        }
     }
 
     /// Stores and commits a change, and makes or clears the caster's place.
@@ -203,6 +268,10 @@ impl Studio {
             }
             Change::Delete(id) => {
                 lock(&self.places).remove(id);
+                let scenes = lock(&self.catalog).caster(id).and_then(|c| c.scenes.clone());
+                if let Some(scenes) = scenes {
+                    self.world.remove_hls(&scenes.pgm.stream_name);
+                }
             }
         }
         lock(&self.catalog).commit(change);
@@ -216,13 +285,13 @@ impl Studio {
 
     async fn carry_out(
         &self,
-        on_air: &mut Option<OnAir>,
+        (place, on_air): (&Place, &mut Option<OnAir>),
         caster: &Arc<Caster>,
         effects: &[Effect],
     ) -> Result<Option<Applied>, Refused> {
         match effects {
             [Effect::Start] => {
-                *on_air = Some(OnAir::start(self.world.clone(), caster.clone()).await?);
+                *on_air = Some(self.begin(place, caster).await?);
                 Ok(None)
             }
             [Effect::Stop] => {
@@ -233,7 +302,13 @@ impl Studio {
             }
             effects => match on_air {
                 Some(on_air) => on_air.carry_out(caster, effects).await,
-                None => Ok(None),
+                None => {
+                    // It should be on air but could not go back there: perhaps it can now.
+                    if caster.is_on_air() {
+                        self.restart(place, on_air, caster).await;
+                    }
+                    Ok(None)
+                }
             },
         }
     }

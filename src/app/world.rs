@@ -94,6 +94,21 @@ impl World {
             .then(|| name.to_owned())
     }
 
+    /// Directory of a stream's HLS files.
+    pub(super) fn hls_dir(&self, stream_name: &str) -> PathBuf {
+        self.config.data.join("hls").join(stream_name)
+    }
+
+    /// Removes the HLS files of a stream that will not come back.
+    pub(super) fn remove_hls(&self, stream_name: &str) {
+        let dir = self.hls_dir(stream_name);
+        if let Err(error) = std::fs::remove_dir_all(&dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "{} stays", dir.display());
+        }
+    }
+
     /// `file:NAME` → the file in the media directory; everything else stays a URL.
     pub(super) fn location(&self, url: &str) -> Result<String, Refused> {
         let Some(name) = url.strip_prefix("file:") else { return Ok(url.to_owned()) };
@@ -119,6 +134,10 @@ impl World {
     /// When it cannot be read or is larger than `max_bytes`.
     pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
+        // Anything else (a pipe, a device) could keep whoever opens it waiting.
+        if !Path::new(path).is_file() {
+            return Err(format!("{path} is not a file"));
+        }
         let file = std::fs::File::open(path).map_err(|error| format!("{path}: {error}"))?;
         let read = file.take(max_bytes + 1).read_to_end(&mut bytes);
         match read {

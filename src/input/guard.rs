@@ -15,6 +15,7 @@ use url::Url;
 
 use super::proxy::Proxy;
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_URL_BYTES};
+use crate::media::mux::PushTo;
 use crate::media::open::{HTTP_PROTOCOLS, MediaError};
 use crate::worker::StopToken;
 
@@ -144,6 +145,8 @@ pub(super) enum UrlUse {
     Live,
     /// A file to play.
     File,
+    /// A destination to push to.
+    Relay,
 }
 
 /// A URL that may be opened, as FFmpeg gets it. Keep it while the source is open.
@@ -177,13 +180,15 @@ pub(super) fn admit(
     }
     let Ok(url) = Url::parse(text) else { return refuse("it is no URL") };
     let (default_port, protocols) = match (url.scheme(), usage) {
-        ("http", _) => (80, HTTP_PROTOCOLS),
-        ("https", _) => (443, HTTP_PROTOCOLS),
-        ("rtmp", UrlUse::Live) => (1935, "rtmp,tcp"),
+        ("http", UrlUse::Live | UrlUse::File) => (80, HTTP_PROTOCOLS),
+        ("https", UrlUse::Live | UrlUse::File) => (443, HTTP_PROTOCOLS),
+        ("rtmp", UrlUse::Live | UrlUse::Relay) => (1935, "rtmp,tcp"),
+        ("rtmps", UrlUse::Relay) => (443, "rtmps,tls,tcp"),
         ("srt", UrlUse::Live) => (0, "srt"),
         (scheme, UrlUse::Live) => {
             return refuse(&format!("{scheme} is none of rtmp, http, https, srt"));
         }
+        (scheme, UrlUse::Relay) => return refuse(&format!("{scheme} is none of rtmp, rtmps")),
         (scheme, UrlUse::File) => return refuse(&format!("{scheme} is none of http, https")),
     };
     let Some(host) = url.host_str().map(|host| host.trim_matches(['[', ']'])) else {
@@ -196,7 +201,7 @@ pub(super) fn admit(
     let addresses = resolve(host, port, stop)?;
     allow.check(host, &addresses).map_err(MediaError::Refused)?;
     match url.scheme() {
-        "rtmp" => Ok(rtmp(&url, addresses[0])),
+        "rtmp" | "rtmps" => Ok(rtmp(&url, addresses[0])),
         "srt" => srt(&url, addresses[0]),
         _ => {
             let proxy = Proxy::start(allow.clone()).map_err(|e| MediaError::Open(e.to_string()))?;
@@ -204,6 +209,16 @@ pub(super) fn admit(
             Ok(Admitted { url: text.to_owned(), options, protocols, proxy: Some(proxy) })
         }
     }
+}
+
+/// Where a relay's push connects to: its URL with the address that was looked up and checked.
+///
+/// # Errors
+/// Why it may not lead there.
+pub fn admit_relay(url: &str, allow: &AllowList, stop: &StopToken) -> Result<PushTo, String> {
+    let admitted = admit(url, UrlUse::Relay, allow, stop).map_err(|error| error.to_string())?;
+    let tc_url = admitted.options.into_iter().find(|(name, _)| *name == "rtmp_tcurl");
+    Ok(PushTo { url: admitted.url, tc_url: tc_url.map(|(_, url)| url) })
 }
 
 /// The URL with an address for its host.
@@ -222,7 +237,7 @@ fn rtmp(url: &Url, address: SocketAddr) -> Admitted {
     let segments: Vec<&str> = url.path().trim_start_matches('/').split('/').collect();
     let app = segments[..segments.len().saturating_sub(1).min(2)].join("/");
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let tc_url = format!("rtmp://{}{port}/{app}", url.host_str().unwrap_or_default());
+    let tc_url = format!("{}://{}{port}/{app}", url.scheme(), url.host_str().unwrap_or_default());
     let options = vec![("rtmp_tcurl", tc_url), ("rtmp_live", "live".to_owned())];
     Admitted { url: rewritten(url, address), options, protocols: "rtmp,tcp", proxy: None }
 }

@@ -51,6 +51,10 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
         if delivered_before && opened.is_ok() {
             mailbox.count_reconnect();
         }
+        if opened.is_ok() {
+            // Timestamps of a new connection begin anew; whoever follows them goes by this.
+            mailbox.set_state(InputState::Connecting);
+        }
         let mut session = match opened {
             Ok(reader) => deliver(reader, context, stop),
             Err(error) => Session { error, delivered: false },

@@ -32,7 +32,7 @@ mod redact;
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
-pub use guard::AllowList;
+pub use guard::{AllowList, admit_relay};
 pub use mailbox::{InputStatus, Take, Want};
 pub use redact::redact;
 
@@ -100,7 +100,9 @@ impl fmt::Debug for SourceSpec {
             SourceSpec::File { location, excerpt } => {
                 write!(f, "file {} {excerpt:?}", redact(location))
             }
-            SourceSpec::Image(ImageSource::Path(path)) => write!(f, "image {}", path.display()),
+            SourceSpec::Image(ImageSource::Path(path)) => {
+                write!(f, "image {}", redact(&path.to_string_lossy()))
+            }
             SourceSpec::Image(ImageSource::Bytes(bytes)) => {
                 write!(f, "image of {} bytes", bytes.len())
             }
@@ -261,17 +263,17 @@ impl Input {
         self.mailbox.status()
     }
 
-    /// Whether its worker has ended by itself (end of file, failure without retry).
-    pub fn is_over(&self) -> bool {
-        self.worker.is_finished()
+    /// Tells the worker to end without waiting for it; dropping the input waits. For ending many at once.
+    pub fn begin_end(&self) {
+        self.worker.stop_token().stop();
+        self.mailbox.close();
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
         // The worker may be waiting for room; joining follows when the field is dropped.
-        self.worker.stop_token().stop();
-        self.mailbox.close();
+        self.begin_end();
     }
 }
 

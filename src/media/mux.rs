@@ -26,7 +26,16 @@ pub enum Target<'a> {
     /// An MP4 file, playable from its start once finished.
     Mp4(&'a Path),
     /// An RTMP(S) server, by FFmpeg's FLV muxer.
-    Rtmp(&'a str),
+    Rtmp(&'a PushTo),
+}
+
+/// Where to connect to for a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushTo {
+    /// `rtmp://` or `rtmps://`, its host an address that was checked.
+    pub url: String,
+    /// What the server is told to be called, when the URL has an address for its name.
+    pub tc_url: Option<String>,
 }
 
 /// Name of the playlist in the directory of an HLS stream.
@@ -104,7 +113,7 @@ impl Target<'_> {
             Target::Hls(dir) => dir.join(HLS_PLAYLIST).into_os_string().into_encoded_bytes(),
             // Whatever the path looks like, it is one.
             Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
-            Target::Rtmp(url) => url.as_bytes().to_vec(),
+            Target::Rtmp(to) => to.url.as_bytes().to_vec(),
         };
         CString::new(text)
             .map_err(|error| MuxError { what: "bad destination", reason: error.to_string() })
@@ -220,7 +229,11 @@ impl Muxer {
         let mut options = target.options();
         if !matches!(target, Target::Hls(_)) {
             let mut pb = std::ptr::null_mut();
-            let mut protocols = Options::new(&[(c"protocol_whitelist", target.protocols())]);
+            let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
+            if let Target::Rtmp(PushTo { tc_url: Some(tc_url), .. }) = target {
+                pairs.push((c"rtmp_tcurl", tc_url));
+            }
+            let mut protocols = Options::new(&pairs);
             // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
             check("cannot open the destination", unsafe {
                 ffi::avio_open2(

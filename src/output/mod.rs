@@ -22,7 +22,7 @@ mod fan_out;
 mod sink;
 mod stats;
 
-pub use sink::{Overflow, Sink, SinkId, SinkState, SinkStats};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::EncodeLoop;

@@ -3,15 +3,16 @@
 //! Owns opening, writing and trying again. Must not know encoders or other sinks. Invariants: a destination's stream key is in no
 //! label, state or log; every (re)connection begins with a keyframe.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::media::flv;
 use crate::media::hub::Hub;
 use crate::media::live_queue::{LiveQueue, Popped};
-use crate::media::mux::{Muxer, Target};
+use crate::media::mux::{Muxer, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -42,7 +43,31 @@ pub enum Sink {
     Relay {
         /// `rtmp://` or `rtmps://`, key included.
         url: String,
+        /// Who says where that may lead.
+        admit: Admit,
     },
+}
+
+/// Looks up where a relay's URL leads and whether it may; asked at each attempt, so a name that moves is checked again.
+type Lookup = dyn Fn(&str, &StopToken) -> Result<PushTo, String> + Send + Sync;
+
+/// Decides where a relay connects to. Cheap to clone.
+#[derive(Clone)]
+pub struct Admit(Arc<Lookup>);
+
+impl Admit {
+    /// Decides like this; may block until the token is stopped.
+    pub fn new(
+        lookup: impl Fn(&str, &StopToken) -> Result<PushTo, String> + Send + Sync + 'static,
+    ) -> Admit {
+        Admit(Arc::new(lookup))
+    }
+}
+
+impl fmt::Debug for Admit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Admit")
+    }
 }
 
 /// What happens when a sink is slower than the encoder.
@@ -68,7 +93,7 @@ impl Sink {
             Sink::Hub { name, .. } => format!("hub {name}"),
             Sink::Hls { dir } => format!("hls {}", dir.display()),
             Sink::File { path, .. } => format!("file {}", path.display()),
-            Sink::Relay { url } => format!("relay {}", redacted(url)),
+            Sink::Relay { url, .. } => format!("relay {}", redacted(url)),
         }
     }
 
@@ -234,7 +259,10 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
             mux(sink, Target::Hls(dir), (first, feed), stop)
         }
         Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
-        Sink::Relay { url } => mux(sink, Target::Rtmp(url), (first, feed), stop),
+        Sink::Relay { url, admit } => {
+            let to = (admit.0)(url, stop)?;
+            mux(sink, Target::Rtmp(&to), (first, feed), stop)
+        }
     }
 }
 
@@ -311,6 +339,7 @@ mod tests {
 
     #[test]
     fn a_label_never_shows_a_key() {
+        let admit = Admit::new(|_, _| Err("nowhere".into()));
         for (url, label) in [
             (
                 "rtmp://u:pw@host:1936/live/s3cret?auth_key=s3cret",
@@ -319,7 +348,7 @@ mod tests {
             ("rtmps://host/app/inst/s3cret", "relay rtmps://host/app/***"),
             ("s3cret", "relay (not a URL)"),
         ] {
-            assert_eq!(Sink::Relay { url: url.into() }.label(), label);
+            assert_eq!(Sink::Relay { url: url.into(), admit: admit.clone() }.label(), label);
         }
     }
 }

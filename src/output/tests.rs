@@ -4,9 +4,10 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use super::testing::{Dir, GOP, Live, RATE, await_true, flat, media, probe, settings, tool_output};
-use super::{Overflow, Sink, SinkState, TickMedia, start};
+use super::{Admit, Overflow, Sink, SinkState, TickMedia, start};
 use crate::api::rtmp::testing::Server;
 use crate::media::hub::{Hub, Received};
+use crate::media::mux::PushTo;
 use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
@@ -30,6 +31,11 @@ fn render(
     let sinks = output.finish(LONG);
     assert_eq!(sinks[0].state, SinkState::Ended);
     path.to_str().unwrap().to_owned()
+}
+
+/// The tests' relays lead to loopback.
+fn anywhere() -> Admit {
+    Admit::new(|url, _| Ok(PushTo { url: url.to_owned(), tc_url: None }))
 }
 
 #[test]
@@ -130,7 +136,7 @@ fn a_wedged_relay_and_a_broken_file_hurt_nobody() {
     let live = Live::start(
         "isolated",
         vec![
-            Sink::Relay { url },
+            Sink::Relay { url, admit: anywhere() },
             Sink::File { path: "/nowhere/at/all.mp4".into(), overflow: Overflow::Drop },
             Sink::Hub { hub: hub.clone(), name: name.into() },
         ],
@@ -159,7 +165,7 @@ fn a_relay_leads_to_rtmp_and_nowhere_else() {
     let dir = Dir::new();
     let path = dir.0.join("relay.flv");
     let url = format!("file:{}", path.display());
-    let live = Live::start("file-relay", vec![Sink::Relay { url }]);
+    let live = Live::start("file-relay", vec![Sink::Relay { url, admit: anywhere() }]);
     live.await_sink(0, |state| matches!(state, SinkState::Failed(_)));
     assert!(!path.exists());
 }
@@ -189,7 +195,7 @@ fn an_hls_directory_is_cleaned_segmented_and_finished() {
 fn a_relay_is_live_and_comes_back_when_its_server_does() {
     let server = Server::start();
     let url = server.rtmp_url("live/away?auth_key=s3cret");
-    let live = Live::start("relay", vec![Sink::Relay { url }]);
+    let live = Live::start("relay", vec![Sink::Relay { url, admit: anywhere() }]);
     live.await_sink(0, |state| *state == SinkState::Live);
     // Its time begins at 0 and with a keyframe.
     let probed = probe(&server.rtmp_url("live/away"), 1);

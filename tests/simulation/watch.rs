@@ -150,6 +150,10 @@ impl Watch {
             InputKind::Still => {}
             InputKind::Paced => {
                 self.cadences += 1;
+                // Where rounded timestamps jump, nobody knows how their rounding went on: the phase is taken anew.
+                if source.rounded && source.cut_ns.is_some_and(|cut_ns| now_ns < cut_ns + 2 * S) {
+                    seen.played = None;
+                }
                 check_cadence(at, seen, (before, sent.index), (source, self.rate, !steady));
             }
             InputKind::Live { buffer } if steady => {

@@ -11,6 +11,9 @@ use crate::limits;
 /// How long a switch on PGM waits for its sources unless the call says otherwise, ms.
 pub(super) const DEFAULT_WAIT_MS: u32 = 3000;
 
+/// Schemes of an image's URL: one that is fetched would have to be kept, which needs the media library.
+pub(super) const IMAGE_SCHEMES: &[&str] = &["file"];
+
 /// Schemes of a file's URL.
 pub(super) const FILE_SCHEMES: &[&str] = &["http", "https", "file"];
 

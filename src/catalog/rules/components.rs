@@ -160,5 +160,5 @@ fn parse_image(draft: &ImageDraft) -> Result<ComponentContent, Refused> {
         return Err(check::malformed("MaterialId is not found: there is no media library yet."));
     }
     let url = check::present("ImageLayerContent.ImageUrl", &draft.image_url)?;
-    Ok(ComponentContent::Image { url: check::url("ImageUrl", url, check::FILE_SCHEMES)? })
+    Ok(ComponentContent::Image { url: check::url("ImageUrl", url, check::IMAGE_SCHEMES)? })
 }

@@ -11,7 +11,7 @@ use crate::ids::ResourceId;
 use crate::limits;
 
 /// Schemes of a live stream's URL.
-const LIVE_SCHEMES: &[&str] = &["rtmp", "rtmps", "http", "https", "srt"];
+const LIVE_SCHEMES: &[&str] = &["rtmp", "http", "https", "srt"];
 
 /// What a test pattern's URL begins with.
 const PATTERN: &str = "pattern:";
@@ -116,7 +116,7 @@ fn parse_source(draft: &ResourceDraft) -> Result<Option<Source>, Refused> {
             .map_err(|r| Refused::new(ErrorCode::LiveStreamUrlMalformed, r.message))?;
         Source::Live { url }
     } else if !draft.image_url.is_empty() {
-        Source::Image { url: check::url("ImageUrl", &draft.image_url, check::FILE_SCHEMES)? }
+        Source::Image { url: check::url("ImageUrl", &draft.image_url, check::IMAGE_SCHEMES)? }
     } else if !draft.vod_url.is_empty() {
         let url = match draft.vod_url.strip_prefix(PATTERN) {
             Some(rest) if rest.len() <= 64 && rest.bytes().all(|b| b.is_ascii_graphic()) => {

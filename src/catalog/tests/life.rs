@@ -247,7 +247,7 @@ fn changes_of_what_is_on_air_take_effect_at_once() {
     assert_eq!(modify(component(text("news"))), both(NOW));
     let mut effects = vec![image_changed];
     effects.extend(both(NOW));
-    assert_eq!(modify(component(image("http://a/b.png"))), effects);
+    assert_eq!(modify(component(image("file:///b.png"))), effects);
     let layout_call = |draft| Call::ModifyCasterLayout {
         caster_id: caster_id.clone(),
         layout_id: layout_id.clone(),

@@ -47,7 +47,7 @@ impl World {
         world.add_layout(&[1], &[1]);
         world.add_layout(&[1, 2], &[2]);
         world.add_component(1, text("hello"));
-        world.add_component(2, image("http://files.example.com/logo.png"));
+        world.add_component(2, image("file:///logo.png"));
         world
     }
 

@@ -120,7 +120,7 @@ fn random_layout(step: &Step) -> LayoutDraft {
 }
 
 fn random_component(step: &Step) -> ComponentDraft {
-    let mut draft = if step.flag { text("x") } else { image("http://a/b.png") };
+    let mut draft = if step.flag { text("x") } else { image("file:///b.png") };
     draft.location_id = format!("RC{:02}", step.pick[2]);
     if let Some(text) = &mut draft.text {
         text.size_normalized = Some(step.fraction);

@@ -150,7 +150,8 @@ fn images_and_materials() {
         &base,
         add_resource,
         &[
-            (|d| d.image_url = "https://a/b.png".into(), None),
+            (|d| d.image_url = "file:b.png".into(), None),
+            (|d| d.image_url = "https://a/b.png".into(), Some(ParameterMalformed)),
             (|d| d.image_url = "srt://a/b".into(), Some(ParameterMalformed)),
             (|d| d.material_id = "m".into(), Some(MaterialIdMalformed)),
             (|d| d.image_id = "m".into(), Some(MaterialIdMalformed)),
@@ -262,7 +263,7 @@ fn components() {
             (|d| style(d).border_width_normalized = f32::INFINITY, Some(ParameterMalformed)),
             (
                 |d| {
-                    *d = image("https://a/b.png");
+                    *d = image("file:///b.png");
                     d.location_id = "RC09".into()
                 },
                 None,
