@@ -81,7 +81,7 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(None, script.encode.preset.unwrap_or(Preset::Veryfast));
     video.bitrate_bps = script.encode.bitrate_bps.unwrap_or(video.bitrate_bps);
-    // Also for repeatability: x264's sliced threads (zero latency) do not always choose the same with a VBV.
+    // Better and cheaper, and repeatable.
     video.latency = Latency::Normal;
     if let Some(seconds) = script.encode.gop_seconds {
         video.gop_ticks = (rate.num() * seconds / rate.den()).max(1);

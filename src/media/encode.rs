@@ -66,9 +66,9 @@ impl X264Preset {
 /// What an encoder may hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// Every picture leaves at once (x264's `zerolatency`).
+    /// Every picture leaves at once (x264's `zerolatency`), and the rate is kept at every moment (VBV of 1 s).
     Zero,
-    /// Look-ahead and frame threads: better and cheaper, some frames late.
+    /// Look-ahead and frame threads, rate kept on average: better, cheaper and repeatable, some frames late.
     Normal,
 }
 

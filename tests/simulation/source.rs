@@ -94,8 +94,6 @@ pub(crate) struct Source {
     pub(crate) sent: VecDeque<Sent>,
     /// Disturbed until then, as far as a viewer may notice.
     pub(crate) rough_until_ns: i64,
-    /// When the timestamps of a file jumped last.
-    pub(crate) cut_ns: Option<i64>,
 }
 
 impl Source {
@@ -124,7 +122,6 @@ impl Source {
             wire: VecDeque::new(),
             sent: VecDeque::new(),
             rough_until_ns: now_ns + FELT_NS,
-            cut_ns: None,
         }
     }
 
@@ -182,7 +179,6 @@ impl Source {
             self.offset_ns += before;
             let by = if self.offset_ns > 0 { -3600 * S } else { 3600 * S };
             self.cut = Some((frames_ns.max(blocks_ns), by));
-            self.cut_ns = Some(now_ns);
         }
         for _ in 0..12 {
             let wants = engine.wants(self.key);

@@ -104,8 +104,12 @@ fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
     context.keyint_min = context.gop_size;
     context.max_b_frames = 0;
     context.bit_rate = i64::from(settings.bitrate_bps);
-    context.rc_max_rate = i64::from(settings.bitrate_bps);
-    context.rc_buffer_size = settings.bitrate_bps as i32;
+    // A line carries no more than its rate; a file has no such buffer, and with one x264's threads look at each other's
+    // unfinished frames, so that the same pictures would not always give the same stream.
+    if settings.latency == Latency::Zero {
+        context.rc_max_rate = i64::from(settings.bitrate_bps);
+        context.rc_buffer_size = settings.bitrate_bps as i32;
+    }
     context.color_primaries = ffi::AVColorPrimaries::AVCOL_PRI_BT709;
     context.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;
     context.colorspace = ffi::AVColorSpace::AVCOL_SPC_BT709;
