@@ -207,13 +207,6 @@ impl VideoEncoder {
     }
 }
 
-/// Makes FFmpeg silent: its messages hold whole URLs, keys included. Errors come back as values.
-#[expect(unsafe_code, reason = "FFmpeg's logging")]
-pub(super) fn hush_ffmpeg() {
-    // SAFETY: sets one integer.
-    unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
-}
-
 /// FFmpeg's words for one of its codes.
 pub(super) fn ffmpeg_reason(code: i32) -> String {
     ffmpeg_next::Error::from(code).to_string()

@@ -12,6 +12,7 @@ pub mod flv;
 pub mod hub;
 pub mod live_queue;
 pub mod mux;
+mod nested;
 pub mod open;
 pub mod packet;
 pub mod parts;

@@ -258,6 +258,8 @@ impl Demuxer {
                 opaque: Arc::as_ptr(&demuxer.watch).cast_mut().cast(),
             };
         }
+        // SAFETY: as above.
+        unsafe { super::nested::guard(context) };
         demuxer.connect(request)?;
         demuxer.find_streams()?;
         Ok(demuxer)

@@ -218,9 +218,8 @@ fn check_cadence(
     };
     // Rounding to milliseconds moves the first frame, and so the phase, by up to half of one, and each other frame too.
     let slack = if source.rounded { 1_000_000 } else { 0 };
-    let fits = |ticks: i64| {
-        (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS + slack)).contains(&index)
-    };
+    let fits =
+        |ticks: i64| (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS + slack)).contains(&index);
     let Some((low, high)) = seen.played else {
         // Seen for the first time, at whatever point of the file.
         let first = rate.tick_at((index * source.period_ns) as u64) as i64;

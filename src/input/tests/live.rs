@@ -110,6 +110,22 @@ fn a_file_plays_over_http() {
 }
 
 #[test]
+fn a_playlist_leads_to_no_bare_socket() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut routes = hls(&TempDir::new("bare"));
+    let master = format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\ntcp://127.0.0.1:{port}/x.m3u8\n");
+    routes.insert("evil.m3u8".into(), Reply::Bytes(master.into()));
+    let server = Server::start(routes);
+    let options = InputOptions { retry: false, ..options("evil") };
+    let mut input = live(server.url("evil.m3u8"), options);
+    Played::until(&mut input, |played| played.has(InputState::Failed));
+    let tried = listener.accept();
+    assert!(tried.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+}
+
+#[test]
 fn what_leads_elsewhere_is_refused_by_name() {
     let dir = TempDir::new("hostile");
     let mut routes = hls(&dir);

@@ -8,8 +8,9 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 use ffmpeg_next::ffi;
 
-use super::{EncodeError, Options, check, hush_ffmpeg};
+use super::{EncodeError, Options, check};
 use crate::frame::Picture;
+use crate::media::open::silence_ffmpeg;
 
 /// An `AVCodecContext` of an encoder, with a packet to receive into.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Codec {
         options: &mut Options,
         configure: impl FnOnce(&mut ffi::AVCodecContext),
     ) -> Result<Codec, EncodeError> {
-        hush_ffmpeg();
+        silence_ffmpeg();
         // SAFETY: the name is NUL-terminated; the result is null or static.
         let codec = unsafe { ffi::avcodec_find_encoder_by_name(name.1.as_ptr()) };
         if codec.is_null() {
