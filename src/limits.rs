@@ -132,8 +132,6 @@ pub const OFFLINE_INPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Video frames that the engine keeps of one input. Live: the oldest is dropped. File: it asks for no more.
 pub const TIMELINE_FRAMES: usize = 32;
-/// Video frames that the engine asks for ahead of a paced input: enough for a source at twice the show's rate.
-pub const PACED_AHEAD_FRAMES: usize = 6;
 /// Audio samples that the engine keeps of one input: 4 s.
 pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
 /// Commands of one caster waiting for the next tick; more are refused.

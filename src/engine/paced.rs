@@ -107,8 +107,7 @@ impl Paced {
 
     /// Frames and blocks that it would take now.
     pub(super) fn wants(&self) -> (usize, usize) {
-        let kept_free = limits::TIMELINE_FRAMES - limits::PACED_AHEAD_FRAMES;
-        (self.media.room().saturating_sub(kept_free), self.media.audio.room(AHEAD_SAMPLES))
+        (self.media.room(), self.media.audio.room(AHEAD_SAMPLES))
     }
 
     fn is_full(&self, track: Track) -> bool {

@@ -216,10 +216,8 @@ fn check_cadence(
     let due = |ticks: i64, early: i64| {
         (rate.tick_ns(ticks as u64) as i64 + early).div_euclid(source.period_ns)
     };
-    // Rounding to milliseconds moves the first frame, and so the phase, by up to half of one, and each other frame too.
-    let slack = if source.rounded { 1_000_000 } else { 0 };
-    let fits =
-        |ticks: i64| (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS + slack)).contains(&index);
+    let slack = if source.rounded { EARLY_NS } else { 0 };
+    let fits = |ticks: i64| (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS)).contains(&index);
     let Some((low, high)) = seen.played else {
         // Seen for the first time, at whatever point of the file.
         let first = rate.tick_at((index * source.period_ns) as u64) as i64;
