@@ -140,10 +140,7 @@ fn spec(source: &Source) -> Result<SourceSpec, String> {
     Ok(SourceSpec::File {
         location: location.ok_or_else(|| format!("source {} has no file", source.location))?,
         excerpt: Excerpt {
-            plays: match u32::try_from(source.repeat) {
-                Ok(repeats) => Plays::Times(repeats.saturating_add(1)),
-                Err(_) => Plays::Forever,
-            },
+            plays: Plays::from_repeat(source.repeat),
             begin_ms: source.begin_ms,
             end_ms: source.end_ms,
         },

@@ -150,10 +150,7 @@ impl World {
 
 fn excerpt(play: Play) -> Excerpt {
     Excerpt {
-        plays: match u32::try_from(play.repeat_num) {
-            Ok(repeats) => Plays::Times(repeats.saturating_add(1)),
-            Err(_) => Plays::Forever,
-        },
+        plays: Plays::from_repeat(play.repeat_num),
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }

@@ -24,6 +24,16 @@ pub enum Plays {
     Forever,
 }
 
+impl Plays {
+    /// From the API's `RepeatNum`: further plays after the first, negative for ever.
+    pub fn from_repeat(repeat_num: i32) -> Plays {
+        match u32::try_from(repeat_num) {
+            Ok(repeats) => Plays::Times(repeats.saturating_add(1)),
+            Err(_) => Plays::Forever,
+        }
+    }
+}
+
 /// Which part of a file, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excerpt {
