@@ -94,10 +94,11 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(250);
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]).
 pub const RETRY_FAILED_AFTER: u32 = 5;
-/// Decoded video frames between an input's thread and the frame thread. Live: the oldest is dropped and counted.
-/// File: the input waits.
+/// Decoded video frames between a live input's thread and the frame thread; the oldest is dropped and counted.
 pub const INPUT_VIDEO_QUEUE: usize = 8;
-/// Decoded audio blocks between an input's thread and the frame thread; same policy.
+/// The same of a file, which waits.
+pub const FILE_VIDEO_QUEUE: usize = 3;
+/// Decoded audio blocks between an input's thread and the frame thread. Live: the oldest is dropped. File: it waits.
 pub const INPUT_AUDIO_QUEUE: usize = 64;
 /// Bytes of packets read ahead of the decoders of one file, to bridge bad interleaving.
 pub const INPUT_PACKET_BYTES: usize = 32 << 20;
@@ -130,8 +131,12 @@ pub const OFFLINE_INPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 // --- engine ----------------------------------------------------------------------------------------------
 
-/// Video frames that the engine keeps of one input. Live: the oldest is dropped. File: it asks for no more.
+/// Video frames that the engine keeps of one live input; the oldest is dropped.
 pub const TIMELINE_FRAMES: usize = 32;
+/// Video frames that the engine asks a file for ahead: enough for the hiccups of its thread, and little memory.
+pub const FILE_AHEAD_FRAMES: usize = 6;
+/// The same of an offline render, which waits for what it needs.
+pub const RENDER_AHEAD_FRAMES: usize = 3;
 /// Audio samples that the engine keeps of one input: 4 s.
 pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
 /// Commands of one caster waiting for the next tick; more are refused.

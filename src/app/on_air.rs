@@ -381,7 +381,8 @@ fn begin(
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
     let rate = caster.config.rate;
-    let engine = Engine::new(EngineConfig { rate, canvas: canvas_size(&caster)? });
+    let (canvas, file_ahead) = (canvas_size(&caster)?, limits::FILE_AHEAD_FRAMES);
+    let engine = Engine::new(EngineConfig { rate, canvas, file_ahead });
     let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
     let (bin_sender, bin_receiver) =
         crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);

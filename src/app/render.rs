@@ -44,8 +44,9 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     output.add_sink(sink).map_err(|error| error.to_string())?;
     let software = gpu.is_software();
     let compositor = Compositor::new(gpu, size).map_err(|error| error.to_string())?;
+    let file_ahead = limits::RENDER_AHEAD_FRAMES;
     let mut frames = FrameLoop {
-        engine: Engine::new(EngineConfig { rate, canvas: size }),
+        engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
         inputs: BTreeMap::new(),
         pgm: Canvas::new(compositor, Arc::new(output)),
         pvw: None,

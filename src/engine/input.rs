@@ -25,14 +25,14 @@ enum Source {
 }
 
 impl Input {
-    /// An input that begins at a tick.
-    pub(super) fn new(kind: InputKind, at: &Tick) -> Input {
+    /// An input that begins at a tick; of a file, `file_ahead` frames are asked for ahead.
+    pub(super) fn new(kind: InputKind, at: &Tick, file_ahead: usize) -> Input {
         let source = match kind {
             InputKind::Live { buffer } => {
                 let buffer_ns = i64::try_from(buffer.as_nanos()).unwrap_or(i64::MAX);
                 Source::Live(Box::new(Live::new(buffer_ns, at)))
             }
-            InputKind::Paced => Source::Paced(Box::new(Paced::new(at))),
+            InputKind::Paced => Source::Paced(Box::new(Paced::new(at, file_ahead))),
             InputKind::Still => Source::Still { frame: None, since: at.n },
         };
         Input { source, samples: Vec::new(), sounds: false }

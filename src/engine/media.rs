@@ -151,9 +151,11 @@ impl Media {
         self.stats.dropped += u64::from(!kept);
     }
 
-    /// How many more frames fit, with the one that waits for the next to tell where it belongs.
-    pub(super) fn room(&self) -> usize {
-        self.video.room().saturating_sub(usize::from(self.odd_frame.is_some()))
+    /// How many more frames there may be up to `frames`, with the one that waits for the next to tell where it belongs.
+    pub(super) fn room(&self, frames: usize) -> usize {
+        frames
+            .saturating_sub(self.video.len())
+            .saturating_sub(usize::from(self.odd_frame.is_some()))
     }
 
     fn mark(&mut self, track: Track, now_ns: i64) {

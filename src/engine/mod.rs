@@ -39,6 +39,8 @@ pub struct EngineConfig {
     pub rate: FrameRate,
     /// Canvas of both scenes.
     pub canvas: Size,
+    /// Frames to ask of a file ahead of the one that is due, at least 1 and at most `limits::TIMELINE_FRAMES`.
+    pub file_ahead: usize,
 }
 
 /// What a scene shows and what its layout would sound like.

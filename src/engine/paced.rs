@@ -38,10 +38,12 @@ pub(super) struct Paced {
     lapsed: [bool; 2],
     due_ns: i64,
     len_ns: i64,
+    /// Frames to ask for ahead.
+    ahead: usize,
 }
 
 impl Paced {
-    pub(super) fn new(at: &Tick) -> Paced {
+    pub(super) fn new(at: &Tick, ahead: usize) -> Paced {
         Paced {
             media: Media::new(Unwrap::paced(), Beginning::Exact),
             anchor: None,
@@ -52,12 +54,13 @@ impl Paced {
             lapsed: [false; 2],
             due_ns: at.now_ns + at.len_ns,
             len_ns: at.len_ns,
+            ahead: ahead.clamp(1, limits::TIMELINE_FRAMES),
         }
     }
 
     pub(super) fn video(&mut self, frame: VideoFrame) {
         self.begin();
-        if self.media.room() == 0 {
+        if self.media.room(limits::TIMELINE_FRAMES) == 0 {
             // Whoever gives more than was asked for loses the newest, not the order.
             self.media.stats.dropped += 1;
             return;
@@ -107,7 +110,7 @@ impl Paced {
 
     /// Frames and blocks that it would take now.
     pub(super) fn wants(&self) -> (usize, usize) {
-        (self.media.room(), self.media.audio.room(AHEAD_SAMPLES))
+        (self.media.room(self.ahead), self.media.audio.room(AHEAD_SAMPLES))
     }
 
     fn is_full(&self, track: Track) -> bool {

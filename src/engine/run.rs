@@ -177,7 +177,7 @@ impl Engine {
         }
         match command {
             Command::AddInput { input, kind } => {
-                self.inputs.insert(input, Input::new(kind, at));
+                self.inputs.insert(input, Input::new(kind, at, self.config.file_ahead));
             }
             Command::RemoveInput { input } => {
                 self.inputs.remove(&input);

@@ -193,8 +193,14 @@ fn request_device(
     if !adapter.features().contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
         return Err(GpuError::Unfit(format!("it lacks {:?}", features - adapter.features())));
     }
+    // On the CPU, device memory is the process's own, and blocks are not slow to get.
+    let memory_hints = match info.software {
+        true => wgpu::MemoryHints::MemoryUsage,
+        false => wgpu::MemoryHints::Performance,
+    };
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("onair"),
+        memory_hints,
         required_features: features,
         required_limits: limits,
         ..wgpu::DeviceDescriptor::default()

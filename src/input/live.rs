@@ -84,7 +84,7 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
 
 fn open_bytes(source: ByteSource, stop: &StopToken) -> Result<Reader, MediaError> {
     let target = Target::Bytes { source, format: c"flv" };
-    Reader::open(OpenRequest { target, protocols: "", probing: Probing::Live }, stop)
+    Reader::open(OpenRequest { target, protocols: "", probing: Probing::Live }, stop, None)
 }
 
 /// Opens a URL past the guard; what the guard admitted must live as long as the reader.
@@ -99,7 +99,8 @@ fn open_url(
     };
     let target = Target::Url { url: admitted.url.clone(), options: admitted.options.clone() };
     let protocols = admitted.protocols;
-    let reader = Reader::open(OpenRequest { target, protocols, probing: Probing::Live }, stop);
+    let reader =
+        Reader::open(OpenRequest { target, protocols, probing: Probing::Live }, stop, None);
     (Some(admitted), reader)
 }
 

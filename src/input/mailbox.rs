@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use super::Delivery;
 use crate::frame::{AudioBlock, Size, VideoFrame};
-use crate::limits::{INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE};
+use crate::limits::{
+    FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE,
+};
 use crate::media::reader::{Description, Room};
 use crate::source::InputState;
 use crate::time::Clock;
@@ -374,7 +376,7 @@ impl Inner {
 
     fn room(&self) -> Room {
         Room {
-            video: self.video.len() < INPUT_VIDEO_QUEUE,
+            video: self.video.len() < FILE_VIDEO_QUEUE,
             audio: self.audio.len() < INPUT_AUDIO_QUEUE,
         }
     }

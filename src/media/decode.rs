@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "decoder contexts are set up field by field")]
 
 use std::collections::VecDeque;
+use std::ffi::c_int;
 use std::sync::Arc;
 
 use ffmpeg_next::codec::{Context, threading};
@@ -51,7 +52,42 @@ struct Feed {
 }
 
 impl Feed {
-    fn open(stream: &StreamInfo) -> Result<Feed, MediaError> {
+    /// A decoder for a stream: that of `spare`, begun anew, if it decodes just this. Its buffers then go round; a new one
+    /// would get its own while those of the old one are still on their way to the screen.
+    fn open(stream: &StreamInfo, spare: Option<Feed>) -> Result<Feed, MediaError> {
+        let opened = match spare {
+            Some(mut feed) if feed.fits(stream) => {
+                feed.decoder.flush();
+                feed.decoder
+            }
+            _ => Feed::open_decoder(stream)?,
+        };
+        Ok(Feed {
+            decoder: opened,
+            packets: VecDeque::new(),
+            bytes: 0,
+            draining: false,
+            drained: false,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Whether the decoder was opened for a stream like this one.
+    fn fits(&self, stream: &StreamInfo) -> bool {
+        let bytes = |data: *const u8, len: c_int| match usize::try_from(len) {
+            // SAFETY: FFmpeg keeps so many bytes there.
+            Ok(len) if !data.is_null() => unsafe { std::slice::from_raw_parts(data, len) },
+            _ => &[],
+        };
+        // SAFETY: decoder and parameters are alive and only read.
+        let (own, new) = unsafe { (&*self.decoder.as_ptr(), &*stream.parameters) };
+        own.codec_id == new.codec_id
+            && (own.width, own.height) == (new.width, new.height)
+            && own.sample_rate == new.sample_rate
+            && bytes(own.extradata, own.extradata_size) == bytes(new.extradata, new.extradata_size)
+    }
+
+    fn open_decoder(stream: &StreamInfo) -> Result<Opened, MediaError> {
         // SAFETY: the parameters belong to the open container that `stream` was taken from.
         let (context, pixels) = unsafe {
             let parameters = stream.parameters;
@@ -73,16 +109,7 @@ impl Feed {
             ..Default::default()
         });
         let codec = context.codec().ok_or(MediaError::NoMedia)?;
-        let decoder =
-            context.decoder().open_as(codec).map_err(|e| MediaError::Open(e.to_string()))?;
-        Ok(Feed {
-            decoder,
-            packets: VecDeque::new(),
-            bytes: 0,
-            draining: false,
-            drained: false,
-            counters: Counters::default(),
-        })
+        context.decoder().open_as(codec).map_err(|e| MediaError::Open(e.to_string()))
     }
 
     fn push(&mut self, packet: Packet) {
@@ -151,8 +178,13 @@ pub(super) struct VideoTrack {
 }
 
 impl VideoTrack {
-    pub(super) fn open(stream: &StreamInfo) -> Result<VideoTrack, MediaError> {
-        let feed = Feed::open(stream)?;
+    /// Begins to decode a stream, with the decoder of `spare` if that fits.
+    pub(super) fn open(
+        stream: &StreamInfo,
+        spare: Option<VideoTrack>,
+    ) -> Result<VideoTrack, MediaError> {
+        let (feed, maker) = spare.map(|track| (track.feed, track.maker)).unzip();
+        let feed = Feed::open(stream, feed)?;
         // SAFETY: reads two numbers of the open container's parameters.
         let size = unsafe {
             Size::new(
@@ -173,7 +205,7 @@ impl VideoTrack {
             stream: stream.index,
             feed,
             frame: frame::Video::empty(),
-            maker: PictureMaker::default(),
+            maker: maker.unwrap_or_default(),
             frame_ns,
             last_pts_ns: None,
             first_key_ns: None,
@@ -241,10 +273,14 @@ pub(super) struct AudioTrack {
 }
 
 impl AudioTrack {
-    pub(super) fn open(stream: &StreamInfo) -> Result<AudioTrack, MediaError> {
+    /// Begins to decode a stream, with the decoder of `spare` if that fits.
+    pub(super) fn open(
+        stream: &StreamInfo,
+        spare: Option<AudioTrack>,
+    ) -> Result<AudioTrack, MediaError> {
         Ok(AudioTrack {
             stream: stream.index,
-            feed: Feed::open(stream)?,
+            feed: Feed::open(stream, spare.map(|track| track.feed))?,
             frame: frame::Audio::empty(),
             resampler: Resampler::default(),
             flushed: false,

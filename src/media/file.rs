@@ -98,7 +98,7 @@ impl FilePlayer {
     ) -> Result<FilePlayer, MediaError> {
         let network = url.starts_with("http:") || url.starts_with("https:");
         let protocols = if network { HTTP_PROTOCOLS } else { "file" };
-        let (reader, pass) = open_pass(&url, &options, protocols, (excerpt, stop))?;
+        let (reader, pass) = open_pass(&url, &options, protocols, (excerpt, stop), None)?;
         Ok(FilePlayer {
             url,
             options,
@@ -236,8 +236,8 @@ impl FilePlayer {
         self.offset_ns += self.length_ns().unwrap_or(0).max(NS_PER_MS);
         self.passes = self.passes.saturating_add(1);
         // Opened anew rather than sought: every pass then decodes to the same pictures in every container.
-        let how = (self.excerpt, &self.stop);
-        (self.reader, self.pass) = open_pass(&self.url, &self.options, self.protocols, how)?;
+        let (how, spare) = ((self.excerpt, &self.stop), Some(&mut self.reader));
+        (self.reader, self.pass) = open_pass(&self.url, &self.options, self.protocols, how, spare)?;
         Ok(())
     }
 }
@@ -247,12 +247,13 @@ fn open_pass(
     options: &[(&'static str, String)],
     protocols: &'static str,
     (excerpt, stop): (Excerpt, &StopToken),
+    spare: Option<&mut Reader>,
 ) -> Result<(Reader, Pass), MediaError> {
-    let open = || {
+    let open = |spare: Option<&mut Reader>| {
         let target = Target::Url { url: url.to_owned(), options: options.to_vec() };
-        Reader::open(OpenRequest { target, protocols, probing: Probing::File }, stop)
+        Reader::open(OpenRequest { target, protocols, probing: Probing::File }, stop, spare)
     };
-    let mut reader = open()?;
+    let mut reader = open(spare)?;
     let begin_ms = i64::try_from(excerpt.begin_ms).unwrap_or(MAX_BEGIN_MS).min(MAX_BEGIN_MS);
     let begin_ns = begin_ms * NS_PER_MS;
     let origin_ns = reader.start_ns() + begin_ns;
@@ -262,14 +263,14 @@ fn open_pass(
             if reader.seek_before(origin_ns, margin_ns)? {
                 break;
             }
-            reader = open()?;
+            reader = open(Some(&mut reader))?;
         }
     }
     let end_ns = match excerpt.end_ms {
         None | Some(0) => None,
         Some(ms @ 1..) => Some(ms.saturating_mul(NS_PER_MS) - begin_ns),
         Some(ms) => {
-            let end = open()?.into_end_ns()?.ok_or_else(|| {
+            let end = open(None)?.into_end_ns()?.ok_or_else(|| {
                 MediaError::Open("its length is unknown, so no end can be counted back from".into())
             })?;
             Some(end.saturating_add(ms.saturating_mul(NS_PER_MS)) - origin_ns)

@@ -71,16 +71,23 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Opens the source and the decoders of its best video and audio stream.
-    pub(crate) fn open(request: OpenRequest, stop: &StopToken) -> Result<Reader, MediaError> {
+    /// Opens the source and the decoders of its best video and audio stream; those of `spare`, which has nothing to
+    /// decode after that, if they fit.
+    pub(crate) fn open(
+        request: OpenRequest,
+        stop: &StopToken,
+        spare: Option<&mut Reader>,
+    ) -> Result<Reader, MediaError> {
         let mut demuxer = Demuxer::open(request, stop)?;
         let video_stream = demuxer.best(AVMediaType::AVMEDIA_TYPE_VIDEO);
         let audio_stream = demuxer.best(AVMediaType::AVMEDIA_TYPE_AUDIO);
-        let video = match video_stream.as_ref().map(VideoTrack::open) {
+        let (spare_video, spare_audio) =
+            spare.map(|reader| (reader.video.take(), reader.audio.take())).unwrap_or_default();
+        let video = match video_stream.as_ref().map(|s| VideoTrack::open(s, spare_video)) {
             Some(Err(error @ MediaError::TooLarge(_))) => return Err(error),
             track => track.and_then(Result::ok),
         };
-        let audio = audio_stream.as_ref().and_then(|stream| AudioTrack::open(stream).ok());
+        let audio = audio_stream.as_ref().and_then(|s| AudioTrack::open(s, spare_audio).ok());
         if video.is_none() && audio.is_none() {
             return Err(MediaError::NoMedia);
         }

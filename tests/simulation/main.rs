@@ -10,6 +10,7 @@ use chance::Chance;
 use onair::engine::{Command, Engine, EngineConfig, Plan};
 use onair::frame::{Size, VideoFrame};
 use onair::ids::InputKey;
+use onair::limits;
 use onair::time::FrameRate;
 use operator::Operator;
 use source::Source;
@@ -33,8 +34,10 @@ struct World {
 impl World {
     fn new(seed: u64) -> World {
         let rate = FrameRate::SUPPORTED[seed as usize % FrameRate::SUPPORTED.len()];
+        let aheads = [limits::FILE_AHEAD_FRAMES, limits::RENDER_AHEAD_FRAMES];
+        let file_ahead = aheads[seed as usize / FrameRate::SUPPORTED.len() % 2];
         World {
-            engine: Engine::new(EngineConfig { rate, canvas: CANVAS }),
+            engine: Engine::new(EngineConfig { rate, canvas: CANVAS, file_ahead }),
             operator: Operator::new(rate),
             sources: Vec::new(),
             watch: Watch::new(rate, seed),

@@ -44,7 +44,7 @@ pub(crate) fn time_told(sample: StereoSample) -> i64 {
 pub(crate) struct Sent {
     pub(crate) pts_ns: i64,
     pub(crate) index: i64,
-    /// When it was made, programme time.
+    /// When it was made, programme time; of a file's frame: when it is to be played, time of the file.
     pub(crate) made_ns: i64,
 }
 
@@ -88,6 +88,11 @@ pub(crate) struct Source {
     offset_ns: i64,
     /// A file's timestamps jump at this time of the file, by so much.
     cut: Option<(i64, i64)>,
+    /// How early a file is played before and after its last jump: where its timestamps are rounded, each segment goes by
+    /// the one that it begins with.
+    early_ns: [i64; 2],
+    /// No item came after the last jump.
+    begins: bool,
     frames: i64,
     blocks: i64,
     wire: VecDeque<(i64, Item)>,
@@ -117,6 +122,8 @@ impl Source {
             stood_ns: now_ns,
             offset_ns: chance.within(0, 100 * S),
             cut: None,
+            early_ns: [0; 2],
+            begins: false,
             frames: 0,
             blocks: 0,
             wire: VecDeque::new(),
@@ -179,20 +186,42 @@ impl Source {
             self.offset_ns += before;
             let by = if self.offset_ns > 0 { -3600 * S } else { 3600 * S };
             self.cut = Some((frames_ns.max(blocks_ns), by));
+            self.early_ns[0] = self.early_ns[1];
+            self.begins = true;
         }
         for _ in 0..12 {
             let wants = engine.wants(self.key);
             let (video_ns, audio_ns) = (self.frames * self.period_ns, self.blocks * BLOCK_NS);
             let audio_first = !self.has_audio || video_ns <= audio_ns;
             if wants.video > 0 && (audio_first || wants.audio == 0) {
-                let pts_ns = self.pts(video_ns);
-                self.send(engine, Sent { pts_ns, index: self.frames, made_ns: 0 });
+                let (pts_ns, made_ns) =
+                    (self.pts(video_ns), self.played_at(video_ns, self.period_ns));
+                self.send(engine, Sent { pts_ns, index: self.frames, made_ns });
                 self.frames += 1;
             } else if wants.audio > 0 && self.has_audio {
+                self.played_at(audio_ns, BLOCK_NS);
                 self.sound(engine, self.blocks, self.pts(audio_ns));
                 self.blocks += 1;
             }
         }
+    }
+
+    /// When the item at this time of a file is to be played, after all the segments before it. A cadence is even where
+    /// its timestamps, rounded, are on average.
+    fn played_at(&mut self, at_ns: i64, period_ns: i64) -> i64 {
+        let rounding = |at_ns: i64| match self.rounded {
+            true => MS / 2 - (at_ns + self.offset_ns + MS / 2).rem_euclid(MS),
+            false => 0,
+        };
+        let mean = (0..60).map(|k| rounding(at_ns + k * period_ns)).sum::<i64>() / 60;
+        let first = rounding(at_ns);
+        let after = self.cut.is_some_and(|(cut, _)| at_ns >= cut);
+        if self.frames == 0 {
+            self.early_ns = [first; 2];
+        } else if after && std::mem::take(&mut self.begins) {
+            self.early_ns[1] += first - mean;
+        }
+        at_ns + mean - self.early_ns[usize::from(after)]
     }
 
     fn change_weather(&mut self, engine: &mut Engine, now_ns: i64, chance: &mut Chance) {

@@ -14,8 +14,10 @@ use crate::source::{LEVEL, MS, ROUND_NS, S, Sent, Source, time_told};
 
 /// Largest distance of sound and picture.
 const LIPS_NS: i64 = 20 * MS;
-/// What rounding may move a frame forward.
-const EARLY_NS: i64 = 2 * MS;
+/// How much early a frame may be shown: the engine's allowance of 1 ms, and what rounding leaves uneven.
+const EARLY_NS: i64 = MS + UNEVEN_NS;
+/// Half of what timestamps are rounded to.
+const UNEVEN_NS: i64 = MS / 2;
 
 /// What was seen of one input.
 #[derive(Default)]
@@ -150,7 +152,7 @@ impl Watch {
             InputKind::Still => {}
             InputKind::Paced => {
                 self.cadences += 1;
-                check_cadence(at, seen, (before, sent.index), (source, self.rate, !steady));
+                check_cadence(at, seen, (before, sent), (source, self.rate, !steady));
             }
             InputKind::Live { buffer } if steady => {
                 self.ages += 1;
@@ -210,21 +212,22 @@ fn compose_books(
 fn check_cadence(
     at: &str,
     seen: &mut Seen,
-    (before, index): (i64, i64),
+    (before, sent): (i64, Sent),
     (source, rate, starved): (&Source, FrameRate, bool),
 ) {
-    let due = |ticks: i64, early: i64| {
-        (rate.tick_ns(ticks as u64) as i64 + early).div_euclid(source.period_ns)
+    let (slack, next_ns) =
+        (if source.rounded { UNEVEN_NS } else { 10_000 }, sent.made_ns + source.period_ns);
+    let fits = |ticks: i64| {
+        let now_ns = rate.tick_ns(ticks as u64) as i64;
+        sent.made_ns <= now_ns + EARLY_NS && now_ns < next_ns + slack
     };
-    let slack = if source.rounded { EARLY_NS } else { 0 };
-    let fits = |ticks: i64| (due(ticks, -slack - 10_000)..=due(ticks, EARLY_NS)).contains(&index);
     let Some((low, high)) = seen.played else {
         // Seen for the first time, at whatever point of the file.
-        let first = rate.tick_at((index * source.period_ns) as u64) as i64;
+        let first = rate.tick_at(sent.made_ns.max(0) as u64) as i64;
         let all = (first - 2).max(0)..first + 2 + source.period_ns / rate.frame_ns() as i64;
         let fitting: Vec<_> = all.filter(|ticks| fits(*ticks)).collect();
         seen.played = fitting.first().copied().zip(fitting.last().copied());
-        assert!(seen.played.is_some(), "{at}: {} has frame {index} at no tick", source.key);
+        assert!(seen.played.is_some(), "{at}: {} has {sent:?} at no tick", source.key);
         return;
     };
     let range = if starved { low..=high + 1 } else { low + 1..=high + 1 };
@@ -232,7 +235,7 @@ fn check_cadence(
     seen.played = first.zip(last);
     assert!(
         seen.played.is_some(),
-        "{at}: {index} after {before}, having played {low}..={high} ticks, {source:?}"
+        "{at}: {sent:?} after {before}, having played {low}..={high} ticks, {source:?}"
     );
 }
 

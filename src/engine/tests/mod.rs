@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::{Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel};
 use crate::frame::{AudioBlock, Picture, Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
+use crate::limits;
 use crate::picture::{LayerSpec, Placement};
 use crate::time::FrameRate;
 
@@ -21,7 +22,11 @@ struct Stage {
 
 impl Stage {
     fn new(rate: FrameRate) -> Stage {
-        let config = EngineConfig { rate, canvas: Size::new(640, 360) };
+        let config = EngineConfig {
+            rate,
+            canvas: Size::new(640, 360),
+            file_ahead: limits::FILE_AHEAD_FRAMES,
+        };
         Stage { engine: Engine::new(config), n: 0, commands: 0 }
     }
 
