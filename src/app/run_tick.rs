@@ -268,8 +268,8 @@ impl FrameLoop {
                         Delivery::Video(frame) => engine.video(key, frame),
                         Delivery::Audio(block) => engine.audio(key, block),
                         Delivery::State(state) => engine.input_state(key, state),
-                        Delivery::Notice(text) => tracing::info!(input = %key, "{text}"),
-                        Delivery::Eof => {}
+                        // Notices are logged where they are found.
+                        Delivery::Notice(_) | Delivery::Eof => {}
                     }
                 });
                 if count == 0 || is_full || self.flow == Flow::Live {

@@ -50,6 +50,8 @@ struct StreamState {
     group: VecDeque<FlvTag>,
     group_bytes: usize,
     tags_sent: u64,
+    /// Pictures came before the first key frame.
+    keyless_seen: bool,
     video_seen: bool,
     audio_seen: bool,
     subscribers: Vec<Arc<LiveQueue<FlvTag>>>,
@@ -300,6 +302,7 @@ impl Publisher {
     pub fn send(&self, tag: FlvTag) {
         let mut state = lock(&self.stream.0);
         if tag.class == TagClass::Inter && !state.video_seen {
+            state.keyless_seen = true;
             return; // Nobody could decode it.
         }
         // A changed configuration makes the kept pictures undecodable for who joins now.
@@ -365,9 +368,16 @@ impl Subscriber {
         self.queue.next().await
     }
 
-    /// Tags dropped because this subscriber was too slow.
+    /// Tags dropped because this subscriber was too slow, or had no key frame to begin with.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped()
+    }
+
+    /// Whether there are pictures, but no key frame to begin with.
+    fn lacks_key(&self) -> bool {
+        let state = lock(&self.stream.0);
+        let keyless = state.keyless_seen && !state.video_seen;
+        keyless || (self.queue.is_skipping() && self.queue.dropped() > 0)
     }
 
     /// What an FLV header for this subscriber announces.
@@ -397,7 +407,13 @@ pub fn flv_reader(
                 Received::Tag(tag) => pending = framed(&tag),
                 Received::Ended => return Ok(0),
                 Received::Timeout if stop.is_stopped() => return Ok(0),
-                Received::Timeout => return Err(io::ErrorKind::TimedOut.into()),
+                Received::Timeout => {
+                    let why = match subscriber.lacks_key() {
+                        true => "no key frame yet, so there is no picture to show",
+                        false => "its publisher sends nothing",
+                    };
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
             }
         }
         let count = pending.len().min(buffer.len());

@@ -196,6 +196,11 @@ impl<T> LiveQueue<T> {
         self.writable.notify_one();
     }
 
+    /// Whether what comes is dropped until a [`Role::Start`].
+    pub fn is_skipping(&self) -> bool {
+        self.lock().skipping
+    }
+
     /// Units that were dropped because the reader was too slow (or not there yet).
     pub fn dropped(&self) -> u64 {
         self.lock().dropped

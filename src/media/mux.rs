@@ -14,7 +14,7 @@ use ffmpeg_next::ffi;
 
 use crate::limits::{HLS_SEGMENT_S, HLS_SEGMENTS, RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
 use crate::media::encode::{Options, ffmpeg_reason};
-use crate::media::open::silence_ffmpeg;
+use crate::media::open::prepare_ffmpeg;
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::{Clock, NS_PER_S, SAMPLE_RATE};
 use crate::worker::StopToken;
@@ -162,7 +162,7 @@ impl Muxer {
         header: &StreamHeader,
         stop: StopToken,
     ) -> Result<Muxer, MuxError> {
-        silence_ffmpeg();
+        prepare_ffmpeg();
         let url = target.url()?;
         let (connect_limit, limit) = target.limits();
         let mut context = std::ptr::null_mut();

@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use ffmpeg_next::packet::Mut;
@@ -105,6 +105,8 @@ struct Watch {
     stop: StopToken,
     clock: Clock,
     deadline_ns: AtomicU64,
+    /// Why a [`ByteSource`] gave no more.
+    failure: Mutex<Option<io::Error>>,
 }
 
 impl Watch {
@@ -124,10 +126,17 @@ impl Watch {
         limit: Duration,
         otherwise: fn(String) -> MediaError,
     ) -> MediaError {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         if self.stop.is_stopped() {
             MediaError::Stopped
+        } else if let Some(failure) = failure {
+            otherwise(failure.to_string())
         } else if code == ffi::AVERROR_EXIT || self.is_over() {
             MediaError::TimedOut(limit)
+        } else if code == ffi::AVERROR_INVALIDDATA {
+            otherwise(
+                "it is no audio or video in a known format, or it is cut off or damaged".into(),
+            )
         } else {
             otherwise(ffmpeg_next::Error::from(code).to_string())
         }
@@ -142,7 +151,7 @@ unsafe extern "C" fn is_interrupted(opaque: *mut c_void) -> c_int {
 
 struct BytesIo {
     source: ByteSource,
-    stop: StopToken,
+    watch: Arc<Watch>,
 }
 
 unsafe extern "C" fn read_bytes(opaque: *mut c_void, buf: *mut u8, len: c_int) -> c_int {
@@ -155,19 +164,26 @@ unsafe extern "C" fn read_bytes(opaque: *mut c_void, buf: *mut u8, len: c_int) -
         std::slice::from_raw_parts_mut(buf, len)
     };
     // A panic must not unwind into C; here it ends this one stream.
-    match catch_unwind(AssertUnwindSafe(|| (io.source.read)(buf, &io.stop))) {
-        _ if io.stop.is_stopped() => ffi::AVERROR_EXIT,
+    match catch_unwind(AssertUnwindSafe(|| (io.source.read)(buf, &io.watch.stop))) {
+        _ if io.watch.stop.is_stopped() => ffi::AVERROR_EXIT,
         Ok(Ok(0)) => ffi::AVERROR_EOF,
         Ok(Ok(n)) => c_int::try_from(n.min(len)).unwrap_or(c_int::MAX),
-        Ok(Err(_)) | Err(_) => ffi::AVERROR(ffi::EIO),
+        Ok(Err(error)) => {
+            *io.watch.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            ffi::AVERROR(ffi::EIO)
+        }
+        Err(_) => ffi::AVERROR(ffi::EIO),
     }
 }
 
-/// Makes FFmpeg silent: its messages hold whole URLs. Errors come back as values.
-pub(super) fn silence_ffmpeg() {
+/// Makes FFmpeg silent, because its messages hold whole URLs; its errors come back as values and get their words.
+pub(super) fn prepare_ffmpeg() {
     static ONCE: Once = Once::new();
-    // SAFETY: sets one integer.
-    ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) });
+    ONCE.call_once(|| {
+        ffmpeg_next::util::error::register_all();
+        // SAFETY: sets one integer.
+        unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
+    });
 }
 
 /// An open container.
@@ -238,11 +254,12 @@ impl Drop for Dictionary {
 impl Demuxer {
     /// Connects and learns what streams there are, within `limits::INPUT_CONNECT_TIMEOUT`.
     pub(super) fn open(request: OpenRequest, stop: &StopToken) -> Result<Demuxer, MediaError> {
-        silence_ffmpeg();
+        prepare_ffmpeg();
         let watch = Arc::new(Watch {
             stop: stop.clone(),
             clock: Clock::real(),
             deadline_ns: AtomicU64::new(u64::MAX),
+            failure: Mutex::new(None),
         });
         watch.allow(limits::INPUT_CONNECT_TIMEOUT);
         // SAFETY: plain allocation, checked.
@@ -307,7 +324,7 @@ impl Demuxer {
 
     fn attach(&mut self, source: ByteSource) -> Result<(), MediaError> {
         const BUFFER_BYTES: usize = 32 << 10;
-        let boxed = Box::into_raw(Box::new(BytesIo { source, stop: self.watch.stop.clone() }));
+        let boxed = Box::into_raw(Box::new(BytesIo { source, watch: Arc::clone(&self.watch) }));
         // SAFETY: buffer, opaque and callback are handed over and freed in `drop`.
         let io = unsafe {
             ffi::avio_alloc_context(

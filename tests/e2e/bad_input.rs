@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::{From, Server, Studio, free_port, run_ffmpeg};
+use crate::support::{From, Server, Studio, free_port, run_ffmpeg, spawn_ffmpeg};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
@@ -24,6 +24,11 @@ async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
             image.display()
         ));
     }
+    let keyless = format!("rtmp://{}/live/keyless", server.rtmp);
+    let _pusher = spawn_ffmpeg(&format!(
+        "-re -f lavfi -i testsrc2=size=320x180:rate=30 -c:v libx264 -preset ultrafast -tune zerolatency -g 9999 \
+         -bsf:v noise=drop=key -pix_fmt yuv420p -f flv {keyless}"
+    ));
     let nobody = format!("rtmp://127.0.0.1:{}/live/x", free_port());
     let sources = [
         From::Vod("pattern:640x360@30"),
@@ -32,14 +37,21 @@ async fn each_bad_source_says_what_is_wrong_and_pgm_goes_on() {
         From::Vod("file:text.mp4"),
         From::Image("file:1x1.png"),
         From::Image("file:8192x8192.png"),
+        From::Live(keyless),
     ];
     let mut studio = Studio::start(&server, &sources).await;
     let good = studio.full("RV01").await;
     studio.take(&good).await;
-    for location in ["RV02", "RV03", "RV04", "RV06"] {
+    for (location, why) in [
+        ("RV02", "Connection refused"),
+        ("RV03", "cut off or damaged"),
+        ("RV04", "no audio or video in a known format"),
+        ("RV06", "8192x8192 px"),
+        ("RV07", "no key frame"),
+    ] {
         let input =
             studio.input_until(location, "refused with a word", |i| !i.message.is_empty()).await;
-        println!("{location}: {}", input.message);
+        assert!(input.message.contains(why), "{location}: {}", input.message);
         assert_eq!(input.frames, 0, "{location}");
     }
     // One pixel is a picture.

@@ -216,8 +216,8 @@ async fn a_pusher_that_dies_comes_back_and_nobody_else_notices() {
         .input_until("RV02", "lost", |input| !input.state().as_str_name().ends_with("LIVE"))
         .await;
     let at_loss = ticks(&file).len();
-    wait_for("some seconds without the pusher", Duration::from_secs(20), || {
-        (ticks(&file).len() > at_loss + 4 * 30).then_some(())
+    wait_for("ten seconds without the pusher", Duration::from_secs(40), || {
+        (ticks(&file).len() > at_loss + 10 * 30).then_some(())
     });
     pusher = push();
     let back = studio

@@ -39,13 +39,15 @@ fn check(name: &str, played: &Played, numbers: &[u64]) {
 fn every_container_and_codec_plays_frame_by_frame() {
     let dir = TempDir::new("formats");
     let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=15";
-    let vp9 = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15";
+    let vpx = "-deadline realtime -cpu-used 8 -b:v 1M -g 15";
     let table = [
         ("a.mp4", format!("{X264} -c:a aac")),
         ("b.flv", format!("{X264} -c:a aac")),
         ("c.ts", format!("{X264} -c:a aac")),
         ("d.mkv", format!("{x265} -c:a libopus")),
-        ("e.webm", format!("{vp9} -c:a libopus")),
+        ("e.webm", format!("-c:v libvpx-vp9 {vpx} -c:a libopus")),
+        ("e.mkv", format!("-c:v libvpx {vpx} -c:a libopus")),
+        ("e.mp4", "-c:v libsvtav1 -preset 12 -g 15 -c:a libopus".to_owned()),
         ("f.mkv", format!("{X264} -c:a libmp3lame")),
         ("g.mov", format!("{X264} -pix_fmt yuv444p -c:a pcm_s16le -ar 44100 -ac 1")),
         ("h.mp4", format!("{X264} -an")),

@@ -10,7 +10,7 @@ use ffmpeg_next::ffi;
 
 use super::{EncodeError, Options, check};
 use crate::frame::Picture;
-use crate::media::open::silence_ffmpeg;
+use crate::media::open::prepare_ffmpeg;
 
 /// An `AVCodecContext` of an encoder, with a packet to receive into.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Codec {
         options: &mut Options,
         configure: impl FnOnce(&mut ffi::AVCodecContext),
     ) -> Result<Codec, EncodeError> {
-        silence_ffmpeg();
+        prepare_ffmpeg();
         // SAFETY: the name is NUL-terminated; the result is null or static.
         let codec = unsafe { ffi::avcodec_find_encoder_by_name(name.1.as_ptr()) };
         if codec.is_null() {
