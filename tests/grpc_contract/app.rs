@@ -12,8 +12,8 @@ use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::AccessKeys;
 use onair::catalog::{
-    Answer, Applied, Call, Catalog, Change, Context, Effect, ErrorCode, LocationId, Prepared,
-    Refused,
+    Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, LocationId,
+    Prepared, Refused,
 };
 use onair::ids::{Bus, CasterId};
 use onair::store::Store;
@@ -77,6 +77,21 @@ impl Server {
         let client =
             CasterServiceClient::with_interceptor(channel.clone(), WithKey(KEY_ID, KEY_SECRET));
         Server { channel, client, key, catalog, dir, shutdown: Some(shutdown), app, server }
+    }
+
+    /// Lets the catalog have this many casters, each a copy of one that there is.
+    pub(crate) fn fill(&self, casters: usize) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let model = catalog.casters().next().unwrap().clone();
+        for n in catalog.len()..casters {
+            let (id, client_token) =
+                (CasterId::parse(&format!("c-{n}")).unwrap(), format!("t-{n}"));
+            catalog.commit(Change::Upsert(Arc::new(Caster {
+                id,
+                client_token,
+                ..(*model).clone()
+            })));
+        }
     }
 
     /// The present catalog.
