@@ -32,6 +32,62 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the address to push a stream to, with the key it needs.
     PushUrl(PushUrlArgs),
+    /// Make, list and revoke access keys; a running server follows within a second.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// The commands of `onair key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print its id and secret, this once.
+    Make {
+        /// What its bearer may: admin everything; operator scenes, audio, channels, standby, rundown; viewer Describe….
+        #[arg(long, default_value = "admin", value_parser = ["admin", "operator", "viewer"])]
+        role: String,
+        /// Its id, 1 to 128 visible ASCII characters [default: a random one].
+        #[arg(long)]
+        id: Option<String>,
+        /// Whose key it is.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the keys: id, role, state. Secrets are not shown.
+    List {
+        /// Whose keys.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Revoke a key, for good.
+    Revoke {
+        /// Its id.
+        id: String,
+        /// Whose key it is.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which server's data a command is about.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Configuration of the server, which may name its data directory.
+    #[arg(long, env = "ONAIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the server [default: ./data].
+    #[arg(long, env = "ONAIR_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data directory.
+    ///
+    /// # Errors
+    /// One line that names the configuration and what is wrong with it.
+    pub fn data_dir(self) -> Result<PathBuf, String> {
+        let Place { config, data } = self;
+        Ok(Settings { config, data, ..Settings::default() }.resolve()?.data)
+    }
 }
 
 /// Arguments of `onair push-url`.

@@ -58,6 +58,10 @@ pub const GRPC_CALLS_PER_CONNECTION: usize = 64;
 pub const GRPC_DRAIN: Duration = Duration::from_secs(2);
 /// Longest interval between two states of a watched caster that a client may ask for, ms.
 pub const WATCH_INTERVAL_MAX_MS: u32 = 60_000;
+/// Access keys kept, revoked ones counted too; more are not made.
+pub const MAX_ACCESS_KEYS: usize = 1000;
+/// Time between looks at whether the file of access keys has changed.
+pub const KEYS_REFRESH: Duration = Duration::from_millis(500);
 /// How long an address that the API hands out lets new connections in.
 pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 

@@ -18,7 +18,7 @@ use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
-use crate::api::keys::AccessKeys;
+use crate::api::keys::{AccessKey, AccessKeys};
 use crate::api::{control, grpc, http, rtmp};
 use crate::config::{self, Config};
 use crate::gpu::{AdapterChoice, Gpu};
@@ -63,11 +63,8 @@ fn make_dir(path: &Path) -> Result<(), String> {
 }
 
 fn access_keys(config: &Config) -> Result<AccessKeys, String> {
-    match &config.access_key {
-        Some((id, secret)) => AccessKeys::new(id, secret),
-        None => AccessKeys::load_or_make(&config.data),
-    }
-    .map_err(|error| format!("the access key: {error}"))
+    let configured = config.access_key.as_ref().map(|(id, secret)| (&id[..], &secret[..]));
+    AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
 }
 
 impl Server {
@@ -82,7 +79,10 @@ impl Server {
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
-        tracing::info!(id = keys.first().0, "access key of the API");
+        match keys.admin() {
+            Some(key) => tracing::info!(id = key.id(), "access key of the API"),
+            None => tracing::warn!("no access key is an active admin's: see onair key make"),
+        }
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
@@ -151,6 +151,13 @@ impl Server {
         });
         let stop = self.stopped();
         self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, stop));
+        let (keys, stop) = (self.keys.clone(), self.stopped());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = keys.follow() => {}
+                () = stop => {}
+            }
+        });
         let (studio, mut stopping) = (self.studio.clone(), self.stopping.subscribe());
         self.tasks.spawn(async move {
             let mut every = tokio::time::interval(DEMAND_EVERY);
@@ -187,10 +194,9 @@ impl Server {
         self.rtmp
     }
 
-    /// An access key of the API: id and secret.
-    pub fn access_key(&self) -> (String, String) {
-        let (id, secret) = self.keys.first();
-        (id.to_owned(), secret.to_owned())
+    /// An access key that may everything; `None` when all of them were revoked.
+    pub fn access_key(&self) -> Option<Arc<AccessKey>> {
+        self.keys.admin()
     }
 
     /// The address to push `stream` (`app/name`) to, with its key, good for a day.

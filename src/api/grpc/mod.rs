@@ -86,19 +86,23 @@ pub async fn serve(
     }
 }
 
-/// Lets those pass who have an access key.
+/// Lets those pass who have an access key, and puts it (an `Arc<AccessKey>`) into the extensions of the request.
 #[derive(Clone)]
 struct Auth {
     keys: Arc<AccessKeys>,
 }
 
 impl tonic::service::Interceptor for Auth {
-    fn call(&mut self, request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         let text = |name| request.metadata().get(name).and_then(|v| v.to_str().ok());
-        match (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) {
-            (Some(id), Some(secret)) if self.keys.admits(id, secret) => Ok(request),
-            (Some(_), Some(_)) => Err(status::unknown_key()),
-            _ => Err(status::missing_key()),
-        }
+        let (Some(id), Some(secret)) = (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) else {
+            return Err(status::missing_key());
+        };
+        let key = self.keys.admit(id, secret).map_err(status::bad_key)?;
+        request.extensions_mut().insert(key);
+        Ok(request)
     }
 }

@@ -1,6 +1,6 @@
 //! The methods of `CasterService`: each is a call, its answer rendered.
 //!
-//! Must not know rules or fields. Invariant: one line per method.
+//! Must not know rules or fields. Invariants: one line per method; a call is made only for a key whose role may.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::addresses::Addresses;
 use super::super::control::Control;
+use super::super::keys::{AccessKey, Role};
 use super::answers::Render;
 use super::pb::caster_service_server::CasterService;
 use super::status::status;
@@ -35,7 +36,12 @@ impl Service {
         &self,
         request: Request<Q>,
     ) -> Result<Response<A>, Status> {
-        let answer = self.control.call(request.into_inner().into()).await.map_err(status)?;
+        let key = request.extensions().get::<Arc<AccessKey>>().cloned();
+        let call: Call = request.into_inner().into();
+        if !key.is_some_and(|key| key.role().may(&call)) {
+            return Err(status(Role::refusal(&call).into()));
+        }
+        let answer = self.control.call(call).await.map_err(status)?;
         A::render(answer, &self.addresses).map(Response::new).map_err(status)
     }
 }
@@ -59,6 +65,7 @@ macro_rules! caster_service {
                 &self,
                 request: Request<pb::WatchCasterRequest>,
             ) -> Result<Response<Self::WatchCasterStream>, Status> {
+                // Every key may watch, see `Role`.
                 let states =
                     watch::start(&self.control, request.into_inner(), self.closed.clone()).await;
                 states.map(Response::new).map_err(status)
