@@ -18,9 +18,11 @@ use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
+use crate::api::door::Door;
 use crate::api::keys::{AccessKey, AccessKeys};
+use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, rtmp};
-use crate::config::{self, Config};
+use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
 use crate::limits;
@@ -44,8 +46,8 @@ pub struct Server {
 }
 
 struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
+    grpc: Door,
+    http: Door,
     rtmp: TcpListener,
 }
 
@@ -67,6 +69,11 @@ fn access_keys(config: &Config) -> Result<AccessKeys, String> {
     AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
 }
 
+fn tls(config: &Config) -> Result<Option<Tls>, String> {
+    let load = |files: &TlsFiles| Tls::load(&files.cert, &files.key, files.client_ca.as_deref());
+    config.tls.as_ref().map(load).transpose()
+}
+
 impl Server {
     /// Opens the data directory, the GPU and the listeners, puts casters back on air that were, and serves.
     ///
@@ -76,6 +83,7 @@ impl Server {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
         let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
+        let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
@@ -94,6 +102,7 @@ impl Server {
         let addresses = Arc::new(Addresses {
             rtmp_port: rtmp.port(),
             http_port: http.port(),
+            https: tls.is_some(),
             playback: match config.playback_auth {
                 config::PlaybackAuth::Signed => PlaybackAuth::Signed,
                 config::PlaybackAuth::Public => PlaybackAuth::Public,
@@ -111,7 +120,12 @@ impl Server {
         });
         let studio = Studio::new(world.clone(), catalog, store);
         studio.resume().await;
-        let listeners = Listeners { grpc: grpc_listener, http: http_listener, rtmp: rtmp_listener };
+        let listeners = Listeners {
+            grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
+            http: Door::new(http_listener, limits::HTTP_CONNECTIONS)
+                .behind(tls.as_ref(), b"http/1.1"),
+            rtmp: rtmp_listener,
+        };
         let mut server = Server {
             studio,
             keys,
@@ -145,12 +159,11 @@ impl Server {
         let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
         let stop = self.stopped();
         self.tasks.spawn(async move {
-            if let Err(error) = http::serve(listeners.http, playback.merge(pages), stop).await {
-                tracing::error!(%error, "HTTP ended");
-            }
+            http::serve(listeners.http, playback.merge(pages), stop).await;
         });
         let stop = self.stopped();
-        self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, stop));
+        let second = world.config.second_publisher;
+        self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, second, stop));
         let (keys, stop) = (self.keys.clone(), self.stopped());
         self.tasks.spawn(async move {
             tokio::select! {

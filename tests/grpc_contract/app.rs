@@ -76,6 +76,7 @@ impl Server {
         let addresses = Addresses {
             rtmp_port: 1935,
             http_port: 8080,
+            https: false,
             playback: PlaybackAuth::Signed,
             key: key.clone(),
         };

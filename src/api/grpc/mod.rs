@@ -25,13 +25,12 @@ pub mod pb {
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use super::addresses::Addresses;
 use super::control::Control;
+use super::door::Door;
 use super::keys::AccessKeys;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
@@ -41,13 +40,13 @@ pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
 /// Request metadata that proves it.
 pub const KEY_SECRET_METADATA: &str = "x-onair-access-key-secret";
 
-/// Serves `listener` until `shutdown` is ready, then ends the calls in progress (at most
+/// Serves who comes through the door (a plain listener is one without TLS) until `shutdown` is ready, then ends the calls in progress (at most
 /// [`limits::GRPC_DRAIN`]) and returns.
 ///
 /// # Errors
 /// When the transport fails, or the descriptors compiled in are no descriptors.
 pub async fn serve(
-    listener: TcpListener,
+    door: impl Into<Door>,
     control: Control,
     keys: Arc<AccessKeys>,
     addresses: Arc<Addresses>,
@@ -71,7 +70,7 @@ pub async fn serve(
         .add_service(InterceptedService::new(reflection().build_v1()?, auth.clone()))
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, auth.clone()))
         .add_service(InterceptedService::new(casters, auth))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(door.into().open(), async move {
             shutdown.await;
             closing.send_replace(true);
         });
