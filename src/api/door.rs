@@ -194,3 +194,45 @@ impl Connected for Connection {
         socket.peer_addr().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::http;
+    use crate::worker::StopToken;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn ask(address: SocketAddr) -> Option<(TcpStream, String)> {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").ok()?;
+        let mut answer = [0; 4096];
+        // Closed, or reset because what was asked was never read.
+        let count = socket.read(&mut answer).ok().filter(|&count| count > 0)?;
+        Some((socket, String::from_utf8_lossy(&answer[..count]).into_owned()))
+    }
+
+    #[test]
+    fn who_finds_no_room_is_closed_at_once_and_places_come_back() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let pages = http::pages::router(Arc::new(String::new));
+        runtime.spawn(http::serve(Door::new(listener, 2), pages, std::future::pending()));
+        let guests = [ask(address).unwrap(), ask(address).unwrap()];
+        assert!(guests.iter().all(|(_, answer)| answer.contains("200 OK")), "{guests:?}");
+        assert!(ask(address).is_none(), "a third one came in");
+        drop(guests);
+        let pause = StopToken::new();
+        let again = (0..200).find_map(|_| {
+            pause.wait(Duration::from_millis(20));
+            ask(address)
+        });
+        assert!(again.unwrap().1.contains("200 OK"));
+    }
+}
