@@ -63,7 +63,7 @@ async fn each_role_may_its_part_until_it_is_revoked() {
     let (mut second_admin, _) = client_as(&server, "admin").await;
     let stop = || v1::StopCasterRequest { caster_id: admin.caster.clone() };
     let watch = v1::WatchCasterRequest { caster_id: admin.caster.clone(), ..Default::default() };
-    viewer.watch_caster(watch).await.unwrap();
+    let mut states = viewer.watch_caster(watch).await.unwrap().into_inner();
     let denied = viewer.stop_caster(stop()).await.unwrap_err();
     assert_eq!(
         (denied.code(), &refused_for(&denied)[..]),
@@ -80,6 +80,16 @@ async fn each_role_may_its_part_until_it_is_revoked() {
     operator.try_take(10_000).await.unwrap();
     let denied = operator.client.stop_caster(stop()).await.unwrap_err();
     assert_eq!(denied.code(), Code::PermissionDenied);
+    // Who watches sees no more than who calls: the stream ends with its key.
+    states.message().await.unwrap().unwrap();
+    stdout(&key_command(&server, &["revoke", &viewer_key[0]]));
+    let ended = loop {
+        match states.message().await {
+            Ok(state) => assert!(state.is_some(), "ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(refused_for(&ended), "InvalidAccessKeyId.Inactive");
     second_admin.stop_caster(stop()).await.unwrap();
 
     stdout(&key_command(&server, &["revoke", &operator_key[0]]));
@@ -89,11 +99,11 @@ async fn each_role_may_its_part_until_it_is_revoked() {
         answer.is_err_and(|status| refused_for(&status) == "InvalidAccessKeyId.Inactive")
     })
     .await;
-    viewer.describe_casters(request()).await.unwrap();
+    second_admin.describe_casters(request()).await.unwrap();
 
     let list = stdout(&key_command(&server, &["list"]));
     for line in [
-        format!("{} viewer active", viewer_key[0]),
+        format!("{} viewer revoked", viewer_key[0]),
         format!("{} operator revoked", operator_key[0]),
     ] {
         assert!(list.lines().any(|listed| listed == line), "{line} is missing in\n{list}");

@@ -53,8 +53,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (closing, mut closed) = tokio::sync::watch::channel(false);
+    let casters = service::Service::new(control, Arc::clone(&keys), addresses, closed.clone());
     let auth = Auth { keys };
-    let casters = service::Service::new(control, addresses, closed.clone());
     let casters =
         CasterServiceServer::new(casters).max_decoding_message_size(limits::GRPC_MESSAGE_BYTES);
     let (health_reporter, health) = tonic_health::server::health_reporter();

@@ -9,15 +9,16 @@ use tonic::{Request, Response, Status};
 
 use super::super::addresses::Addresses;
 use super::super::control::Control;
-use super::super::keys::{AccessKey, Role};
+use super::super::keys::{AccessKey, AccessKeys, Role};
 use super::answers::Render;
 use super::pb::caster_service_server::CasterService;
-use super::status::status;
+use super::status::{bad_key, missing_key, status};
 use super::{pb, watch};
 use crate::catalog::Call;
 
 pub(super) struct Service {
     control: Control,
+    keys: Arc<AccessKeys>,
     addresses: Arc<Addresses>,
     closed: tokio::sync::watch::Receiver<bool>,
 }
@@ -26,24 +27,30 @@ impl Service {
     /// `closed` turns true when the server is told to stop.
     pub(super) fn new(
         control: Control,
+        keys: Arc<AccessKeys>,
         addresses: Arc<Addresses>,
         closed: tokio::sync::watch::Receiver<bool>,
     ) -> Service {
-        Service { control, addresses, closed }
+        Service { control, keys, addresses, closed }
     }
 
     async fn call<Q: Into<Call>, A: Render>(
         &self,
         request: Request<Q>,
     ) -> Result<Response<A>, Status> {
-        let key = request.extensions().get::<Arc<AccessKey>>().cloned();
+        let key = bearer(&request)?;
         let call: Call = request.into_inner().into();
-        if !key.is_some_and(|key| key.role().may(&call)) {
+        if !key.role().may(&call) {
             return Err(status(Role::refusal(&call).into()));
         }
         let answer = self.control.call(call).await.map_err(status)?;
         A::render(answer, &self.addresses).map(Response::new).map_err(status)
     }
+}
+
+/// The key that the call was let in with.
+fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
+    request.extensions().get().cloned().ok_or_else(missing_key)
 }
 
 macro_rules! caster_service {
@@ -65,9 +72,12 @@ macro_rules! caster_service {
                 &self,
                 request: Request<pb::WatchCasterRequest>,
             ) -> Result<Response<Self::WatchCasterStream>, Status> {
-                // Every key may watch, see `Role`.
+                // Every role may watch, for as long as the key is good.
+                let (key, keys) = (bearer(&request)?, Arc::clone(&self.keys));
+                let admitted = move || keys.get(key.id()).map(drop).map_err(bad_key);
+                let closed = self.closed.clone();
                 let states =
-                    watch::start(&self.control, request.into_inner(), self.closed.clone()).await;
+                    watch::start(&self.control, request.into_inner(), admitted, closed).await;
                 states.map(Response::new).map_err(status)
             }
         }
