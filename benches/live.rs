@@ -35,8 +35,8 @@ async fn run(seconds: u64, files: &[String]) -> Result<(), Box<dyn std::error::E
         ..Default::default()
     };
     let server = Server::start(settings.resolve()?).await?;
-    let (id, secret) = server.access_key();
-    let mut client = client::connect(server.grpc_address(), &id, &secret).await?;
+    let key = server.access_key().ok_or("no access key is an admin's")?;
+    let mut client = client::connect(server.grpc_address(), key.id(), key.secret()).await?;
     let scene = start_quad(&mut client, files).await?;
     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
     let request = v1::WatchCasterRequest { caster_id: scene, ..Default::default() };

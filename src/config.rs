@@ -32,6 +32,62 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the address to push a stream to, with the key it needs.
     PushUrl(PushUrlArgs),
+    /// Make, list and revoke access keys; a running server follows within a second.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// The commands of `onair key`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key and print its id and secret, this once.
+    Make {
+        /// What its bearer may: admin everything; operator scenes, audio, channels, standby, rundown; viewer Describe….
+        #[arg(long, default_value = "admin", value_parser = ["admin", "operator", "viewer"])]
+        role: String,
+        /// Its id, 1 to 128 visible ASCII characters [default: a random one].
+        #[arg(long)]
+        id: Option<String>,
+        /// Whose key it is.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the keys: id, role, state. Secrets are not shown.
+    List {
+        /// Whose keys.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Revoke a key, for good.
+    Revoke {
+        /// Its id.
+        id: String,
+        /// Whose key it is.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which server's data a command is about.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Configuration of the server, which may name its data directory.
+    #[arg(long, env = "ONAIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the server [default: ./data].
+    #[arg(long, env = "ONAIR_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The data directory.
+    ///
+    /// # Errors
+    /// One line that names the configuration and what is wrong with it.
+    pub fn data_dir(self) -> Result<PathBuf, String> {
+        let Place { config, data } = self;
+        Ok(Settings { config, data, ..Settings::default() }.resolve()?.data)
+    }
 }
 
 /// Arguments of `onair push-url`.
@@ -105,6 +161,16 @@ pub enum PlaybackAuth {
     Public,
 }
 
+/// What happens when a stream is pushed that is on air already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondPublisher {
+    /// The new publisher is refused.
+    Refuse,
+    /// The new publisher takes the stream over, the old one is cut off.
+    TakeOver,
+}
+
 /// x264 presets that make sense live: faster costs quality, slower costs CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -153,7 +219,19 @@ pub struct Settings {
     /// Whether playing PGM needs the auth_key of its address [default: signed].
     #[arg(long, env = "ONAIR_PLAYBACK_AUTH")]
     pub playback_auth: Option<PlaybackAuth>,
-    /// Access key id of the API; made at first start when neither id nor secret is given.
+    /// What happens when a stream is pushed that is on air already [default: refuse].
+    #[arg(long, env = "ONAIR_SECOND_PUBLISHER")]
+    pub second_publisher: Option<SecondPublisher>,
+    /// Certificate chain (PEM) of this server: gRPC and HTTP then speak TLS only. Needs --tls-key.
+    #[arg(long, env = "ONAIR_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate.
+    #[arg(long, env = "ONAIR_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificate authorities (PEM) that gRPC and HTTP clients must have a certificate of (mTLS).
+    #[arg(long, env = "ONAIR_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Access key id of the API, an admin's, beside those of onair key; one is made at first start when there is none.
     #[arg(long, env = "ONAIR_ACCESS_KEY_ID")]
     pub access_key_id: Option<String>,
     /// Access key secret of the API; better given by variable or file than by flag.
@@ -176,6 +254,17 @@ macro_rules! first_given {
     };
 }
 
+/// Files of a server that speaks TLS, PEM each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Who signs the certificates of clients; without it clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
 /// Settings with every default filled in.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "documented at the fields of Settings")]
@@ -189,6 +278,8 @@ pub struct Config {
     pub allow_addresses: String,
     pub ingest_auth: IngestAuth,
     pub playback_auth: PlaybackAuth,
+    pub second_publisher: SecondPublisher,
+    pub tls: Option<TlsFiles>,
     pub access_key: Option<(String, String)>,
     pub preset: Preset,
     pub gop: Duration,
@@ -208,6 +299,7 @@ impl Settings {
         };
         let all = first_given!(given, file:
             data, http, grpc, rtmp, adapter, media_dir, allow_addresses, ingest_auth, playback_auth,
+            second_publisher, tls_cert, tls_key, tls_client_ca,
             access_key_id, access_key_secret, preset, gop_seconds, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
@@ -220,6 +312,12 @@ impl Settings {
             }
             (None, None) => None,
             _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
+        };
+        let tls = match (all.tls_cert, all.tls_key, all.tls_client_ca) {
+            (Some(cert), Some(key), client_ca) => Some(TlsFiles { cert, key, client_ca }),
+            (None, None, None) => None,
+            (None, None, Some(_)) => return Err("tls-client-ca needs tls-cert and tls-key".into()),
+            _ => return Err("give both tls-cert and tls-key, or neither".into()),
         };
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
@@ -234,6 +332,8 @@ impl Settings {
             allow_addresses: all.allow_addresses.unwrap_or_default(),
             ingest_auth: all.ingest_auth.unwrap_or(IngestAuth::Key),
             playback_auth: all.playback_auth.unwrap_or(PlaybackAuth::Signed),
+            second_publisher: all.second_publisher.unwrap_or(SecondPublisher::Refuse),
+            tls,
             access_key,
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
@@ -294,6 +394,9 @@ mod tests {
             ("htp = '127.0.0.1:1'", &[][..], "htp"),
             ("", &["--gop-seconds", "99"], "gop-seconds"),
             ("access-key-id = 'a'", &[], "access-key-secret"),
+            ("tls-cert = 'a'", &[], "tls-key"),
+            ("", &["--tls-client-ca", "a"], "tls-cert"),
+            ("second-publisher = 'both'", &[], "second-publisher"),
         ] {
             let error = resolve(file, args).unwrap_err();
             assert!(error.contains(names), "{error}");

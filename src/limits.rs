@@ -60,6 +60,22 @@ pub const GRPC_CALLS_PER_CONNECTION: usize = 64;
 pub const GRPC_DRAIN: Duration = Duration::from_secs(2);
 /// Longest interval between two states of a watched caster that a client may ask for, ms.
 pub const WATCH_INTERVAL_MAX_MS: u32 = 60_000;
+/// Access keys kept, revoked ones counted too; more are not made.
+pub const MAX_ACCESS_KEYS: usize = 1000;
+/// Time between looks at whether the file of access keys has changed.
+pub const KEYS_REFRESH: Duration = Duration::from_millis(500);
+/// Connections at once to the gRPC API; more are closed at once.
+pub const GRPC_CONNECTIONS: usize = 128;
+/// The same to the HTTP server.
+pub const HTTP_CONNECTIONS: usize = 512;
+/// Time for a TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the head of an HTTP request, from the end of the answer before it on.
+pub const HTTP_HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of the head of a request to the HTTP server: some of the API's parameters come in the query.
+pub const HTTP_HEAD_BYTES: usize = 64 << 10;
+/// Connections that are through the door and not yet served.
+pub const ACCEPT_QUEUE: usize = 16;
 /// How long an address that the API hands out lets new connections in.
 pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 

@@ -40,6 +40,8 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("glyphon", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),
+    ("hyper", &["api"]),
+    ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
     ("image::", &["media", "app"]),

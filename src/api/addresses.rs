@@ -10,6 +10,8 @@ use crate::limits;
 const RTMP_PORT: u16 = 1935;
 /// Port that `http://` means when it names none.
 const HTTP_PORT: u16 = 80;
+/// Port that `https://` means when it names none.
+const HTTPS_PORT: u16 = 443;
 
 /// Whether players need an `auth_key` for PGM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -28,6 +30,8 @@ pub struct Addresses {
     pub rtmp_port: u16,
     /// Port of the HTTP server as players reach it.
     pub http_port: u16,
+    /// Whether the HTTP server speaks TLS.
+    pub https: bool,
     /// Whether PGM is signed.
     pub playback: PlaybackAuth,
     /// What signs.
@@ -39,9 +43,9 @@ pub struct Addresses {
 pub struct SceneUrls {
     /// `rtmp://`
     pub rtmp: String,
-    /// `http://….flv`
+    /// `http://….flv`, or `https://`
     pub flv: String,
-    /// `http://….m3u8`
+    /// `http://….m3u8`, or `https://`
     pub m3u8: String,
 }
 
@@ -59,10 +63,14 @@ impl Addresses {
             };
             format!("{scheme}://{domain}{port}{path}{query}")
         };
+        let (scheme, usual) = match self.https {
+            true => ("https", HTTPS_PORT),
+            false => ("http", HTTP_PORT),
+        };
         SceneUrls {
             rtmp: url("rtmp", (self.rtmp_port, RTMP_PORT), ""),
-            flv: url("http", (self.http_port, HTTP_PORT), ".flv"),
-            m3u8: url("http", (self.http_port, HTTP_PORT), ".m3u8"),
+            flv: url(scheme, (self.http_port, usual), ".flv"),
+            m3u8: url(scheme, (self.http_port, usual), ".m3u8"),
         }
     }
 }
@@ -75,7 +83,8 @@ mod tests {
     fn ports_and_signatures_where_they_are_needed() {
         let key = StreamKey::new("k");
         let check = |rtmp_port, http_port, playback, bus, expected: [&str; 3], signed: bool| {
-            let addresses = Addresses { rtmp_port, http_port, playback, key: key.clone() };
+            let https = http_port == 8443;
+            let addresses = Addresses { rtmp_port, http_port, https, playback, key: key.clone() };
             let urls = addresses.scene("live.example.com", bus, "ab", 100);
             for (url, plain) in [urls.rtmp, urls.flv, urls.m3u8].into_iter().zip(expected) {
                 let (address, auth_key) = url.split_once("?auth_key=").unwrap_or((&url, ""));
@@ -99,5 +108,11 @@ mod tests {
         check(1935, 80, PlaybackAuth::Signed, Bus::Pgm, usual, true);
         check(1936, 8080, PlaybackAuth::Public, Bus::Pgm, other, false);
         check(1936, 8080, PlaybackAuth::Public, Bus::Pvw, other, true);
+        let over_tls = [
+            "rtmp://live.example.com/caster/ab",
+            "https://live.example.com:8443/caster/ab.flv",
+            "https://live.example.com:8443/caster/ab.m3u8",
+        ];
+        check(1935, 8443, PlaybackAuth::Signed, Bus::Pgm, over_tls, true);
     }
 }

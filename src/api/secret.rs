@@ -34,22 +34,36 @@ pub(super) fn load_or_make(
     path: &Path,
     make: impl FnOnce() -> io::Result<String>,
 ) -> io::Result<String> {
+    if let Some(text) = read(path)? {
+        return Ok(text);
+    }
+    let text = make()?;
+    write_whole(path, &text)?;
+    Ok(text)
+}
+
+/// The text of the file; `None` when there is none.
+///
+/// # Errors
+/// When the file cannot be read, or others may read it.
+pub(super) fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::metadata(path) {
         Ok(meta) if meta.permissions().mode() & 0o077 != 0 => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!("{} holds a secret and must have mode 0600", path.display()),
         )),
-        Ok(_) => fs::read_to_string(path),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let text = make()?;
-            write_new(path, &text)?;
-            Ok(text)
-        }
+        Ok(_) => fs::read_to_string(path).map(Some),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
+/// Puts a file of this text (mode 0600) in the place of the one that may be there; it is on disk on return. One
+/// writer at a time.
+///
+/// # Errors
+/// When it cannot be written; what was there is there still.
+pub(super) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(dir)?;
     let partial = path.with_extension("new");

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod frame_thread;
 mod images;
+mod keys;
 mod metrics_page;
 mod on_air;
 mod render;
@@ -23,6 +24,7 @@ mod world;
 
 pub use demo::demo;
 pub use doctor::doctor;
+pub use keys::key;
 pub use render::render;
 
 use tokio::signal::unix::{SignalKind, signal};

@@ -18,9 +18,11 @@ use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
-use crate::api::keys::AccessKeys;
+use crate::api::door::Door;
+use crate::api::keys::{AccessKey, AccessKeys};
+use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, rtmp};
-use crate::config::{self, Config};
+use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
 use crate::limits;
@@ -44,8 +46,8 @@ pub struct Server {
 }
 
 struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
+    grpc: Door,
+    http: Door,
     rtmp: TcpListener,
 }
 
@@ -63,11 +65,13 @@ fn make_dir(path: &Path) -> Result<(), String> {
 }
 
 fn access_keys(config: &Config) -> Result<AccessKeys, String> {
-    match &config.access_key {
-        Some((id, secret)) => AccessKeys::new(id, secret),
-        None => AccessKeys::load_or_make(&config.data),
-    }
-    .map_err(|error| format!("the access key: {error}"))
+    let configured = config.access_key.as_ref().map(|(id, secret)| (&id[..], &secret[..]));
+    AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, String> {
+    let load = |files: &TlsFiles| Tls::load(&files.cert, &files.key, files.client_ca.as_deref());
+    config.tls.as_ref().map(load).transpose()
 }
 
 impl Server {
@@ -79,10 +83,14 @@ impl Server {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
         let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
+        let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
-        tracing::info!(id = keys.first().0, "access key of the API");
+        match keys.admin() {
+            Some(key) => tracing::info!(id = key.id(), "access key of the API"),
+            None => tracing::warn!("no access key is an active admin's: see onair key make"),
+        }
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
@@ -94,6 +102,7 @@ impl Server {
         let addresses = Arc::new(Addresses {
             rtmp_port: rtmp.port(),
             http_port: http.port(),
+            https: tls.is_some(),
             playback: match config.playback_auth {
                 config::PlaybackAuth::Signed => PlaybackAuth::Signed,
                 config::PlaybackAuth::Public => PlaybackAuth::Public,
@@ -111,7 +120,12 @@ impl Server {
         });
         let studio = Studio::new(world.clone(), catalog, store);
         studio.resume().await;
-        let listeners = Listeners { grpc: grpc_listener, http: http_listener, rtmp: rtmp_listener };
+        let listeners = Listeners {
+            grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
+            http: Door::new(http_listener, limits::HTTP_CONNECTIONS)
+                .behind(tls.as_ref(), b"http/1.1"),
+            rtmp: rtmp_listener,
+        };
         let mut server = Server {
             studio,
             keys,
@@ -145,12 +159,18 @@ impl Server {
         let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
         let stop = self.stopped();
         self.tasks.spawn(async move {
-            if let Err(error) = http::serve(listeners.http, playback.merge(pages), stop).await {
-                tracing::error!(%error, "HTTP ended");
-            }
+            http::serve(listeners.http, playback.merge(pages), stop).await;
         });
         let stop = self.stopped();
-        self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, stop));
+        let second = world.config.second_publisher;
+        self.tasks.spawn(rtmp::serve(listeners.rtmp, world.hub.clone(), gate, second, stop));
+        let (keys, stop) = (self.keys.clone(), self.stopped());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = keys.follow() => {}
+                () = stop => {}
+            }
+        });
         let (studio, mut stopping) = (self.studio.clone(), self.stopping.subscribe());
         self.tasks.spawn(async move {
             let mut every = tokio::time::interval(DEMAND_EVERY);
@@ -187,10 +207,9 @@ impl Server {
         self.rtmp
     }
 
-    /// An access key of the API: id and secret.
-    pub fn access_key(&self) -> (String, String) {
-        let (id, secret) = self.keys.first();
-        (id.to_owned(), secret.to_owned())
+    /// An access key that may everything; `None` when all of them were revoked.
+    pub fn access_key(&self) -> Option<Arc<AccessKey>> {
+        self.keys.admin()
     }
 
     /// The address to push `stream` (`app/name`) to, with its key, good for a day.

@@ -35,8 +35,9 @@ fn refused(error: impl std::fmt::Display) -> String {
 impl Show {
     /// Makes the caster, starts it and takes the first layout.
     pub(super) async fn build(server: &Server, template: &str) -> Result<Show, String> {
-        let (id, secret) = server.access_key();
-        let mut client = client::connect(server.grpc_address(), &id, &secret).await?;
+        let key =
+            server.access_key().ok_or("no access key of this data directory is an admin's")?;
+        let mut client = client::connect(server.grpc_address(), key.id(), key.secret()).await?;
         let request = v1::CreateCasterRequest {
             caster_name: "demo".into(),
             client_token: format!("demo-{}", uuid::Uuid::new_v4()),

@@ -70,6 +70,9 @@ codes! {
     StatusMalformed 400 "InvalidStatus.Malformed" "Specified parameter Status is invalid, only can be 0 or 1."
     AccessKeyIdMissing 400 "MissingAccessKeyId" "AccessKeyId is mandatory for this action."
     AccessKeyIdNotFound 404 "InvalidAccessKeyId.NotFound" "Specified access key is not found."
+    AccessKeyIdInactive 400 "InvalidAccessKeyId.Inactive" "Specified access key is disabled."
+    IllegalOperation 401 "IllegalOperation" "Permission Denied"
+    PermissionDenied 401 "PermissionDenied" "Permission Denied"
     Internal 500 "InternalError" "The request processing has failed due to some unknown error, exception or failure."
 }
 
@@ -114,6 +117,7 @@ mod tests {
             let http = match text {
                 _ if text.ends_with(".NotFound") => 404,
                 "InternalError" => 500,
+                "IllegalOperation" | "PermissionDenied" => 401,
                 _ => 400,
             };
             assert_eq!(code.http_status(), http, "{text}");

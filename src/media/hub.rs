@@ -39,7 +39,11 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-struct Stream(Mutex<StreamState>);
+struct Stream {
+    state: Mutex<StreamState>,
+    /// Told once, when another publisher has taken the name over.
+    replaced: Notify,
+}
 
 #[derive(Debug, Default)]
 struct StreamState {
@@ -55,6 +59,8 @@ struct StreamState {
     video_seen: bool,
     audio_seen: bool,
     subscribers: Vec<Arc<LiveQueue<FlvTag>>>,
+    /// Nobody joins any more.
+    ended: bool,
 }
 
 /// Why a stream cannot be published.
@@ -96,16 +102,39 @@ impl Hub {
     /// # Errors
     /// When the name is taken or the hub is full.
     pub fn publish(&self, name: &str) -> Result<Publisher, Busy> {
+        let entries = lock(&self.0.entries);
+        if entries.get(name).is_some_and(|entry| entry.stream.is_some()) {
+            return Err(Busy::Taken);
+        }
+        self.begin(entries, name)
+    }
+
+    /// The same, in the place of whoever publishes under that name: their stream ends, for its subscribers too, who find
+    /// this one when they look again.
+    ///
+    /// # Errors
+    /// When the hub is full.
+    pub fn take_over(&self, name: &str) -> Result<Publisher, Busy> {
         let mut entries = lock(&self.0.entries);
+        let replaced = entries.get_mut(name).and_then(|entry| entry.stream.take());
+        let publisher = self.begin(entries, name);
+        if let Some(stream) = replaced {
+            stream.end();
+            stream.replaced.notify_one();
+        }
+        publisher
+    }
+
+    fn begin(
+        &self,
+        mut entries: MutexGuard<'_, BTreeMap<String, Entry>>,
+        name: &str,
+    ) -> Result<Publisher, Busy> {
         if entries.values().filter(|entry| entry.stream.is_some()).count() >= MAX_STREAMS {
             return Err(Busy::Full);
         }
-        let entry = entries.entry(name.to_owned()).or_default();
-        if entry.stream.is_some() {
-            return Err(Busy::Taken);
-        }
         let stream = Arc::new(Stream::default());
-        entry.stream = Some(Arc::clone(&stream));
+        entries.entry(name.to_owned()).or_default().stream = Some(Arc::clone(&stream));
         drop(entries);
         self.0.appeared.notify_waiters();
         self.0.appeared_for_threads.notify_all();
@@ -188,7 +217,7 @@ impl Hub {
         let entries = lock(&self.0.entries);
         let live = entries.iter().filter_map(|(name, entry)| Some((name, entry.stream.as_ref()?)));
         live.map(|(name, stream)| {
-            let state = lock(&stream.0);
+            let state = lock(&stream.state);
             StreamInfo {
                 name: name.clone(),
                 viewers: state.subscribers.len(),
@@ -226,12 +255,21 @@ impl Drop for Want {
 
 impl Stream {
     fn viewers(&self) -> usize {
-        lock(&self.0).subscribers.len()
+        lock(&self.state).subscribers.len()
+    }
+
+    /// Lets the subscribers go, after what is queued for them.
+    fn end(&self) {
+        let mut state = lock(&self.state);
+        state.ended = true;
+        for subscriber in state.subscribers.drain(..) {
+            subscriber.finish();
+        }
     }
 
     fn join(self: &Arc<Stream>) -> Option<Subscriber> {
-        let mut state = lock(&self.0);
-        if state.subscribers.len() >= MAX_SUBSCRIBERS {
+        let mut state = lock(&self.state);
+        if state.ended || state.subscribers.len() >= MAX_SUBSCRIBERS {
             return None;
         }
         let mut primed = state.lead_in();
@@ -300,7 +338,7 @@ pub struct Publisher {
 impl Publisher {
     /// Hands a tag to every subscriber, without waiting for any.
     pub fn send(&self, tag: FlvTag) {
-        let mut state = lock(&self.stream.0);
+        let mut state = lock(&self.stream.state);
         if tag.class == TagClass::Inter && !state.video_seen {
             state.keyless_seen = true;
             return; // Nobody could decode it.
@@ -323,14 +361,20 @@ impl Publisher {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Ready when another publisher has taken the name over: what is sent from then on reaches nobody.
+    pub async fn replaced(&self) {
+        self.stream.replaced.notified().await;
+    }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.hub.leave(&self.name, |entry| entry.stream = None);
-        for subscriber in &lock(&self.stream.0).subscribers {
-            subscriber.finish();
-        }
+        self.hub.leave(&self.name, |entry| {
+            // Another publisher's stream may stand there by now.
+            entry.stream.take_if(|stream| Arc::ptr_eq(stream, &self.stream));
+        });
+        self.stream.end();
     }
 }
 
@@ -375,7 +419,7 @@ impl Subscriber {
 
     /// Whether there are pictures, but no key frame to begin with.
     fn lacks_key(&self) -> bool {
-        let state = lock(&self.stream.0);
+        let state = lock(&self.stream.state);
         let keyless = state.keyless_seen && !state.video_seen;
         keyless || (self.queue.is_skipping() && self.queue.dropped() > 0)
     }
@@ -389,7 +433,7 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.queue.close();
-        lock(&self.stream.0).subscribers.retain(|other| !Arc::ptr_eq(other, &self.queue));
+        lock(&self.stream.state).subscribers.retain(|other| !Arc::ptr_eq(other, &self.queue));
     }
 }
 

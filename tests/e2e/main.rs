@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod edges;
+mod keys;
 mod live;
 mod render;
 mod sources;
 mod support;
+mod tls;

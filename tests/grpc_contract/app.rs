@@ -10,7 +10,7 @@ use onair::api::auth_key::StreamKey;
 use onair::api::control::{self, Control, Message, Snapshot};
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
-use onair::api::keys::AccessKeys;
+use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
 use onair::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, LocationId,
     Prepared, Refused,
@@ -27,11 +27,18 @@ pub(crate) const KEY_SECRET: &str = "not-so-secret";
 /// A source at this location never has a frame ready.
 pub(crate) const NEVER_READY: &str = "RV66";
 
+type Known = Result<Arc<AccessKey>, KeyProblem>;
 pub(crate) type Client = CasterServiceClient<InterceptedService<Channel, WithKey>>;
 
 /// Puts an access key on each request.
 #[derive(Clone)]
-pub(crate) struct WithKey(pub(crate) &'static str, pub(crate) &'static str);
+pub(crate) struct WithKey(pub(crate) String, pub(crate) String);
+
+impl WithKey {
+    pub(crate) fn new(id: &str, secret: &str) -> WithKey {
+        WithKey(id.to_owned(), secret.to_owned())
+    }
+}
 
 impl tonic::service::Interceptor for WithKey {
     fn call(
@@ -48,6 +55,7 @@ pub(crate) struct Server {
     pub(crate) channel: Channel,
     pub(crate) client: Client,
     pub(crate) key: StreamKey,
+    keys: Arc<AccessKeys>,
     catalog: Arc<Mutex<Catalog>>,
     dir: PathBuf,
     shutdown: Option<oneshot::Sender<()>>,
@@ -68,15 +76,48 @@ impl Server {
         let addresses = Addresses {
             rtmp_port: 1935,
             http_port: 8080,
+            https: false,
             playback: PlaybackAuth::Signed,
             key: key.clone(),
         };
         let (shutdown, stopping) = oneshot::channel();
-        let server = tokio::spawn(serve(listener, control, addresses, stopping));
+        let keys = Arc::new(AccessKeys::open(&dir, Some((KEY_ID, KEY_SECRET))).unwrap());
+        let edge = Edge { listener, control, keys: keys.clone(), addresses };
+        let server = tokio::spawn(edge.serve(stopping));
         let channel = connect(address).await;
-        let client =
-            CasterServiceClient::with_interceptor(channel.clone(), WithKey(KEY_ID, KEY_SECRET));
-        Server { channel, client, key, catalog, dir, shutdown: Some(shutdown), app, server }
+        let client = CasterServiceClient::with_interceptor(
+            channel.clone(),
+            WithKey::new(KEY_ID, KEY_SECRET),
+        );
+        let shutdown = Some(shutdown);
+        Server { channel, client, key, keys, catalog, dir, shutdown, app, server }
+    }
+
+    /// A client with a new key of this role, known to the server, and the key's id.
+    pub(crate) async fn client_as(&self, role: Role) -> (Client, String) {
+        let key = KeyFile::of(&self.dir).make(role, None).unwrap();
+        let with_key = WithKey(key.id().to_owned(), key.secret().to_owned());
+        self.until_known(key.id(), |known| known.is_ok()).await;
+        let client = CasterServiceClient::with_interceptor(self.channel.clone(), with_key);
+        (client, key.id().to_owned())
+    }
+
+    /// Revokes a key; the server knows.
+    pub(crate) async fn revoke(&self, id: &str) {
+        KeyFile::of(&self.dir).revoke(id).unwrap();
+        self.until_known(id, |known| known.is_err()).await;
+    }
+
+    async fn until_known(&self, id: &str, is_so: impl Fn(Known) -> bool) {
+        let seen = async {
+            while !is_so(self.keys.get(id)) {
+                tokio::time::sleep(limits::STOP_POLL).await;
+            }
+        };
+        let followed = async {
+            tokio::select! { () = self.keys.follow() => {}, () = seen => {} }
+        };
+        tokio::time::timeout(limits::KEYS_REFRESH * 10, followed).await.unwrap();
     }
 
     /// Lets the catalog have this many casters, each a copy of one that there is.
@@ -120,17 +161,22 @@ impl Drop for Server {
     }
 }
 
-async fn serve(
+/// What the gRPC edge needs.
+struct Edge {
     listener: tokio::net::TcpListener,
     control: Control,
+    keys: Arc<AccessKeys>,
     addresses: Addresses,
-    stopping: oneshot::Receiver<()>,
-) {
-    let keys = Arc::new(AccessKeys::new(KEY_ID, KEY_SECRET).unwrap());
-    let shutdown = async {
-        let _ = stopping.await;
-    };
-    grpc::serve(listener, control, keys, Arc::new(addresses), shutdown).await.unwrap();
+}
+
+impl Edge {
+    async fn serve(self, stopping: oneshot::Receiver<()>) {
+        let shutdown = async {
+            let _ = stopping.await;
+        };
+        let Edge { listener, control, keys, addresses } = self;
+        grpc::serve(listener, control, keys, Arc::new(addresses), shutdown).await.unwrap();
+    }
 }
 
 async fn connect(address: SocketAddr) -> Channel {

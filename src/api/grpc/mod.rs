@@ -25,13 +25,12 @@ pub mod pb {
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
 use super::addresses::Addresses;
 use super::control::Control;
+use super::door::Door;
 use super::keys::AccessKeys;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
@@ -41,21 +40,21 @@ pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
 /// Request metadata that proves it.
 pub const KEY_SECRET_METADATA: &str = "x-onair-access-key-secret";
 
-/// Serves `listener` until `shutdown` is ready, then ends the calls in progress (at most
+/// Serves who comes through the door (a plain listener is one without TLS) until `shutdown` is ready, then ends the calls in progress (at most
 /// [`limits::GRPC_DRAIN`]) and returns.
 ///
 /// # Errors
 /// When the transport fails, or the descriptors compiled in are no descriptors.
 pub async fn serve(
-    listener: TcpListener,
+    door: impl Into<Door>,
     control: Control,
     keys: Arc<AccessKeys>,
     addresses: Arc<Addresses>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (closing, mut closed) = tokio::sync::watch::channel(false);
+    let casters = service::Service::new(control, Arc::clone(&keys), addresses, closed.clone());
     let auth = Auth { keys };
-    let casters = service::Service::new(control, addresses, closed.clone());
     let casters =
         CasterServiceServer::new(casters).max_decoding_message_size(limits::GRPC_MESSAGE_BYTES);
     let (health_reporter, health) = tonic_health::server::health_reporter();
@@ -71,7 +70,7 @@ pub async fn serve(
         .add_service(InterceptedService::new(reflection().build_v1()?, auth.clone()))
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, auth.clone()))
         .add_service(InterceptedService::new(casters, auth))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        .serve_with_incoming_shutdown(door.into().open(), async move {
             shutdown.await;
             closing.send_replace(true);
         });
@@ -86,19 +85,23 @@ pub async fn serve(
     }
 }
 
-/// Lets those pass who have an access key.
+/// Lets those pass who have an access key, and puts it (an `Arc<AccessKey>`) into the extensions of the request.
 #[derive(Clone)]
 struct Auth {
     keys: Arc<AccessKeys>,
 }
 
 impl tonic::service::Interceptor for Auth {
-    fn call(&mut self, request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         let text = |name| request.metadata().get(name).and_then(|v| v.to_str().ok());
-        match (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) {
-            (Some(id), Some(secret)) if self.keys.admits(id, secret) => Ok(request),
-            (Some(_), Some(_)) => Err(status::unknown_key()),
-            _ => Err(status::missing_key()),
-        }
+        let (Some(id), Some(secret)) = (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) else {
+            return Err(status::missing_key());
+        };
+        let key = self.keys.admit(id, secret).map_err(status::bad_key)?;
+        request.extensions_mut().insert(key);
+        Ok(request)
     }
 }

@@ -1,6 +1,6 @@
 //! The methods of `CasterService`: each is a call, its answer rendered.
 //!
-//! Must not know rules or fields. Invariant: one line per method.
+//! Must not know rules or fields. Invariants: one line per method; a call is made only for a key whose role may.
 
 use std::sync::Arc;
 
@@ -9,14 +9,16 @@ use tonic::{Request, Response, Status};
 
 use super::super::addresses::Addresses;
 use super::super::control::Control;
+use super::super::keys::{AccessKey, AccessKeys, Role};
 use super::answers::Render;
 use super::pb::caster_service_server::CasterService;
-use super::status::status;
+use super::status::{bad_key, missing_key, status};
 use super::{pb, watch};
 use crate::catalog::Call;
 
 pub(super) struct Service {
     control: Control,
+    keys: Arc<AccessKeys>,
     addresses: Arc<Addresses>,
     closed: tokio::sync::watch::Receiver<bool>,
 }
@@ -25,19 +27,30 @@ impl Service {
     /// `closed` turns true when the server is told to stop.
     pub(super) fn new(
         control: Control,
+        keys: Arc<AccessKeys>,
         addresses: Arc<Addresses>,
         closed: tokio::sync::watch::Receiver<bool>,
     ) -> Service {
-        Service { control, addresses, closed }
+        Service { control, keys, addresses, closed }
     }
 
     async fn call<Q: Into<Call>, A: Render>(
         &self,
         request: Request<Q>,
     ) -> Result<Response<A>, Status> {
-        let answer = self.control.call(request.into_inner().into()).await.map_err(status)?;
+        let key = bearer(&request)?;
+        let call: Call = request.into_inner().into();
+        if !key.role().may(&call) {
+            return Err(status(Role::refusal(&call).into()));
+        }
+        let answer = self.control.call(call).await.map_err(status)?;
         A::render(answer, &self.addresses).map(Response::new).map_err(status)
     }
+}
+
+/// The key that the call was let in with.
+fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
+    request.extensions().get().cloned().ok_or_else(missing_key)
 }
 
 macro_rules! caster_service {
@@ -59,8 +72,12 @@ macro_rules! caster_service {
                 &self,
                 request: Request<pb::WatchCasterRequest>,
             ) -> Result<Response<Self::WatchCasterStream>, Status> {
+                // Every role may watch, for as long as the key is good.
+                let (key, keys) = (bearer(&request)?, Arc::clone(&self.keys));
+                let admitted = move || keys.get(key.id()).map(drop).map_err(bad_key);
+                let closed = self.closed.clone();
                 let states =
-                    watch::start(&self.control, request.into_inner(), self.closed.clone()).await;
+                    watch::start(&self.control, request.into_inner(), admitted, closed).await;
                 states.map(Response::new).map_err(status)
             }
         }

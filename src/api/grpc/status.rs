@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{KEY_ID_METADATA, KEY_SECRET_METADATA};
+use crate::api::keys::KeyProblem;
 use crate::catalog::{ErrorCode, Refused};
 
 /// `ErrorInfo.domain` of every error.
@@ -26,13 +27,20 @@ pub(super) fn missing_key() -> Status {
     status(Refused::new(ErrorCode::AccessKeyIdMissing, message))
 }
 
-pub(super) fn unknown_key() -> Status {
-    status(ErrorCode::AccessKeyIdNotFound.into())
+pub(super) fn bad_key(problem: KeyProblem) -> Status {
+    let code = match problem {
+        KeyProblem::Unknown => ErrorCode::AccessKeyIdNotFound,
+        KeyProblem::Revoked => ErrorCode::AccessKeyIdInactive,
+    };
+    status(code.into())
 }
 
 fn grpc_code(code: ErrorCode) -> Code {
     match code {
-        ErrorCode::AccessKeyIdMissing | ErrorCode::AccessKeyIdNotFound => Code::Unauthenticated,
+        ErrorCode::AccessKeyIdMissing
+        | ErrorCode::AccessKeyIdNotFound
+        | ErrorCode::AccessKeyIdInactive => Code::Unauthenticated,
+        ErrorCode::IllegalOperation | ErrorCode::PermissionDenied => Code::PermissionDenied,
         ErrorCode::SceneNotStarted
         | ErrorCode::SceneInUse
         | ErrorCode::SceneConfigError

@@ -21,10 +21,12 @@ const DEFAULT_INTERVAL_MS: u32 = 200;
 
 type States = ReceiverStream<Result<pb::WatchCasterResponse, Status>>;
 
-/// Begins to watch; the stream ends when `closed` turns true, the caster is deleted or the client leaves.
+/// Begins to watch; the stream ends when `closed` turns true, the client is no longer `admitted`, the caster is deleted or
+/// the client leaves.
 pub(super) async fn start(
     control: &Control,
     request: pb::WatchCasterRequest,
+    admitted: impl Fn() -> Result<(), Status> + Send + 'static,
     mut closed: watch::Receiver<bool>,
 ) -> Result<States, Refused> {
     let caster = CasterId::parse(&request.caster_id).ok_or(ErrorCode::CasterIdMalformed)?;
@@ -39,8 +41,9 @@ pub(super) async fn start(
     // One state waits at most: the newest is taken when the client has room again.
     let (states, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
+        let interval = Duration::from_millis(interval_ms.into());
         tokio::select! {
-            () = forward(snapshots, &states, Duration::from_millis(interval_ms.into())) => {}
+            () = forward(snapshots, &states, admitted, interval) => {}
             () = states.closed() => {}
             _ = closed.wait_for(|&closed| closed) => {}
         }
@@ -51,10 +54,15 @@ pub(super) async fn start(
 async fn forward(
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     states: &mpsc::Sender<Result<pb::WatchCasterResponse, Status>>,
+    admitted: impl Fn() -> Result<(), Status>,
     interval: Duration,
 ) {
     loop {
         let Ok(room) = states.reserve().await else { return };
+        if let Err(status) = admitted() {
+            room.send(Err(status));
+            return;
+        }
         let snapshot = snapshots.borrow_and_update().clone();
         room.send(Ok(render(&snapshot)));
         tokio::time::sleep(interval).await;

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::amf::{self, BadAmf};
 use super::chunks::{self, ChunkError, Message};
 use crate::api::access::{Access, Gate, is_name, split_query};
+use crate::config::SecondPublisher;
 use crate::limits::{
     PLAYER_WAIT, PLAYER_WRITE_TIMEOUT, RTMP_CHUNK_BYTES, RTMP_COMMAND_BYTES,
     RTMP_HANDSHAKE_TIMEOUT, RTMP_IDLE_TIMEOUT, RTMP_READ_BYTES,
@@ -77,6 +78,7 @@ enum Role {
 struct Connection {
     hub: Hub,
     gate: Gate,
+    second: SecondPublisher,
     session: ServerSession,
     to_session: ChunkSerializer,
     chunks: chunks::Reader,
@@ -90,7 +92,12 @@ struct Connection {
 }
 
 /// Serves a connection until its end.
-pub(super) async fn run(mut socket: TcpStream, hub: Hub, gate: Gate) -> Result<(), Closed> {
+pub(super) async fn run(
+    mut socket: TcpStream,
+    hub: Hub,
+    gate: Gate,
+    second: SecondPublisher,
+) -> Result<(), Closed> {
     socket.set_nodelay(true)?;
     let shake = timeout(RTMP_HANDSHAKE_TIMEOUT, handshake(&mut socket));
     let too_slow = |_elapsed| Closed::TooSlow("no handshake", RTMP_HANDSHAKE_TIMEOUT);
@@ -101,6 +108,7 @@ pub(super) async fn run(mut socket: TcpStream, hub: Hub, gate: Gate) -> Result<(
     let mut connection = Connection {
         hub,
         gate,
+        second,
         session,
         to_session: ChunkSerializer::new(),
         chunks: chunks::Reader::new(),
@@ -155,13 +163,18 @@ async fn flush(socket: &mut TcpStream, out: &mut Vec<u8>) -> Result<(), Closed> 
 enum Step {
     Read(io::Result<usize>),
     Tag(Option<FlvTag>),
+    Replaced(String),
 }
 
-/// The next tag of a player; never for anybody else.
-async fn next_tag(role: &Role) -> Option<FlvTag> {
+/// What the hub has next: for a player a tag, for a publisher another one in its place.
+async fn next_of(role: &Role) -> Step {
     match role {
-        Role::Player { subscriber, .. } => subscriber.next().await,
-        Role::None | Role::Publisher { .. } => std::future::pending().await,
+        Role::Player { subscriber, .. } => Step::Tag(subscriber.next().await),
+        Role::Publisher { publisher, .. } => {
+            publisher.replaced().await;
+            Step::Replaced(publisher.name().to_owned())
+        }
+        Role::None => std::future::pending().await,
     }
 }
 
@@ -178,7 +191,7 @@ impl Connection {
             let step = timeout(limit, async {
                 tokio::select! {
                     count = socket.read_buf(&mut buffer) => Step::Read(count),
-                    tag = next_tag(&self.role) => Step::Tag(tag),
+                    next = next_of(&self.role) => next,
                 }
             });
             match step.await.map_err(|_elapsed| Closed::TooSlow(what, limit))? {
@@ -193,6 +206,7 @@ impl Connection {
                     self.say_ended();
                     return Ok(());
                 }
+                Step::Replaced(name) => return Err(Closed::Refused(name, "taken over")),
             }
         }
     }
@@ -319,7 +333,11 @@ impl Connection {
         if !matches!(self.role, Role::None) {
             return self.refuse(on, name, ("NetStream.Publish.BadName", "one role a connection"));
         }
-        let Ok(publisher) = self.hub.publish(&name.hub_name()) else {
+        let begun = match self.second {
+            SecondPublisher::Refuse => self.hub.publish(&name.hub_name()),
+            SecondPublisher::TakeOver => self.hub.take_over(&name.hub_name()),
+        };
+        let Ok(publisher) = begun else {
             let taken = "this stream name is already being published";
             return self.refuse(on, name, ("NetStream.Publish.BadName", taken));
         };

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::api::access::Gate;
+use crate::config::SecondPublisher;
 use crate::limits::RTMP_CONNECTIONS;
 use crate::media::hub::Hub;
 
@@ -18,11 +19,13 @@ mod amf;
 mod chunks;
 mod connection;
 
-/// Serves publishers and players until `shutdown`; then every connection is cut.
+/// Serves publishers and players until `shutdown`; then every connection is cut. `second` says what happens when a stream
+/// is pushed that is on air.
 pub async fn serve(
     listener: TcpListener,
     hub: Hub,
     gate: Gate,
+    second: SecondPublisher,
     shutdown: impl Future<Output = ()>,
 ) {
     let room = Arc::new(Semaphore::new(RTMP_CONNECTIONS));
@@ -50,7 +53,7 @@ pub async fn serve(
         let (hub, gate) = (hub.clone(), gate.clone());
         connections.spawn(async move {
             let _place = place;
-            match connection::run(socket, hub, gate).await {
+            match connection::run(socket, hub, gate, second).await {
                 Ok(()) => tracing::debug!(%peer, "RTMP connection ended"),
                 Err(error) => tracing::info!(%peer, %error, "RTMP connection closed"),
             }

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use crate::api::access::{Access, Gate};
+use crate::config::SecondPublisher;
 use crate::media::hub::Hub;
 use crate::output::testing::{Dir, tool};
 
@@ -35,7 +36,13 @@ impl Server {
         let addresses = [&rtmp_listener, &http_listener].map(|l| l.local_addr().unwrap());
         let root = hls_root.0.clone();
         let router = crate::api::http::playback::router(hub.clone(), root, gate.clone());
-        let serve = super::serve(rtmp_listener, hub.clone(), gate, std::future::pending());
+        let serve = super::serve(
+            rtmp_listener,
+            hub.clone(),
+            gate,
+            SecondPublisher::Refuse,
+            std::future::pending(),
+        );
         runtime.spawn(serve);
         runtime.spawn(async move { axum::serve(http_listener, router).await });
         let [rtmp, http] = addresses;

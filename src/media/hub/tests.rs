@@ -162,3 +162,29 @@ async fn a_task_waits_for_a_publisher_and_plays_to_the_end() {
     drop(publisher);
     assert_eq!(player.await.unwrap(), 10);
 }
+
+#[test]
+fn a_name_is_taken_over_whole() {
+    let hub = Hub::new();
+    let first = hub.publish(NAME).unwrap();
+    first.send(tag(TagClass::Keyframe, 0));
+    let early = hub.subscribe(NAME).unwrap();
+    let second = hub.take_over(NAME).unwrap();
+    second.send(tag(TagClass::Keyframe, 100));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let told = async { tokio::time::timeout(Duration::from_secs(10), first.replaced()).await };
+    runtime.block_on(told).unwrap();
+    // What the first one still sends, and its end, touch nobody.
+    first.send(tag(TagClass::Keyframe, 50));
+    assert_eq!(drain(&early), [(TagClass::Keyframe, 0)]);
+    assert!(matches!(early.recv(&StopToken::new(), Duration::ZERO), Received::Ended));
+    drop(first);
+    let late = hub.subscribe(NAME).unwrap();
+    assert_eq!(drain(&late), [(TagClass::Keyframe, 100)]);
+    assert_eq!(hub.publish(NAME).unwrap_err(), Busy::Taken);
+    drop(second);
+    assert!(!hub.is_live(NAME));
+    // Where nobody is, there is nobody to replace.
+    let third = hub.take_over(NAME).unwrap();
+    assert_eq!(third.name(), NAME);
+}
