@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
@@ -17,12 +18,22 @@ const MAX_BYTES: usize = 128;
 
 /// The access keys of this server.
 pub struct AccessKeys {
-    keys: Vec<AccessKey>,
+    keys: Vec<Arc<AccessKey>>,
 }
 
-struct AccessKey {
+/// An access key.
+pub struct AccessKey {
     id: String,
     secret: String,
+}
+
+/// Why there is no key to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// There never was one of this id.
+    Unknown,
+    /// It was revoked.
+    Revoked,
 }
 
 impl AccessKeys {
@@ -31,7 +42,7 @@ impl AccessKeys {
     /// # Errors
     /// When the id or the secret is empty, longer than 128 bytes or not of visible ASCII characters.
     pub fn new(id: &str, secret: &str) -> io::Result<AccessKeys> {
-        Ok(AccessKeys { keys: vec![AccessKey::parse(id, secret)?] })
+        Ok(AccessKeys { keys: vec![Arc::new(AccessKey::parse(id, secret)?)] })
     }
 
     /// The keys kept in the data directory; at the first start one is made there (mode 0600).
@@ -43,10 +54,10 @@ impl AccessKeys {
             Ok(format!("onair-{} {}\n", secret::random_hex(8)?, secret::random_hex(24)?))
         })?;
         let lines = text.lines().filter(|line| !line.trim().is_empty());
-        let keys: Vec<AccessKey> = lines
+        let keys: Vec<Arc<AccessKey>> = lines
             .map(|line| {
                 let (id, secret) = line.trim().split_once(' ').unwrap_or((line, ""));
-                AccessKey::parse(id, secret.trim())
+                AccessKey::parse(id, secret.trim()).map(Arc::new)
             })
             .collect::<io::Result<_>>()?;
         if keys.is_empty() {
@@ -65,6 +76,14 @@ impl AccessKeys {
         known.into()
     }
 
+    /// The key of this id, for edges that prove it by a signature.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, id: &str) -> Result<Arc<AccessKey>, KeyProblem> {
+        self.keys.iter().find(|key| key.id == id).cloned().ok_or(KeyProblem::Unknown)
+    }
+
     /// Id and secret of the first key, for a client in the same process and for naming the id in the log.
     pub fn first(&self) -> (&str, &str) {
         // There is at least one: both constructors see to it.
@@ -73,6 +92,16 @@ impl AccessKeys {
 }
 
 impl AccessKey {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its secret, to compute a signature with.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
     fn parse(id: &str, secret: &str) -> io::Result<AccessKey> {
         let is_valid = |text: &str| {
             (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())

@@ -11,5 +11,6 @@ pub mod control;
 pub mod grpc;
 pub mod http;
 pub mod keys;
+pub mod openapi;
 pub mod rtmp;
 mod secret;

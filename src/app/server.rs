@@ -19,7 +19,7 @@ use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::keys::AccessKeys;
-use crate::api::{control, grpc, http, rtmp};
+use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
@@ -130,6 +130,8 @@ impl Server {
         let (control, calls) = control::channel(limits::CONTROL_QUEUE);
         self.tasks.spawn(self.studio.clone().run(calls));
         let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
+        let rate = openapi::Rate::new(world.config.api_rate);
+        let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
         let stop = self.stopped();
         self.tasks.spawn(async move {
             let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
@@ -144,8 +146,9 @@ impl Server {
         let studio = self.studio.clone();
         let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
         let stop = self.stopped();
+        let router = playback.merge(pages).merge(cloud);
         self.tasks.spawn(async move {
-            if let Err(error) = http::serve(listeners.http, playback.merge(pages), stop).await {
+            if let Err(error) = http::serve(listeners.http, router, stop).await {
                 tracing::error!(%error, "HTTP ended");
             }
         });
