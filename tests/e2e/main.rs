@@ -6,5 +6,6 @@ mod bad_input;
 mod edges;
 mod live;
 mod render;
+mod sdk;
 mod sources;
 mod support;
