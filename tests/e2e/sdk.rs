@@ -7,7 +7,10 @@ use crate::support::{KEY, SECRET, Server};
 
 /// Runs a script of `tests/sdk` against a server of its own.
 fn run(script: &str, mode: &[&str]) {
-    let server = Server::start();
+    run_against(&Server::start(), script, mode);
+}
+
+fn run_against(server: &Server, script: &str, mode: &[&str]) {
     let runner = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/run");
     let output = Command::new(runner)
         .args([script, &server.http.to_string(), KEY, SECRET])
@@ -47,4 +50,9 @@ fn openapi_core_by_v3() {
 #[test]
 fn refusals_as_the_sdks_report_them() {
     run("faults.py", &[]);
+}
+
+#[test]
+fn a_client_that_calls_too_often_is_told_so() {
+    run_against(&Server::start_with(&["--api-rate", "1"]), "throttled.py", &[]);
 }

@@ -3,8 +3,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from xml.etree import ElementTree
 
 from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.auth.composer.rpc_signature_composer import get_signed_url
 from aliyunsdkcore.client import AcsClient
 from aliyunsdklive.request.v20161101 import (
     DeleteCasterRequest, DescribeCasterConfigRequest, DescribeCastersRequest,
@@ -79,13 +81,9 @@ def send(url):
         return refused.code, refused.read().decode()
 
 
-def signed_url():
-    request = listing()
-    request.set_accept_format("JSON")
-    from aliyunsdkcore.auth.composer.rpc_signature_composer import get_signed_url
-    parameters = dict(request.get_query_params(), Action="DescribeCasters", Version="2016-11-01",
-                      Format="JSON", RegionId="cn-shanghai")
-    path, _ = get_signed_url(parameters, key, secret, "JSON", "POST", {})
+def signed_url(form="JSON"):
+    parameters = dict(Action="DescribeCasters", Version="2016-11-01", RegionId="cn-shanghai")
+    path, _ = get_signed_url(parameters, key, secret, form, "POST", {})
     return f"http://{host}{path}"
 
 
@@ -97,3 +95,13 @@ same((status, '"Code":"SignatureNonceUsed"' in body), (400, True), "a replay")
 changed = signed_url().replace("cn-shanghai", "cn-shenzhen")
 status, body = send(changed)
 same((status, '"Code":"SignatureDoesNotMatch"' in body), (400, True), "a changed parameter")
+
+# Without a Format the answer is XML, as the first clients expect it.
+status, body = send(signed_url(None))
+root = ElementTree.fromstring(body)
+same((status, root.tag, root.findtext("Total")), (200, "DescribeCastersResponse", "0"), body)
+status, body = send(signed_url(None).replace("cn-shanghai", "cn-shenzhen"))
+root = ElementTree.fromstring(body)
+same((status, root.tag, root.findtext("Code")), (400, "Error", "SignatureDoesNotMatch"), body)
+status, body = send(signed_url("YAML"))
+same((status, "InvalidParameter.Format" in body), (400, True), "a format that there is not")

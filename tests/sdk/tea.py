@@ -26,7 +26,7 @@ def check_types(value, annotation, where):
         for element in value:
             check_types(element, item[1], where)
     elif annotation in PLAIN:
-        right = isinstance(value, PLAIN[annotation]) and (annotation == "bool" or value not in (True, False) or type(value) is not bool)
+        right = isinstance(value, PLAIN[annotation]) and (annotation == "bool") == isinstance(value, bool)
         show.same(right, True, f"{where}: {value!r} is {annotation}")
     else:
         for name, kind in type(value).__init__.__annotations__.items():
