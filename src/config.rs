@@ -237,6 +237,9 @@ pub struct Settings {
     /// Access key secret of the API; better given by variable or file than by flag.
     #[arg(long, env = "ONAIR_ACCESS_KEY_SECRET", hide_env_values = true)]
     pub access_key_secret: Option<String>,
+    /// Calls per second of the cloud API, per key and operation: this many times what its documentation grants, 0 = no limit [default: 0].
+    #[arg(long, env = "ONAIR_API_RATE")]
+    pub api_rate: Option<u32>,
     /// x264 preset of the outputs [default: veryfast].
     #[arg(long, env = "ONAIR_PRESET")]
     pub preset: Option<Preset>,
@@ -281,6 +284,7 @@ pub struct Config {
     pub second_publisher: SecondPublisher,
     pub tls: Option<TlsFiles>,
     pub access_key: Option<(String, String)>,
+    pub api_rate: u32,
     pub preset: Preset,
     pub gop: Duration,
     pub input_buffer: Duration,
@@ -300,7 +304,7 @@ impl Settings {
         let all = first_given!(given, file:
             data, http, grpc, rtmp, adapter, media_dir, allow_addresses, ingest_auth, playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca,
-            access_key_id, access_key_secret, preset, gop_seconds, input_buffer_ms,
+            access_key_id, access_key_secret, api_rate, preset, gop_seconds, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -335,6 +339,7 @@ impl Settings {
             second_publisher: all.second_publisher.unwrap_or(SecondPublisher::Refuse),
             tls,
             access_key,
+            api_rate: in_range("api-rate", all.api_rate.unwrap_or(0), 0, 1000)?,
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
             input_buffer: Duration::from_millis(buffer_ms.into()),

@@ -79,6 +79,17 @@ pub const ACCEPT_QUEUE: usize = 16;
 /// How long an address that the API hands out lets new connections in.
 pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 
+/// Bytes of the body of one request of the cloud API; larger ones are refused.
+pub const API_BODY_BYTES: usize = 1 << 20;
+/// Longest a request of the cloud API may take to arrive.
+pub const API_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Parameters of one request of the cloud API, and values of one JSON parameter; more are refused.
+pub const API_PARAMS: usize = 4096;
+/// How far the clock of a client of the cloud API may be off.
+pub const API_CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+/// Nonces remembered of one access key, 1165 a second; past it its requests are refused.
+pub const API_NONCES_PER_KEY: usize = 1 << 20;
+
 // --- pictures --------------------------------------------------------------------------------------------
 
 /// Bytes of an encoded image.

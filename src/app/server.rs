@@ -21,7 +21,7 @@ use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
 use crate::api::keys::{AccessKey, AccessKeys};
 use crate::api::tls::Tls;
-use crate::api::{control, grpc, http, rtmp};
+use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
@@ -144,6 +144,8 @@ impl Server {
         let (control, calls) = control::channel(limits::CONTROL_QUEUE);
         self.tasks.spawn(self.studio.clone().run(calls));
         let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
+        let rate = openapi::Rate::new(world.config.api_rate);
+        let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
         let stop = self.stopped();
         self.tasks.spawn(async move {
             let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
@@ -158,8 +160,9 @@ impl Server {
         let studio = self.studio.clone();
         let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
         let stop = self.stopped();
+        let router = playback.merge(pages).merge(cloud);
         self.tasks.spawn(async move {
-            http::serve(listeners.http, playback.merge(pages), stop).await;
+            http::serve(listeners.http, router, stop).await;
         });
         let stop = self.stopped();
         let second = world.config.second_publisher;

@@ -73,7 +73,27 @@ codes! {
     AccessKeyIdInactive 400 "InvalidAccessKeyId.Inactive" "Specified access key is disabled."
     IllegalOperation 401 "IllegalOperation" "Permission Denied"
     PermissionDenied 401 "PermissionDenied" "Permission Denied"
+    ApiNotFound 404 "InvalidApi.NotFound" "Specified api is not found, please check your url and method."
+    VersionInvalid 400 "InvalidVersion" "Specified parameter Version is not valid."
+    HttpMethodUnsupported 400 "UnsupportedHTTPMethod" "This http method is not supported."
+    FormatInvalid 400 "InvalidParameter.Format" "Specified parameter format is not valid."
+    TimeStampFormat 400 "InvalidTimeStamp.Format" "Specified time stamp or date value is not well formatted."
+    TimeStampExpired 400 "InvalidTimeStamp.Expired" "Specified time stamp or date value is expired."
+    SignatureNonceUsed 400 "SignatureNonceUsed" "Specified signature nonce was used already."
+    SignatureDoesNotMatch 400 "SignatureDoesNotMatch" "Specified signature is not matched with our calculation. server string to sign is:"
+    SignatureMethodInvalid 400 "InvalidSignatureMethod" "Specified signature method is not valid."
+    IncompleteSignature 400 "IncompleteSignature" "The request signature does not conform to the standard."
+    ThrottlingUser 400 "Throttling.User" "Request was denied due to user flow control."
+    RequestTimeout 408 "RequestTimeout" "The request did not arrive in time."
+    RequestTooLarge 413 "RequestTooLarge" "The request is too large."
     Internal 500 "InternalError" "The request processing has failed due to some unknown error, exception or failure."
+}
+
+impl ErrorCode {
+    /// Whether only the cloud API's own wire can give it: its gateway's codes.
+    pub fn is_of_the_wire(self) -> bool {
+        (ErrorCode::ApiNotFound..=ErrorCode::RequestTooLarge).contains(&self)
+    }
 }
 
 impl fmt::Display for ErrorCode {
@@ -118,6 +138,8 @@ mod tests {
                 _ if text.ends_with(".NotFound") => 404,
                 "InternalError" => 500,
                 "IllegalOperation" | "PermissionDenied" => 401,
+                "RequestTimeout" => 408,
+                "RequestTooLarge" => 413,
                 _ => 400,
             };
             assert_eq!(code.http_status(), http, "{text}");

@@ -55,6 +55,10 @@ fn needed(call: &Call) -> Role {
         Call::SetCasterSceneConfig(_)
         | Call::UpdateCasterSceneConfig(_)
         | Call::CopyCasterSceneConfig { .. }
+        | Call::DeleteCasterSceneConfig { .. }
+        | Call::StartCasterScene { .. }
+        | Call::StopCasterScene { .. }
+        | Call::EffectCasterVideoResource { .. }
         | Call::UpdateCasterSceneAudio(_) => Role::Operator,
         _ => Role::Admin,
     }

@@ -1,0 +1,62 @@
+//! Refusals of this edge: the catalog's own, and the gateway's that name a parameter in their code.
+//!
+//! Must not know envelopes. Invariant: a fault never holds a secret.
+
+use std::borrow::Cow;
+
+use crate::catalog::{ErrorCode, Refused};
+
+/// Why a request was refused, as its answer tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The API's code.
+    pub(super) code: Cow<'static, str>,
+    /// HTTP status.
+    pub(super) status: u16,
+    /// In words.
+    pub(super) message: String,
+}
+
+impl Fault {
+    /// A mandatory parameter is absent: `Missing{Param}`.
+    pub(super) fn missing(param: &str) -> Fault {
+        Fault {
+            code: format!("Missing{param}").into(),
+            status: 400,
+            message: format!("{param} is mandatory for this action."),
+        }
+    }
+
+    /// A value cannot be read: `Invalid{Param}.Malformed`, where `Param` is the last name of a nested one
+    /// (`VideoLayer.1.FillMode` → `FillMode`).
+    pub(super) fn malformed(param: &str, why: &str) -> Fault {
+        let is_index = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+        let name = param.rsplit('.').find(|part| !is_index(part)).unwrap_or("Parameter");
+        Fault {
+            code: format!("Invalid{name}.Malformed").into(),
+            status: 400,
+            message: format!("Specified parameter {param} is not valid: {why}."),
+        }
+    }
+
+    /// Refused for `code`, told as `message`.
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Fault {
+        Refused::new(code, message).into()
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Fault {
+        Fault {
+            code: refused.code.as_str().into(),
+            status: refused.code.http_status(),
+            message: refused.message,
+        }
+    }
+}
+
+impl From<ErrorCode> for Fault {
+    fn from(code: ErrorCode) -> Fault {
+        Refused::from(code).into()
+    }
+}

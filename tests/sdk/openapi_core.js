@@ -1,0 +1,22 @@
+// @alicloud/openapi-core (V3), what @alicloud/live20161101 stands on: the worked example.
+const { default: Client, $OpenApiUtil } = require('@alicloud/openapi-core');
+const { RuntimeOptions } = require('@darabonba/typescript');
+const { play } = require('./show.js');
+
+const [endpoint, accessKeyId, accessKeySecret] = process.argv.slice(2);
+const client = new Client(new $OpenApiUtil.Config({
+  accessKeyId, accessKeySecret, endpoint, protocol: 'HTTP',
+}));
+const call = async (action, parameters) => {
+  const params = new $OpenApiUtil.Params({
+    action, version: '2016-11-01', protocol: 'HTTP', pathname: '/', method: 'POST', authType: 'AK',
+    style: 'RPC', reqBodyType: 'formData', bodyType: 'json',
+  });
+  const query = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
+  const request = new $OpenApiUtil.OpenApiRequest({ query });
+  return (await client.callApi(params, request, new RuntimeOptions({ readTimeout: 30000 }))).body;
+};
+play(call).catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
