@@ -66,6 +66,7 @@ async fn start_quad(
         client_token: "quad".into(),
         norm_type: Some(1),
         charge_type: "PostPaid".into(),
+        ..Default::default()
     };
     let caster_id = client.create_caster(request).await?.into_inner().caster_id;
     let config = v1::CasterConfig {

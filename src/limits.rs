@@ -7,8 +7,10 @@ use std::time::Duration;
 
 // --- catalog ---------------------------------------------------------------------------------------------
 
-/// Casters of one process.
-pub const MAX_CASTERS: usize = 64;
+/// Casters that one process knows, on air or not.
+pub const MAX_CASTERS: usize = 20_000;
+/// Tags of one caster.
+pub const MAX_TAGS: usize = 20;
 /// Video resources of one caster.
 pub const MAX_RESOURCES: usize = 99;
 /// Layouts of one caster.

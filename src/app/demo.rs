@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -86,6 +87,7 @@ async fn run_show(args: &DemoArgs, server: &Server) -> Result<(), String> {
     let mut recorder = ffmpeg(&["-i"], Path::new(&show.flv_url()))
         .args(["-c", "copy", "-movflags", "+faststart"])
         .arg(&recording)
+        .stdin(Stdio::piped())
         .spawn()
         .map_err(no_ffmpeg)?;
     take_until(&mut show, Some(end_at)).await?;
@@ -135,10 +137,10 @@ fn ffmpeg(before_input: &[&str], input: &Path) -> Command {
     command
 }
 
-/// Asks an ffmpeg process to finish its file, and waits for it.
+/// Asks an ffmpeg process, by the key that its user would press, to finish its file, and waits for it.
 async fn end(child: &mut Child) {
-    if let Some(pid) = child.id() {
-        let asked = Command::new("kill").args(["-INT", &pid.to_string()]).status().await;
+    if let Some(mut keyboard) = child.stdin.take() {
+        let asked = keyboard.write_all(b"q").await;
         if asked.is_ok() && timeout(limits::DRAIN_TIMEOUT, child.wait()).await.is_ok() {
             return;
         }

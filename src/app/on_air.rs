@@ -126,7 +126,7 @@ impl OnAir {
         effect: &Effect,
     ) -> Result<Option<Applied>, Refused> {
         match effect {
-            Effect::Start | Effect::Stop => Ok(None),
+            Effect::Start | Effect::Stop | Effect::Restart => Ok(None),
             Effect::InputAdded(id) | Effect::InputChanged(id) => {
                 self.start_input(caster, id)?;
                 Ok(None)
@@ -282,7 +282,8 @@ impl OnAir {
     pub(super) async fn follow_demand(&mut self) {
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
-        let wanted = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
+        let demanded = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
+        let wanted = demanded && self.caster.is_scene_on(Bus::Pvw);
         self.pvw_idle = if wanted { 0 } else { self.pvw_idle + 1 };
         if wanted && self.pvw.is_none() {
             let (world, caster) = (self.world.clone(), self.caster.clone());

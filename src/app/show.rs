@@ -43,6 +43,7 @@ impl Show {
             client_token: format!("demo-{}", uuid::Uuid::new_v4()),
             norm_type: Some(1),
             charge_type: "PostPaid".into(),
+            ..Default::default()
         };
         let created = client.create_caster(request).await.map_err(refused)?;
         let caster_id = created.into_inner().caster_id;

@@ -300,6 +300,19 @@ impl Studio {
                 }
                 Ok(None)
             }
+            [Effect::Restart] => {
+                if let Some(show) = on_air.take() {
+                    show.stop().await;
+                }
+                self.restart(place, on_air, caster).await;
+                match on_air {
+                    Some(_) => Ok(None),
+                    None => {
+                        let message = "The caster ended and could not begin again; it is tried again with the next call.";
+                        Err(Refused::new(ErrorCode::Internal, message))
+                    }
+                }
+            }
             effects => match on_air {
                 Some(on_air) => on_air.carry_out(caster, effects).await,
                 None => {

@@ -49,6 +49,7 @@ codes! {
     SceneNotStarted 400 "IncorrectSceneStatus" "Scene is not started."
     SceneInUse 400 "IncorrectSceneStatus.Inuse" "A scene on air uses it."
     SceneConfigError 400 "IncorrectSceneStatus.ConfigError" "Last set/update scene config error"
+    CasterIdle 400 "IncorrectCasterStatus.Idle" "Caster is not started."
     CasterInUse 400 "IncorrectCasterStatus.Inuse" "Caster is in use"
     CasterNumberExceed 400 "CasterNumberExceed" "The number casters is exceeded"
     ResourceNumberExceed 400 "ResourceNumberExceed" "Number of resource exceeded InputTotal"

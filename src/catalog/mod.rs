@@ -8,8 +8,10 @@
 //! The life of a call: `prepare` → the app carries out [`Prepared::effects`] on the running caster → the store makes
 //! [`Prepared::change`] durable → `commit` → [`Prepared::answer`]. What is refused on the way leaves all as it was.
 
+mod answer;
 mod call;
 mod code;
+mod draft;
 mod model;
 mod rules;
 #[cfg(test)]
@@ -20,8 +22,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub use answer::*;
 pub use call::*;
 pub use code::{ErrorCode, Refused};
+pub use draft::*;
 pub use model::*;
 
 use crate::ids::CasterId;
@@ -39,17 +43,38 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
     casters: BTreeMap<CasterId, Arc<Caster>>,
+    /// Which caster was made with which token.
+    tokens: BTreeMap<String, CasterId>,
 }
 
 impl Catalog {
     /// A catalog of these casters.
     pub fn new(casters: impl IntoIterator<Item = Caster>) -> Catalog {
-        Catalog { casters: casters.into_iter().map(|c| (c.id.clone(), Arc::new(c))).collect() }
+        let mut catalog = Catalog::default();
+        for caster in casters {
+            catalog.commit(Change::Upsert(Arc::new(caster)));
+        }
+        catalog
     }
 
     /// The caster with this identifier.
     pub fn caster(&self, id: &CasterId) -> Option<&Arc<Caster>> {
         self.casters.get(id)
+    }
+
+    /// The caster that was made with this `ClientToken`.
+    pub fn made_with(&self, token: &str) -> Option<&Arc<Caster>> {
+        self.tokens.get(token).and_then(|id| self.casters.get(id))
+    }
+
+    /// How many casters there are.
+    pub fn len(&self) -> usize {
+        self.casters.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.casters.is_empty()
     }
 
     /// All casters, by identifier.
@@ -69,10 +94,13 @@ impl Catalog {
     pub fn commit(&mut self, change: Change) {
         match change {
             Change::Upsert(caster) => {
+                self.tokens.insert(caster.client_token.clone(), caster.id.clone());
                 self.casters.insert(caster.id.clone(), caster);
             }
             Change::Delete(id) => {
-                self.casters.remove(&id);
+                if let Some(gone) = self.casters.remove(&id) {
+                    self.tokens.remove(&gone.client_token);
+                }
             }
         }
     }

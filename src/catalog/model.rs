@@ -25,6 +25,10 @@ pub struct Caster {
     pub status: Status,
     /// What it makes.
     pub config: CasterConfig,
+    /// The resource group it is in; empty for none.
+    pub resource_group: String,
+    /// Labels, each key once.
+    pub tags: Vec<Tag>,
     /// Whether PGM's sound follows its layout.
     pub audio_follows_video: bool,
     /// Sources, in the order they were added.
@@ -41,6 +45,12 @@ impl Caster {
     /// Whether it is on air.
     pub fn is_on_air(&self) -> bool {
         self.status != Status::Idle
+    }
+
+    /// Whether a scene is on: PGM as long as the caster is on air, PVW unless it was stopped by itself.
+    pub fn is_scene_on(&self, bus: Bus) -> bool {
+        let stopped = self.scenes.as_ref().is_none_or(|scenes| bus == Bus::Pvw && scenes.pvw_off);
+        self.is_on_air() && !stopped
     }
 
     /// A scene, once it was started.
@@ -67,6 +77,15 @@ impl Caster {
     pub fn component(&self, id: &ComponentId) -> Option<&Component> {
         self.components.iter().find(|c| c.id == *id)
     }
+}
+
+/// A label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Of what kind.
+    pub key: String,
+    /// Which one.
+    pub value: String,
 }
 
 /// Whether a caster is on air.
@@ -262,6 +281,16 @@ pub struct Resource {
     pub location: LocationId,
     /// What it is.
     pub source: Source,
+    /// What it will be from the next `EffectCasterVideoResource` on: the change of a source that is shown on air waits for
+    /// it.
+    pub pending: Option<Source>,
+}
+
+impl Resource {
+    /// What was last asked for.
+    pub fn configured(&self) -> &Source {
+        self.pending.as_ref().unwrap_or(&self.source)
+    }
 }
 
 /// What a source is.
@@ -421,6 +450,8 @@ pub struct Scenes {
     pub pvw: Scene,
     /// Programme.
     pub pgm: Scene,
+    /// PVW was stopped by itself, and stays so until it or the caster is started.
+    pub pvw_off: bool,
 }
 
 impl Scenes {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{
     AudioLayer, Caster, CasterConfig, Component, ComponentContent, ComponentLocationId,
     EncoderConfig, FillMode, LayerOrder, Layout, LocationId, Placement, Play, PositionRefer,
-    Resource, Scene, Scenes, Source, Status, Template, Text, ValidChannel, VideoLayer, X264Preset,
+    Resource, Scene, Scenes, Source, Status, Tag, Template, Text, ValidChannel, VideoLayer,
+    X264Preset,
 };
 use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
 
@@ -26,11 +27,23 @@ struct CasterRow {
     relays: Vec<String>,
     x264_preset: Option<String>,
     video_bps: Option<u32>,
+    #[serde(default)]
+    resource_group: String,
+    #[serde(default)]
+    tags: Vec<TagRow>,
     audio_follows_video: bool,
     resources: Vec<ResourceRow>,
     layouts: Vec<LayoutRow>,
     components: Vec<ComponentRow>,
     scenes: Option<[SceneRow; 2]>,
+    #[serde(default)]
+    pvw_off: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TagRow {
+    key: String,
+    value: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,6 +52,8 @@ struct ResourceRow {
     name: String,
     location: String,
     source: SourceRow,
+    #[serde(default)]
+    pending: Option<SourceRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,17 +150,34 @@ pub(super) fn encode(caster: &Caster) -> String {
         relays: config.relays.clone(),
         x264_preset: config.encoder.preset.map(|p| p.as_str().to_owned()),
         video_bps: config.encoder.video_bps,
+        resource_group: caster.resource_group.clone(),
+        tags: caster
+            .tags
+            .iter()
+            .map(|tag| TagRow { key: tag.key.clone(), value: tag.value.clone() })
+            .collect(),
         audio_follows_video: caster.audio_follows_video,
         resources: caster.resources.iter().map(encode_resource).collect(),
         layouts: caster.layouts.iter().map(encode_layout).collect(),
         components: caster.components.iter().map(encode_component).collect(),
         scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
+        pvw_off: caster.scenes.as_ref().is_some_and(|s| s.pvw_off),
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
 
 fn encode_resource(resource: &Resource) -> ResourceRow {
-    let source = match &resource.source {
+    ResourceRow {
+        id: resource.id.to_string(),
+        name: resource.name.clone(),
+        location: resource.location.to_string(),
+        source: encode_source(&resource.source),
+        pending: resource.pending.as_ref().map(encode_source),
+    }
+}
+
+fn encode_source(source: &Source) -> SourceRow {
+    match source {
         Source::Live { url } => SourceRow::Live { url: url.clone() },
         Source::Vod { url, play } => SourceRow::Vod {
             url: url.clone(),
@@ -154,12 +186,6 @@ fn encode_resource(resource: &Resource) -> ResourceRow {
             end_offset_ms: play.end_offset_ms,
         },
         Source::Image { url } => SourceRow::Image { url: url.clone() },
-    };
-    ResourceRow {
-        id: resource.id.to_string(),
-        name: resource.name.clone(),
-        location: resource.location.to_string(),
-        source,
     }
 }
 
@@ -246,7 +272,8 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
         },
     };
     let scenes = row.scenes.map(|[pvw, pgm]| {
-        Ok::<Scenes, String>(Scenes { pvw: decode_scene(pvw)?, pgm: decode_scene(pgm)? })
+        let (pvw, pgm) = (decode_scene(pvw)?, decode_scene(pgm)?);
+        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off: row.pvw_off })
     });
     Ok(Caster {
         id: parse("id", id, CasterId::parse)?,
@@ -258,6 +285,8 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
             .on_air_since_unix_ms
             .map_or(Status::Idle, |since_unix_ms| Status::OnAir { since_unix_ms }),
         config,
+        resource_group: row.resource_group,
+        tags: row.tags.into_iter().map(|TagRow { key, value }| Tag { key, value }).collect(),
         audio_follows_video: row.audio_follows_video,
         resources: all(row.resources, decode_resource)?,
         layouts: all(row.layouts, decode_layout)?,
@@ -275,19 +304,23 @@ fn all<R, T>(rows: Vec<R>, decode: impl Fn(R) -> Result<T, String>) -> Result<Ve
 }
 
 fn decode_resource(row: ResourceRow) -> Result<Resource, String> {
-    let source = match row.source {
+    Ok(Resource {
+        id: parse("resource", &row.id, ResourceId::parse)?,
+        name: row.name,
+        location: parse("location", &row.location, LocationId::parse)?,
+        source: decode_source(row.source),
+        pending: row.pending.map(decode_source),
+    })
+}
+
+fn decode_source(row: SourceRow) -> Source {
+    match row {
         SourceRow::Live { url } => Source::Live { url },
         SourceRow::Vod { url, repeat_num, begin_offset_ms, end_offset_ms } => {
             Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } }
         }
         SourceRow::Image { url } => Source::Image { url },
-    };
-    Ok(Resource {
-        id: parse("resource", &row.id, ResourceId::parse)?,
-        name: row.name,
-        location: parse("location", &row.location, LocationId::parse)?,
-        source,
-    })
+    }
 }
 
 fn decode_placement(row: PlacementRow) -> Result<Placement, String> {

@@ -160,6 +160,7 @@ impl Studio {
             client_token: uuid::Uuid::new_v4().to_string(),
             norm_type: Some(1),
             charge_type: "PostPaid".into(),
+            ..Default::default()
         };
         let caster = client.create_caster(request).await.unwrap().into_inner().caster_id;
         let config = v1::CasterConfig {

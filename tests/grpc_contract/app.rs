@@ -12,8 +12,8 @@ use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
 use onair::catalog::{
-    Answer, Applied, Call, Catalog, Change, Context, Effect, ErrorCode, LocationId, Prepared,
-    Refused,
+    Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, LocationId,
+    Prepared, Refused,
 };
 use onair::ids::{Bus, CasterId};
 use onair::store::Store;
@@ -118,6 +118,21 @@ impl Server {
             tokio::select! { () = self.keys.follow() => {}, () = seen => {} }
         };
         tokio::time::timeout(limits::KEYS_REFRESH * 10, followed).await.unwrap();
+    }
+
+    /// Lets the catalog have this many casters, each a copy of one that there is.
+    pub(crate) fn fill(&self, casters: usize) {
+        let mut catalog = self.catalog.lock().unwrap();
+        let model = catalog.casters().next().unwrap().clone();
+        for n in catalog.len()..casters {
+            let (id, client_token) =
+                (CasterId::parse(&format!("c-{n}")).unwrap(), format!("t-{n}"));
+            catalog.commit(Change::Upsert(Arc::new(Caster {
+                id,
+                client_token,
+                ..(*model).clone()
+            })));
+        }
     }
 
     /// The present catalog.

@@ -7,9 +7,9 @@ use onair::api::grpc::pb::{
     CopyCasterSceneConfigRequest, CreateCasterRequest, DeleteCasterLayoutRequest,
     DeleteCasterRequest, DeleteCasterVideoResourceRequest, DescribeCasterLayoutsRequest,
     DescribeCasterScenesRequest, DescribeCastersRequest, Layout, ModifyCasterComponentRequest,
-    Scene, SetCasterConfigRequest, SetCasterSceneConfigRequest, StartCasterRequest,
-    StopCasterRequest, TranscodeConfig, UpdateCasterSceneAudioRequest, VideoLayer, VideoResource,
-    WatchCasterRequest,
+    RestartCasterRequest, Scene, SetCasterConfigRequest, SetCasterSceneConfigRequest,
+    StartCasterRequest, StopCasterRequest, TranscodeConfig, UpdateCasterSceneAudioRequest,
+    VideoLayer, VideoResource, WatchCasterRequest,
 };
 use onair::catalog::ErrorCode::{self, *};
 use onair::limits;
@@ -116,6 +116,7 @@ async fn casters(world: &mut World) {
         client_token: "another".into(),
         norm_type: Some(1),
         charge_type: "PostPaid".into(),
+        ..Default::default()
     };
     let no_token = CreateCasterRequest { client_token: String::new(), ..create() };
     let carousel = CreateCasterRequest { norm_type: Some(3), ..create() };
@@ -255,6 +256,8 @@ async fn scenes(world: &mut World) {
     refused!(world, SceneNotStarted, set_caster_scene_config(good.clone()));
     refused!(world, SceneNotStarted, copy_caster_scene_config(take));
     refused!(world, SceneNotStarted, stop_caster(stop()));
+    let restart = RestartCasterRequest { caster_id: good.caster_id.clone() };
+    refused!(world, CasterIdle, restart_caster(restart));
     workflow::start(&mut world.client, &good.caster_id).await;
 }
 
@@ -275,9 +278,7 @@ async fn readiness(world: &mut World) {
 }
 
 async fn numbers(world: &mut World) {
-    for n in world.server.catalog().casters().count()..limits::MAX_CASTERS {
-        workflow::create(&mut world.client, &format!("number-{n}")).await;
-    }
+    world.server.fill(limits::MAX_CASTERS);
     let request = CreateCasterRequest {
         client_token: "one-too-many".into(),
         norm_type: Some(1),

@@ -21,6 +21,7 @@ pub(crate) async fn create(client: &mut Client, token: &str) -> String {
         client_token: token.into(),
         norm_type: Some(1),
         charge_type: "PostPaid".into(),
+        ..Default::default()
     };
     client.create_caster(request).await.unwrap().into_inner().caster_id
 }

@@ -42,9 +42,12 @@ macro_rules! writes {
 
 writes! {
     CreateCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
+    CopyCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
     DeleteCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
     SetCasterConfigResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
     StopCasterResponse, w, id => Self { revision: w.revision };
+    RestartCasterResponse, w, id => Self { revision: w.revision };
+    UpdateCasterResourceGroupResponse, w, id => Self { revision: w.revision };
     AddCasterVideoResourceResponse, w, id => Self { resource_id: id, revision: w.revision };
     ModifyCasterVideoResourceResponse, w, id => Self {
         caster_id: w.caster.to_string(),
@@ -52,6 +55,7 @@ writes! {
         revision: w.revision,
         applied: applied(&w),
     };
+    EffectCasterVideoResourceResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     DeleteCasterVideoResourceResponse, w, id => Self { revision: w.revision };
     AddCasterLayoutResponse, w, id => Self { layout_id: id, revision: w.revision };
     ModifyCasterLayoutResponse, w, id => Self {
@@ -78,6 +82,8 @@ writes! {
     SetCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     UpdateCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     CopyCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    DeleteCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    StopCasterSceneResponse, w, id => Self { revision: w.revision };
     UpdateCasterSceneAudioResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
 }
 
@@ -140,7 +146,7 @@ reads! {
     };
     DescribeCasterVideoResourcesResponse, Answer::Resources(caster, list), addresses => Self {
         total: count(list.len()),
-        video_resources: list.into_iter().map(resource).collect(),
+        video_resources: list.iter().map(resource).collect(),
         revision: caster.revision,
     };
     DescribeCasterLayoutsResponse, Answer::Layouts(caster, list), addresses => Self {
@@ -156,6 +162,14 @@ reads! {
     DescribeCasterScenesResponse, Answer::Scenes(caster, buses), addresses => Self {
         total: count(buses.len()),
         scenes: scenes(&caster, &buses, addresses)?,
+        revision: caster.revision,
+    };
+    StartCasterSceneResponse, Answer::Scenes(caster, buses), addresses => Self {
+        stream_url: scenes(&caster, &buses, addresses)?
+            .into_iter()
+            .next()
+            .ok_or_else(foreign)?
+            .stream_url,
         revision: caster.revision,
     };
     DescribeCasterSceneAudioResponse, Answer::Scenes(caster, buses), addresses => {
@@ -202,6 +216,12 @@ fn caster_item(caster: &Caster) -> pb::Caster {
             Status::OnAir { since_unix_ms } => Some(time_ms(since_unix_ms)),
         },
         revision: caster.revision,
+        resource_group_id: caster.resource_group.clone(),
+        tags: caster
+            .tags
+            .iter()
+            .map(|tag| pb::Tag { key: tag.key.clone(), value: tag.value.clone() })
+            .collect(),
     }
 }
 
@@ -221,21 +241,21 @@ fn config(caster: &Caster) -> pb::CasterConfig {
     }
 }
 
-fn resource(resource: Resource) -> pb::VideoResource {
+fn resource(resource: &Resource) -> pb::VideoResource {
     let mut message = pb::VideoResource {
         resource_id: resource.id.to_string(),
-        resource_name: resource.name,
+        resource_name: resource.name.clone(),
         location_id: resource.location.to_string(),
         ..Default::default()
     };
-    match resource.source {
-        Source::Live { url } => message.live_stream_url = url,
-        Source::Image { url } => message.image_url = url,
+    match resource.configured() {
+        Source::Live { url } => message.live_stream_url.clone_from(url),
+        Source::Image { url } => message.image_url.clone_from(url),
         Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
-            message.vod_url = url;
-            message.repeat_num = Some(repeat_num);
-            message.begin_offset = Some(begin_offset_ms);
-            message.end_offset = Some(end_offset_ms);
+            message.vod_url.clone_from(url);
+            message.repeat_num = Some(*repeat_num);
+            message.begin_offset = Some(*begin_offset_ms);
+            message.end_offset = Some(*end_offset_ms);
         }
     }
     message
@@ -331,7 +351,7 @@ fn scene(caster: &Caster, bus: Bus, addresses: &Addresses) -> Result<Option<pb::
         Bus::Pvw => ("PVW", pb::OutputType::Pvw),
         Bus::Pgm => ("PGM", pb::OutputType::Pgm),
     };
-    let status = if caster.is_on_air() { pb::SceneStatus::On } else { pb::SceneStatus::Off };
+    let status = if caster.is_scene_on(bus) { pb::SceneStatus::On } else { pb::SceneStatus::Off };
     Ok(Some(pb::Scene {
         scene_id: scene.id.to_string(),
         scene_name: name.to_owned(),

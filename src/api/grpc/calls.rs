@@ -6,8 +6,8 @@
 use super::pb;
 use crate::catalog::{
     AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, ConfigDraft,
-    CreateCaster, DescribeCasters, ImageDraft, LayoutDraft, PlacementDraft, ResourceDraft,
-    SceneDraft, TextDraft, VideoLayerDraft, WhenDraft,
+    CopyCaster, CreateCaster, DescribeCasters, ImageDraft, LayoutDraft, PlacementDraft,
+    ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
 };
 
 /// `Request as r => call`: how each request becomes a call.
@@ -29,6 +29,13 @@ calls! {
         client_token: r.client_token,
         norm_type: r.norm_type,
         charge_type: r.charge_type,
+        resource_group_id: r.resource_group_id,
+        tags: tags(r.tags),
+    });
+    CopyCasterRequest as r => Call::CopyCaster(CopyCaster {
+        src_caster_id: r.src_caster_id,
+        caster_name: r.caster_name,
+        client_token: r.client_token,
     });
     DeleteCasterRequest as r => Call::DeleteCaster { caster_id: r.caster_id };
     DescribeCastersRequest as r => Call::DescribeCasters(DescribeCasters {
@@ -40,6 +47,10 @@ calls! {
         order_by_modify_asc: r.order_by_modify_asc,
         page_num: r.page_num,
         page_size: r.page_size,
+        norm_type: r.norm_type,
+        charge_type: r.charge_type,
+        resource_group_id: r.resource_group_id,
+        tags: tags(r.tags),
     });
     SetCasterConfigRequest as r => Call::SetCasterConfig {
         caster_id: r.caster_id,
@@ -48,6 +59,11 @@ calls! {
     DescribeCasterConfigRequest as r => Call::DescribeCasterConfig { caster_id: r.caster_id };
     StartCasterRequest as r => Call::StartCaster { caster_id: r.caster_id };
     StopCasterRequest as r => Call::StopCaster { caster_id: r.caster_id };
+    RestartCasterRequest as r => Call::RestartCaster { caster_id: r.caster_id };
+    UpdateCasterResourceGroupRequest as r => Call::UpdateCasterResourceGroup {
+        caster_id: r.caster_id,
+        new_resource_group_id: r.new_resource_group_id,
+    };
     DescribeCasterStreamUrlRequest as r => Call::DescribeCasterStreamUrl { caster_id: r.caster_id };
     AddCasterVideoResourceRequest as r => Call::AddCasterVideoResource {
         caster_id: r.caster_id,
@@ -60,6 +76,11 @@ calls! {
     };
     DeleteCasterVideoResourceRequest as r => Call::DeleteCasterVideoResource {
         caster_id: r.caster_id,
+        resource_id: r.resource_id,
+    };
+    EffectCasterVideoResourceRequest as r => Call::EffectCasterVideoResource {
+        caster_id: r.caster_id,
+        scene_id: r.scene_id,
         resource_id: r.resource_id,
     };
     DescribeCasterVideoResourcesRequest as r => Call::DescribeCasterVideoResources {
@@ -117,6 +138,19 @@ calls! {
         component_ids: r.component_ids,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
     });
+    DeleteCasterSceneConfigRequest as r => Call::DeleteCasterSceneConfig {
+        caster_id: r.caster_id,
+        scene_id: r.scene_id,
+        kind: r.r#type,
+    };
+    StartCasterSceneRequest as r => Call::StartCasterScene {
+        caster_id: r.caster_id,
+        scene_id: r.scene_id,
+    };
+    StopCasterSceneRequest as r => Call::StopCasterScene {
+        caster_id: r.caster_id,
+        scene_id: r.scene_id,
+    };
     CopyCasterSceneConfigRequest as r => Call::CopyCasterSceneConfig {
         caster_id: r.caster_id,
         from_scene_id: r.from_scene_id,
@@ -134,6 +168,10 @@ calls! {
         audio_layers: r.audio_layers.into_iter().map(audio_layer).collect(),
         mix_list: r.mix_list,
     });
+}
+
+fn tags(tags: Vec<pb::Tag>) -> Vec<TagDraft> {
+    tags.into_iter().map(|tag| TagDraft { key: tag.key, value: tag.value }).collect()
 }
 
 fn config(m: pb::CasterConfig) -> ConfigDraft {

@@ -86,15 +86,19 @@ macro_rules! caster_service {
 
 caster_service! {
     create_caster CreateCasterRequest CreateCasterResponse
+    copy_caster CopyCasterRequest CopyCasterResponse
     delete_caster DeleteCasterRequest DeleteCasterResponse
     describe_casters DescribeCastersRequest DescribeCastersResponse
     set_caster_config SetCasterConfigRequest SetCasterConfigResponse
     describe_caster_config DescribeCasterConfigRequest DescribeCasterConfigResponse
     start_caster StartCasterRequest StartCasterResponse
     stop_caster StopCasterRequest StopCasterResponse
+    restart_caster RestartCasterRequest RestartCasterResponse
+    update_caster_resource_group UpdateCasterResourceGroupRequest UpdateCasterResourceGroupResponse
     describe_caster_stream_url DescribeCasterStreamUrlRequest DescribeCasterStreamUrlResponse
     add_caster_video_resource AddCasterVideoResourceRequest AddCasterVideoResourceResponse
     modify_caster_video_resource ModifyCasterVideoResourceRequest ModifyCasterVideoResourceResponse
+    effect_caster_video_resource EffectCasterVideoResourceRequest EffectCasterVideoResourceResponse
     delete_caster_video_resource DeleteCasterVideoResourceRequest DeleteCasterVideoResourceResponse
     describe_caster_video_resources DescribeCasterVideoResourcesRequest DescribeCasterVideoResourcesResponse
     add_caster_layout AddCasterLayoutRequest AddCasterLayoutResponse
@@ -109,6 +113,9 @@ caster_service! {
     set_caster_scene_config SetCasterSceneConfigRequest SetCasterSceneConfigResponse
     update_caster_scene_config UpdateCasterSceneConfigRequest UpdateCasterSceneConfigResponse
     copy_caster_scene_config CopyCasterSceneConfigRequest CopyCasterSceneConfigResponse
+    delete_caster_scene_config DeleteCasterSceneConfigRequest DeleteCasterSceneConfigResponse
+    start_caster_scene StartCasterSceneRequest StartCasterSceneResponse
+    stop_caster_scene StopCasterSceneRequest StopCasterSceneResponse
     describe_caster_scene_audio DescribeCasterSceneAudioRequest DescribeCasterSceneAudioResponse
     update_caster_scene_audio UpdateCasterSceneAudioRequest UpdateCasterSceneAudioResponse
 }

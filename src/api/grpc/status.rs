@@ -45,6 +45,7 @@ fn grpc_code(code: ErrorCode) -> Code {
         | ErrorCode::SceneInUse
         | ErrorCode::SceneConfigError
         | ErrorCode::CasterInUse
+        | ErrorCode::CasterIdle
         | ErrorCode::DomainNameNotFound
         | ErrorCode::ConfigurationNotFound => Code::FailedPrecondition,
         ErrorCode::CasterNumberExceed | ErrorCode::ResourceNumberExceed => Code::ResourceExhausted,

@@ -2,9 +2,9 @@
 //!
 //! Must not know any caster's state. Invariant: every message names the parameter.
 
-use super::super::call::{AudioLayerDraft, PlacementDraft, When, WhenDraft};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{AudioLayer, LocationId, Placement, PositionRefer, ValidChannel};
+use super::super::{AudioLayerDraft, PlacementDraft, When, WhenDraft};
 use crate::ids::{CasterId, ResourceId};
 use crate::limits;
 

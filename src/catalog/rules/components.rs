@@ -5,13 +5,11 @@
 use std::sync::Arc;
 
 use super::super::Context;
-use super::super::call::{
-    Answer, ComponentDraft, ComponentLayerDraft, ImageDraft, Subject, TextDraft,
-};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
     Caster, Component, ComponentContent, ComponentLocationId, LayerOrder, Placement, Text,
 };
+use super::super::{Answer, ComponentDraft, ComponentLayerDraft, ImageDraft, Subject, TextDraft};
 use super::{Edit, Edited, check, used_on_air};
 use crate::ids::ComponentId;
 use crate::limits;

@@ -4,11 +4,11 @@
 //! Must not know which call made the change. Invariant: a caster that is not on air is asked for nothing; PGM comes
 //! before PVW, so that a refusal on PGM leaves PVW untouched.
 
-use super::super::call::{Effect, When};
 use super::super::model::{
     AudioLayer, Caster, Component, ComponentContent, LayerOrder, LocationId, Placement, Source,
     VideoLayer,
 };
+use super::super::{Effect, When};
 use super::check::DEFAULT_WAIT_MS;
 use crate::ids::{Bus, ResourceId};
 use crate::limits;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use super::super::Context;
-use super::super::call::{Answer, AudioLayerDraft, LayoutDraft, Subject, VideoLayerDraft};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{AudioLayer, Caster, FillMode, Layout, LocationId, VideoLayer};
+use super::super::{Answer, AudioLayerDraft, LayoutDraft, Subject, VideoLayerDraft};
 use super::{Edit, Edited, check, used_on_air};
 use crate::ids::{Bus, LayoutId};
 use crate::limits;

@@ -12,9 +12,9 @@ mod studio;
 
 use std::sync::Arc;
 
-use super::call::{Answer, Call, Change, Effect, Prepared, Subject, Written};
 use super::code::{ErrorCode, Refused};
 use super::model::Caster;
+use super::{Answer, Call, Change, Effect, Prepared, Subject, Written};
 use super::{Catalog, Context};
 use crate::ids::Bus;
 
@@ -39,15 +39,17 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Refused> {
     match &call {
         Call::CreateCaster(draft) => studio::create(catalog, draft, ctx),
+        Call::CopyCaster(draft) => studio::copy(catalog, draft, ctx),
         Call::DeleteCaster { caster_id } => studio::delete(find(catalog, caster_id)?),
         Call::DescribeCasters(filter) => studio::describe_all(catalog, filter).map(read),
         Call::StartCaster { caster_id } => {
-            let mut prepared =
-                write(find(catalog, caster_id)?, ctx, |caster| studio::start(caster, ctx))?;
-            if let Some(Change::Upsert(caster)) = &prepared.change {
-                prepared.answer = Answer::Caster(caster.clone());
-            }
-            Ok(prepared)
+            let rule = |caster: &mut Caster| studio::start(caster, ctx);
+            write(find(catalog, caster_id)?, ctx, rule).map(|p| answered(p, Answer::Caster))
+        }
+        Call::StartCasterScene { caster_id, scene_id } => {
+            let rule = |caster: &mut Caster| scenes::start(caster, scene_id);
+            let answer = |caster| Answer::Scenes(caster, vec![Bus::Pvw]);
+            write(find(catalog, caster_id)?, ctx, rule).map(|p| answered(p, answer))
         }
         _ => match describe(catalog, &call) {
             Some(answer) => answer.map(read),
@@ -96,6 +98,10 @@ fn edit(catalog: &Catalog, call: &Call, ctx: &Context<'_>) -> Result<Prepared, R
             with(caster_id, &|caster| studio::set_config(caster, config))
         }
         Call::StopCaster { caster_id } => with(caster_id, &studio::stop),
+        Call::RestartCaster { caster_id } => with(caster_id, &studio::restart),
+        Call::UpdateCasterResourceGroup { caster_id, new_resource_group_id } => {
+            with(caster_id, &|caster| studio::move_to_group(caster, new_resource_group_id))
+        }
         Call::AddCasterVideoResource { caster_id, draft } => {
             with(caster_id, &|caster| resources::add(caster, draft, ctx))
         }
@@ -104,6 +110,9 @@ fn edit(catalog: &Catalog, call: &Call, ctx: &Context<'_>) -> Result<Prepared, R
         }
         Call::DeleteCasterVideoResource { caster_id, resource_id } => {
             with(caster_id, &|caster| resources::delete(caster, resource_id))
+        }
+        Call::EffectCasterVideoResource { caster_id, scene_id, resource_id } => {
+            with(caster_id, &|caster| resources::effect(caster, scene_id, resource_id))
         }
         Call::AddCasterLayout { caster_id, draft } => {
             with(caster_id, &|caster| layouts::add(caster, draft, ctx))
@@ -132,12 +141,26 @@ fn edit(catalog: &Catalog, call: &Call, ctx: &Context<'_>) -> Result<Prepared, R
         Call::CopyCasterSceneConfig { caster_id, from_scene_id, to_scene_id, when } => {
             with(caster_id, &|caster| scenes::take(caster, from_scene_id, to_scene_id, when))
         }
+        Call::DeleteCasterSceneConfig { caster_id, scene_id, kind } => {
+            with(caster_id, &|caster| scenes::clear(caster, scene_id, kind))
+        }
+        Call::StopCasterScene { caster_id, scene_id } => {
+            with(caster_id, &|caster| scenes::stop(caster, scene_id))
+        }
         Call::UpdateCasterSceneAudio(draft) => {
             with(&draft.caster_id, &|caster| scenes::update_audio(caster, draft))
         }
         // Reads and the calls that `prepare` handles itself do not come here.
         _ => Err(ErrorCode::Internal.into()),
     }
+}
+
+/// The write, answered with what it made of the caster.
+fn answered(mut prepared: Prepared, answer: impl Fn(Arc<Caster>) -> Answer) -> Prepared {
+    if let Some(Change::Upsert(caster)) = &prepared.change {
+        prepared.answer = answer(caster.clone());
+    }
+    prepared
 }
 
 fn find<'a>(catalog: &'a Catalog, caster_id: &str) -> Result<&'a Arc<Caster>, Refused> {

@@ -3,11 +3,11 @@
 //! Must not know how a source is reached. Invariant: one source per location, exactly one kind of source each.
 
 use super::super::Context;
-use super::super::call::{ResourceDraft, Subject};
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{Caster, Play, Resource, Source};
-use super::{Edit, Edited, check, used_on_air};
-use crate::ids::ResourceId;
+use super::super::model::{Caster, LocationId, Play, Resource, Source};
+use super::super::{ResourceDraft, Subject};
+use super::{Edit, Edited, check, scenes, used_on_air};
+use crate::ids::{Bus, ResourceId};
 use crate::limits;
 
 /// Schemes of a live stream's URL.
@@ -27,7 +27,7 @@ pub(super) fn add(caster: &mut Caster, draft: &ResourceDraft, ctx: &Context<'_>)
         return Err(ErrorCode::DuplicateLocationId.into());
     }
     let id = ResourceId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes");
-    caster.resources.push(Resource { id: id.clone(), name, location, source });
+    caster.resources.push(Resource { id: id.clone(), name, location, source, pending: None });
     Ok(Edited::of(Subject::Resource(id)))
 }
 
@@ -40,20 +40,44 @@ pub(super) fn modify(caster: &mut Caster, resource_id: &str, draft: &ResourceDra
     if !draft.resource_name.is_empty() {
         resource.name = check::name("ResourceName", &draft.resource_name)?;
     }
-    match parse_source(draft)? {
-        Some(Source::Vod { url, .. }) => {
-            let play = merge_play(&resource.source, draft)?;
-            resource.source = Source::Vod { url, play };
+    let source = modified(resource.configured(), draft)?;
+    // With PVW stopped there is nobody to look at it first.
+    let waits = caster.is_scene_on(Bus::Pvw) && is_used(caster, caster.resources[index].location);
+    let resource = &mut caster.resources[index];
+    if waits {
+        resource.pending = Some(source).filter(|source| *source != resource.source);
+    } else {
+        (resource.source, resource.pending) = (source, None);
+    }
+    Ok(Edited::of(Subject::Resource(resource.id.clone())))
+}
+
+/// What a source becomes by a draft.
+fn modified(present: &Source, draft: &ResourceDraft) -> Result<Source, Refused> {
+    match (parse_source(draft)?, present) {
+        (Some(Source::Vod { url, .. }), _) => {
+            Ok(Source::Vod { url, play: merge_play(present, draft)? })
         }
-        Some(other) => resource.source = other,
-        None if has_play(draft) => {
-            let play = merge_play(&resource.source, draft)?;
-            let Source::Vod { play: present, .. } = &mut resource.source else {
-                return Err(files_only());
-            };
-            *present = play;
+        (Some(other), _) => Ok(other),
+        (None, Source::Vod { url, .. }) if has_play(draft) => {
+            Ok(Source::Vod { url: url.clone(), play: merge_play(present, draft)? })
         }
-        None => {}
+        (None, _) if has_play(draft) => Err(files_only()),
+        (None, present) => Ok(present.clone()),
+    }
+}
+
+/// A source that waits to be what it was changed to is so from now on, in every scene that uses it.
+pub(super) fn effect(caster: &mut Caster, scene_id: &str, resource_id: &str) -> Edit {
+    let bus = scenes::find_on(caster, scene_id)?;
+    let index = find(caster, resource_id)?;
+    if !uses(caster, bus, caster.resources[index].location) {
+        let message = "The scene does not use the resource.";
+        return Err(Refused::new(ErrorCode::ResourceNotFound, message));
+    }
+    let resource = &mut caster.resources[index];
+    if let Some(pending) = resource.pending.take() {
+        resource.source = pending;
     }
     Ok(Edited::of(Subject::Resource(resource.id.clone())))
 }
@@ -61,15 +85,22 @@ pub(super) fn modify(caster: &mut Caster, resource_id: &str, draft: &ResourceDra
 pub(super) fn delete(caster: &mut Caster, resource_id: &str) -> Edit {
     let index = find(caster, resource_id)?;
     let location = caster.resources[index].location;
-    used_on_air(caster, |caster, bus| {
-        caster.scene(bus).is_some_and(|scene| {
-            let shown = scene.layout.as_ref().and_then(|id| caster.layout(id));
-            scene.mix.iter().any(|a| a.location == location)
-                || shown.is_some_and(|l| l.video.iter().any(|v| v.location == location))
-        })
-    })?;
+    used_on_air(caster, |caster, bus| uses(caster, bus, location))?;
     let resource = caster.resources.remove(index);
     Ok(Edited::of(Subject::Resource(resource.id)))
+}
+
+/// Whether a scene shows or sounds what is at a location.
+fn uses(caster: &Caster, bus: Bus, location: LocationId) -> bool {
+    caster.scene(bus).is_some_and(|scene| {
+        let shown = scene.layout.as_ref().and_then(|id| caster.layout(id));
+        scene.mix.iter().any(|a| a.location == location)
+            || shown.is_some_and(|l| l.video.iter().any(|v| v.location == location))
+    })
+}
+
+fn is_used(caster: &Caster, location: LocationId) -> bool {
+    [Bus::Pgm, Bus::Pvw].into_iter().any(|bus| uses(caster, bus, location))
 }
 
 fn find(caster: &Caster, resource_id: &str) -> Result<usize, Refused> {

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::super::call::{Answer, AudioDraft, Effect, SceneDraft, Subject, WhenDraft};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{Caster, Scene, Scenes};
+use super::super::{Answer, AudioDraft, Effect, SceneDraft, Subject, When, WhenDraft};
 use super::{Edit, Edited, check, components, layouts};
 use crate::ids::{Bus, ComponentId};
 use crate::limits;
@@ -21,9 +21,62 @@ pub(super) fn find_bus(caster: &Caster, scene_id: &str) -> Result<Bus, Refused> 
 }
 
 /// Which scene has this identifier, given that it is on.
-fn find_on_air(caster: &Caster, scene_id: &str) -> Result<Bus, Refused> {
+pub(super) fn find_on(caster: &Caster, scene_id: &str) -> Result<Bus, Refused> {
     let bus = find_bus(caster, scene_id)?;
-    if caster.is_on_air() { Ok(bus) } else { Err(ErrorCode::SceneNotStarted.into()) }
+    if caster.is_scene_on(bus) { Ok(bus) } else { Err(ErrorCode::SceneNotStarted.into()) }
+}
+
+/// PVW by its identifier, given that the caster is on air.
+fn find_pvw<'a>(caster: &'a mut Caster, scene_id: &str) -> Result<&'a mut Scenes, Refused> {
+    if find_bus(caster, scene_id)? == Bus::Pgm {
+        return Err(check::malformed(
+            "SceneId must be PVW's: PGM starts and stops with the caster.",
+        ));
+    }
+    if !caster.is_on_air() {
+        return Err(ErrorCode::CasterIdle.into());
+    }
+    scenes(caster)
+}
+
+pub(super) fn start(caster: &mut Caster, scene_id: &str) -> Edit {
+    let scenes = find_pvw(caster, scene_id)?;
+    if !std::mem::take(&mut scenes.pvw_off) {
+        return Err(Refused::new(ErrorCode::SceneInUse, "Scene is started already."));
+    }
+    Ok(Edited::of(Subject::Caster))
+}
+
+pub(super) fn stop(caster: &mut Caster, scene_id: &str) -> Edit {
+    let scenes = find_pvw(caster, scene_id)?;
+    if std::mem::replace(&mut scenes.pvw_off, true) {
+        return Err(ErrorCode::SceneNotStarted.into());
+    }
+    Ok(Edited::of(Subject::Caster))
+}
+
+/// Clears a scene's layout, its components, or both.
+pub(super) fn clear(caster: &mut Caster, scene_id: &str, kind: &str) -> Edit {
+    let bus = find_on(caster, scene_id)?;
+    let (layout, components) = match check::present("Type", kind)? {
+        "Layout" => (true, false),
+        "Component" => (false, true),
+        "All" => (true, true),
+        _ => return Err(check::malformed("Type must be Component, Layout or All.")),
+    };
+    let follows = bus == Bus::Pvw || caster.audio_follows_video;
+    let scene = scenes(caster)?.get_mut(bus);
+    if layout {
+        scene.layout = None;
+        if follows {
+            scene.mix.clear();
+        }
+    }
+    if components {
+        scene.components.clear();
+    }
+    let when = When { force: true, wait_ms: 0 };
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
 }
 
 fn scenes(caster: &mut Caster) -> Result<&mut Scenes, Refused> {
@@ -72,7 +125,7 @@ enum Overlays {
 }
 
 fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays) -> Edit {
-    let bus = find_on_air(caster, &draft.scene_id)?;
+    let bus = find_on(caster, &draft.scene_id)?;
     let when = check::when(&draft.when)?;
     let layout = match &draft.layout_id[..] {
         "" => None,
@@ -121,12 +174,12 @@ pub(super) fn take(caster: &mut Caster, from: &str, to: &str, when: &WhenDraft) 
     if (from_bus, to_bus) != (Bus::Pvw, Bus::Pgm) {
         return Err(check::malformed("FromSceneId must be PVW's and ToSceneId PGM's."));
     }
-    if !caster.is_on_air() {
+    if !caster.is_scene_on(from_bus) {
         return Err(Refused::new(ErrorCode::SceneNotStarted, "From scene is not started."));
     }
     let when = check::when(when)?;
     let follows = caster.audio_follows_video;
-    let Scenes { pvw, pgm } = scenes(caster)?;
+    let Scenes { pvw, pgm, .. } = scenes(caster)?;
     if pvw.layout.is_none() {
         return Err(Refused::new(ErrorCode::LayoutNotFound, "PVW has no layout."));
     }
@@ -143,7 +196,7 @@ fn copy(from: &Scene, to: &mut Scene) {
 }
 
 pub(super) fn update_audio(caster: &mut Caster, draft: &AudioDraft) -> Edit {
-    let bus = find_on_air(caster, &draft.scene_id)?;
+    let bus = find_on(caster, &draft.scene_id)?;
     let follow = match draft.follow_enable {
         None => None,
         Some(0) => Some(false),

@@ -6,32 +6,31 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::super::call::{
-    Answer, Change, ConfigDraft, CreateCaster, DescribeCasters, Effect, Prepared, Subject, Written,
-};
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, CasterConfig, EncoderConfig, Scene, Scenes, Status, Template, X264Preset,
+    Caster, CasterConfig, EncoderConfig, Scene, Scenes, Status, Tag, Template, X264Preset,
+};
+use super::super::{
+    Answer, Change, ConfigDraft, CopyCaster, CreateCaster, DescribeCasters, Effect, Prepared,
+    Subject, TagDraft, Written,
 };
 use super::super::{Catalog, Context};
 use super::{Edit, Edited, check};
-use crate::ids::{CasterId, SceneId};
+use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
 use crate::limits;
 use crate::time::FrameRate;
 
 /// The API's `NormType` of a caster in general mode, the only one available.
 pub(super) const NORM_TYPE_GENERAL: i32 = 1;
+/// `PostPaid` as `DescribeCasters` counts it.
+const CHARGE_TYPE_POST_PAID: i32 = 1;
 
 pub(super) fn create(
     catalog: &Catalog,
     draft: &CreateCaster,
     ctx: &Context<'_>,
 ) -> Result<Prepared, Refused> {
-    let token = check::present("ClientToken", &draft.client_token)?;
-    if token.len() > limits::MAX_CLIENT_TOKEN_BYTES || !token.bytes().all(|b| b.is_ascii_graphic())
-    {
-        return Err(check::malformed("ClientToken must be at most 64 ASCII characters."));
-    }
+    let token = client_token(&draft.client_token)?;
     match draft.norm_type {
         Some(NORM_TYPE_GENERAL) => {}
         Some(other) => {
@@ -45,15 +44,83 @@ pub(super) fn create(
         return Err(Refused::new(ErrorCode::ChargeTypeMalformed, message));
     }
     let name = check::name("CasterName", &draft.caster_name)?;
-    if let Some(caster) = catalog.casters().find(|c| c.client_token == token) {
+    let resource_group = check::name("ResourceGroupId", &draft.resource_group_id)?;
+    let tags = tags(&draft.tags)?;
+    make(catalog, token, || {
+        let caster = new_caster(token, name.clone(), ctx);
+        Caster { resource_group: resource_group.clone(), tags: tags.clone(), ..caster }
+    })
+}
+
+/// An idle caster with the configuration, sources, layouts and components of another one.
+pub(super) fn copy(
+    catalog: &Catalog,
+    draft: &CopyCaster,
+    ctx: &Context<'_>,
+) -> Result<Prepared, Refused> {
+    let token = client_token(&draft.client_token)?;
+    let name = check::name("CasterName", check::present("CasterName", &draft.caster_name)?)?;
+    let source = super::find(catalog, &draft.src_caster_id)?;
+    let fresh = || (ctx.fresh)().to_string();
+    make(catalog, token, || {
+        let mut copy = new_caster(token, name.clone(), ctx);
+        copy.config = CasterConfig { name: name.clone(), ..source.config.clone() };
+        copy.resource_group.clone_from(&source.resource_group);
+        copy.tags.clone_from(&source.tags);
+        copy.audio_follows_video = source.audio_follows_video;
+        copy.resources.clone_from(&source.resources);
+        copy.layouts.clone_from(&source.layouts);
+        copy.components.clone_from(&source.components);
+        for resource in &mut copy.resources {
+            resource.id = ResourceId::parse(&fresh()).expect("a UUID is 36 bytes");
+            resource.source = resource.pending.take().unwrap_or(resource.source.clone());
+        }
+        for layout in &mut copy.layouts {
+            layout.id = LayoutId::parse(&fresh()).expect("a UUID is 36 bytes");
+        }
+        for component in &mut copy.components {
+            component.id = ComponentId::parse(&fresh()).expect("a UUID is 36 bytes");
+        }
+        copy
+    })
+}
+
+fn client_token(text: &str) -> Result<&str, Refused> {
+    let token = check::present("ClientToken", text)?;
+    if token.len() > limits::MAX_CLIENT_TOKEN_BYTES || !token.bytes().all(|b| b.is_ascii_graphic())
+    {
+        return Err(check::malformed("ClientToken must be at most 64 ASCII characters."));
+    }
+    Ok(token)
+}
+
+/// A new caster, or the one that this token has made already.
+fn make(catalog: &Catalog, token: &str, new: impl FnOnce() -> Caster) -> Result<Prepared, Refused> {
+    if let Some(caster) = catalog.made_with(token) {
         return Ok(super::read(written(caster)));
     }
-    if catalog.casters().count() >= limits::MAX_CASTERS {
+    if catalog.len() >= limits::MAX_CASTERS {
         return Err(ErrorCode::CasterNumberExceed.into());
     }
-    let caster = Arc::new(new_caster(token, name, ctx));
+    let caster = Arc::new(new());
     let answer = written(&caster);
     Ok(Prepared { change: Some(Change::Upsert(caster)), answer, effects: Vec::new() })
+}
+
+/// At most [`limits::MAX_TAGS`], each key once.
+fn tags(drafts: &[TagDraft]) -> Result<Vec<Tag>, Refused> {
+    if drafts.len() > limits::MAX_TAGS {
+        return Err(check::malformed(format!("There are more than {} tags.", limits::MAX_TAGS)));
+    }
+    let mut tags: Vec<Tag> = Vec::with_capacity(drafts.len());
+    for TagDraft { key, value } in drafts {
+        let key = check::name("Tag.Key", check::present("Tag.Key", key)?)?;
+        if tags.iter().any(|tag| tag.key == key) {
+            return Err(check::malformed(format!("Tag.Key {key:?} is named twice.")));
+        }
+        tags.push(Tag { key, value: check::name("Tag.Value", value)? });
+    }
+    Ok(tags)
 }
 
 fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
@@ -74,6 +141,8 @@ fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
             relays: Vec::new(),
             encoder: EncoderConfig::default(),
         },
+        resource_group: String::new(),
+        tags: Vec::new(),
         audio_follows_video: true,
         resources: Vec::new(),
         layouts: Vec::new(),
@@ -188,7 +257,11 @@ pub(super) fn start(caster: &mut Caster, ctx: &Context<'_>) -> Edit {
         components: Vec::new(),
         mix: Vec::new(),
     };
-    caster.scenes.get_or_insert_with(|| Scenes { pvw: new_scene(), pgm: new_scene() });
+    caster.scenes.get_or_insert_with(|| Scenes {
+        pvw: new_scene(),
+        pgm: new_scene(),
+        pvw_off: false,
+    });
     caster.status = Status::OnAir { since_unix_ms: ctx.now_unix_ms };
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Start] })
 }
@@ -203,8 +276,37 @@ pub(super) fn stop(caster: &mut Caster) -> Edit {
         scene.components.clear();
         scene.mix.clear();
     }
+    scenes.pvw_off = false;
     caster.status = Status::Idle;
+    settle(caster);
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Stop] })
+}
+
+/// Ends the show and begins it again with what it showed, and with the sources as they were last changed.
+pub(super) fn restart(caster: &mut Caster) -> Edit {
+    if caster.scenes.is_none() {
+        return Err(ErrorCode::SceneNotFound.into());
+    }
+    if !caster.is_on_air() {
+        return Err(ErrorCode::CasterIdle.into());
+    }
+    settle(caster);
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Restart] })
+}
+
+/// No change of a source waits any more.
+fn settle(caster: &mut Caster) {
+    for resource in &mut caster.resources {
+        if let Some(pending) = resource.pending.take() {
+            resource.source = pending;
+        }
+    }
+}
+
+pub(super) fn move_to_group(caster: &mut Caster, group: &str) -> Edit {
+    let group = check::present("NewResourceGroupId", group)?;
+    caster.resource_group = check::name("NewResourceGroupId", group)?;
+    Ok(Edited::of(Subject::Caster))
 }
 
 pub(super) fn describe_all(catalog: &Catalog, filter: &DescribeCasters) -> Result<Answer, Refused> {
@@ -231,6 +333,10 @@ pub(super) fn describe_all(catalog: &Catalog, filter: &DescribeCasters) -> Resul
         .filter(|c| c.config.name.contains(&filter.caster_name))
         .filter(|c| on_air.is_none_or(|on_air| c.is_on_air() == on_air))
         .filter(|c| (from..=to).contains(&c.created_unix_ms))
+        .filter(|_| filter.norm_type.is_none_or(|norm| norm == NORM_TYPE_GENERAL))
+        .filter(|_| filter.charge_type.is_none_or(|charge| charge == CHARGE_TYPE_POST_PAID))
+        .filter(|c| [&c.resource_group, ""].contains(&filter.resource_group_id.as_str()))
+        .filter(|c| filter.tags.iter().all(|tag| has_tag(c, tag)))
         .collect();
     found.sort_by_key(|c| Reverse(c.modified_unix_ms));
     if filter.order_by_modify_asc {
@@ -241,6 +347,13 @@ pub(super) fn describe_all(catalog: &Catalog, filter: &DescribeCasters) -> Resul
         total: found.len(),
         page: found.into_iter().skip(skip).take(page_size).cloned().collect(),
     })
+}
+
+/// Whether a caster has a tag of this key and, if the filter names one, this value.
+fn has_tag(caster: &Caster, wanted: &TagDraft) -> bool {
+    let fits =
+        |tag: &Tag| tag.key == wanted.key && [&tag.value, ""].contains(&wanted.value.as_str());
+    caster.tags.iter().any(fits)
 }
 
 fn page(value: Option<i32>, default: usize, max: usize) -> Option<usize> {

@@ -262,10 +262,13 @@ fn changes_of_what_is_on_air_take_effect_at_once() {
         resource_id: resource_id.clone(),
         draft: ResourceDraft { live_stream_url: url.into(), ..ResourceDraft::default() },
     };
+    // A source waits to be looked at first.
+    assert_eq!(modify(source("rtmp://in.example.com/app/spare")), []);
     let mut effects = vec![input_changed];
     effects.extend(both(LONG));
-    assert_eq!(modify(source("rtmp://in.example.com/app/spare")), effects);
-    assert_eq!(modify(source("rtmp://in.example.com/app/spare")), []);
+    let effect = world.effect_call(Bus::Pvw, 0);
+    assert_eq!(world.ok(effect.clone()).effects, effects);
+    assert_eq!(world.ok(effect).effects, []);
 }
 
 #[test]
@@ -286,7 +289,9 @@ fn a_replaced_source_is_heard_without_audio_follows_video() {
     let input_changed = Effect::InputChanged(world.the_caster().resources[0].id.clone());
     let (pgm, pvw) = (set(Bus::Pgm, LONG), set(Bus::Pvw, LONG));
     let effects = [input_changed, pgm, Effect::MixSet { bus: Bus::Pgm }, pvw];
-    assert_eq!(world.ok(call).effects, effects);
+    world.ok(call);
+    let effect = world.effect_call(Bus::Pgm, 0);
+    assert_eq!(world.ok(effect).effects, effects);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of the catalog: values (tables of what is refused), life (states and effects), property (random calls).
 
 mod life;
+mod operations;
 pub(crate) mod property;
 mod values;
 
@@ -68,6 +69,7 @@ impl World {
             client_token: token.into(),
             norm_type: Some(1),
             charge_type: "PostPaid".into(),
+            ..Default::default()
         };
         match self.call(Call::CreateCaster(draft))?.answer {
             Answer::Written(written) => Ok(written.caster.to_string()),
@@ -140,6 +142,14 @@ impl World {
                 .map(|&i| caster.components[i].id.to_string())
                 .collect(),
             when: WhenDraft::default(),
+        }
+    }
+
+    fn effect_call(&self, bus: Bus, index: usize) -> Call {
+        Call::EffectCasterVideoResource {
+            caster_id: self.caster.clone(),
+            scene_id: self.scene_id(bus),
+            resource_id: self.resource_id(index),
         }
     }
 

@@ -32,6 +32,7 @@ fn create_caster() {
         client_token: "another".into(),
         norm_type: Some(1),
         charge_type: "PostPaid".into(),
+        ..Default::default()
     };
     check(
         &base,
