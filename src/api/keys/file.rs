@@ -143,14 +143,6 @@ impl KeyFile {
         Ok(keys)
     }
 
-    /// The keys; when there are none an admin's is made.
-    pub(super) fn keys_or_first(&self) -> io::Result<Vec<KeptKey>> {
-        if self.keys()?.is_empty() {
-            self.make(Role::Admin, None)?;
-        }
-        self.keys()
-    }
-
     /// What the file is now; `None` when there is none.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         let meta = fs::metadata(&self.path).ok()?;

@@ -82,12 +82,11 @@ impl AccessKeys {
             .map(|(id, secret)| AccessKey::new(id, secret, Role::Admin).map(Arc::new))
             .transpose()?;
         let file = KeyFile::of(data_dir);
+        if configured.is_none() && file.keys()?.is_empty() {
+            file.make(Role::Admin, None)?;
+        }
         let stamp = file.stamp();
-        let keys = match &configured {
-            Some(_) => file.keys()?,
-            None => file.keys_or_first()?,
-        };
-        let kept = RwLock::new(Kept::new(keys, stamp));
+        let kept = RwLock::new(Kept::new(file.keys()?, stamp));
         Ok(AccessKeys { configured, file: Some(file), kept })
     }
 

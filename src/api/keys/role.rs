@@ -41,6 +41,9 @@ impl Role {
         match call {
             Call::StartCaster { .. }
             | Call::StopCaster { .. }
+            | Call::RestartCaster { .. }
+            | Call::StartCasterScene { .. }
+            | Call::StopCasterScene { .. }
             | Call::DescribeCasterSceneAudio { .. }
             | Call::UpdateCasterSceneAudio(_) => ErrorCode::PermissionDenied,
             _ => ErrorCode::IllegalOperation,
@@ -103,6 +106,9 @@ mod tests {
             (Call::UpdateCasterSceneConfig(SceneDraft::default()), Role::Operator),
             (Call::UpdateCasterSceneAudio(AudioDraft::default()), Role::Operator),
             (take, Role::Operator),
+            (Call::StartCasterScene { caster_id: id(), scene_id: id() }, Role::Operator),
+            (Call::StopCasterScene { caster_id: id(), scene_id: id() }, Role::Operator),
+            (Call::RestartCaster { caster_id: id() }, Role::Admin),
             (Call::CreateCaster(CreateCaster::default()), Role::Admin),
             (Call::DeleteCaster { caster_id: id() }, Role::Admin),
             (Call::StartCaster { caster_id: id() }, Role::Admin),
