@@ -283,7 +283,7 @@ fn bytes_that_mean_nothing_are_refused() {
     let bytes = (prop::collection::vec(any::<u8>(), 0..200), "[ -~]{0,80}");
     let checked = runner.run(&bytes, |(body, header)| {
         let mut request = post(body);
-        let header = header.parse().map_err(|_| TestCaseError::reject("no header"))?;
+        let header = header.parse().map_err(|_error| TestCaseError::reject("no header"))?;
         request.headers_mut().insert("authorization", header);
         let (status, body) = world.send(request);
         prop_assert!((400..500).contains(&status) && body["Code"].is_string(), "{status} {body}");
