@@ -44,7 +44,8 @@ fn pop_core_by_get_and_post() {
 
 #[test]
 fn openapi_core_by_v3() {
-    run("openapi_core.js", &[]);
+    run("openapi_core.js", &["query"]);
+    run("openapi_core.js", &["form"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::catalog::{Answer, Call, ErrorCode, Refused};
 const VERSION: &str = "2016-11-01";
 
 /// An operation.
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     /// Its name, `Action` on the wire.
     pub(super) name: &'static str,

@@ -77,7 +77,7 @@ impl Scheme {
         }
     }
 
-    fn signature(self, secret: &str, string_to_sign: &str) -> String {
+    pub(super) fn signature(self, secret: &str, string_to_sign: &str) -> String {
         match self {
             Scheme::V1 => {
                 let mut mac = Hmac::<Sha1>::new_from_slice(format!("{secret}&").as_bytes())

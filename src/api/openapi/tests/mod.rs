@@ -1,4 +1,5 @@
 //! Tests of the edge's parts that take more room than their files have.
 
+mod edge;
 mod params;
 mod sign;
