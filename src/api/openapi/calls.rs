@@ -118,7 +118,10 @@ fn refuse_what_does_nothing(p: &Params) -> Read<()> {
             || text.eq_ignore_ascii_case("false")
             || text.parse::<f64>().is_ok_and(|number| number == 0.0)
     };
-    match NOT_YET.iter().find(|name| !is_off(&p.text(name))) {
+    let given = NOT_YET.iter().find(|name| !is_off(&p.text(name)));
+    let transcode = p.json("TranscodeConfig")?.unwrap_or_default();
+    let renditions = transcode.iter().any(|(name, _)| name.starts_with("LiveTemplate"));
+    match given.copied().or(renditions.then_some("TranscodeConfig.LiveTemplate")) {
         Some(name) => {
             let message = format!("{name} is not available yet: leave it out.");
             Err(Fault::new(ErrorCode::ParameterMalformed, message))

@@ -52,6 +52,7 @@ impl World {
         let addresses = Addresses {
             rtmp_port: 1935,
             http_port: 80,
+            https: false,
             playback: PlaybackAuth::Signed,
             key: StreamKey::new("k"),
         };

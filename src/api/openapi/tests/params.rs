@@ -107,9 +107,8 @@ fn a_layout_whole() {
 #[test]
 fn transcode_configs_in_every_spelling() {
     for (text, template) in [
-        (r#"{"CasterTemplate":"lp_hd","LiveTemplate":["lld"]}"#, "lp_hd"),
-        (r#"{"casterTemplate":"lp_ld","liveTemplate":["lld"]}"#, "lp_ld"),
-        (r#"{"CasterTemplate":"lp_sd","LiveTemplateIds":{"LocationId":["lld"]}}"#, "lp_sd"),
+        (r#"{"CasterTemplate":"lp_hd"}"#, "lp_hd"),
+        (r#"{"casterTemplate":"lp_ld","liveTemplate":[]}"#, "lp_ld"),
         ("{}", ""),
         ("", ""),
         ("null", ""),
@@ -131,6 +130,26 @@ fn transcode_configs_in_every_spelling() {
             code(json("TranscodeConfig", &text).json("TranscodeConfig")),
             "InvalidTranscodeConfig.Malformed"
         );
+    }
+}
+
+#[test]
+fn what_would_do_nothing_is_refused() {
+    for (name, text, fine) in [
+        ("Delay", "0", true),
+        ("Delay", "0.0", true),
+        ("Delay", "15", false),
+        ("AutoSwitchUrgentOn", "False", true),
+        ("AutoSwitchUrgentOn", "True", false),
+        ("CallbackUrl", "", true),
+        ("CallbackUrl", "http://hook.example.com/cb", false),
+        ("ChannelEnable", "1", false),
+        ("RecordConfig", "{\"OnDemand\":7}", false),
+        ("TranscodeConfig", r#"{"LiveTemplate":["lld"]}"#, false),
+        ("TranscodeConfig", r#"{"liveTemplate":["lld"]}"#, false),
+        ("TranscodeConfig", r#"{"LiveTemplateIds":{"LocationId":["lld"]}}"#, false),
+    ] {
+        assert_eq!(calls::set_config(&json(name, text)).is_ok(), fine, "{name} {text}");
     }
 }
 
