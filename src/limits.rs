@@ -37,6 +37,24 @@ pub const MAX_GAIN: f32 = 10.0;
 pub const MAX_FIXED_DELAY_MS: u32 = 5000;
 /// Relays of one caster.
 pub const MAX_RELAYS: usize = 20;
+/// Longest output delay, s.
+pub const MAX_DELAY_S: f32 = 300.0;
+/// Shortest and longest interruption after which standby is shown by itself, s.
+pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Longest time between callbacks that tell how far a file is, ms.
+pub const MAX_PTS_CALLBACK_MS: u32 = 3_600_000;
+/// Longest recorded file, s.
+pub const MAX_RECORD_CYCLE_S: u32 = 21_600;
+/// Groups of sources on one clock in a caster.
+pub const MAX_SYNC_GROUPS: usize = 16;
+/// Channels of a caster: RV01 to RV12.
+pub const MAX_CHANNELS: u8 = 12;
+/// Episodes of a rundown.
+pub const MAX_EPISODES: usize = 1000;
+/// Episode groups of a server.
+pub const MAX_EPISODE_GROUPS: usize = 100;
+/// Files of an episode group.
+pub const MAX_GROUP_ITEMS: usize = 1000;
 /// Largest font size, px.
 pub const MAX_FONT_PX: u32 = 1024;
 /// Largest text border, px.

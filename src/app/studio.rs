@@ -204,7 +204,8 @@ impl Studio {
 
     /// One call, from "may I" to "it took effect".
     async fn call(&self, call: Call) -> Result<Answer, Refused> {
-        let place = CasterId::parse(call.caster_id()).and_then(|id| self.place(&id));
+        let caster_id = call.caster_id().to_owned();
+        let place = CasterId::parse(&caster_id).and_then(|id| self.place(&id));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
             return Ok(self.prepare(call)?.answer);
@@ -225,12 +226,10 @@ impl Studio {
             Change::Upsert(caster) => {
                 self.carry_out((&place, &mut on_air), caster, &effects).await?
             }
-            Change::Delete(_) => None,
+            // Groups have no place and so do not come here.
+            Change::Delete(_) | Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
         };
-        let id = match &change {
-            Change::Upsert(caster) => caster.id.clone(),
-            Change::Delete(id) => id.clone(),
-        };
+        let Some(id) = CasterId::parse(&caster_id) else { return Ok(answer) };
         if let Err(refused) = self.make_durable(Some(change)).await {
             self.take_back(&place, &mut on_air, &id).await;
             return Err(refused);
@@ -263,6 +262,7 @@ impl Studio {
         let Some(change) = change else { return Ok(()) };
         self.save(change.clone()).await?;
         match &change {
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Upsert(caster) => {
                 lock(&self.places).entry(caster.id.clone()).or_insert_with(|| Place::of(caster));
             }
@@ -279,7 +279,12 @@ impl Studio {
     }
 
     fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
-        let context = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let context = Context {
+            now_unix_ms: time::unix_ms(),
+            fresh: &uuid::Uuid::new_v4,
+            media: &|_| None,
+            expected_revision: None,
+        };
         lock(&self.catalog).prepare(call, &context)
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use crate::catalog::{Caster, Catalog, Change};
+use crate::catalog::{Caster, Catalog, Change, EpisodeGroup};
 
 /// File of the data directory.
 const FILE_NAME: &str = "onair.db";
@@ -21,6 +21,8 @@ const FILE_NAME: &str = "onair.db";
 const MIGRATIONS: &[&str] = &[
     // 1: a row per caster, its body as JSON (see `rows`), so that a change of a caster is one row and atomic.
     "CREATE TABLE casters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 2: a row per episode group, in the same way.
+    "CREATE TABLE episode_groups (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version that the migrations lead to; a handful, so it fits.
@@ -100,7 +102,20 @@ impl Store {
                 rows::decode(&id, &body).map_err(|reason| StoreError::Damaged { id, reason })?;
             casters.push(caster);
         }
-        Ok(Catalog::new(casters))
+        Ok(Catalog::new(casters).with_groups(self.load_groups()?))
+    }
+
+    fn load_groups(&self) -> Result<Vec<EpisodeGroup>, StoreError> {
+        let mut statement =
+            self.connection.prepare("SELECT id, body FROM episode_groups ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut groups = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (id, body): (String, String) = (row.get(0)?, row.get(1)?);
+            let group = rows::decode_group(&id, &body);
+            groups.push(group.map_err(|reason| StoreError::Damaged { id, reason })?);
+        }
+        Ok(groups)
     }
 
     /// Makes a change durable: when this returns it is on disk.
@@ -120,6 +135,18 @@ impl Store {
             Change::Delete(id) => {
                 transaction
                     .prepare_cached("DELETE FROM casters WHERE id = ?1")?
+                    .execute(params![id.as_str()])?;
+            }
+            Change::UpsertGroup(group) => {
+                let sql = "INSERT INTO episode_groups (id, body) VALUES (?1, ?2)
+                           ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+                transaction
+                    .prepare_cached(sql)?
+                    .execute(params![group.id.as_str(), rows::encode_group(group)])?;
+            }
+            Change::DeleteGroup(id) => {
+                transaction
+                    .prepare_cached("DELETE FROM episode_groups WHERE id = ?1")?
                     .execute(params![id.as_str()])?;
             }
         }
