@@ -193,6 +193,33 @@ pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.
 pub const GAIN_RAMP_MS: u32 = 30;
 
+// --- media library ---------------------------------------------------------------------------------------
+
+/// Items of the media library; more are refused.
+pub const MAX_MEDIA: usize = 10_000;
+/// Bytes of an uploaded video, unless the configuration says otherwise; larger ones are refused.
+pub const MAX_UPLOAD_BYTES: u64 = 20 << 30;
+/// Uploads at once; the next is refused.
+pub const UPLOADS_AT_ONCE: usize = 4;
+/// Time without a byte of an upload after which it is given up.
+pub const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+/// Bytes of an upload that are gathered before they are written.
+pub const UPLOAD_WRITE_BYTES: usize = 1 << 20;
+/// Bytes of an upload between looks at how much room the disk has.
+pub const UPLOAD_ROOM_CHECK_BYTES: u64 = 64 << 20;
+/// Bytes that uploads leave free on the disk, for the catalog and the logs.
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+/// Bytes of a refused upload that are still read, so that its client reads the answer; then it is cut off.
+pub const REFUSED_UPLOAD_BYTES: usize = 4 << 20;
+/// Time that is spent on it.
+pub const REFUSED_UPLOAD_WAIT: Duration = Duration::from_secs(2);
+/// Longest that an uploaded file is looked through; past it, it is refused.
+pub const MEDIA_CHECK_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest video of the media library.
+pub const MAX_MEDIA_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Damaged packets of a hundred that an uploaded video may have.
+pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
+
 // --- outputs ---------------------------------------------------------------------------------------------
 
 /// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
