@@ -101,6 +101,15 @@ pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 pub const API_BODY_BYTES: usize = 1 << 20;
 /// Longest a request of the cloud API may take to arrive.
 pub const API_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Writes and reads waiting for the thread of the store; more wait where they come from.
+pub const STORE_QUEUE: usize = 1024;
+/// Writes that share one transaction; more go into the next.
+pub const STORE_BATCH: usize = 256;
+/// Events of one caster (or episode group) on their way to its receiver. Full: the oldest is dropped and counted.
+pub const OUTBOX_PER_OWNER: usize = 1000;
+/// Locks that calls which make a caster share, by their `ClientToken`; as many are carried out at once.
+pub const CREATING_LANES: usize = 64;
+
 /// Parameters of one request of the cloud API, and values of one JSON parameter; more are refused.
 pub const API_PARAMS: usize = 4096;
 /// How far the clock of a client of the cloud API may be off.
