@@ -201,6 +201,10 @@ pub const ENGINE_COMMANDS: usize = 256;
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.
 pub const GAIN_RAMP_MS: u32 = 30;
+/// Coming switches of PGM that one caster's engine knows; longer lists are refused.
+pub const MAX_CUES: usize = 2000;
+/// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.
+pub const INPUT_PARTS: usize = 64;
 
 // --- media library ---------------------------------------------------------------------------------------
 

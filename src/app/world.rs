@@ -157,6 +157,7 @@ impl World {
 fn excerpt(play: Play) -> Excerpt {
     Excerpt {
         plays: Plays::from_repeat(play.repeat_num),
+        seek_ms: None,
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }
