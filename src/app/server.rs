@@ -180,7 +180,10 @@ impl Server {
             let mut every = tokio::time::interval(DEMAND_EVERY);
             while !*stopping.borrow_and_update() {
                 tokio::select! {
-                    _ = every.tick() => studio.follow_demand().await,
+                    _ = every.tick() => {
+                        studio.follow_demand().await;
+                        studio.keep_house().await;
+                    }
                     _ = stopping.changed() => {}
                 }
             }
