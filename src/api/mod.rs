@@ -12,6 +12,7 @@ pub mod door;
 pub mod grpc;
 pub mod http;
 pub mod keys;
+pub mod media;
 pub mod openapi;
 pub mod rtmp;
 mod secret;

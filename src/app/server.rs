@@ -20,11 +20,13 @@ use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
 use crate::api::keys::{AccessKey, AccessKeys};
+use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
+use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
 use crate::store::{Keeper, Store};
@@ -69,6 +71,12 @@ fn access_keys(config: &Config) -> Result<AccessKeys, String> {
     AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
 }
 
+fn library(config: &Config) -> Result<Arc<Library>, String> {
+    let bounds = Bounds { upload_bytes: config.max_upload_bytes, ..Bounds::default() };
+    let opened = Library::open(config.data.join("library"), bounds);
+    opened.map(Arc::new).map_err(|error| format!("the media library: {error}"))
+}
+
 fn tls(config: &Config) -> Result<Option<Tls>, String> {
     let load = |files: &TlsFiles| Tls::load(&files.cert, &files.key, files.client_ca.as_deref());
     config.tls.as_ref().map(load).transpose()
@@ -87,6 +95,7 @@ impl Server {
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let store = Keeper::start(store).map_err(|error| error.to_string())?;
+        let library = library(&config)?;
         let keys = Arc::new(access_keys(&config)?);
         match keys.admin() {
             Some(key) => tracing::info!(id = key.id(), "access key of the API"),
@@ -114,6 +123,7 @@ impl Server {
             config,
             gpu,
             hub: Hub::new(),
+            library,
             clock: Clock::real(),
             allow,
             rtmp,
@@ -147,9 +157,13 @@ impl Server {
         let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
         let rate = openapi::Rate::new(world.config.api_rate);
         let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
+        // As yet the catalog refuses MaterialId and ImageId, so nothing is in use.
+        let media = Media::new(world.library.clone(), Arc::new(|_id| false));
+        let library = http::library::router(media.clone(), keys.clone());
         let stop = self.stopped();
         self.tasks.spawn(async move {
-            let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
+            let desk = grpc::Desk { control, keys, addresses, media: Some(media) };
+            let served = grpc::serve_desk(listeners.grpc, desk, stop).await;
             if let Err(error) = served {
                 tracing::error!(%error, "gRPC ended");
             }
@@ -161,7 +175,7 @@ impl Server {
         let studio = self.studio.clone();
         let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
         let stop = self.stopped();
-        let router = playback.merge(pages).merge(cloud);
+        let router = playback.merge(pages).merge(library).merge(cloud);
         self.tasks.spawn(async move {
             http::serve(listeners.http, router, stop).await;
         });

@@ -1,8 +1,8 @@
 //! What every caster of the process shares: the GPU, the hub, the settings, and how a source of the catalog becomes
 //! one that an input can open.
 //!
-//! Must not know scenes. Invariant: a file named by the API lies in the media directory; every other address passes
-//! the guard when it is connected to.
+//! Must not know scenes. Invariant: a file named by the API lies in the media directory or is the library's; every other
+//! address passes the guard when it is connected to.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use crate::ids::InputKey;
 use crate::input::{
     AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
 };
+use crate::library::Library;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) gpu: Arc<Gpu>,
     pub(super) hub: Hub,
+    pub(super) library: Arc<Library>,
     pub(super) clock: Clock,
     pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.
@@ -130,12 +132,14 @@ impl World {
         }
     }
 
-    /// `file:NAME` → the file in the media directory; everything else stays a URL.
+    /// `file:NAME` → the file in the media directory, an item of the media library → its file; everything else stays a URL.
     pub(super) fn location(&self, place: &Place) -> Result<String, Refused> {
         let url = match place {
             Place::Url(url) => url,
             Place::Material(id) => {
-                return Err(refused(format!("{id} is not in the media library")));
+                let path = self.library.path(id.as_str());
+                let path = path.map(|path| path.to_string_lossy().into_owned());
+                return path.ok_or_else(|| refused(format!("{id} is not in the media library")));
             }
         };
         let Some(name) = url.strip_prefix("file:") else { return Ok(url.clone()) };
