@@ -1,5 +1,7 @@
 //! Outages are found once; letters reach a real receiver in order and signed, also after a restart.
 
+mod server;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
