@@ -75,8 +75,8 @@ impl Tellers {
 }
 
 /// Where a caster's events are posted.
-fn callback_url(_caster: &Caster) -> Option<&str> {
-    None
+fn callback_url(caster: &Caster) -> Option<&str> {
+    caster.config.callback_url.as_deref()
 }
 
 struct Listeners {

@@ -52,6 +52,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The caster that a change is of.
+fn caster_of(change: &Change) -> Option<CasterId> {
+    match change {
+        Change::Upsert(caster) => Some(caster.id.clone()),
+        Change::Delete(id) => Some(id.clone()),
+        Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
+    }
+}
+
 /// Where a call that is about no caster yet waits for its turn: with all others of its `ClientToken`.
 fn creating_lane(call: &Call) -> usize {
     let token = match call {
@@ -283,12 +292,10 @@ impl Studio {
             Change::Upsert(caster) => {
                 self.carry_out((place, &mut *on_air), caster, &effects).await?
             }
-            Change::Delete(_) => None,
+            // Groups have no place and so do not come here.
+            Change::Delete(_) | Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
         };
-        let id = match &change {
-            Change::Upsert(caster) => caster.id.clone(),
-            Change::Delete(id) => id.clone(),
-        };
+        let Some(id) = caster_of(&change) else { return Ok(answer) };
         let before = lock(&self.catalog).caster(&id).cloned();
         let news = self.events.operated(operation, &change, before.as_deref(), &answer);
         if let Err(refused) = self.make_durable(change, news).await {
@@ -323,17 +330,15 @@ impl Studio {
 
     /// Stores and commits a change with the news of it, tells the news, and makes or clears the caster's place.
     async fn make_durable(&self, change: Change, news: Option<News>) -> Result<(), Refused> {
-        let id = match &change {
-            Change::Upsert(caster) => caster.id.clone(),
-            Change::Delete(id) => id.clone(),
-        };
-        let before = lock(&self.catalog).caster(&id).cloned();
+        let id = caster_of(&change);
+        let before = id.as_ref().and_then(|id| lock(&self.catalog).caster(id).cloned());
         let entries = self.events.entries(change.clone(), before.as_deref(), news.as_ref());
         if let Err(problem) = self.store.write(entries).await {
             tracing::error!(%problem, "a change could not be made durable");
             return Err(Refused::new(ErrorCode::Internal, "The change could not be stored."));
         }
         match &change {
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Upsert(caster) => {
                 lock(&self.places).entry(caster.id.clone()).or_insert_with(|| Place::of(caster));
             }
@@ -350,14 +355,19 @@ impl Studio {
         if let Some(news) = news {
             self.events.tell(news);
         }
-        if is_gone {
+        if let Some(id) = id.filter(|_| is_gone) {
             self.events.forget(&id);
         }
         Ok(())
     }
 
     fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
-        let context = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let context = Context {
+            now_unix_ms: time::unix_ms(),
+            fresh: &uuid::Uuid::new_v4,
+            media: &|_| None,
+            expected_revision: None,
+        };
         lock(&self.catalog).prepare(call, &context)
     }
 

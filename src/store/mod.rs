@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, params};
 
-use crate::catalog::{Caster, Catalog, Change};
+use crate::catalog::{Caster, Catalog, Change, EpisodeGroup};
 
 pub use keeper::Keeper;
 pub use outbox::Letter;
@@ -26,7 +26,9 @@ const FILE_NAME: &str = "onair.db";
 const MIGRATIONS: &[&str] = &[
     // 1: a row per caster, its body as JSON (see `rows`), so that a change of a caster is one row and atomic.
     "CREATE TABLE casters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
-    // 2: events on their way to receivers, in order for each URL.
+    // 2: a row per episode group, in the same way.
+    "CREATE TABLE episode_groups (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 3: events on their way to receivers, in order for each URL.
     outbox::SCHEMA,
 ];
 
@@ -131,7 +133,20 @@ impl Store {
                 rows::decode(&id, &body).map_err(|reason| StoreError::Damaged { id, reason })?;
             casters.push(caster);
         }
-        Ok(Catalog::new(casters))
+        Ok(Catalog::new(casters).with_groups(self.load_groups()?))
+    }
+
+    fn load_groups(&self) -> Result<Vec<EpisodeGroup>, StoreError> {
+        let mut statement =
+            self.connection.prepare("SELECT id, body FROM episode_groups ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut groups = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (id, body): (String, String) = (row.get(0)?, row.get(1)?);
+            let group = rows::decode_group(&id, &body);
+            groups.push(group.map_err(|reason| StoreError::Damaged { id, reason })?);
+        }
+        Ok(groups)
     }
 
     /// Makes a change durable: when this returns it is on disk.
@@ -169,18 +184,7 @@ impl Store {
 /// Answers how many letters had to go.
 fn write_entry(transaction: &Transaction<'_>, entry: &Entry) -> Result<usize, StoreError> {
     match entry {
-        Entry::Change(Change::Upsert(caster)) => {
-            let sql = "INSERT INTO casters (id, body) VALUES (?1, ?2)
-                       ON CONFLICT (id) DO UPDATE SET body = excluded.body";
-            transaction
-                .prepare_cached(sql)?
-                .execute(params![caster.id.as_str(), rows::encode(caster)])?;
-        }
-        Entry::Change(Change::Delete(id)) => {
-            transaction
-                .prepare_cached("DELETE FROM casters WHERE id = ?1")?
-                .execute(params![id.as_str()])?;
-        }
+        Entry::Change(change) => write_change(transaction, change)?,
         Entry::Letter(letter) => return outbox::insert(transaction, letter),
         Entry::Settled { seq } => outbox::remove(transaction, *seq)?,
         Entry::Cancelled { owner, keep_url } => {
@@ -188,6 +192,41 @@ fn write_entry(transaction: &Transaction<'_>, entry: &Entry) -> Result<usize, St
         }
     }
     Ok(0)
+}
+
+fn write_change(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::Upsert(caster) => {
+            let row = (caster.id.as_str(), rows::encode(caster));
+            upsert(transaction, "casters", row)
+        }
+        Change::Delete(id) => remove(transaction, "casters", id.as_str()),
+        Change::UpsertGroup(group) => {
+            let row = (group.id.as_str(), rows::encode_group(group));
+            upsert(transaction, "episode_groups", row)
+        }
+        Change::DeleteGroup(id) => remove(transaction, "episode_groups", id.as_str()),
+    }
+}
+
+/// Writes a row of one of the tables of this module.
+fn upsert(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    (id, body): (&str, String),
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO {table} (id, body) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+    );
+    transaction.prepare_cached(&sql)?.execute(params![id, body])?;
+    Ok(())
+}
+
+fn remove(transaction: &Transaction<'_>, table: &'static str, id: &str) -> Result<(), StoreError> {
+    let sql = format!("DELETE FROM {table} WHERE id = ?1");
+    transaction.prepare_cached(&sql)?.execute(params![id])?;
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -148,6 +148,7 @@ impl Events {
         let caster = match change {
             Change::Upsert(caster) => caster,
             Change::Delete(_) => before?,
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => return None,
         };
         self.news(caster, || Happened {
             kind: EventType::OperateCallback,

@@ -58,7 +58,7 @@ impl Operation {
                 Subject::Resource(id) => about.resource = Some(id.clone()),
                 Subject::Layout(id) => about.layout = Some(id.clone()),
                 Subject::Component(id) => about.component = Some(id.clone()),
-                Subject::Caster => {}
+                Subject::Caster | Subject::Episodes(_) => {}
             }
         }
         about

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::control::{InputStatus, Snapshot};
 use crate::api::events::{About, EventCode};
-use crate::catalog::{Caster, Source};
+use crate::catalog::{Caster, Place, Source};
 use crate::engine::InputState;
 use crate::ids::{ComponentId, ResourceId};
 use crate::input::redact;
@@ -100,14 +100,22 @@ fn follow(was: Health, state: InputState) -> Health {
     }
 }
 
+/// A place as it may be told.
+fn named(place: &Place) -> String {
+    match place {
+        Place::Url(url) => redact(url),
+        Place::Material(id) => id.to_string(),
+    }
+}
+
 fn lost(caster: &Caster, id: &ResourceId) -> Option<Trouble> {
     let source = &caster.resource(id)?.source;
+    const STREAM: (EventCode, &str) = (EventCode::StreamInterrupt, "Failed to open stream");
     let (code, failed, url) = match source {
-        Source::Image { url } => (EventCode::ImageOpenFailed, "Fail to open image", url),
-        Source::Live { url } | Source::Vod { url, .. } => {
-            (EventCode::StreamInterrupt, "Failed to open stream", url)
-        }
+        Source::Image { place } => (EventCode::ImageOpenFailed, "Fail to open image", named(place)),
+        Source::Vod { place, .. } => (STREAM.0, STREAM.1, named(place)),
+        Source::Live { url } => (STREAM.0, STREAM.1, redact(url)),
     };
     let about = About { resource: Some(id.clone()), ..About::default() };
-    Some(Trouble { about, code, message: format!("{failed}: {}", redact(url)) })
+    Some(Trouble { about, code, message: format!("{failed}: {url}") })
 }
