@@ -60,6 +60,12 @@ pub enum KeyCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Print the key that callbacks are signed with, for the receiver who verifies them.
+    Callback {
+        /// Whose key.
+        #[command(flatten)]
+        place: Place,
+    },
     /// Revoke a key, for good.
     Revoke {
         /// Its id.

@@ -111,6 +111,26 @@ pub const STORE_QUEUE: usize = 1024;
 pub const STORE_BATCH: usize = 256;
 /// Events of one caster (or episode group) on their way to its receiver. Full: the oldest is dropped and counted.
 pub const OUTBOX_PER_OWNER: usize = 1000;
+/// Events of one caster kept for those who follow it, and for whoever comes back. Full: the oldest goes, and who has not
+/// been told of it learns that events were missed.
+pub const FEED_EVENTS: usize = 128;
+/// Casters whose events are kept for followers. Full: a feed that nobody follows goes; when all are followed, more are
+/// refused.
+pub const FEEDS: usize = 1024;
+/// Characters of an event's message; more are cut off.
+pub const EVENT_MESSAGE_CHARS: usize = 1024;
+/// Time between signs of life on a stream of events.
+pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time for one attempt to post an event, from the look-up of the name to the head of the answer.
+pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Receivers that are posted to at once; more wait for their turn.
+pub const CALLBACK_RECEIVERS: usize = 16;
+/// First wait before an event is posted again; it doubles with each attempt.
+pub const CALLBACK_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before an event is posted again.
+pub const CALLBACK_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Age at which an event that no attempt could deliver is dropped and counted.
+pub const CALLBACK_GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// Locks that calls which make a caster share, by their `ClientToken`; as many are carried out at once.
 pub const CREATING_LANES: usize = 64;
 

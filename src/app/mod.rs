@@ -7,6 +7,7 @@
 mod access;
 mod demo;
 mod doctor;
+mod events;
 mod frame_thread;
 mod images;
 mod keys;

@@ -15,7 +15,9 @@ use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
+use crate::catalog::{
+    Applied, Caster, Component, ComponentContent, Effect, ErrorCode, Refused, When,
+};
 use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
 use crate::frame::Size;
 use crate::gpu::Compositor;
@@ -311,6 +313,14 @@ impl OnAir {
     /// The caster as it is on air.
     pub(super) fn caster(&self) -> &Arc<Caster> {
         &self.caster
+    }
+
+    /// Image components that could not be loaded and are left out.
+    pub(super) fn missing_images(&self) -> Vec<ComponentId> {
+        let is_image =
+            |component: &&Component| matches!(component.content, ComponentContent::Image { .. });
+        let images = self.caster.components.iter().filter(is_image).map(|image| &image.id);
+        images.filter(|id| !self.images.contains_key(id)).cloned().collect()
     }
 
     /// Whether what makes PGM has ended by itself, which only a fault can do.
