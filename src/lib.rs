@@ -12,7 +12,8 @@
 //! [`engine`] (what happens when).
 //!
 //! Hands: [`gpu`] (draw lists → pixels), [`media`] (codecs, containers, the hub of encoded streams),
-//! [`input`] (a worker per source), [`output`] (a worker per encoder, sinks), [`store`] (durable catalog).
+//! [`input`] (a worker per source), [`output`] (a worker per encoder, sinks), [`store`] (durable catalog),
+//! [`library`] (uploaded media).
 //!
 //! Edges and wiring: [`api`] (gRPC, HTTP, RTMP), [`app`] (`run_tick`, supervisor, offline render).
 //!
@@ -31,6 +32,7 @@ pub mod frame;
 pub mod gpu;
 pub mod ids;
 pub mod input;
+pub mod library;
 pub mod limits;
 pub mod media;
 pub mod metrics;

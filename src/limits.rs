@@ -37,6 +37,24 @@ pub const MAX_GAIN: f32 = 10.0;
 pub const MAX_FIXED_DELAY_MS: u32 = 5000;
 /// Relays of one caster.
 pub const MAX_RELAYS: usize = 20;
+/// Longest output delay, s.
+pub const MAX_DELAY_S: f32 = 300.0;
+/// Shortest and longest interruption after which standby is shown by itself, s.
+pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Longest time between callbacks that tell how far a file is, ms.
+pub const MAX_PTS_CALLBACK_MS: u32 = 3_600_000;
+/// Longest recorded file, s.
+pub const MAX_RECORD_CYCLE_S: u32 = 21_600;
+/// Groups of sources on one clock in a caster.
+pub const MAX_SYNC_GROUPS: usize = 16;
+/// Channels of a caster: RV01 to RV12.
+pub const MAX_CHANNELS: u8 = 12;
+/// Episodes of a rundown.
+pub const MAX_EPISODES: usize = 1000;
+/// Episode groups of a server.
+pub const MAX_EPISODE_GROUPS: usize = 100;
+/// Files of an episode group.
+pub const MAX_GROUP_ITEMS: usize = 1000;
 /// Largest font size, px.
 pub const MAX_FONT_PX: u32 = 1024;
 /// Largest text border, px.
@@ -83,6 +101,15 @@ pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
 pub const API_BODY_BYTES: usize = 1 << 20;
 /// Longest a request of the cloud API may take to arrive.
 pub const API_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Writes and reads waiting for the thread of the store; more wait where they come from.
+pub const STORE_QUEUE: usize = 1024;
+/// Writes that share one transaction; more go into the next.
+pub const STORE_BATCH: usize = 256;
+/// Events of one caster (or episode group) on their way to its receiver. Full: the oldest is dropped and counted.
+pub const OUTBOX_PER_OWNER: usize = 1000;
+/// Locks that calls which make a caster share, by their `ClientToken`; as many are carried out at once.
+pub const CREATING_LANES: usize = 64;
+
 /// Parameters of one request of the cloud API, and values of one JSON parameter; more are refused.
 pub const API_PARAMS: usize = 4096;
 /// How far the clock of a client of the cloud API may be off.
@@ -174,6 +201,37 @@ pub const ENGINE_COMMANDS: usize = 256;
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.
 pub const GAIN_RAMP_MS: u32 = 30;
+/// Coming switches of PGM that one caster's engine knows; longer lists are refused.
+pub const MAX_CUES: usize = 2000;
+/// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.
+pub const INPUT_PARTS: usize = 64;
+
+// --- media library ---------------------------------------------------------------------------------------
+
+/// Items of the media library; more are refused.
+pub const MAX_MEDIA: usize = 10_000;
+/// Bytes of an uploaded video, unless the configuration says otherwise; larger ones are refused.
+pub const MAX_UPLOAD_BYTES: u64 = 20 << 30;
+/// Uploads at once; the next is refused.
+pub const UPLOADS_AT_ONCE: usize = 4;
+/// Time without a byte of an upload after which it is given up.
+pub const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+/// Bytes of an upload that are gathered before they are written.
+pub const UPLOAD_WRITE_BYTES: usize = 1 << 20;
+/// Bytes of an upload between looks at how much room the disk has.
+pub const UPLOAD_ROOM_CHECK_BYTES: u64 = 64 << 20;
+/// Bytes that uploads leave free on the disk, for the catalog and the logs.
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+/// Bytes of a refused upload that are still read, so that its client reads the answer; then it is cut off.
+pub const REFUSED_UPLOAD_BYTES: usize = 4 << 20;
+/// Time that is spent on it.
+pub const REFUSED_UPLOAD_WAIT: Duration = Duration::from_secs(2);
+/// Longest that an uploaded file is looked through; past it, it is refused.
+pub const MEDIA_CHECK_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest video of the media library.
+pub const MAX_MEDIA_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Damaged packets of a hundred that an uploaded video may have.
+pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 // --- outputs ---------------------------------------------------------------------------------------------
 

@@ -10,14 +10,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "catalog", "engine", "gpu", "input", "media", "output", "picture", "sound",
-            "store",
+            "api", "catalog", "engine", "gpu", "input", "library", "media", "output", "picture",
+            "sound", "store",
         ],
     ),
     // The hub carries encoded streams to players; api never sees a decoded frame.
-    ("api", &["catalog", "engine", "media"]),
+    ("api", &["catalog", "engine", "library", "media"]),
     ("store", &["catalog"]),
     ("input", &["media"]),
+    ("library", &["media"]),
     ("output", &["media"]),
     ("gpu", &["picture"]),
     ("engine", &["picture", "sound"]),
@@ -44,6 +45,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
+    ("rustix", &["library"]),
     ("image::", &["media", "app"]),
 ];
 

@@ -125,7 +125,7 @@ impl Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputStatus {
     /// Where it stands.
-    pub location: LocationId,
+    pub location: Option<LocationId>,
     /// Which it is.
     pub resource: ResourceId,
     /// What its worker says.

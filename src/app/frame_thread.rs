@@ -105,7 +105,8 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
             frames.engine.command(id, command);
         }
         Message::AddInput(input) => {
-            let add = Command::AddInput { input: input.key(), kind: input.kind() };
+            let (kind, held) = (input.kind(), input.is_held());
+            let add = Command::AddInput { input: input.key(), kind, held };
             frames.engine.command(CommandId(*next), add);
             *next += 1;
             frames.inputs.insert(input.key(), input);
@@ -159,6 +160,10 @@ fn log_events(plan: &Plan) {
             Event::DroppedFrames { input, count } => {
                 tracing::debug!(%input, count, "more frames than the buffer holds, oldest dropped");
             }
+            Event::Began { input, part } => {
+                tracing::debug!(%input, item = part.item, pass = part.pass, "play began");
+            }
+            Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) async fn load(
     world: &Arc<World>,
     component: &Component,
 ) -> Result<Option<Arc<RgbaImage>>, Refused> {
-    let ComponentContent::Image { url } = &component.content else { return Ok(None) };
-    let path = world.location(url)?;
+    let ComponentContent::Image { place } = &component.content else { return Ok(None) };
+    let path = world.location(place)?;
     let named = {
         let name = component.name.clone();
         move |error: String| {

@@ -72,7 +72,16 @@ pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
     for snapshot in snapshots {
         casters.push((vec![caster(snapshot)], snapshot.as_ref()));
         for input in &snapshot.inputs {
-            inputs.push((vec![caster(snapshot), ("location", input.location.to_string())], input));
+            inputs.push((
+                vec![
+                    caster(snapshot),
+                    (
+                        "location",
+                        input.location.map(|location| location.to_string()).unwrap_or_default(),
+                    ),
+                ],
+                input,
+            ));
         }
         for output in &snapshot.outputs {
             outputs.push((vec![caster(snapshot), ("output", output.name.clone())], output));

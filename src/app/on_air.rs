@@ -162,8 +162,14 @@ impl OnAir {
                 let follow = caster.audio_follows_video;
                 self.command(Command::SetFollow { follow }).await.map(Some)
             }
+            Effect::OutputsChanged
+            | Effect::StandbyChanged
+            | Effect::SyncGroupsChanged
+            | Effect::Seek { .. }
+            | Effect::PlayingSet(_) => Ok(None),
             Effect::RelaysChanged => {
-                self.set_relays(&caster.config.relays).await?;
+                let urls: Vec<String> = caster.config.destinations().cloned().collect();
+                self.set_relays(&urls).await?;
                 Ok(None)
             }
         }
@@ -209,7 +215,9 @@ impl OnAir {
         };
         let name = |key: &InputKey| {
             let (id, _) = self.inputs.iter().find(|(_, used)| *used == key)?;
-            self.caster.resource(id).map(|resource| resource.location.to_string())
+            let resource = self.caster.resource(id)?;
+            let location = self.caster.location_of(resource).map(|location| location.to_string());
+            Some(location.unwrap_or_else(|| resource.name.clone()))
         };
         let names: Vec<_> = keys.iter().filter_map(name).collect();
         Refused::new(
@@ -432,10 +440,10 @@ fn begin(
     for resource in &caster.resources {
         // One source that cannot be started must not keep the show off the air.
         if let Err(refused) = on_air.start_input(&caster, &resource.id) {
-            tracing::error!(location = %resource.location, %refused, "a source is left out");
+            tracing::error!(name = resource.name, %refused, "a source is left out");
         }
     }
-    for url in &caster.config.relays {
+    for url in caster.config.destinations() {
         let relay = on_air.add_relay(url)?;
         on_air.relays.push(relay);
     }

@@ -27,7 +27,7 @@ use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
 use crate::limits;
 use crate::media::hub::Hub;
-use crate::store::Store;
+use crate::store::{Keeper, Store};
 use crate::time::{self, Clock};
 
 /// Time between looks at what is watched.
@@ -86,6 +86,7 @@ impl Server {
         let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
+        let store = Keeper::start(store).map_err(|error| error.to_string())?;
         let keys = Arc::new(access_keys(&config)?);
         match keys.admin() {
             Some(key) => tracing::info!(id = key.id(), "access key of the API"),
@@ -118,7 +119,7 @@ impl Server {
             rtmp,
             next_input: AtomicU32::new(0),
         });
-        let studio = Studio::new(world.clone(), catalog, store);
+        let studio = Studio::new(world.clone(), catalog, Arc::new(store));
         studio.resume().await;
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),

@@ -27,7 +27,8 @@ pub(super) fn of<'a>(
     resource: &dyn Fn(InputKey) -> Option<&'a Resource>,
 ) -> Snapshot {
     let locations = |keys: &[InputKey]| -> Vec<LocationId> {
-        keys.iter().filter_map(|key| resource(*key)).map(|found| found.location).collect()
+        let found = keys.iter().filter_map(|key| resource(*key));
+        found.filter_map(|resource| caster.location_of(resource)).collect()
     };
     let stages = &report.stages;
     let named = [
@@ -46,16 +47,23 @@ pub(super) fn of<'a>(
         inputs: report
             .inputs
             .iter()
-            .filter_map(|input| Some(input_status(input, resource(input.input)?)))
+            .filter_map(|input| {
+                let resource = resource(input.input)?;
+                Some(input_status(input, resource, caster.location_of(resource)))
+            })
             .collect(),
         stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
         ..Snapshot::idle(caster.id.clone(), caster.revision)
     }
 }
 
-fn input_status(report: &InputReport, resource: &Resource) -> InputStatus {
+fn input_status(
+    report: &InputReport,
+    resource: &Resource,
+    location: Option<LocationId>,
+) -> InputStatus {
     InputStatus {
-        location: resource.location,
+        location,
         resource: resource.id.clone(),
         state: report.status.state,
         message: report.status.last_error.clone().unwrap_or_default(),

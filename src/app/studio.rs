@@ -17,7 +17,8 @@ use crate::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared, Refused,
 };
 use crate::ids::CasterId;
-use crate::store::Store;
+use crate::limits;
+use crate::store::{Entry, Keeper};
 use crate::time;
 use crate::worker::StopToken;
 
@@ -35,10 +36,10 @@ struct Place {
 pub(super) struct Studio {
     world: Arc<World>,
     catalog: Mutex<Catalog>,
-    store: Arc<Mutex<Store>>,
+    store: Arc<Keeper>,
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
-    /// Calls that are about no caster yet go one after the other too.
-    creating: tokio::sync::Mutex<()>,
+    /// Calls that are about no caster yet go one after the other if they share a `ClientToken` (and a few that do not).
+    creating: [tokio::sync::Mutex<()>; limits::CREATING_LANES],
     /// The process ends: nothing is changed any more.
     draining: AtomicBool,
 }
@@ -46,6 +47,17 @@ pub(super) struct Studio {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Values behind these locks are replaced whole, so a panic elsewhere cannot leave them half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where a call that is about no caster yet waits for its turn: with all others of its `ClientToken`.
+fn creating_lane(call: &Call) -> usize {
+    let token = match call {
+        Call::CreateCaster(draft) => draft.client_token.as_str(),
+        Call::CopyCaster(draft) => &draft.client_token,
+        _ => "",
+    };
+    let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+    token.bytes().fold(0, mix) % limits::CREATING_LANES
 }
 
 impl Place {
@@ -61,14 +73,14 @@ impl Place {
 
 impl Studio {
     /// A studio with what `store` holds.
-    pub(super) fn new(world: Arc<World>, catalog: Catalog, store: Store) -> Arc<Studio> {
+    pub(super) fn new(world: Arc<World>, catalog: Catalog, store: Arc<Keeper>) -> Arc<Studio> {
         let places = catalog.casters().map(|caster| (caster.id.clone(), Place::of(caster)));
         Arc::new(Studio {
             world,
             places: Mutex::new(places.collect()),
             catalog: Mutex::new(catalog),
-            store: Arc::new(Mutex::new(store)),
-            creating: tokio::sync::Mutex::default(),
+            store,
+            creating: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             draining: AtomicBool::new(false),
         })
     }
@@ -204,7 +216,8 @@ impl Studio {
 
     /// One call, from "may I" to "it took effect".
     async fn call(&self, call: Call) -> Result<Answer, Refused> {
-        let place = CasterId::parse(call.caster_id()).and_then(|id| self.place(&id));
+        let caster_id = call.caster_id().to_owned();
+        let place = CasterId::parse(&caster_id).and_then(|id| self.place(&id));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
             return Ok(self.prepare(call)?.answer);
@@ -213,7 +226,7 @@ impl Studio {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
         let Some(place) = place else {
-            let _one_at_a_time = self.creating.lock().await;
+            let _one_at_a_time = self.creating[creating_lane(&call)].lock().await;
             let Prepared { change, answer, .. } = self.prepare(call)?;
             self.make_durable(change).await?;
             return Ok(answer);
@@ -225,12 +238,10 @@ impl Studio {
             Change::Upsert(caster) => {
                 self.carry_out((&place, &mut on_air), caster, &effects).await?
             }
-            Change::Delete(_) => None,
+            // Groups have no place and so do not come here.
+            Change::Delete(_) | Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
         };
-        let id = match &change {
-            Change::Upsert(caster) => caster.id.clone(),
-            Change::Delete(id) => id.clone(),
-        };
+        let Some(id) = CasterId::parse(&caster_id) else { return Ok(answer) };
         if let Err(refused) = self.make_durable(Some(change)).await {
             self.take_back(&place, &mut on_air, &id).await;
             return Err(refused);
@@ -263,6 +274,7 @@ impl Studio {
         let Some(change) = change else { return Ok(()) };
         self.save(change.clone()).await?;
         match &change {
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Upsert(caster) => {
                 lock(&self.places).entry(caster.id.clone()).or_insert_with(|| Place::of(caster));
             }
@@ -279,7 +291,12 @@ impl Studio {
     }
 
     fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
-        let context = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let context = Context {
+            now_unix_ms: time::unix_ms(),
+            fresh: &uuid::Uuid::new_v4,
+            media: &|_| None,
+            expected_revision: None,
+        };
         lock(&self.catalog).prepare(call, &context)
     }
 
@@ -327,14 +344,10 @@ impl Studio {
     }
 
     async fn save(&self, change: Change) -> Result<(), Refused> {
-        let store = self.store.clone();
-        let saved = tokio::task::spawn_blocking(move || lock(&store).save(&change)).await;
-        let problem = match saved {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+        let Err(problem) = self.store.write(vec![Entry::Change(change)]).await else {
+            return Ok(());
         };
-        tracing::error!(problem, "a change could not be made durable");
+        tracing::error!(%problem, "a change could not be made durable");
         Err(Refused::new(ErrorCode::Internal, "The change could not be stored."))
     }
 

@@ -10,7 +10,7 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, Play, Refused, Resource, Source};
+use crate::catalog::{Caster, ErrorCode, Place, Play, Refused, Resource, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::InputKey;
@@ -48,7 +48,7 @@ impl World {
         let key = InputKey(self.next_input.fetch_add(1, Ordering::Relaxed));
         let options = InputOptions {
             key,
-            name: format!("{} {}", source.location, source.name),
+            name: source.name.clone(),
             retry: true,
             prescale: self.gpu.is_software(),
             lossless: false,
@@ -67,15 +67,15 @@ impl World {
                 Some(name) => Ok(pushed(self.hub.clone(), name)),
                 None => Ok(SourceSpec::Live { url: url.clone() }),
             },
-            Source::Vod { url, .. } if url.starts_with("pattern:") => {
+            Source::Vod { place: Place::Url(url), .. } if url.starts_with("pattern:") => {
                 let spec = url.parse().map_err(refused)?;
                 Ok(SourceSpec::Pattern { spec, pacing: Pacing::OnDemand })
             }
-            Source::Vod { url, play } => {
-                Ok(SourceSpec::File { location: self.location(url)?, excerpt: excerpt(*play) })
+            Source::Vod { place, play } => {
+                Ok(SourceSpec::File { location: self.location(place)?, excerpt: excerpt(*play) })
             }
-            Source::Image { url } => {
-                Ok(SourceSpec::Image(ImageSource::Path(self.location(url)?.into())))
+            Source::Image { place } => {
+                Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
             }
         }
     }
@@ -110,8 +110,14 @@ impl World {
     }
 
     /// `file:NAME` → the file in the media directory; everything else stays a URL.
-    pub(super) fn location(&self, url: &str) -> Result<String, Refused> {
-        let Some(name) = url.strip_prefix("file:") else { return Ok(url.to_owned()) };
+    pub(super) fn location(&self, place: &Place) -> Result<String, Refused> {
+        let url = match place {
+            Place::Url(url) => url,
+            Place::Material(id) => {
+                return Err(refused(format!("{id} is not in the media library")));
+            }
+        };
+        let Some(name) = url.strip_prefix("file:") else { return Ok(url.clone()) };
         let name = Path::new(name.trim_start_matches('/'));
         let plain = name.components().all(|part| matches!(part, PathPart::Normal(_)));
         let path = self.config.media_dir.join(name);
@@ -151,6 +157,7 @@ impl World {
 fn excerpt(play: Play) -> Excerpt {
     Excerpt {
         plays: Plays::from_repeat(play.repeat_num),
+        seek_ms: None,
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }

@@ -47,6 +47,9 @@ pub enum MediaError {
     /// Reading failed.
     #[error("reading failed: {0}")]
     Read(String),
+    /// It can be opened and is still of no use.
+    #[error("{0}")]
+    Unfit(String),
     /// An image cannot be decoded.
     #[error("is not an image that can be shown: {0}")]
     Image(String),
@@ -411,6 +414,14 @@ impl Demuxer {
         // SAFETY: the context is open.
         let us = unsafe { (*self.context).duration };
         (us != ffi::AV_NOPTS_VALUE && us > 0).then(|| us.saturating_mul(1000))
+    }
+
+    /// Length of the whole as the container says it, if it does.
+    pub(super) fn declared_ns(&self) -> Option<i64> {
+        // SAFETY: the context is open.
+        let method = unsafe { (*self.context).duration_estimation_method };
+        let says = method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM;
+        self.duration_ns().filter(|_| says)
     }
 
     /// Goes to the last key frame at or before `ns`.

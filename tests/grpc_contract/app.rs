@@ -213,7 +213,7 @@ impl App {
     }
 
     fn call(&mut self, call: Call) -> Result<Answer, Refused> {
-        let ctx = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let ctx = Context::new(time::unix_ms(), &uuid::Uuid::new_v4);
         let prepared = self.catalog.lock().unwrap().prepare(call, &ctx)?;
         let answer = self.take_effect(&prepared)?;
         if let Some(change) = prepared.change {
@@ -245,6 +245,7 @@ impl App {
 
     fn tell(&mut self, change: &Change) {
         match change {
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Delete(id) => {
                 self.watches.remove(id);
             }

@@ -102,7 +102,7 @@ fn input(input: &InputStatus) -> pb::InputStatus {
         InputState::Ended => pb::InputState::Ended,
     };
     pb::InputStatus {
-        location_id: input.location.to_string(),
+        location_id: input.location.map(|location| location.to_string()).unwrap_or_default(),
         resource_id: input.resource.to_string(),
         state: state.into(),
         message: input.message.clone(),
