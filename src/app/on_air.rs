@@ -364,6 +364,7 @@ impl OnAir {
         };
         let report = self.report.borrow().clone();
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
+        snapshot.tick0_unix_ns = self.tick0_unix_ns;
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]

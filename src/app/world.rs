@@ -15,9 +15,10 @@ use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
-    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
+    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec, fetch_image,
 };
 use crate::library::{Kind, Library};
+use crate::limits;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -98,7 +99,11 @@ impl World {
                 excerpt: excerpt(*play, from.seek_ms),
             }),
             Source::Image { place } => {
-                Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
+                let location = self.location(place)?;
+                Ok(SourceSpec::Image(match place {
+                    Place::Url(url) if !url.starts_with("file:") => ImageSource::Url(location),
+                    _ => ImageSource::Path(location.into()),
+                }))
             }
         }
     }
@@ -168,11 +173,21 @@ impl World {
 }
 
 impl World {
-    /// All bytes of a small file.
+    /// The bytes of an image, of this machine or fetched.
     ///
     /// # Errors
-    /// When it cannot be read or is larger than `max_bytes`.
-    pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+    /// When it cannot be had or is larger than an image may be.
+    pub(super) fn read_image(&self, location: &str, stop: &StopToken) -> Result<Vec<u8>, String> {
+        match location.split_once("://") {
+            Some(("http" | "https", _)) => {
+                fetch_image(location, &self.allow, stop).map_err(|error| error.to_string())
+            }
+            _ => self.read_small(location, limits::MAX_IMAGE_BYTES),
+        }
+    }
+
+    /// All bytes of a small file.
+    fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         // Anything else (a pipe, a device) could keep whoever opens it waiting.
         if !Path::new(path).is_file() {
