@@ -49,6 +49,10 @@ pub const MAX_RECORD_CYCLE_S: u32 = 21_600;
 pub const MAX_SYNC_GROUPS: usize = 16;
 /// Channels of a caster: RV01 to RV12.
 pub const MAX_CHANNELS: u8 = 12;
+/// Time between two times that the positions of files are kept.
+pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How long before an episode its file is opened, and how long after it the file is kept.
+pub const EPISODE_LEAD: Duration = Duration::from_secs(10);
 /// Episodes of a rundown.
 pub const MAX_EPISODES: usize = 1000;
 /// Episode groups of a server.
@@ -107,6 +111,26 @@ pub const STORE_QUEUE: usize = 1024;
 pub const STORE_BATCH: usize = 256;
 /// Events of one caster (or episode group) on their way to its receiver. Full: the oldest is dropped and counted.
 pub const OUTBOX_PER_OWNER: usize = 1000;
+/// Events of one caster kept for those who follow it, and for whoever comes back. Full: the oldest goes, and who has not
+/// been told of it learns that events were missed.
+pub const FEED_EVENTS: usize = 128;
+/// Casters whose events are kept for followers. Full: a feed that nobody follows goes; when all are followed, more are
+/// refused.
+pub const FEEDS: usize = 1024;
+/// Characters of an event's message; more are cut off.
+pub const EVENT_MESSAGE_CHARS: usize = 1024;
+/// Time between signs of life on a stream of events.
+pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time for one attempt to post an event, from the look-up of the name to the head of the answer.
+pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Receivers that are posted to at once; more wait for their turn.
+pub const CALLBACK_RECEIVERS: usize = 16;
+/// First wait before an event is posted again; it doubles with each attempt.
+pub const CALLBACK_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before an event is posted again.
+pub const CALLBACK_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Age at which an event that no attempt could deliver is dropped and counted.
+pub const CALLBACK_GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// Locks that calls which make a caster share, by their `ClientToken`; as many are carried out at once.
 pub const CREATING_LANES: usize = 64;
 

@@ -7,6 +7,7 @@
 mod access;
 mod demo;
 mod doctor;
+mod events;
 mod frame_thread;
 mod images;
 mod keys;
@@ -16,6 +17,7 @@ mod outputs;
 mod render;
 pub mod resolve;
 mod run_tick;
+mod rundown;
 mod script;
 pub mod server;
 mod show;

@@ -33,7 +33,7 @@ mod redact;
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
-pub use guard::{AllowList, admit_relay};
+pub use guard::{AllowList, admit_callback, admit_relay};
 pub use mailbox::{InputStatus, Take, Want};
 pub use redact::redact;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use onair::api::addresses::{Addresses, PlaybackAuth};
 use onair::api::auth_key::StreamKey;
 use onair::api::control::{self, Control, Message, Snapshot};
+use onair::api::events::Feed;
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
@@ -207,6 +208,9 @@ impl App {
                 Message::Watch(request) => {
                     let watch = self.watches.get(&request.caster).map(watch::Sender::subscribe);
                     let _ = request.reply.send(watch.ok_or(ErrorCode::CasterNotFound.into()));
+                }
+                Message::Events(request) => {
+                    let _ = request.reply.send(Ok(Feed::new(0)));
                 }
             }
         }
