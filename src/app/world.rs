@@ -10,7 +10,7 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Source};
+use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Rendition, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::{InputKey, MaterialId};
@@ -136,13 +136,17 @@ impl World {
         self.config.data.join("hls").join(stream_name)
     }
 
-    /// Removes the HLS files of a stream that will not come back.
+    /// Removes the HLS files of a stream that will not come back, and those of its renditions.
     pub(super) fn remove_hls(&self, stream_name: &str) {
-        let dir = self.hls_dir(stream_name);
-        if let Err(error) = std::fs::remove_dir_all(&dir)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "{} stays", dir.display());
+        let renditions =
+            Rendition::ALL.iter().map(|name| format!("{stream_name}_{}", name.as_str()));
+        for stream_name in std::iter::once(stream_name.to_owned()).chain(renditions) {
+            let dir = self.hls_dir(&stream_name);
+            if let Err(error) = std::fs::remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "{} stays", dir.display());
+            }
         }
     }
 
