@@ -49,6 +49,10 @@ pub const MAX_RECORD_CYCLE_S: u32 = 21_600;
 pub const MAX_SYNC_GROUPS: usize = 16;
 /// Channels of a caster: RV01 to RV12.
 pub const MAX_CHANNELS: u8 = 12;
+/// Time between two times that the positions of files are kept.
+pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How long before an episode its file is opened, and how long after it the file is kept.
+pub const EPISODE_LEAD: Duration = Duration::from_secs(10);
 /// Episodes of a rundown.
 pub const MAX_EPISODES: usize = 1000;
 /// Episode groups of a server.

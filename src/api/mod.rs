@@ -13,6 +13,7 @@ pub mod events;
 pub mod grpc;
 pub mod http;
 pub mod keys;
+pub mod media;
 pub mod openapi;
 pub mod rtmp;
 mod secret;

@@ -16,6 +16,7 @@ mod on_air;
 mod render;
 pub mod resolve;
 mod run_tick;
+mod rundown;
 mod script;
 pub mod server;
 mod show;

@@ -13,26 +13,33 @@ use tokio::sync::{oneshot, watch};
 use super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::world::World;
-use super::{images, resolve, snapshot};
+use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{
-    Applied, Caster, Component, ComponentContent, Effect, ErrorCode, LocationId, Refused, When,
-};
-use crate::engine::{Command, Engine, EngineConfig, Refusal};
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
+use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
 use crate::frame::Size;
 use crate::gpu::Compositor;
-use crate::ids::{Bus, ComponentId, InputKey, ResourceId};
+use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::input::admit_relay;
 use crate::limits;
 use crate::media::encode::VideoSettings;
 use crate::output::{self, Admit, Output, ProgrammeSettings, Sink, SinkId};
 use crate::picture::RgbaImage;
+use crate::time::FrameRate;
 use crate::worker::{self, StopToken, Worker};
+
+mod cues;
+mod sources;
+mod vigil;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
 /// Looks at the demand for PVW without a viewer before it is no longer made.
 const PVW_LINGER: u32 = 15;
+
+/// Inputs of sources, images of components, input of standby.
+type Content =
+    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<RgbaImage>>, Option<InputKey>);
 
 /// A caster on air.
 pub(super) struct OnAir {
@@ -40,8 +47,20 @@ pub(super) struct OnAir {
     caster: Arc<Caster>,
     messages: Sender<Message>,
     report: watch::Receiver<Arc<Report>>,
+    /// As it was when it went on air.
+    rate: FrameRate,
     inputs: BTreeMap<ResourceId, InputKey>,
+    /// Inputs of episodes that play a file from its beginning.
+    episodes: BTreeMap<EpisodeId, InputKey>,
+    standby: Option<InputKey>,
     images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    /// Told once that PGM's sources are interrupted.
+    interrupted: bool,
+    /// When the positions of files were last asked for, on the process's clock, ns.
+    positions_ns: u64,
+    /// What the engine was last told of the rundown.
+    cues: Vec<Cue>,
+    tick0_unix_ns: Option<i128>,
     pgm: Arc<Output>,
     pvw: Option<Arc<Output>>,
     pvw_idle: u32,
@@ -72,12 +91,16 @@ impl OnAir {
     /// Gives both scenes the content that the catalog has for them, ready or not.
     pub(super) async fn restore_scenes(&mut self, caster: &Arc<Caster>) {
         let when = When { force: true, wait_ms: 0 };
-        let effects = [
+        self.follow_episodes(caster, sources::now());
+        let mut effects = vec![
             Effect::FollowSet,
             Effect::SceneSet { bus: Bus::Pvw, when },
             Effect::SceneSet { bus: Bus::Pgm, when },
-            Effect::MixSet { bus: Bus::Pgm },
         ];
+        // An episode that is on has brought its own mix.
+        if rundown::source_on(caster, sources::now()).is_none() {
+            effects.push(Effect::MixSet { bus: Bus::Pgm });
+        }
         if let Err(refused) = self.carry_out(caster, &effects).await {
             tracing::error!(caster = %caster.id, %refused, "its scenes could not be restored");
         }
@@ -92,34 +115,52 @@ impl OnAir {
         caster: &Arc<Caster>,
         effects: &[Effect],
     ) -> Result<Option<Applied>, Refused> {
-        let before = (self.inputs.clone(), self.images.clone());
+        let (keys, before) = (self.keys(), self.content());
         let mut applied = None;
         for effect in effects {
             match self.apply(caster, effect).await {
                 Ok(None) => {}
                 Ok(some) => applied = some,
                 Err(refused) => {
-                    let (inputs, images) = before;
-                    self.images = images;
-                    let new = std::mem::replace(&mut self.inputs, inputs);
-                    self.remove_unused(new.into_values());
+                    let new = self.keys();
+                    (self.inputs, self.images, self.standby) = before;
+                    self.remove_unused(new);
                     return Err(refused);
                 }
             }
         }
         // Inputs that were replaced went on delivering until their successors were on air.
-        self.remove_unused(before.0.into_values());
-        self.caster = caster.clone();
+        self.remove_unused(keys);
+        let earlier = std::mem::replace(&mut self.caster, caster.clone());
+        self.follow_change(&earlier).await;
         Ok(applied)
     }
 
-    fn remove_unused(&self, keys: impl Iterator<Item = InputKey>) {
-        for key in keys {
-            if !self.inputs.values().any(|used| *used == key) {
-                // A frame thread that is gone has no inputs either.
-                let _ = self.messages.send(Message::RemoveInput(key));
+    /// What an effect that is refused leaves as it was.
+    fn content(&self) -> Content {
+        (self.inputs.clone(), self.images.clone(), self.standby)
+    }
+
+    /// The rundown after a change: what it has on PGM at this moment, and what is to come.
+    async fn follow_change(&mut self, earlier: &Caster) {
+        let (caster, unix_ms) = (self.caster.clone(), sources::now());
+        self.follow_episodes(&caster, unix_ms);
+        let on = |caster: &Caster| {
+            let source = rundown::source_on(caster, unix_ms).map(|slot| slot.episode.clone());
+            let overlays: Vec<_> = rundown::components_on(caster, unix_ms).cloned().collect();
+            (source, overlays)
+        };
+        let hand = |caster: &Caster| caster.scenes.as_ref().map(|scenes| scenes.pgm_set_unix_ms);
+        if on(earlier) != on(&caster) && hand(earlier) == hand(&caster) {
+            let when = resolve::readiness(When { force: true, wait_ms: 0 });
+            let spec = self.scene(&caster, Bus::Pgm, unix_ms);
+            if let Err(refused) =
+                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await
+            {
+                tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
+        self.follow_rundown().await;
     }
 
     async fn apply(
@@ -146,59 +187,53 @@ impl OnAir {
                 Ok(None)
             }
             Effect::SceneSet { bus, when } => {
-                let spec = self.scene(caster, *bus);
+                let spec = self.scene(caster, *bus, sources::now());
+                let (mix, when) = (spec.mix.clone(), resolve::readiness(*when));
+                let set = Command::SetScene { bus: *bus, spec, when };
+                let applied = self.command(set).await?;
+                // Where the mix does not follow the picture, standby still brings its own and takes it away again.
+                if *bus == Bus::Pgm && !caster.audio_follows_video {
+                    self.command(Command::SetMix { bus: *bus, mix }).await?;
+                }
+                Ok(Some(applied))
+            }
+            Effect::Take { when }
+                if rundown::components_on(caster, sources::now()).next().is_some() =>
+            {
+                let spec = self.scene(caster, Bus::Pgm, sources::now());
                 let when = resolve::readiness(*when);
-                self.command(Command::SetScene { bus: *bus, spec, when }).await.map(Some)
+                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await.map(Some)
             }
             Effect::Take { when } => {
                 self.command(Command::Take { when: resolve::readiness(*when) }).await.map(Some)
             }
             Effect::MixSet { bus } => {
-                let mix = {
-                    let scene = caster.scene(*bus).map_or(&[][..], |scene| &scene.mix);
-                    resolve::resolve_mix(scene, &self.input_at(caster))
-                };
+                let mix = self.mix(caster, *bus);
                 self.command(Command::SetMix { bus: *bus, mix }).await.map(Some)
             }
             Effect::FollowSet => {
                 let follow = caster.audio_follows_video;
                 self.command(Command::SetFollow { follow }).await.map(Some)
             }
-            Effect::OutputsChanged
-            | Effect::StandbyChanged
-            | Effect::SyncGroupsChanged
-            | Effect::Seek { .. }
-            | Effect::PlayingSet(_) => Ok(None),
+            Effect::StandbyChanged => {
+                self.start_standby(caster)?;
+                Ok(None)
+            }
+            Effect::Seek { resource, position_ms } => {
+                self.seek(caster, resource, *position_ms)?;
+                Ok(None)
+            }
+            Effect::PlayingSet(id) => {
+                self.set_playing(caster, id).await?;
+                Ok(None)
+            }
+            Effect::OutputsChanged | Effect::SyncGroupsChanged => Ok(None),
             Effect::RelaysChanged => {
                 let urls: Vec<String> = caster.config.destinations().cloned().collect();
                 self.set_relays(&urls).await?;
                 Ok(None)
             }
         }
-    }
-
-    fn start_input(&mut self, caster: &Caster, id: &ResourceId) -> Result<(), Refused> {
-        if let Some(resource) = caster.resource(id) {
-            let input = self.world.start_input(caster, resource)?;
-            self.inputs.insert(id.clone(), input.key());
-            self.messages.send(Message::AddInput(input)).map_err(internal)?;
-        }
-        Ok(())
-    }
-
-    fn input_at<'a>(&'a self, caster: &'a Caster) -> impl Fn(&LocationId) -> Option<InputKey> + 'a {
-        move |location| {
-            caster
-                .resource_at(*location)
-                .and_then(|resource| self.inputs.get(&resource.id))
-                .copied()
-        }
-    }
-
-    fn scene(&self, caster: &Caster, bus: Bus) -> crate::engine::SceneSpec {
-        resolve::resolve_scene(caster, bus, &self.input_at(caster), &|id| {
-            self.images.get(id).cloned()
-        })
     }
 
     /// Has the engine apply a command and waits until it took effect.
@@ -280,10 +315,7 @@ impl OnAir {
 
     /// Image components that could not be loaded and are left out.
     pub(super) fn missing_images(&self) -> Vec<ComponentId> {
-        let is_image =
-            |component: &&Component| matches!(component.content, ComponentContent::Image { .. });
-        let images = self.caster.components.iter().filter(is_image).map(|image| &image.id);
-        images.filter(|id| !self.images.contains_key(id)).cloned().collect()
+        images::missing(&self.caster, &self.images)
     }
 
     /// Whether what makes PGM has ended by itself, which only a fault can do.
@@ -298,6 +330,7 @@ impl OnAir {
 
     /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
+        self.follow_rundown().await;
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
         let demanded = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
@@ -431,8 +464,15 @@ fn begin(
         caster: caster.clone(),
         messages,
         report,
+        rate,
         inputs: BTreeMap::new(),
+        episodes: BTreeMap::new(),
+        standby: None,
         images,
+        interrupted: false,
+        positions_ns: 0,
+        cues: Vec::new(),
+        tick0_unix_ns: None,
         pgm: output,
         pvw: None,
         pvw_idle: 0,
@@ -445,6 +485,9 @@ fn begin(
         if let Err(refused) = on_air.start_input(&caster, &resource.id) {
             tracing::error!(name = resource.name, %refused, "a source is left out");
         }
+    }
+    if let Err(refused) = on_air.start_standby(&caster) {
+        tracing::error!(%refused, "standby is left out");
     }
     for url in caster.config.destinations() {
         let relay = on_air.add_relay(url)?;

@@ -13,21 +13,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::events::{Courier, Events, Patience};
+use super::events::Tellers;
 use super::studio::Studio;
 use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
-use crate::api::events::{self, CallbackKey, Poster, WatchKey};
+use crate::api::events;
 use crate::api::keys::{AccessKey, AccessKeys};
+use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
-use crate::catalog::Caster;
 use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
+use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
 use crate::store::{Keeper, Store};
@@ -46,37 +47,6 @@ pub struct Server {
     rtmp: SocketAddr,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
-}
-
-/// What tells the world of events.
-struct Tellers {
-    courier: Courier,
-    watch_key: WatchKey,
-}
-
-impl Tellers {
-    fn load(
-        config: &Config,
-        allow: &Arc<AllowList>,
-        events: &Arc<Events>,
-    ) -> Result<Tellers, String> {
-        let callback_key = CallbackKey::load_or_make(&config.data)
-            .map_err(|error| format!("the callback key: {error}"))?;
-        let watch_key = WatchKey::load_or_make(&config.data)
-            .map_err(|error| format!("the watch key: {error}"))?;
-        let courier = Courier {
-            events: Arc::clone(events),
-            poster: Poster::new(callback_key)?,
-            allow: Arc::clone(allow),
-            patience: Patience::default(),
-        };
-        Ok(Tellers { courier, watch_key })
-    }
-}
-
-/// Where a caster's events are posted.
-fn callback_url(caster: &Caster) -> Option<&str> {
-    caster.config.callback_url.as_deref()
 }
 
 struct Listeners {
@@ -103,6 +73,12 @@ fn access_keys(config: &Config) -> Result<AccessKeys, String> {
     AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
 }
 
+fn library(config: &Config) -> Result<Arc<Library>, String> {
+    let bounds = Bounds { upload_bytes: config.max_upload_bytes, ..Bounds::default() };
+    let opened = Library::open(config.data.join("library"), bounds);
+    opened.map(Arc::new).map_err(|error| format!("the media library: {error}"))
+}
+
 fn tls(config: &Config) -> Result<Option<Tls>, String> {
     let load = |files: &TlsFiles| Tls::load(&files.cert, &files.key, files.client_ca.as_deref());
     config.tls.as_ref().map(load).transpose()
@@ -121,9 +97,8 @@ impl Server {
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let store = Arc::new(Keeper::start(store).map_err(|error| error.to_string())?);
-        let opened = Events::open(store.clone(), callback_url).await;
-        let events = opened.map_err(|error| error.to_string())?;
-        let tellers = Tellers::load(&config, &allow, &events)?;
+        let tellers = Tellers::open(&config, &allow, &store).await?;
+        let library = library(&config)?;
         let keys = Arc::new(access_keys(&config)?);
         match keys.admin() {
             Some(key) => tracing::info!(id = key.id(), "access key of the API"),
@@ -151,12 +126,13 @@ impl Server {
             config,
             gpu,
             hub: Hub::new(),
+            library,
             clock: Clock::real(),
             allow,
             rtmp,
             next_input: AtomicU32::new(0),
         });
-        let studio = Studio::new(world.clone(), catalog, (store, events));
+        let studio = Studio::new(world.clone(), catalog, (store, tellers.events()));
         studio.resume().await;
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
@@ -186,9 +162,13 @@ impl Server {
         let followed = events::sse::router(control.clone(), keys.clone(), tellers.watch_key);
         self.tasks.spawn(tellers.courier.run(self.stopped()));
         let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
+        // As yet the catalog refuses MaterialId and ImageId, so nothing is in use.
+        let media = Media::new(world.library.clone(), Arc::new(|_id| false));
+        let library = http::library::router(media.clone(), keys.clone());
         let stop = self.stopped();
         self.tasks.spawn(async move {
-            let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
+            let desk = grpc::Desk { control, keys, addresses, media: Some(media) };
+            let served = grpc::serve_desk(listeners.grpc, desk, stop).await;
             if let Err(error) = served {
                 tracing::error!(%error, "gRPC ended");
             }
@@ -202,7 +182,7 @@ impl Server {
             metrics_page::text(&studio.snapshots(), studio.event_counts())
         }));
         let stop = self.stopped();
-        let router = playback.merge(pages).merge(cloud).merge(followed);
+        let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);
         self.tasks.spawn(async move {
             http::serve(listeners.http, router, stop).await;
         });
@@ -221,7 +201,10 @@ impl Server {
             let mut every = tokio::time::interval(DEMAND_EVERY);
             while !*stopping.borrow_and_update() {
                 tokio::select! {
-                    _ = every.tick() => studio.follow_demand().await,
+                    _ = every.tick() => {
+                        studio.follow_demand().await;
+                        studio.keep_house().await;
+                    }
                     _ = stopping.changed() => {}
                 }
             }

@@ -4,6 +4,8 @@
 //! Invariants: calls on one caster are carried out one after the other; a refused call leaves the catalog, the disk and
 //! the running caster as they were.
 
+mod housekeeping;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! What every caster of the process shares: the GPU, the hub, the settings, and how a source of the catalog becomes
 //! one that an input can open.
 //!
-//! Must not know scenes. Invariant: a file named by the API lies in the media directory; every other address passes
-//! the guard when it is connected to.
+//! Must not know scenes. Invariant: a file named by the API lies in the media directory or is the library's; every other
+//! address passes the guard when it is connected to.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -10,13 +10,14 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, Place, Play, Refused, Resource, Source};
+use crate::catalog::{Caster, ErrorCode, Place, Play, Refused, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::InputKey;
 use crate::input::{
     AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
 };
+use crate::library::Library;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) gpu: Arc<Gpu>,
     pub(super) hub: Hub,
+    pub(super) library: Arc<Library>,
     pub(super) clock: Clock,
     pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.
@@ -34,21 +36,35 @@ pub(super) struct World {
     pub(super) next_input: AtomicU32,
 }
 
+/// Where an input begins; only files care.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct From {
+    /// Milliseconds after the file's first picture; none = where it is configured to.
+    pub(super) seek_ms: Option<u64>,
+    /// It stands on its first picture until it is told to run.
+    pub(super) held: bool,
+}
+
 fn refused(message: String) -> Refused {
     Refused::new(ErrorCode::ParameterMalformed, message)
 }
 
 impl World {
-    /// Starts the input of a source.
+    /// Starts the input of a source, called `name` in the log.
     ///
     /// # Errors
     /// When its address cannot be a source or no thread can be had.
-    pub(super) fn start_input(&self, caster: &Caster, source: &Resource) -> Result<Input, Refused> {
-        let spec = self.source_spec(caster, &source.source)?;
+    pub(super) fn start_input(
+        &self,
+        caster: &Caster,
+        (name, source): (&str, &Source),
+        from: From,
+    ) -> Result<Input, Refused> {
+        let spec = self.source_spec(caster, source, from)?;
         let key = InputKey(self.next_input.fetch_add(1, Ordering::Relaxed));
         let options = InputOptions {
             key,
-            name: source.name.clone(),
+            name: name.to_owned(),
             retry: true,
             prescale: self.gpu.is_software(),
             lossless: false,
@@ -56,12 +72,18 @@ impl World {
             clock: self.clock.clone(),
             allow: self.allow.clone(),
         };
-        crate::input::start(spec, options).map_err(|error| {
+        let input = crate::input::start(spec, options).map_err(|error| {
             Refused::new(ErrorCode::Internal, format!("The input cannot start: {error}"))
-        })
+        })?;
+        Ok(if from.held { input.held() } else { input })
     }
 
-    fn source_spec(&self, caster: &Caster, source: &Source) -> Result<SourceSpec, Refused> {
+    fn source_spec(
+        &self,
+        caster: &Caster,
+        source: &Source,
+        from: From,
+    ) -> Result<SourceSpec, Refused> {
         match source {
             Source::Live { url } => match self.pushed_name(caster, url) {
                 Some(name) => Ok(pushed(self.hub.clone(), name)),
@@ -71,9 +93,10 @@ impl World {
                 let spec = url.parse().map_err(refused)?;
                 Ok(SourceSpec::Pattern { spec, pacing: Pacing::OnDemand })
             }
-            Source::Vod { place, play } => {
-                Ok(SourceSpec::File { location: self.location(place)?, excerpt: excerpt(*play) })
-            }
+            Source::Vod { place, play } => Ok(SourceSpec::File {
+                location: self.location(place)?,
+                excerpt: excerpt(*play, from.seek_ms),
+            }),
             Source::Image { place } => {
                 Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
             }
@@ -109,12 +132,14 @@ impl World {
         }
     }
 
-    /// `file:NAME` → the file in the media directory; everything else stays a URL.
+    /// `file:NAME` → the file in the media directory, an item of the media library → its file; everything else stays a URL.
     pub(super) fn location(&self, place: &Place) -> Result<String, Refused> {
         let url = match place {
             Place::Url(url) => url,
             Place::Material(id) => {
-                return Err(refused(format!("{id} is not in the media library")));
+                let path = self.library.path(id.as_str());
+                let path = path.map(|path| path.to_string_lossy().into_owned());
+                return path.ok_or_else(|| refused(format!("{id} is not in the media library")));
             }
         };
         let Some(name) = url.strip_prefix("file:") else { return Ok(url.clone()) };
@@ -154,10 +179,10 @@ impl World {
     }
 }
 
-fn excerpt(play: Play) -> Excerpt {
+fn excerpt(play: Play, seek_ms: Option<u64>) -> Excerpt {
     Excerpt {
         plays: Plays::from_repeat(play.repeat_num),
-        seek_ms: None,
+        seek_ms,
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }

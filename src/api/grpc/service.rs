@@ -49,7 +49,7 @@ impl Service {
 }
 
 /// The key that the call was let in with.
-fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
+pub(super) fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
     request.extensions().get().cloned().ok_or_else(missing_key)
 }
 

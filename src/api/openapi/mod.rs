@@ -15,7 +15,7 @@ mod rate;
 mod sign;
 #[cfg(test)]
 mod tests;
-mod utc;
+pub(super) mod utc;
 
 use std::sync::Arc;
 

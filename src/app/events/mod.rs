@@ -7,6 +7,7 @@
 mod courier;
 mod operation;
 mod outages;
+mod tellers;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +25,10 @@ use crate::limits;
 use crate::store::{Entry, Keeper, Letter, StoreError};
 use crate::time;
 
-pub(super) use courier::{Courier, Patience};
 pub(super) use operation::Operation;
+pub(super) use tellers::Tellers;
+
+use courier::{Courier, Patience};
 
 use outages::{Outages, Trouble};
 
