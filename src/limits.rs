@@ -307,6 +307,33 @@ pub const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// Renditions of one output besides the programme itself; more are refused.
+pub const MAX_RENDITIONS: usize = 8;
+/// Pictures that an output keeps for renditions that are behind; a rendition that comes later repeats its last one.
+pub const RENDITION_PICTURES: usize = 2;
+
+/// Bytes of the template that a recorded file is named by.
+pub const MAX_RECORD_NAME_BYTES: usize = 512;
+/// Characters of a stream's or application's name that become part of a file name.
+pub const MAX_RECORD_VALUE_BYTES: usize = 100;
+/// Least time from the beginning of a recorded file to the next.
+pub const MIN_RECORD_CYCLE: Duration = Duration::from_secs(1);
+/// Media in a recorded segment (cut at the next keyframe).
+pub const RECORD_SEGMENT: Duration = Duration::from_secs(6);
+/// Packets that wait for the sound that still belongs to the file before; more, and it is cut there.
+pub const RECORD_SPLIT_PACKETS: usize = 64;
+/// Directories within each other in which unfinished recordings are looked for.
+pub const RECORD_DEPTH: usize = 16;
+
+/// Bytes of delayed packets of one rendition in memory; more wait in a file.
+pub const DELAY_MEMORY_BYTES: usize = 4 << 20;
+/// Bytes of one slot of that file.
+pub const DELAY_SLOT_BYTES: usize = 4 << 20;
+/// Slots of that file (4 GiB): 300 s at 100 Mbit/s. Full: packets are lost up to a keyframe and counted.
+pub const DELAY_SLOTS: usize = 1024;
+/// Longest delay of the public outputs.
+pub const MAX_DELAY: Duration = Duration::from_secs(300);
+
 // --- RTMP server -----------------------------------------------------------------------------------------
 
 /// Connections at once.

@@ -414,7 +414,14 @@ fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refus
     video.gop_ticks =
         rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
-    let settings = ProgrammeSettings { name, video, audio_bps: AUDIO_BPS };
+    let settings = ProgrammeSettings {
+        name,
+        video,
+        audio_bps: AUDIO_BPS,
+        renditions: Vec::new(),
+        delay_ticks: 0,
+        spool_dir: world.config.data.join("spool"),
+    };
     let output = output::start(&settings).map_err(internal)?;
     let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
     output.add_sink(hub).map_err(internal)?;

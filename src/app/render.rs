@@ -88,7 +88,14 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
         video.gop_ticks = (rate.num() * seconds / rate.den()).max(1);
     }
     let audio_bps = script.encode.audio_bps.unwrap_or(AUDIO_BPS);
-    ProgrammeSettings { name: "render".into(), video, audio_bps }
+    ProgrammeSettings {
+        name: "render".into(),
+        video,
+        audio_bps,
+        renditions: Vec::new(),
+        delay_ticks: 0,
+        spool_dir: std::env::temp_dir(),
+    }
 }
 
 fn start_sources(

@@ -162,8 +162,8 @@ impl Server {
         let followed = events::sse::router(control.clone(), keys.clone(), tellers.watch_key);
         self.tasks.spawn(tellers.courier.run(self.stopped()));
         let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
-        // As yet the catalog refuses MaterialId and ImageId, so nothing is in use.
-        let media = Media::new(world.library.clone(), Arc::new(|_id| false));
+        let studio = self.studio.clone();
+        let media = Media::new(world.library.clone(), Arc::new(move |id| studio.uses_media(id)));
         let library = http::library::router(media.clone(), keys.clone());
         let stop = self.stopped();
         self.tasks.spawn(async move {

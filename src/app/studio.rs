@@ -167,6 +167,11 @@ impl Studio {
         self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
     }
 
+    /// Whether a caster has an item of the media library among its sources, images or standby.
+    pub(super) fn uses_media(&self, id: &str) -> bool {
+        lock(&self.catalog).casters().any(|caster| caster.uses_media(id))
+    }
+
     /// How events fared.
     pub(super) fn event_counts(&self) -> EventCounts {
         self.events.counts()
@@ -196,7 +201,9 @@ impl Studio {
     async fn look_after(&self, place: &Place, on_air: &mut Option<OnAir>) {
         let Some(show) = on_air else { return };
         if show.is_dead() {
-            let caster = show.caster().clone();
+            // As the catalog has it: the files of its channels go on from where they were.
+            let known = lock(&self.catalog).caster(&show.caster().id).cloned();
+            let caster = known.unwrap_or_else(|| show.caster().clone());
             tracing::error!(caster = %caster.id, "the show broke, it begins again");
             self.events.forget_outages(&caster.id);
             if let Some(broken) = on_air.take() {
@@ -367,7 +374,7 @@ impl Studio {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
-            media: &|_| None,
+            media: &|id| self.world.media_facts(id),
             expected_revision: None,
         };
         lock(&self.catalog).prepare(call, &context)

@@ -10,14 +10,14 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, Place, Play, Refused, Source};
+use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
-use crate::ids::InputKey;
+use crate::ids::{InputKey, MaterialId};
 use crate::input::{
     AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
 };
-use crate::library::Library;
+use crate::library::{Kind, Library};
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -115,6 +115,15 @@ impl World {
         let name = url.path().trim_matches('/');
         (port == self.rtmp.port() && (own_name || own_address) && !name.is_empty())
             .then(|| name.to_owned())
+    }
+
+    /// What the rules may know of an item of the media library.
+    pub(super) fn media_facts(&self, id: &MaterialId) -> Option<MediaFacts> {
+        let item = self.library.find(id.as_str())?;
+        Some(match item.kind {
+            Kind::Video => MediaFacts::Video { duration_ms: item.duration_ms },
+            Kind::Image => MediaFacts::Image,
+        })
     }
 
     /// Directory of a stream's HLS files.

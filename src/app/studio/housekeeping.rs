@@ -32,7 +32,7 @@ impl Studio {
         let studio = self.clone();
         tokio::spawn(async move {
             let told = format!("{call:?}");
-            match studio.call(call).await {
+            match studio.call(call, None).await {
                 Ok(_) => tracing::info!(call = told, "done by itself"),
                 Err(refused) => {
                     tracing::warn!(call = told, %refused, "could not be done by itself")
@@ -47,7 +47,7 @@ impl Studio {
         let mut calls = Vec::new();
         let due = lock(&self.catalog).take_due(id, time::unix_ms());
         if let Some((kinds, change)) = due
-            && self.make_durable(Some(change)).await.is_ok()
+            && self.make_durable(change, None).await.is_ok()
         {
             let caster_id = id.to_string();
             calls.extend(kinds.into_iter().map(|kind| match kind {
@@ -64,8 +64,10 @@ impl Studio {
         }
         if let Some(positions) = show.positions_due() {
             let change = lock(&self.catalog).with_positions(id, &positions);
-            // A position that was not kept is kept a second later.
-            let _ = self.make_durable(change).await;
+            if let Some(change) = change {
+                // A position that was not kept is kept a second later.
+                let _ = self.make_durable(change, None).await;
+            }
         }
         calls
     }
