@@ -55,3 +55,15 @@ pub(super) async fn load_all(
     }
     images
 }
+
+/// The image components that have no image.
+pub(super) fn missing(
+    caster: &Caster,
+    images: &BTreeMap<ComponentId, Arc<RgbaImage>>,
+) -> Vec<ComponentId> {
+    let is_missing = |component: &&Component| {
+        matches!(component.content, ComponentContent::Image { .. })
+            && !images.contains_key(&component.id)
+    };
+    caster.components.iter().filter(is_missing).map(|missing| missing.id.clone()).collect()
+}

@@ -16,9 +16,7 @@ use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{
-    Applied, Caster, Component, ComponentContent, Effect, ErrorCode, Refused, When,
-};
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
 use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
 use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
@@ -334,10 +332,7 @@ impl OnAir {
 
     /// Image components that could not be loaded and are left out.
     pub(super) fn missing_images(&self) -> Vec<ComponentId> {
-        let is_image =
-            |component: &&Component| matches!(component.content, ComponentContent::Image { .. });
-        let images = self.caster.components.iter().filter(is_image).map(|image| &image.id);
-        images.filter(|id| !self.images.contains_key(id)).cloned().collect()
+        images::missing(&self.caster, &self.images)
     }
 
     /// Whether what makes PGM has ended by itself, which only a fault can do.

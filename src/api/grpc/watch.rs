@@ -117,8 +117,8 @@ fn event(event: &Event) -> pb::CasterEvent {
         layout_id: text(about.layout.as_ref()),
         resource_id: text(about.resource.as_ref()),
         component_id: text(about.component.as_ref()),
-        program_id: text(about.program_id.as_ref()),
-        episode_id: text(about.episode_id.as_ref()),
+        program_id: text(about.program.as_ref()),
+        episode_id: text(about.episode.as_ref()),
         code: event.code.as_str().to_owned(),
         message: event.message.clone(),
     }
