@@ -163,6 +163,12 @@ fn log_events(plan: &Plan) {
             Event::Began { input, part } => {
                 tracing::debug!(%input, item = part.item, pass = part.pass, "play began");
             }
+            Event::Synced { input, by_ns } => {
+                tracing::info!(%input, by_ms = by_ns / 1_000_000, "joined the clock of its sync group");
+            }
+            Event::Unsynced { input, cause } => {
+                tracing::warn!(%input, ?cause, "not on the clock of its sync group");
+            }
             Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }

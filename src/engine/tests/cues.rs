@@ -32,7 +32,8 @@ fn check(name: &str, lists: &[(u64, &[(u32, u64)])], expected: &[(u64, u64)]) {
     let mut stage = stage();
     let mut switches = Vec::new();
     while stage.n < 100 {
-        for (_, list) in lists.iter().filter(|(at, _)| *at == stage.n) {
+        let n = stage.n;
+        for (_, list) in lists.iter().filter(|(at, _)| *at == n) {
             stage.command(Command::SetCues(list.iter().map(|(id, t)| cue(*id, *t)).collect()));
         }
         let plan = stage.tick();
