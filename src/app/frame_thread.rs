@@ -172,6 +172,12 @@ fn note_events(frames: &mut FrameLoop, plan: &Plan) {
             Event::Began { input, part } => {
                 frames.parts.insert(*input, *part);
             }
+            Event::Synced { input, by_ns } => {
+                tracing::info!(%input, by_ms = by_ns / 1_000_000, "joined the clock of its sync group");
+            }
+            Event::Unsynced { input, cause } => {
+                tracing::warn!(%input, ?cause, "not on the clock of its sync group");
+            }
             Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }
