@@ -56,6 +56,19 @@ id!(
     SceneId
 );
 
+id!(
+    /// An episode of a rundown, or an item of an episode group.
+    EpisodeId
+);
+id!(
+    /// An episode group.
+    ProgramId
+);
+id!(
+    /// A file or an image of the media library (`MaterialId`, `ImageId`).
+    MaterialId
+);
+
 /// An input of a running caster, as the engine, the compositor and the workers know it. Unique within the
 /// process and never reused, so that a late frame of a removed input can never be taken for another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

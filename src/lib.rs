@@ -6,7 +6,7 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
-//! [`limits`], [`config`], [`metrics`].
+//! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
@@ -38,6 +38,7 @@ pub mod media;
 pub mod metrics;
 pub mod output;
 pub mod picture;
+pub mod record_name;
 pub mod sound;
 pub mod source;
 pub mod store;

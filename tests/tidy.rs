@@ -28,11 +28,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("media", &[]),
 ];
 
-/// Leaves that every room may name; pure rooms only the first five.
+/// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] =
-    &["frame", "source", "ids", "limits", "time", "metrics", "worker", "config"];
+    &["frame", "source", "ids", "limits", "record_name", "time", "metrics", "worker", "config"];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];
-const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "time"];
+const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "record_name", "time"];
 
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[

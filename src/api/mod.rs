@@ -9,6 +9,7 @@ pub mod auth_key;
 pub mod client;
 pub mod control;
 pub mod door;
+pub mod events;
 pub mod grpc;
 pub mod http;
 pub mod keys;

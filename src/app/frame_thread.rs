@@ -31,6 +31,8 @@ pub(super) enum Message {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) tick: u64,
+    /// When tick 0 began, on the process's clock, ns.
+    pub(super) started_ns: Option<u64>,
     pub(super) applied_revision: u64,
     pub(super) tally: Tally,
     pub(super) stages: Stages,
@@ -90,7 +92,8 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         // Who is answered finds in the report what the answer is about.
         if tick % period == 0 || plan.tally != last_tally || !replies.is_empty() {
             last_tally.clone_from(&plan.tally);
-            lines.report.send_replace(Arc::new(report(&frames, plan)));
+            let report = Report { started_ns: Some(start_ns), ..report(&frames, plan) };
+            lines.report.send_replace(Arc::new(report));
         }
         frames.answer(replies);
     }
@@ -105,7 +108,8 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
             frames.engine.command(id, command);
         }
         Message::AddInput(input) => {
-            let add = Command::AddInput { input: input.key(), kind: input.kind() };
+            let (kind, held) = (input.kind(), input.is_held());
+            let add = Command::AddInput { input: input.key(), kind, held };
             frames.engine.command(CommandId(*next), add);
             *next += 1;
             frames.inputs.insert(input.key(), input);
@@ -142,6 +146,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         .collect();
     Report {
         tick: plan.tick,
+        started_ns: None,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,
         stages: frames.stages.clone(),
@@ -159,6 +164,10 @@ fn log_events(plan: &Plan) {
             Event::DroppedFrames { input, count } => {
                 tracing::debug!(%input, count, "more frames than the buffer holds, oldest dropped");
             }
+            Event::Began { input, part } => {
+                tracing::debug!(%input, item = part.item, pass = part.pass, "play began");
+            }
+            Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
 
 type Labels = Vec<(&'static str, String)>;
@@ -65,14 +66,23 @@ fn gauges<T>(
 }
 
 /// The page.
-pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
+pub(super) fn text(snapshots: &[Arc<Snapshot>], events: EventCounts) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
     let (mut inputs, mut outputs, mut stages, mut casters) = (vec![], vec![], vec![], vec![]);
     for snapshot in snapshots {
         casters.push((vec![caster(snapshot)], snapshot.as_ref()));
         for input in &snapshot.inputs {
-            inputs.push((vec![caster(snapshot), ("location", input.location.to_string())], input));
+            inputs.push((
+                vec![
+                    caster(snapshot),
+                    (
+                        "location",
+                        input.location.map(|location| location.to_string()).unwrap_or_default(),
+                    ),
+                ],
+                input,
+            ));
         }
         for output in &snapshot.outputs {
             outputs.push((vec![caster(snapshot), ("output", output.name.clone())], output));
@@ -91,6 +101,19 @@ pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
     }
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
+    }
+    for (name, help, value) in [
+        ("callbacks_delivered", "Events that their receiver took", events.delivered),
+        (
+            "callback_attempts_failed",
+            "Attempts to post an event that failed",
+            events.attempts_failed,
+        ),
+        ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
     }
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {

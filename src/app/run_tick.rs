@@ -268,6 +268,7 @@ impl FrameLoop {
                         Delivery::Video(frame) => engine.video(key, frame),
                         Delivery::Audio(block) => engine.audio(key, block),
                         Delivery::State(state) => engine.input_state(key, state),
+                        Delivery::Part(part) => engine.input_part(key, part),
                         // Notices are logged where they are found.
                         Delivery::Notice(_) | Delivery::Eof => {}
                     }

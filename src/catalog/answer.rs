@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::model::{Caster, Component, Layout, Resource};
-use crate::ids::{Bus, CasterId, ComponentId, LayoutId, ResourceId};
+use super::model::{Caster, Component, Episode, EpisodeGroup, EpisodeStatus, Layout, Resource};
+use crate::ids::{Bus, CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId};
 
 /// What an accepted call answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,17 @@ pub enum Answer {
     Components(Arc<Caster>, Vec<Component>),
     /// Scenes.
     Scenes(Arc<Caster>, Vec<Bus>),
+    /// A page of a rundown.
+    Program {
+        /// Whose.
+        caster: Arc<Caster>,
+        /// Episodes that match, on all pages.
+        total: usize,
+        /// This page.
+        page: Vec<(Episode, EpisodeStatus)>,
+    },
+    /// An episode group, made or gone.
+    Group(Arc<EpisodeGroup>),
 }
 
 impl Answer {
@@ -67,6 +78,8 @@ pub enum Subject {
     Layout(LayoutId),
     /// A component.
     Component(ComponentId),
+    /// Episodes, in the order of the call.
+    Episodes(Vec<EpisodeId>),
 }
 
 /// When a change took effect on air: `tick` is the first output frame with it.
@@ -97,6 +110,10 @@ pub enum Change {
     Upsert(Arc<Caster>),
     /// This caster is gone.
     Delete(CasterId),
+    /// This episode group is new.
+    UpsertGroup(Arc<EpisodeGroup>),
+    /// This episode group is gone.
+    DeleteGroup(ProgramId),
 }
 
 /// What a running caster must do for a change.
@@ -135,8 +152,23 @@ pub enum Effect {
     },
     /// Audio-follows-video gets its present setting: `engine::Command::SetFollow`.
     FollowSet,
-    /// The list of relays is another.
+    /// The list of destinations is another.
     RelaysChanged,
+    /// Renditions, delay or recordings are others.
+    OutputsChanged,
+    /// The source of standby is another: start its input, or end it.
+    StandbyChanged,
+    /// The groups of sources on one clock are others.
+    SyncGroupsChanged,
+    /// A file goes on from here, ms from its first frame.
+    Seek {
+        /// Which.
+        resource: ResourceId,
+        /// Where to.
+        position_ms: u64,
+    },
+    /// A file runs or is paused, as its channel says.
+    PlayingSet(ResourceId),
 }
 
 /// How a switch on PGM is accepted.

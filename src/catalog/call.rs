@@ -4,8 +4,9 @@
 //! rules check them once, for every edge alike. Empty strings and lists mean absent.
 
 use super::draft::{
-    AudioDraft, ComponentDraft, ConfigDraft, CopyCaster, CreateCaster, DescribeCasters,
-    LayoutDraft, ResourceDraft, SceneDraft, WhenDraft,
+    AudioDraft, ChannelDraft, ComponentDraft, ConfigDraft, CopyCaster, CreateCaster,
+    DescribeCasters, EpisodeDraft, GroupDraft, LayoutDraft, ProgramFilter, ResourceDraft,
+    SceneDraft, SyncGroupDraft, WhenDraft,
 };
 
 /// An operation on the catalog.
@@ -129,13 +130,70 @@ pub enum Call {
         scene_id: String,
     },
     UpdateCasterSceneAudio(AudioDraft),
+    SetCasterChannel(ChannelDraft),
+    DescribeCasterChannels {
+        caster_id: String,
+    },
+    EffectCasterUrgent {
+        caster_id: String,
+        scene_id: String,
+    },
+    AddCasterEpisode {
+        caster_id: String,
+        episode: EpisodeDraft,
+    },
+    ModifyCasterEpisode {
+        caster_id: String,
+        episode: EpisodeDraft,
+    },
+    DeleteCasterEpisode {
+        caster_id: String,
+        episode_id: String,
+    },
+    AddCasterProgram {
+        caster_id: String,
+        episodes: Vec<EpisodeDraft>,
+    },
+    ModifyCasterProgram {
+        caster_id: String,
+        episodes: Vec<EpisodeDraft>,
+    },
+    DeleteCasterProgram {
+        caster_id: String,
+    },
+    DescribeCasterProgram(ProgramFilter),
+    AddCasterEpisodeGroup(GroupDraft),
+    DeleteCasterEpisodeGroup {
+        program_id: String,
+    },
+    SetCasterSyncGroup {
+        caster_id: String,
+        sync_groups: Vec<SyncGroupDraft>,
+    },
+    DescribeCasterSyncGroup {
+        caster_id: String,
+    },
+    DescribeCasterRtcInfo {
+        caster_id: String,
+    },
+    SetCasterTimedEvent {
+        caster_id: String,
+        event_name: String,
+        start_time_unix_ms: Option<i64>,
+    },
 }
 
 impl Call {
     /// The caster that it is about, as the client wrote it; empty when it is about none or makes one.
     pub fn caster_id(&self) -> &str {
         match self {
-            Call::CreateCaster(_) | Call::CopyCaster(_) | Call::DescribeCasters(_) => "",
+            Call::CreateCaster(_)
+            | Call::CopyCaster(_)
+            | Call::DescribeCasters(_)
+            | Call::AddCasterEpisodeGroup(_)
+            | Call::DeleteCasterEpisodeGroup { .. } => "",
+            Call::SetCasterChannel(draft) => &draft.caster_id,
+            Call::DescribeCasterProgram(filter) => &filter.caster_id,
             Call::SetCasterSceneConfig(draft) | Call::UpdateCasterSceneConfig(draft) => {
                 &draft.caster_id
             }
@@ -166,7 +224,19 @@ impl Call {
             | Call::DescribeCasterComponents { caster_id, .. }
             | Call::DescribeCasterScenes { caster_id, .. }
             | Call::CopyCasterSceneConfig { caster_id, .. }
-            | Call::DescribeCasterSceneAudio { caster_id, .. } => caster_id,
+            | Call::DescribeCasterSceneAudio { caster_id, .. }
+            | Call::DescribeCasterChannels { caster_id }
+            | Call::EffectCasterUrgent { caster_id, .. }
+            | Call::AddCasterEpisode { caster_id, .. }
+            | Call::ModifyCasterEpisode { caster_id, .. }
+            | Call::DeleteCasterEpisode { caster_id, .. }
+            | Call::AddCasterProgram { caster_id, .. }
+            | Call::ModifyCasterProgram { caster_id, .. }
+            | Call::DeleteCasterProgram { caster_id }
+            | Call::SetCasterSyncGroup { caster_id, .. }
+            | Call::DescribeCasterSyncGroup { caster_id }
+            | Call::DescribeCasterRtcInfo { caster_id }
+            | Call::SetCasterTimedEvent { caster_id, .. } => caster_id,
         }
     }
 
@@ -182,6 +252,10 @@ impl Call {
                 | Call::DescribeCasterComponents { .. }
                 | Call::DescribeCasterScenes { .. }
                 | Call::DescribeCasterSceneAudio { .. }
+                | Call::DescribeCasterChannels { .. }
+                | Call::DescribeCasterProgram(_)
+                | Call::DescribeCasterSyncGroup { .. }
+                | Call::DescribeCasterRtcInfo { .. }
         )
     }
 }

@@ -41,6 +41,9 @@ codes! {
     LayoutNotFound 404 "InvalidLayout.NotFound" "Layout is not found."
     ResourceNotFound 404 "InvalidResource.NotFound" "Resource is not found."
     ComponentNotFound 404 "InvalidComponent.NotFound" "Component is not found."
+    EpisodeNotFound 404 "InvalidEpisode.NotFound" "Episode is not found."
+    ProgramNotFound 404 "InvalidProgram.NotFound" "Program is not found."
+    UrgentMaterialNotFound 404 "UrgentMaterialNotFound" "Urgent material is not found"
     DomainNameNotFound 404 "InvalidDomainName.NotFound" "DomainName is not configured."
     ConfigurationNotFound 404 "InvalidConfiguration.NotFound" "transcode is not configured."
     CasterIdMalformed 400 "InvalidCasterId.Malformed" "CasterId is mandatory for this action."
@@ -54,6 +57,10 @@ codes! {
     CasterNumberExceed 400 "CasterNumberExceed" "The number casters is exceeded"
     ResourceNumberExceed 400 "ResourceNumberExceed" "Number of resource exceeded InputTotal"
     DuplicateLocationId 400 "DuplicateLocationID" "LocationId is duplicate."
+    ResourceOfChannelExist 400 "ResourceOfChannelExist" "Resource has been set to channel already"
+    ChannelDisabled 400 "IncorrectChannel.Disable" "Channels are not enabled: set ChannelEnable to 1."
+    ChannelDisableUnsupported 400 "InvalidCaster.ChannelDisableUnsupported" "Channels cannot be disabled once they are enabled."
+    RevisionMismatch 409 "IncorrectCasterRevision" "The caster was changed since."
     MissingParameter 400 "MissingParameter" "A parameter is mandatory for this action"
     ParameterMalformed 400 "InvalidParameter.Malformed" "Specified parameter is invalid."
     NormTypeMalformed 400 "InvalidNormType.Malformed" "Specified parameter NormType is invalid"
@@ -67,6 +74,7 @@ codes! {
     PageNumMalformed 400 "InvalidPageNum.Malformed" "Specified parameter PageNum is invalid"
     StartTimeMalformed 400 "InvalidStartTime.Malformed" "Specified parameter StartTime is invalid"
     EndTimeMalformed 400 "InvalidEndTime.Malformed" "Specified parameter EndTime is invalid"
+    EpisodeTooLong 400 "InvalidParameter.EndTime" "The episode is longer than its file."
     StatusMalformed 400 "InvalidStatus.Malformed" "Specified parameter Status is invalid, only can be 0 or 1."
     AccessKeyIdMissing 400 "MissingAccessKeyId" "AccessKeyId is mandatory for this action."
     AccessKeyIdNotFound 404 "InvalidAccessKeyId.NotFound" "Specified access key is not found."
@@ -74,6 +82,7 @@ codes! {
     IllegalOperation 401 "IllegalOperation" "Permission Denied"
     PermissionDenied 401 "PermissionDenied" "Permission Denied"
     ApiNotFound 404 "InvalidApi.NotFound" "Specified api is not found, please check your url and method."
+    ShowListNotFound 404 "InvalidShowList.NotFound" "Show lists are of NormType 6; this server has general mode (NormType 1) only."
     VersionInvalid 400 "InvalidVersion" "Specified parameter Version is not valid."
     HttpMethodUnsupported 400 "UnsupportedHTTPMethod" "This http method is not supported."
     FormatInvalid 400 "InvalidParameter.Format" "Specified parameter format is not valid."
@@ -136,6 +145,8 @@ mod tests {
             assert!(ErrorCode::ALL[..index].iter().all(|c| c.as_str() != text), "{text}");
             let http = match text {
                 _ if text.ends_with(".NotFound") => 404,
+                "UrgentMaterialNotFound" => 404,
+                "IncorrectCasterRevision" => 409,
                 "InternalError" => 500,
                 "IllegalOperation" | "PermissionDenied" => 401,
                 "RequestTimeout" => 408,

@@ -61,6 +61,52 @@ pub struct ConfigDraft {
     pub side_output_urls: Vec<String>,
     pub x264_preset: String,
     pub video_bps: Option<u32>,
+    /// `LiveTemplate`.
+    pub live_templates: Vec<String>,
+    pub record: Option<RecordDraft>,
+    pub delay_s: Option<f32>,
+    pub urgent_material_id: String,
+    pub urgent_live_stream_url: String,
+    pub urgent_image_id: String,
+    pub urgent_image_url: String,
+    pub auto_switch_urgent_on: bool,
+    /// `eofThres`.
+    pub auto_switch_after_s: Option<f32>,
+    pub callback_url: String,
+    pub side_output_url: String,
+    pub channel_enable: Option<i32>,
+    pub program_name: String,
+    pub program_effect: Option<i32>,
+    pub sync_groups: Vec<SyncGroupDraft>,
+}
+
+/// `RecordConfig`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct RecordDraft {
+    pub oss_endpoint: String,
+    pub oss_bucket: String,
+    pub on_demand: Option<i32>,
+    pub formats: Vec<RecordFormatDraft>,
+}
+
+/// An element of `RecordFormat`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct RecordFormatDraft {
+    pub format: String,
+    pub cycle_duration_s: Option<i32>,
+    pub oss_object_prefix: String,
+    pub slice_oss_object_prefix: String,
+}
+
+/// An element of `SyncGroupsConfig` or `SyncGroup`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct SyncGroupDraft {
+    pub mode: Option<i32>,
+    pub host_resource_id: String,
+    pub resource_ids: Vec<String>,
 }
 
 /// Parameters of `AddCasterVideoResource` and `ModifyCasterVideoResource`.
@@ -77,6 +123,8 @@ pub struct ResourceDraft {
     pub repeat_num: Option<i32>,
     pub begin_offset_ms: Option<i32>,
     pub end_offset_ms: Option<i32>,
+    pub pts_callback_interval_ms: Option<i32>,
+    pub fixed_delay_duration_ms: Option<i32>,
 }
 
 /// Parameters of `AddCasterLayout` and `ModifyCasterLayout`.
@@ -95,6 +143,7 @@ pub struct LayoutDraft {
 pub struct VideoLayerDraft {
     pub fill_mode: String,
     pub placement: PlacementDraft,
+    pub fixed_delay_duration_ms: i32,
 }
 
 /// Size and position of a layer or component.
@@ -114,6 +163,18 @@ pub struct AudioLayerDraft {
     pub volume_rate: Option<f32>,
     pub valid_channel: String,
     pub fixed_delay_duration_ms: i32,
+    pub filter: Option<FilterDraft>,
+}
+
+/// `Filter` of an element of `AudioLayer`: stored and told, nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct FilterDraft {
+    pub enable_agc: i32,
+    pub enable_ans: i32,
+    pub ans_mode: i32,
+    pub enable_beautify: i32,
+    pub voice_beautify_mode: i32,
 }
 
 /// Parameters of `AddCasterComponent` and `ModifyCasterComponent`.
@@ -127,6 +188,7 @@ pub struct ComponentDraft {
     pub text: Option<TextDraft>,
     pub image: Option<ImageDraft>,
     pub layer_order: String,
+    pub effect: String,
 }
 
 /// `ComponentLayer`.
@@ -185,4 +247,66 @@ pub struct AudioDraft {
     pub follow_enable: Option<i32>,
     pub audio_layers: Vec<AudioLayerDraft>,
     pub mix_list: Vec<String>,
+}
+
+/// Parameters of `SetCasterChannel`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct ChannelDraft {
+    pub caster_id: String,
+    pub channel_id: String,
+    pub resource_id: String,
+    pub seek_offset_ms: Option<i32>,
+    pub play_status: Option<i32>,
+    pub face_beauty: String,
+}
+
+/// An episode, as it is added or changed.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct EpisodeDraft {
+    /// Of the one that is changed.
+    pub episode_id: String,
+    pub episode_type: String,
+    pub episode_name: String,
+    pub resource_id: String,
+    pub component_ids: Vec<String>,
+    pub start_time_unix_ms: Option<i64>,
+    pub end_time_unix_ms: Option<i64>,
+    pub switch_type: String,
+}
+
+/// Parameters of `DescribeCasterProgram`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct ProgramFilter {
+    pub caster_id: String,
+    pub episode_id: String,
+    pub episode_type: String,
+    pub start_time_unix_ms: Option<i64>,
+    pub end_time_unix_ms: Option<i64>,
+    pub status: Option<i32>,
+    pub page_num: Option<i32>,
+    pub page_size: Option<i32>,
+}
+
+/// Parameters of `AddCasterEpisodeGroup` and `AddCasterEpisodeGroupContent`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct GroupDraft {
+    pub client_token: String,
+    pub domain_name: String,
+    pub start_time_unix_ms: Option<i64>,
+    pub repeat_num: Option<i32>,
+    pub side_output_url: String,
+    pub callback_url: String,
+    pub items: Vec<GroupItemDraft>,
+}
+
+/// An element of `Item`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct GroupItemDraft {
+    pub item_name: String,
+    pub vod_url: String,
 }

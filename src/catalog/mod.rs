@@ -28,7 +28,7 @@ pub use code::{ErrorCode, Refused};
 pub use draft::*;
 pub use model::*;
 
-use crate::ids::CasterId;
+use crate::ids::{CasterId, MaterialId, ProgramId};
 
 /// What the rules may know of the world.
 #[derive(Clone, Copy)]
@@ -37,6 +37,29 @@ pub struct Context<'a> {
     pub now_unix_ms: u64,
     /// Gives a fresh identifier at each call.
     pub fresh: &'a dyn Fn() -> Uuid,
+    /// What the media library knows of an item.
+    pub media: &'a dyn Fn(&MaterialId) -> Option<MediaFacts>,
+    /// The revision that a write expects the caster to have; none = any.
+    pub expected_revision: Option<u64>,
+}
+
+impl<'a> Context<'a> {
+    /// A world without a media library, for callers who expect no revision.
+    pub fn new(now_unix_ms: u64, fresh: &'a dyn Fn() -> Uuid) -> Context<'a> {
+        Context { now_unix_ms, fresh, media: &|_| None, expected_revision: None }
+    }
+}
+
+/// What the rules ask of an item of the media library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaFacts {
+    /// A file that is played.
+    Video {
+        /// How long it is, ms.
+        duration_ms: u64,
+    },
+    /// A still picture.
+    Image,
 }
 
 /// All casters.
@@ -45,6 +68,7 @@ pub struct Catalog {
     casters: BTreeMap<CasterId, Arc<Caster>>,
     /// Which caster was made with which token.
     tokens: BTreeMap<String, CasterId>,
+    groups: BTreeMap<ProgramId, Arc<EpisodeGroup>>,
 }
 
 impl Catalog {
@@ -55,6 +79,14 @@ impl Catalog {
             catalog.commit(Change::Upsert(Arc::new(caster)));
         }
         catalog
+    }
+
+    /// The same with these episode groups.
+    pub fn with_groups(mut self, groups: impl IntoIterator<Item = EpisodeGroup>) -> Catalog {
+        for group in groups {
+            self.commit(Change::UpsertGroup(Arc::new(group)));
+        }
+        self
     }
 
     /// The caster with this identifier.
@@ -82,6 +114,16 @@ impl Catalog {
         self.casters.values()
     }
 
+    /// The episode group with this identifier.
+    pub fn group(&self, id: &ProgramId) -> Option<&Arc<EpisodeGroup>> {
+        self.groups.get(id)
+    }
+
+    /// All episode groups, by identifier.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<EpisodeGroup>> {
+        self.groups.values()
+    }
+
     /// What `call` would change, answer and cause. Changes nothing.
     ///
     /// # Errors
@@ -101,6 +143,12 @@ impl Catalog {
                 if let Some(gone) = self.casters.remove(&id) {
                     self.tokens.remove(&gone.client_token);
                 }
+            }
+            Change::UpsertGroup(group) => {
+                self.groups.insert(group.id.clone(), group);
+            }
+            Change::DeleteGroup(id) => {
+                self.groups.remove(&id);
             }
         }
     }

@@ -3,10 +3,18 @@
 //! Must not know how they came to be (rules) or where they are kept (store). Invariant: a value that exists is
 //! within the limits of the API; what is refused never becomes one of these.
 
-use std::fmt;
+use crate::ids::{
+    Bus, CasterId, ComponentId, EpisodeId, LayoutId, MaterialId, ResourceId, SceneId,
+};
 
-use crate::ids::{Bus, CasterId, ComponentId, LayoutId, ResourceId, SceneId};
-use crate::time::FrameRate;
+#[macro_use]
+mod words;
+mod config;
+mod rundown;
+
+pub use config::*;
+pub use rundown::*;
+pub use words::*;
 
 /// A studio.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +47,12 @@ pub struct Caster {
     pub components: Vec<Component>,
     /// PVW and PGM; none before the first start.
     pub scenes: Option<Scenes>,
+    /// Channels that were set, by location. They count when `config.channel_enable` says so.
+    pub channels: Vec<Channel>,
+    /// The rundown, in the order its episodes were added.
+    pub episodes: Vec<Episode>,
+    /// Starts and stops to come.
+    pub timed_events: Vec<TimedEvent>,
 }
 
 impl Caster {
@@ -63,9 +77,52 @@ impl Caster {
         self.resources.iter().find(|r| r.id == *id)
     }
 
-    /// The source at this location.
+    /// The source at this location: with channels, the one that the channel of this name plays.
     pub fn resource_at(&self, location: LocationId) -> Option<&Resource> {
-        self.resources.iter().find(|r| r.location == location)
+        if self.config.channel_enable {
+            let bound = self.channel(location)?.resource.as_ref()?;
+            return self.resource(bound);
+        }
+        self.resources.iter().find(|r| r.location == Some(location))
+    }
+
+    /// Where a source is found by layouts: with channels, where it is played.
+    pub fn location_of(&self, resource: &Resource) -> Option<LocationId> {
+        if !self.config.channel_enable {
+            return resource.location;
+        }
+        let plays = |channel: &&Channel| channel.resource.as_ref() == Some(&resource.id);
+        self.channels.iter().find(plays).map(|channel| channel.id)
+    }
+
+    /// Whether it has an item of the media library among its sources, images or standby.
+    pub fn uses_media(&self, id: &str) -> bool {
+        let place = |place: &Place| place.material() == id;
+        let source = |source: &Source| match source {
+            Source::Live { .. } => false,
+            Source::Vod { place: at, .. } | Source::Image { place: at } => place(at),
+        };
+        let standby = &self.config.standby;
+        let component = |component: &Component| match &component.content {
+            ComponentContent::Image { place: at } => place(at),
+            ComponentContent::Text(_) => false,
+        };
+        self.resources.iter().any(|r| source(&r.source) || r.pending.as_ref().is_some_and(source))
+            || self.components.iter().any(component)
+            || [&standby.material, &standby.image]
+                .into_iter()
+                .flatten()
+                .any(|material| material.as_str() == id)
+    }
+
+    /// The channel of this name, once it was set.
+    pub fn channel(&self, id: LocationId) -> Option<&Channel> {
+        self.channels.iter().find(|c| c.id == id)
+    }
+
+    /// The episode with this identifier.
+    pub fn episode(&self, id: &EpisodeId) -> Option<&Episode> {
+        self.episodes.iter().find(|e| e.id == *id)
     }
 
     /// The layout with this identifier.
@@ -100,176 +157,6 @@ pub enum Status {
     },
 }
 
-/// What a caster makes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CasterConfig {
-    /// For people.
-    pub name: String,
-    /// Host under which players reach it.
-    pub domain: Option<String>,
-    /// Output size.
-    pub template: Option<Template>,
-    /// Output frames per second.
-    pub rate: FrameRate,
-    /// Destinations that PGM is pushed to.
-    pub relays: Vec<String>,
-    /// How PGM is encoded.
-    pub encoder: EncoderConfig,
-}
-
-/// How PGM is encoded; what is absent is the encoder's choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct EncoderConfig {
-    /// x264 preset.
-    pub preset: Option<X264Preset>,
-    /// Video bit rate, bit/s.
-    pub video_bps: Option<u32>,
-}
-
-/// A closed set of words: the API's spelling of each and back.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $name {
-            $($(#[$variant_doc])* #[doc = concat!("`", $text, "`")] $variant,)*
-        }
-
-        impl $name {
-            /// Every one of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// The API's word.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-
-            /// The one that the API calls `text`.
-            pub fn parse(text: &str) -> Option<$name> {
-                $name::ALL.iter().copied().find(|word| word.as_str() == text)
-            }
-        }
-    };
-}
-
-words! {
-    /// Output size of a caster (`CasterTemplate`).
-    Template {
-        Ld "lp_ld",
-        Sd "lp_sd",
-        Hd "lp_hd",
-        Ud "lp_ud",
-        LdPortrait "lp_ld_v",
-        SdPortrait "lp_sd_v",
-        HdPortrait "lp_hd_v",
-        UdPortrait "lp_ud_v",
-    }
-}
-
-impl Template {
-    /// Width and height of the output in pixels.
-    pub fn size_px(self) -> (u32, u32) {
-        match self {
-            Template::Ld => (640, 360),
-            Template::Sd => (854, 480),
-            Template::Hd => (1280, 720),
-            Template::Ud => (1920, 1080),
-            Template::LdPortrait => (360, 640),
-            Template::SdPortrait => (480, 854),
-            Template::HdPortrait => (720, 1280),
-            Template::UdPortrait => (1080, 1920),
-        }
-    }
-}
-
-words! {
-    /// Speed of the x264 encoder.
-    X264Preset {
-        Ultrafast "ultrafast",
-        Superfast "superfast",
-        Veryfast "veryfast",
-        Faster "faster",
-        Fast "fast",
-        Medium "medium",
-        Slow "slow",
-        Slower "slower",
-        Veryslow "veryslow",
-    }
-}
-
-words! {
-    /// How a picture meets its box (`FillMode`).
-    FillMode {
-        None "none",
-        Fit "fit",
-    }
-}
-
-words! {
-    /// The origin of a position (`PositionRefer`).
-    PositionRefer {
-        TopLeft "topLeft",
-        TopRight "topRight",
-        BottomLeft "bottomLeft",
-        BottomRight "bottomRight",
-        Center "center",
-        TopCenter "topCenter",
-        BottomCenter "bottomCenter",
-        LeftCenter "leftCenter",
-        RightCenter "rightCenter",
-    }
-}
-
-words! {
-    /// Channels of a source that are heard (`ValidChannel`).
-    ValidChannel {
-        All "all",
-        Left "leftChannel",
-        Right "rightChannel",
-    }
-}
-
-words! {
-    /// Whether a component stands over or under the sources (`LayerOrder`).
-    LayerOrder {
-        Cover "cover",
-        Background "background",
-    }
-}
-
-macro_rules! location {
-    ($(#[$doc:meta])* $name:ident $prefix:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(u8);
-
-        impl $name {
-            /// The location of this name: the prefix and two digits, 01 – 99.
-            pub fn parse(text: &str) -> Option<$name> {
-                let digits = text.strip_prefix($prefix)?;
-                let is_number = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
-                let number = digits.parse().ok().filter(|&n| is_number && n > 0)?;
-                Some($name(number))
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "{:02}"), self.0)
-            }
-        }
-    };
-}
-
-location!(
-    /// Where a source stands in a caster: `RV01` – `RV99`.
-    LocationId "RV"
-);
-location!(
-    /// Where a component stands in a caster: `RC01` – `RC99`.
-    ComponentLocationId "RC"
-);
-
 /// A source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resource {
@@ -277,10 +164,14 @@ pub struct Resource {
     pub id: ResourceId,
     /// For people.
     pub name: String,
-    /// Where it stands.
-    pub location: LocationId,
+    /// Where it stands; with channels it may stand nowhere.
+    pub location: Option<LocationId>,
     /// What it is.
     pub source: Source,
+    /// Constant delay of its picture and sound, ms (`FixedDelayDuration`).
+    pub delay_ms: u32,
+    /// Time between callbacks that tell how far a file is, ms; 0 = none (`PtsCallbackInterval`).
+    pub pts_callback_ms: u32,
     /// What it will be from the next `EffectCasterVideoResource` on: the change of a source that is shown on air waits for
     /// it.
     pub pending: Option<Source>,
@@ -303,23 +194,51 @@ pub enum Source {
     },
     /// A recorded file or the test pattern.
     Vod {
-        /// http, https, file or `pattern:`.
-        url: String,
+        /// http, https, file, `pattern:`, or of the media library.
+        place: Place,
         /// What of it is played.
         play: Play,
     },
     /// A still picture.
     Image {
-        /// http, https or file.
-        url: String,
+        /// http, https, file, or of the media library.
+        place: Place,
     },
 }
 
 impl Source {
-    /// Where it is.
+    /// Its address, empty for what is in the media library.
     pub fn url(&self) -> &str {
         match self {
-            Source::Live { url } | Source::Vod { url, .. } | Source::Image { url } => url,
+            Source::Live { url } => url,
+            Source::Vod { place, .. } | Source::Image { place } => place.url(),
+        }
+    }
+}
+
+/// Where a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this address.
+    Url(String),
+    /// In the media library.
+    Material(MaterialId),
+}
+
+impl Place {
+    /// The address, empty for what is in the media library.
+    pub fn url(&self) -> &str {
+        match self {
+            Place::Url(url) => url,
+            Place::Material(_) => "",
+        }
+    }
+
+    /// The identifier in the media library, empty for what is elsewhere.
+    pub fn material(&self) -> &str {
+        match self {
+            Place::Url(_) => "",
+            Place::Material(id) => id.as_str(),
         }
     }
 }
@@ -333,6 +252,19 @@ pub struct Play {
     pub begin_offset_ms: i32,
     /// Where it ends: ms from the first frame, or if negative back from the last; 0 = at the end.
     pub end_offset_ms: i32,
+}
+
+impl Play {
+    /// How long one play of a file of `duration_ms` is, ms.
+    pub fn length_ms(self, duration_ms: u64) -> u64 {
+        let begin = u64::try_from(self.begin_offset_ms).unwrap_or(0);
+        let end = match self.end_offset_ms {
+            0 => duration_ms,
+            end if end > 0 => duration_ms.min(u64::from(end.unsigned_abs())),
+            back => duration_ms.saturating_sub(u64::from(back.unsigned_abs())),
+        };
+        end.saturating_sub(begin)
+    }
 }
 
 /// Where something stands on the canvas; fractions of its width and height.
@@ -370,6 +302,8 @@ pub struct VideoLayer {
     pub fill: FillMode,
     /// Where.
     pub placement: Placement,
+    /// Constant delay, ms, 0–5000.
+    pub delay_ms: u32,
 }
 
 /// A source that is heard.
@@ -383,6 +317,28 @@ pub struct AudioLayer {
     pub channel: ValidChannel,
     /// Constant delay, ms, 0–5000.
     pub delay_ms: u32,
+    /// What is done to its sound.
+    pub filter: AudioFilter,
+}
+
+/// What is done to a source's sound (`Filter`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct AudioFilter {
+    /// Automatic gain.
+    pub agc: bool,
+    /// Noise suppression.
+    pub ans: Option<AnsMode>,
+    /// Voice beautification: stored, nothing more.
+    pub beautify: Option<u8>,
+}
+
+/// What noise suppression is to leave alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsMode {
+    /// Speech (0).
+    Speech,
+    /// Music (1).
+    Music,
 }
 
 /// An overlay.
@@ -411,8 +367,8 @@ pub enum ComponentContent {
     Text(Text),
     /// An image.
     Image {
-        /// http, https or file.
-        url: String,
+        /// Where it is.
+        place: Place,
     },
 }
 
@@ -452,6 +408,10 @@ pub struct Scenes {
     pub pgm: Scene,
     /// PVW was stopped by itself, and stays so until it or the caster is started.
     pub pvw_off: bool,
+    /// PGM shows standby instead of its own content.
+    pub on_standby: bool,
+    /// When an operator last decided what PGM shows, ms since 1970: a rundown switches it at later times only.
+    pub pgm_set_unix_ms: u64,
 }
 
 impl Scenes {

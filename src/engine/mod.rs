@@ -11,14 +11,17 @@ use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
 use crate::sound::Level;
 pub use crate::sound::{MixSpec, ValidChannel};
-pub use crate::source::{InputKind, InputState};
+pub use crate::source::{InputKind, InputState, Part};
 use crate::time::FrameRate;
 
 mod audio;
+mod cues;
 mod input;
 mod live;
 mod media;
 mod paced;
+mod parts;
+mod pause;
 mod reader;
 mod run;
 mod scenes;
@@ -65,8 +68,10 @@ pub enum Command {
         input: InputKey,
         /// How it delivers.
         kind: InputKind,
+        /// Whether a paced input stands on its first frame until it is started by [`Command::SetPlaying`] or a cue.
+        held: bool,
     },
-    /// The input is gone; scenes that show it show nothing there.
+    /// The input is gone; scenes and cues that show it show nothing there.
     RemoveInput {
         /// Its key.
         input: InputKey,
@@ -98,6 +103,31 @@ pub enum Command {
         /// On or off.
         follow: bool,
     },
+    /// Replaces the list of coming switches of PGM (at most `limits::MAX_CUES`). Of those whose tick is not in the future
+    /// the latest happens at once, unless it has happened or been passed over under the same id; the earlier ones never
+    /// happen.
+    SetCues(Vec<Cue>),
+    /// Has a paced input run or pause. The tick that starts it shows its next frame (its first, if it was added held);
+    /// the picture of the tick that pauses it is the one that stays. The sound fades in 30 ms; nothing is lost.
+    SetPlaying {
+        /// Its key.
+        input: InputKey,
+        /// Run or pause.
+        playing: bool,
+    },
+}
+
+/// A switch of PGM at a tick: forced, ready or not. The mix follows as at a take. A switch that waits is overtaken by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cue {
+    /// Tells it from the others of the list, and across lists that replace each other.
+    pub id: u64,
+    /// First tick with the new content.
+    pub tick: u64,
+    /// PGM's new content. An input that does not exist by then is not shown.
+    pub spec: SceneSpec,
+    /// Paced inputs that begin to run at the tick, if they stand still; what else is named is ignored.
+    pub starts: Vec<InputKey>,
 }
 
 /// How a switch on PGM is accepted.
@@ -133,6 +163,12 @@ pub enum Refusal {
     /// More commands than `limits::ENGINE_COMMANDS` were waiting for the tick.
     #[error("too many commands at once")]
     TooMany,
+    /// More cues than `limits::MAX_CUES`.
+    #[error("too many cues")]
+    TooManyCues,
+    /// Only paced inputs can be held and paused.
+    #[error("{0} runs in its own time and cannot be held or paused")]
+    NotPaced(InputKey),
 }
 
 /// What drew and sounded at a tick: true to the rendered frame.
@@ -160,6 +196,20 @@ pub enum Event {
         input: InputKey,
         /// How many.
         count: u32,
+    },
+    /// This tick is the first that plays a part of a paced input: a further play of a file, an item of a playlist.
+    Began {
+        /// Whose.
+        input: InputKey,
+        /// What.
+        part: Part,
+    },
+    /// A cue switched PGM.
+    Cued {
+        /// Which.
+        id: u64,
+        /// First tick with its content: its own, or a later one if it came late.
+        tick: u64,
     },
 }
 

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use super::cues::Cues;
 use super::input::{Heard, Input};
 use super::media::{InputStats, Tick};
+use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
 use super::{
-    Command, CommandId, EngineConfig, Event, InputState, Meters, Plan, Readiness, Refusal,
-    SceneSpec, Tally, Wants,
+    Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan, Readiness,
+    Refusal, SceneSpec, Tally, Wants,
 };
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::ids::{Bus, InputKey};
@@ -24,6 +26,7 @@ pub struct Engine {
     config: EngineConfig,
     inputs: BTreeMap<InputKey, Input>,
     scenes: Scenes,
+    cues: Cues,
     mixer: Mixer,
     commands: Vec<(CommandId, Command)>,
     replies: Vec<Reply>,
@@ -40,6 +43,7 @@ impl Engine {
             config,
             inputs: BTreeMap::new(),
             scenes: Scenes::new(),
+            cues: Cues::default(),
             mixer: Mixer::new(),
             commands: Vec::new(),
             replies: Vec::new(),
@@ -77,6 +81,13 @@ impl Engine {
     pub fn input_state(&mut self, input: InputKey, state: InputState) {
         if let Some(input) = self.inputs.get_mut(&input) {
             input.state(state);
+        }
+    }
+
+    /// A part of a paced input will begin at a timestamp that is still to come. Parts of unknown inputs are ignored.
+    pub fn input_part(&mut self, input: InputKey, part: Part) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.part(part);
         }
     }
 
@@ -131,12 +142,38 @@ impl Engine {
         for input in self.inputs.values_mut() {
             input.advance(&at, late);
         }
-        let events = self.events(&dropped);
+        let mut events = self.events(&dropped);
         self.settle_waiting(n);
         for (id, command) in std::mem::take(&mut self.commands) {
             self.apply(&at, id, command);
         }
+        events.extend(self.cue(&at));
+        // Last, as what the commands and the cue started begins with this tick.
+        for (&key, input) in &mut self.inputs {
+            let begun = input.take_begun().into_iter();
+            events.extend(begun.map(|part| Event::Began { input: key, part }));
+        }
         self.plan(&at, events)
+    }
+
+    /// The switch of PGM that is planned for this tick.
+    fn cue(&mut self, at: &Tick) -> Option<Event> {
+        let cue = self.cues.take_due(at.n)?;
+        self.overtake();
+        self.scenes.switch(cue.spec);
+        for key in cue.starts {
+            if let Some(input) = self.inputs.get_mut(&key) {
+                input.set_motion(at, Motion::Runs);
+            }
+        }
+        Some(Event::Cued { id: cue.id, tick: at.n })
+    }
+
+    /// Something else takes the place of the switch that waits.
+    fn overtake(&mut self) {
+        if let Some(earlier) = self.scenes.waiting.take() {
+            self.replies.push((earlier.id, Err(Refusal::Overtaken)));
+        }
     }
 
     fn events(&mut self, dropped: &[u64]) -> Vec<Event> {
@@ -172,16 +209,19 @@ impl Engine {
     }
 
     fn apply(&mut self, at: &Tick, id: CommandId, command: Command) {
-        if let Some(input) = self.names_unknown(&command) {
-            return self.replies.push((id, Err(Refusal::UnknownInput(input))));
+        if let Some(refusal) = self.refuses(&command) {
+            return self.replies.push((id, Err(refusal)));
         }
         match command {
-            Command::AddInput { input, kind } => {
-                self.inputs.insert(input, Input::new(kind, at, self.config.file_ahead));
+            Command::AddInput { input, kind, held } => {
+                let mut added = Input::new(kind, at, self.config.file_ahead);
+                added.set_motion(at, if held { Motion::Stands } else { Motion::Runs });
+                self.inputs.insert(input, added);
             }
             Command::RemoveInput { input } => {
                 self.inputs.remove(&input);
                 self.scenes.forget(input);
+                self.cues.forget(input);
             }
             Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
             Command::SetScene { bus: Bus::Pgm, spec, when } => {
@@ -193,26 +233,46 @@ impl Engine {
             }
             Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
             Command::SetFollow { follow } => self.scenes.follow = follow,
+            Command::SetCues(cues) => self.cues.set(cues, at.n),
+            Command::SetPlaying { input, playing } => {
+                if let Some(input) = self.inputs.get_mut(&input) {
+                    input.set_motion(at, if playing { Motion::Runs } else { Motion::Stands });
+                }
+            }
         }
         let applied = self.scenes.applied(at.n);
         self.replies.push((id, Ok(applied)));
     }
 
-    fn names_unknown(&self, command: &Command) -> Option<InputKey> {
+    fn refuses(&self, command: &Command) -> Option<Refusal> {
         let exists = |key| self.inputs.contains_key(&key);
-        match command {
+        let one = |key: InputKey| Some(key).filter(|key| !exists(*key));
+        let unknown = match command {
             Command::SetScene { spec, .. } => unknown(spec, &exists),
             Command::SetMix { mix, .. } => mix.iter().map(|e| e.input).find(|key| !exists(*key)),
-            Command::RemoveInput { input } => Some(*input).filter(|key| !exists(*key)),
-            Command::AddInput { .. } | Command::Take { .. } | Command::SetFollow { .. } => None,
-        }
+            Command::RemoveInput { input } | Command::SetPlaying { input, .. } => one(*input),
+            Command::AddInput { .. }
+            | Command::Take { .. }
+            | Command::SetFollow { .. }
+            | Command::SetCues(_) => None,
+        };
+        let not_paced = match command {
+            Command::AddInput { input, kind, held: true } => {
+                (*kind != InputKind::Paced).then_some(*input)
+            }
+            Command::SetPlaying { input, .. } => {
+                self.inputs.get(input).filter(|found| !found.is_paced()).map(|_| *input)
+            }
+            _ => None,
+        };
+        let too_many = matches!(command, Command::SetCues(cues) if cues.len() > limits::MAX_CUES);
+        let refusal = unknown.map(Refusal::UnknownInput).or(not_paced.map(Refusal::NotPaced));
+        refusal.or(too_many.then_some(Refusal::TooManyCues))
     }
 
     /// A switch on PGM: at once, or as soon as its sources are ready.
     fn switch(&mut self, n: u64, id: CommandId, spec: SceneSpec, when: Readiness) {
-        if let Some(earlier) = self.scenes.waiting.take() {
-            self.replies.push((earlier.id, Err(Refusal::Overtaken)));
-        }
+        self.overtake();
         if when.force {
             self.scenes.switch(spec);
             let applied = self.scenes.applied(n);

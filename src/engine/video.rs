@@ -119,6 +119,11 @@ impl VideoQueue {
         self.frames.is_empty()
     }
 
+    /// The frame that is due first, with its media time.
+    pub(super) fn first(&self) -> Option<&(i64, VideoFrame)> {
+        self.frames.front()
+    }
+
     pub(super) fn first_ns(&self) -> Option<i64> {
         self.frames.front().map(|(at, _)| *at)
     }

@@ -69,7 +69,7 @@ fn decode_at(
     stop: &StopToken,
 ) -> Result<(Description, Size), MediaError> {
     let begin_ms = u64::try_from(begin_ns / NS_PER_MS).unwrap_or(0);
-    let excerpt = Excerpt { plays: Plays::Times(1), begin_ms, end_ms: None };
+    let excerpt = Excerpt { plays: Plays::Times(1), begin_ms, end_ms: None, seek_ms: None };
     let mut player = FilePlayer::open(url.to_owned(), vec![], excerpt, stop)?;
     loop {
         match player.next(Room { video: true, audio: true }) {

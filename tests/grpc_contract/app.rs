@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use onair::api::addresses::{Addresses, PlaybackAuth};
 use onair::api::auth_key::StreamKey;
 use onair::api::control::{self, Control, Message, Snapshot};
+use onair::api::events::Feed;
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
@@ -208,12 +209,15 @@ impl App {
                     let watch = self.watches.get(&request.caster).map(watch::Sender::subscribe);
                     let _ = request.reply.send(watch.ok_or(ErrorCode::CasterNotFound.into()));
                 }
+                Message::Events(request) => {
+                    let _ = request.reply.send(Ok(Feed::new(0)));
+                }
             }
         }
     }
 
     fn call(&mut self, call: Call) -> Result<Answer, Refused> {
-        let ctx = Context { now_unix_ms: time::unix_ms(), fresh: &uuid::Uuid::new_v4 };
+        let ctx = Context::new(time::unix_ms(), &uuid::Uuid::new_v4);
         let prepared = self.catalog.lock().unwrap().prepare(call, &ctx)?;
         let answer = self.take_effect(&prepared)?;
         if let Some(change) = prepared.change {
@@ -245,6 +249,7 @@ impl App {
 
     fn tell(&mut self, change: &Change) {
         match change {
+            Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Delete(id) => {
                 self.watches.remove(id);
             }

@@ -51,7 +51,7 @@ impl World {
         self.keys += 1;
         let now_ns = self.rate.tick_ns(n) as i64;
         let source = Source::new(InputKey(self.keys), now_ns, &mut self.chance);
-        let command = Command::AddInput { input: source.key, kind: source.kind };
+        let command = Command::AddInput { input: source.key, kind: source.kind, held: false };
         self.operator.give(&mut self.engine, n, command);
         self.sources.push(source);
     }

@@ -93,6 +93,7 @@ fn subject_id(written: &Written) -> String {
         Subject::Resource(id) => id.to_string(),
         Subject::Layout(id) => id.to_string(),
         Subject::Component(id) => id.to_string(),
+        Subject::Episodes(ids) => ids.first().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -245,14 +246,18 @@ fn resource(resource: &Resource) -> pb::VideoResource {
     let mut message = pb::VideoResource {
         resource_id: resource.id.to_string(),
         resource_name: resource.name.clone(),
-        location_id: resource.location.to_string(),
+        location_id: resource.location.map(|location| location.to_string()).unwrap_or_default(),
         ..Default::default()
     };
     match resource.configured() {
         Source::Live { url } => message.live_stream_url.clone_from(url),
-        Source::Image { url } => message.image_url.clone_from(url),
-        Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
-            message.vod_url.clone_from(url);
+        Source::Image { place } => {
+            message.image_url = place.url().to_owned();
+            message.image_id = place.material().to_owned();
+        }
+        Source::Vod { place, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
+            message.vod_url = place.url().to_owned();
+            message.material_id = place.material().to_owned();
             message.repeat_num = Some(*repeat_num);
             message.begin_offset = Some(*begin_offset_ms);
             message.end_offset = Some(*end_offset_ms);
@@ -296,8 +301,9 @@ fn component(component: Component) -> pb::Component {
     let component_type = component.content.type_name().to_owned();
     let (text, image) = match component.content {
         ComponentContent::Text(text) => (Some(text_content(text)), None),
-        ComponentContent::Image { url } => {
-            (None, Some(pb::ImageLayerContent { material_id: String::new(), image_url: url }))
+        ComponentContent::Image { place } => {
+            let (material_id, image_url) = (place.material().to_owned(), place.url().to_owned());
+            (None, Some(pb::ImageLayerContent { material_id, image_url }))
         }
     };
     pb::Component {

@@ -184,6 +184,7 @@ fn config(m: pb::CasterConfig) -> ConfigDraft {
         side_output_urls: m.side_output_urls,
         x264_preset: transcode.x264_preset,
         video_bps: transcode.video_bps,
+        ..ConfigDraft::default()
     }
 }
 
@@ -199,6 +200,7 @@ fn resource(m: pb::VideoResource) -> ResourceDraft {
         repeat_num: m.repeat_num,
         begin_offset_ms: m.begin_offset,
         end_offset_ms: m.end_offset,
+        ..ResourceDraft::default()
     }
 }
 
@@ -220,6 +222,7 @@ fn video_layer(m: pb::VideoLayer) -> VideoLayerDraft {
             position_normalized: m.position_normalized,
             position_refer: m.position_refer,
         },
+        ..VideoLayerDraft::default()
     }
 }
 
@@ -228,6 +231,7 @@ fn audio_layer(m: pb::AudioLayer) -> AudioLayerDraft {
         volume_rate: m.volume_rate,
         valid_channel: m.valid_channel,
         fixed_delay_duration_ms: m.fixed_delay_duration,
+        ..AudioLayerDraft::default()
     }
 }
 
@@ -257,5 +261,6 @@ fn component(m: pb::Component) -> ComponentDraft {
             .image_layer_content
             .map(|i| ImageDraft { material_id: i.material_id, image_url: i.image_url }),
         layer_order: m.layer_order,
+        ..ComponentDraft::default()
     }
 }

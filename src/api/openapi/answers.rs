@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::utc;
 use crate::api::addresses::{Addresses, SceneUrls};
 use crate::catalog::{
-    Answer, AudioLayer, Caster, Component, ComponentContent, ErrorCode, Layout, Placement, Play,
-    Refused, Resource, Source, Status, Subject, Tag, Text, Written,
+    Answer, AudioLayer, Caster, Component, ComponentContent, ErrorCode, Layout, Place, Placement,
+    Play, Refused, Resource, Source, Status, Subject, Tag, Text, Written,
 };
 use crate::ids::Bus;
 use crate::time;
@@ -78,6 +78,7 @@ fn subject(written: &Written) -> String {
         Subject::Resource(id) => id.to_string(),
         Subject::Layout(id) => id.to_string(),
         Subject::Component(id) => id.to_string(),
+        Subject::Episodes(ids) => ids.first().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -151,13 +152,19 @@ fn resource(resource: &Resource) -> Value {
     let mut item = json!({
         "ResourceId": resource.id.as_str(),
         "ResourceName": resource.name,
-        "LocationId": resource.location.to_string(),
     });
+    if let Some(location) = resource.location {
+        item["LocationId"] = location.to_string().into();
+    }
     match resource.configured() {
         Source::Live { url } => item["LiveStreamUrl"] = url.as_str().into(),
-        Source::Image { url } => item["ImageUrl"] = url.as_str().into(),
-        Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
-            item["VodUrl"] = url.as_str().into();
+        Source::Image { place: Place::Url(url) } => item["ImageUrl"] = url.as_str().into(),
+        Source::Image { place: Place::Material(id) } => item["ImageId"] = id.as_str().into(),
+        Source::Vod { place, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
+            match place {
+                Place::Url(url) => item["VodUrl"] = url.as_str().into(),
+                Place::Material(id) => item["MaterialId"] = id.as_str().into(),
+            }
             item["RepeatNum"] = (*repeat_num).into();
             item["BeginOffset"] = (*begin_offset_ms).into();
             item["EndOffset"] = (*end_offset_ms).into();
@@ -232,8 +239,11 @@ fn component(component: Component) -> Value {
     });
     match component.content {
         ComponentContent::Text(text) => item["TextLayerContent"] = text_content(text),
-        ComponentContent::Image { url } => {
-            item["ImageLayerContent"] = json!({ "ImageUrl": url });
+        ComponentContent::Image { place } => {
+            item["ImageLayerContent"] = match place {
+                Place::Url(url) => json!({ "ImageUrl": url }),
+                Place::Material(id) => json!({ "MaterialId": id.as_str() }),
+            };
         }
     }
     item

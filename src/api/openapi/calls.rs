@@ -143,6 +143,7 @@ pub(super) fn set_config(p: &Params) -> Read {
             side_output_urls: p.json_texts("SideOutputUrlList")?,
             x264_preset: transcode.text("X264Preset"),
             video_bps: transcode.number("VideoBps")?,
+            ..ConfigDraft::default()
         },
     })
 }
@@ -171,6 +172,7 @@ fn resource(p: &Params) -> Read<ResourceDraft> {
         repeat_num: p.number("RepeatNum")?,
         begin_offset_ms: p.number("BeginOffset")?,
         end_offset_ms: p.number("EndOffset")?,
+        ..ResourceDraft::default()
     })
 }
 
@@ -189,7 +191,11 @@ pub(super) fn modify_layout(p: &Params) -> Read {
 fn layout(p: &Params) -> Read<LayoutDraft> {
     let video_layer = |layer: Params| -> Read<VideoLayerDraft> {
         let placement = placement(&layer)?;
-        Ok(VideoLayerDraft { fill_mode: layer.text("FillMode"), placement })
+        Ok(VideoLayerDraft {
+            fill_mode: layer.text("FillMode"),
+            placement,
+            ..VideoLayerDraft::default()
+        })
     };
     Ok(LayoutDraft {
         blend_list: p.texts("BlendList")?,
@@ -214,6 +220,7 @@ fn audio_layers(p: &Params) -> Read<Vec<AudioLayerDraft>> {
             volume_rate: layer.number("VolumeRate")?,
             valid_channel: layer.text("ValidChannel"),
             fixed_delay_duration_ms: layer.number("FixedDelayDuration")?.unwrap_or_default(),
+            ..AudioLayerDraft::default()
         })
     };
     p.items("AudioLayer")?.into_iter().map(audio_layer).collect()
@@ -258,6 +265,7 @@ fn component(p: &Params) -> Read<ComponentDraft> {
         text: p.json("TextLayerContent")?.map(text).transpose()?,
         image: p.json("ImageLayerContent")?.map(image),
         layer_order: p.text("LayerOrder"),
+        ..ComponentDraft::default()
     })
 }
 

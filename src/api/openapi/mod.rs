@@ -151,7 +151,7 @@ impl Edge {
         if !key.role().may(&call) {
             return Err(Role::refusal(&call).into());
         }
-        let answer = self.control.call(call).await?;
+        let answer = self.control.call_as(call, Some(envelope.request_id.clone())).await?;
         let answer = (operation.render)(answer, &self.addresses)?;
         Ok(envelope.success(operation.name, answer))
     }

@@ -3,16 +3,26 @@
 //! Must not know any caster's state. Invariant: every message names the parameter.
 
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{AudioLayer, LocationId, Placement, PositionRefer, ValidChannel};
-use super::super::{AudioLayerDraft, PlacementDraft, When, WhenDraft};
-use crate::ids::{CasterId, ResourceId};
+use super::super::model::{
+    AnsMode, AudioFilter, AudioLayer, LocationId, Placement, PositionRefer, ValidChannel,
+};
+use super::super::{
+    AudioLayerDraft, Context, FilterDraft, MediaFacts, PlacementDraft, When, WhenDraft,
+};
+use crate::ids::{CasterId, MaterialId, ResourceId};
 use crate::limits;
 
 /// How long a switch on PGM waits for its sources unless the call says otherwise, ms.
 pub(super) const DEFAULT_WAIT_MS: u32 = 3000;
 
-/// Schemes of an image's URL: one that is fetched would have to be kept, which needs the media library.
-pub(super) const IMAGE_SCHEMES: &[&str] = &["file"];
+/// Schemes of a live stream's URL.
+pub(super) const LIVE_SCHEMES: &[&str] = &["rtmp", "http", "https", "srt"];
+
+/// Schemes of an image's URL.
+pub(super) const IMAGE_SCHEMES: &[&str] = &["http", "https", "file"];
+
+/// Schemes of a destination's URL.
+pub(super) const RELAY_SCHEMES: &[&str] = &["rtmp", "rtmps"];
 
 /// Schemes of a file's URL.
 pub(super) const FILE_SCHEMES: &[&str] = &["http", "https", "file"];
@@ -30,11 +40,7 @@ pub(super) fn resource_id(text: &str) -> Result<ResourceId, Refused> {
 }
 
 pub(super) fn present<'a>(field: &str, text: &'a str) -> Result<&'a str, Refused> {
-    if text.is_empty() {
-        let message = format!("{field} is mandatory for this action");
-        return Err(Refused::new(ErrorCode::MissingParameter, message));
-    }
-    Ok(text)
+    if text.is_empty() { Err(missing(field)) } else { Ok(text) }
 }
 
 /// A name for people: one line, at most [`limits::MAX_NAME_BYTES`].
@@ -104,6 +110,52 @@ pub(super) fn color(field: &str, text: &str) -> Result<u32, Refused> {
         .ok_or_else(|| malformed(format!("{field} must be 0x000000 to 0xffffff.")))
 }
 
+/// A time that must be given and not before 1970.
+pub(super) fn unix_ms(field: &str, ms: Option<i64>, code: ErrorCode) -> Result<u64, Refused> {
+    let Some(ms) = ms else { return Err(missing(field)) };
+    u64::try_from(ms).map_err(|_before_1970| Refused::new(code, format!("{field} is before 1970.")))
+}
+
+/// 0 or 1.
+pub(super) fn flag(field: &str, value: Option<i32>) -> Result<Option<bool>, Refused> {
+    match value {
+        None => Ok(None),
+        Some(0) => Ok(Some(false)),
+        Some(1) => Ok(Some(true)),
+        Some(_) => Err(malformed(format!("{field} can only be 0 or 1."))),
+    }
+}
+
+/// What the media library has under this identifier, if it is of the kind that `is_kind` says yes to.
+pub(super) fn material(
+    field: &str,
+    text: &str,
+    is_kind: fn(&MediaFacts) -> bool,
+    ctx: &Context<'_>,
+) -> Result<MaterialId, Refused> {
+    let refuse = |why: &str| {
+        Refused::new(ErrorCode::MaterialIdMalformed, format!("{field} {text:?} is {why}."))
+    };
+    let id = MaterialId::parse(text).ok_or_else(|| refuse("not an identifier"))?;
+    match (ctx.media)(&id) {
+        None => Err(refuse("not found in the media library")),
+        Some(facts) if is_kind(&facts) => Ok(id),
+        Some(_) => Err(refuse("of another kind")),
+    }
+}
+
+pub(super) fn is_video(facts: &MediaFacts) -> bool {
+    matches!(facts, MediaFacts::Video { .. })
+}
+
+pub(super) fn is_image(facts: &MediaFacts) -> bool {
+    matches!(facts, MediaFacts::Image)
+}
+
+pub(super) fn missing(field: &str) -> Refused {
+    Refused::new(ErrorCode::MissingParameter, format!("{field} is mandatory for this action"))
+}
+
 pub(super) fn location(field: &str, text: &str) -> Result<LocationId, Refused> {
     LocationId::parse(present(field, text)?)
         .ok_or_else(|| malformed(format!("{field} {text:?} must be RV01 to RV99.")))
@@ -168,6 +220,26 @@ pub(super) fn audio_layer(
             draft.fixed_delay_duration_ms,
             limits::MAX_FIXED_DELAY_MS,
         )?,
+        filter: draft.filter.map(filter).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn filter(draft: FilterDraft) -> Result<AudioFilter, Refused> {
+    Ok(AudioFilter {
+        agc: flag("enableAgc", Some(draft.enable_agc))? == Some(true),
+        ans: match (draft.enable_ans, draft.ans_mode) {
+            (0, 0 | 1) => None,
+            (1, 0) => Some(AnsMode::Speech),
+            (1, 1) => Some(AnsMode::Music),
+            _ => return Err(malformed("enableAns and ansMode can only be 0 or 1.")),
+        },
+        beautify: match (draft.enable_beautify, draft.voice_beautify_mode) {
+            (0, 0 | 1) => None,
+            (1, mode @ (0 | 1)) => u8::try_from(mode).ok(),
+            _ => {
+                return Err(malformed("enableBeautify and voiceBeautifyMode can only be 0 or 1."));
+            }
+        },
     })
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::super::Context;
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, Component, ComponentContent, ComponentLocationId, LayerOrder, Placement, Text,
+    Caster, Component, ComponentContent, ComponentLocationId, LayerOrder, Place, Placement, Text,
 };
 use super::super::{Answer, ComponentDraft, ComponentLayerDraft, ImageDraft, Subject, TextDraft};
-use super::{Edit, Edited, check, used_on_air};
+use super::{Edit, Edited, check, rundown, used_on_air};
 use crate::ids::ComponentId;
 use crate::limits;
 
@@ -26,11 +26,12 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
     let location = ComponentLocationId::parse(check::present("LocationId", &draft.location_id)?)
         .ok_or_else(|| check::malformed("LocationId must be RC01 to RC99."))?;
     let kind = check::present("ComponentType", &draft.component_type)?;
-    let layer = draft.layer.as_ref().ok_or_else(|| missing("ComponentLayer"))?;
+    let layer = draft.layer.as_ref().ok_or_else(|| check::missing("ComponentLayer"))?;
     let (placement, opacity) = parse_layer(layer)?;
-    let content = parse_content(kind, draft)?;
+    let content = parse_content(kind, draft, ctx)?;
     let order =
         check::word("LayerOrder", &draft.layer_order, LayerOrder::parse, LayerOrder::Cover)?;
+    stands_still(draft)?;
     if caster.components.len() >= limits::MAX_COMPONENTS {
         let message = "Number of components exceeded";
         return Err(Refused::new(ErrorCode::ResourceNumberExceed, message));
@@ -52,7 +53,21 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
     Ok(Edited::of(Subject::Component(id)))
 }
 
-pub(super) fn modify(caster: &mut Caster, component_id: &str, draft: &ComponentDraft) -> Edit {
+fn stands_still(draft: &ComponentDraft) -> Result<(), Refused> {
+    match &draft.effect[..] {
+        "" | "none" => Ok(()),
+        effect => {
+            Err(check::malformed(format!("Effect {effect:?} is not available, only none is.")))
+        }
+    }
+}
+
+pub(super) fn modify(
+    caster: &mut Caster,
+    component_id: &str,
+    draft: &ComponentDraft,
+    ctx: &Context<'_>,
+) -> Edit {
     let index = find(caster, component_id)?;
     let component = &mut caster.components[index];
     if !draft.location_id.is_empty() && draft.location_id != component.location.to_string() {
@@ -61,6 +76,7 @@ pub(super) fn modify(caster: &mut Caster, component_id: &str, draft: &ComponentD
     if !draft.component_name.is_empty() {
         component.name = check::name("ComponentName", &draft.component_name)?;
     }
+    stands_still(draft)?;
     if let Some(layer) = &draft.layer {
         (component.placement, component.opacity) = parse_layer(layer)?;
     }
@@ -69,17 +85,18 @@ pub(super) fn modify(caster: &mut Caster, component_id: &str, draft: &ComponentD
     let present = component.content.type_name();
     let kind = if draft.component_type.is_empty() { present } else { &draft.component_type };
     if kind != present || draft.text.is_some() || draft.image.is_some() {
-        component.content = parse_content(kind, draft)?;
+        component.content = parse_content(kind, draft, ctx)?;
     }
     Ok(Edited::of(Subject::Component(component.id.clone())))
 }
 
-pub(super) fn delete(caster: &mut Caster, component_id: &str) -> Edit {
+pub(super) fn delete(caster: &mut Caster, component_id: &str, ctx: &Context<'_>) -> Edit {
     let index = find(caster, component_id)?;
     let id = caster.components[index].id.clone();
     used_on_air(caster, |caster, bus| {
         caster.scene(bus).is_some_and(|scene| scene.components.contains(&id))
     })?;
+    rundown::release(caster, |episode| episode.components.contains(&id), ctx)?;
     caster.components.remove(index);
     Ok(Edited::of(Subject::Component(id)))
 }
@@ -102,8 +119,21 @@ pub(super) fn find(caster: &Caster, component_id: &str) -> Result<usize, Refused
         .ok_or_else(|| ErrorCode::ComponentNotFound.into())
 }
 
-fn missing(field: &str) -> Refused {
-    Refused::new(ErrorCode::MissingParameter, format!("{field} is mandatory for this action"))
+/// Components by their identifiers, none twice, at most as many as a scene shows.
+pub(super) fn ids(caster: &Caster, texts: &[String]) -> Result<Vec<ComponentId>, Refused> {
+    if texts.len() > limits::MAX_SCENE_COMPONENTS {
+        let max = limits::MAX_SCENE_COMPONENTS;
+        return Err(check::malformed(format!("A scene shows at most {max} components.")));
+    }
+    let mut ids: Vec<ComponentId> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let id = &caster.components[find(caster, text)?].id;
+        if ids.contains(id) {
+            return Err(check::malformed("ComponentId is named twice."));
+        }
+        ids.push(id.clone());
+    }
+    Ok(ids)
 }
 
 fn parse_layer(draft: &ComponentLayerDraft) -> Result<(Placement, u8), Refused> {
@@ -111,12 +141,16 @@ fn parse_layer(draft: &ComponentLayerDraft) -> Result<(Placement, u8), Refused> 
     Ok((check::placement(&draft.placement)?, u8::try_from(opacity).unwrap_or(u8::MAX)))
 }
 
-fn parse_content(kind: &str, draft: &ComponentDraft) -> Result<ComponentContent, Refused> {
+fn parse_content(
+    kind: &str,
+    draft: &ComponentDraft,
+    ctx: &Context<'_>,
+) -> Result<ComponentContent, Refused> {
     match (kind, &draft.text, &draft.image) {
         ("text", Some(text), None) => parse_text(text).map(ComponentContent::Text),
-        ("image", None, Some(image)) => parse_image(image),
-        ("text", None, _) => Err(missing("TextLayerContent")),
-        ("image", _, None) => Err(missing("ImageLayerContent")),
+        ("image", None, Some(image)) => parse_image(image, ctx),
+        ("text", None, _) => Err(check::missing("TextLayerContent")),
+        ("image", _, None) => Err(check::missing("ImageLayerContent")),
         ("text" | "image", Some(_), Some(_)) => {
             Err(check::malformed("Only the content of the ComponentType is allowed."))
         }
@@ -153,10 +187,19 @@ fn parse_text(draft: &TextDraft) -> Result<Text, Refused> {
     })
 }
 
-fn parse_image(draft: &ImageDraft) -> Result<ComponentContent, Refused> {
-    if !draft.material_id.is_empty() {
-        return Err(check::malformed("MaterialId is not found: there is no media library yet."));
-    }
-    let url = check::present("ImageLayerContent.ImageUrl", &draft.image_url)?;
-    Ok(ComponentContent::Image { url: check::url("ImageUrl", url, check::IMAGE_SCHEMES)? })
+fn parse_image(draft: &ImageDraft, ctx: &Context<'_>) -> Result<ComponentContent, Refused> {
+    let place = match (&draft.material_id[..], &draft.image_url[..]) {
+        ("", url) => {
+            let url = check::present("ImageLayerContent.MaterialId", url)?;
+            Place::Url(check::url("ImageUrl", url, check::IMAGE_SCHEMES)?)
+        }
+        // The API's own code and words for it.
+        (id, "") => {
+            Place::Material(check::material("MaterialId", id, check::is_image, ctx).map_err(
+                |refused| check::malformed(format!("MaterialId is not found: {}", refused.message)),
+            )?)
+        }
+        _ => return Err(check::malformed("Only one of MaterialId and ImageUrl is allowed.")),
+    };
+    Ok(ComponentContent::Image { place })
 }

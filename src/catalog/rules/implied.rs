@@ -5,8 +5,8 @@
 //! before PVW, so that a refusal on PGM leaves PVW untouched.
 
 use super::super::model::{
-    AudioLayer, Caster, Component, ComponentContent, LayerOrder, LocationId, Placement, Source,
-    VideoLayer,
+    AudioLayer, Caster, CasterConfig, Component, ComponentContent, LayerOrder, LocationId,
+    Placement, Source, VideoLayer,
 };
 use super::super::{Effect, When};
 use super::check::DEFAULT_WAIT_MS;
@@ -27,6 +27,9 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
             Some(_) => {}
         }
     }
+    if before.config.standby.source() != after.config.standby.source() {
+        effects.push(Effect::StandbyChanged);
+    }
     for component in &after.components {
         let is_image = matches!(component.content, ComponentContent::Image { .. });
         let old = before.component(&component.id);
@@ -44,8 +47,15 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
             effects.push(Effect::MixSet { bus });
         }
     }
-    if before.config.relays != after.config.relays {
+    if before.config.destinations().ne(after.config.destinations()) {
         effects.push(Effect::RelaysChanged);
+    }
+    let outputs = |c: &CasterConfig| (c.renditions.clone(), c.delay_ms, c.record.clone());
+    if outputs(&before.config) != outputs(&after.config) {
+        effects.push(Effect::OutputsChanged);
+    }
+    if before.config.sync_groups != after.config.sync_groups {
+        effects.push(Effect::SyncGroupsChanged);
     }
     for resource in &before.resources {
         if after.resource(&resource.id).is_none() {
@@ -72,6 +82,8 @@ fn readiness(old: &View<'_>, new: &View<'_>) -> When {
 /// All that the picture and the sound of a scene depend on.
 #[derive(PartialEq)]
 struct View<'a> {
+    /// What stands in for all of it.
+    standby: Option<Source>,
     layers: &'a [VideoLayer],
     shows: Vec<(LocationId, Option<(&'a ResourceId, &'a Source)>)>,
     overlays: Vec<(&'a ComponentContent, Placement, u8, LayerOrder)>,
@@ -85,7 +97,10 @@ impl<'a> View<'a> {
         let layers = layout.map_or(&[][..], |l| &l.video);
         let source_at = |l| caster.resource_at(l).map(|r| (&r.id, &r.source));
         let overlay = |c: &'a Component| (&c.content, c.placement, c.opacity, c.order);
+        let on_standby = caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
+        let standby = (bus == Bus::Pgm && on_standby).then(|| caster.config.standby.source());
         Some(View {
+            standby: standby.flatten(),
             layers,
             shows: layers.iter().map(|v| (v.location, source_at(v.location))).collect(),
             overlays: scene

@@ -144,7 +144,12 @@ fn parse_layer(location: LocationId, draft: &VideoLayerDraft) -> Result<VideoLay
         let message = "FillMode fit needs WidthNormalized and HeightNormalized above 0.";
         return Err(check::malformed(message));
     }
-    Ok(VideoLayer { location, fill, placement })
+    let delay_ms = check::integer(
+        "FixedDelayDuration",
+        draft.fixed_delay_duration_ms,
+        limits::MAX_FIXED_DELAY_MS,
+    )?;
+    Ok(VideoLayer { location, fill, placement, delay_ms })
 }
 
 fn layout_mismatch() -> Refused {

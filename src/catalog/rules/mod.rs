@@ -2,11 +2,15 @@
 //!
 //! Must not know the edges. Invariant: a rule works on a copy; only a whole, valid copy leaves this module.
 
+mod channels;
 mod check;
 mod components;
+mod config;
+mod groups;
 mod implied;
 mod layouts;
 mod resources;
+mod rundown;
 mod scenes;
 mod studio;
 
@@ -51,6 +55,11 @@ pub(super) fn prepare(
             let answer = |caster| Answer::Scenes(caster, vec![Bus::Pvw]);
             write(find(catalog, caster_id)?, ctx, rule).map(|p| answered(p, answer))
         }
+        Call::DescribeCasterProgram(filter) => {
+            rundown::describe(find(catalog, &filter.caster_id)?, filter, ctx).map(read)
+        }
+        Call::AddCasterEpisodeGroup(draft) => groups::add(catalog, draft, ctx),
+        Call::DeleteCasterEpisodeGroup { program_id } => groups::delete(catalog, program_id),
         _ => match describe(catalog, &call) {
             Some(answer) => answer.map(read),
             None => edit(catalog, &call, ctx),
@@ -64,7 +73,10 @@ fn describe(catalog: &Catalog, call: &Call) -> Option<Result<Answer, Refused>> {
         Some(find(catalog, caster_id).and_then(rule))
     };
     match call {
-        Call::DescribeCasterConfig { caster_id } => {
+        Call::DescribeCasterConfig { caster_id }
+        | Call::DescribeCasterChannels { caster_id }
+        | Call::DescribeCasterSyncGroup { caster_id }
+        | Call::DescribeCasterRtcInfo { caster_id } => {
             with(caster_id, &|caster| Ok(Answer::Caster(caster.clone())))
         }
         Call::DescribeCasterStreamUrl { caster_id } => with(caster_id, &scenes::describe_streams),
@@ -90,69 +102,90 @@ fn describe(catalog: &Catalog, call: &Call) -> Option<Result<Answer, Refused>> {
 
 /// A call that writes one caster.
 fn edit(catalog: &Catalog, call: &Call, ctx: &Context<'_>) -> Result<Prepared, Refused> {
-    let with = |caster_id: &str, rule: &dyn Fn(&mut Caster) -> Edit| {
-        write(find(catalog, caster_id)?, ctx, rule)
-    };
-    match call {
-        Call::SetCasterConfig { caster_id, config } => {
-            with(caster_id, &|caster| studio::set_config(caster, config))
+    write(find(catalog, call.caster_id())?, ctx, |caster| {
+        studio_edit(caster, call, ctx)
+            .or_else(|| parts_edit(caster, call, ctx))
+            .or_else(|| scene_edit(caster, call, ctx))
+            // Reads and the calls that `prepare` handles itself do not come here.
+            .unwrap_or_else(|| Err(ErrorCode::Internal.into()))
+    })
+}
+
+/// Calls on the caster as such.
+fn studio_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Edit> {
+    Some(match call {
+        Call::SetCasterConfig { config, .. } => config::set(caster, config, ctx),
+        Call::StopCaster { .. } => studio::stop(caster),
+        Call::RestartCaster { .. } => studio::restart(caster),
+        Call::UpdateCasterResourceGroup { new_resource_group_id, .. } => {
+            studio::move_to_group(caster, new_resource_group_id)
         }
-        Call::StopCaster { caster_id } => with(caster_id, &studio::stop),
-        Call::RestartCaster { caster_id } => with(caster_id, &studio::restart),
-        Call::UpdateCasterResourceGroup { caster_id, new_resource_group_id } => {
-            with(caster_id, &|caster| studio::move_to_group(caster, new_resource_group_id))
+        Call::SetCasterTimedEvent { event_name, start_time_unix_ms, .. } => {
+            studio::set_timed_event(caster, (event_name, *start_time_unix_ms), ctx)
         }
-        Call::AddCasterVideoResource { caster_id, draft } => {
-            with(caster_id, &|caster| resources::add(caster, draft, ctx))
+        Call::SetCasterSyncGroup { sync_groups, .. } => {
+            config::set_sync_groups(caster, sync_groups)
         }
-        Call::ModifyCasterVideoResource { caster_id, resource_id, draft } => {
-            with(caster_id, &|caster| resources::modify(caster, resource_id, draft))
+        _ => return None,
+    })
+}
+
+/// Calls on what a caster has: sources, channels, layouts, components, rundown.
+fn parts_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Edit> {
+    Some(match call {
+        Call::AddCasterVideoResource { draft, .. } => resources::add(caster, draft, ctx),
+        Call::ModifyCasterVideoResource { resource_id, draft, .. } => {
+            resources::modify(caster, resource_id, draft, ctx)
         }
-        Call::DeleteCasterVideoResource { caster_id, resource_id } => {
-            with(caster_id, &|caster| resources::delete(caster, resource_id))
+        Call::DeleteCasterVideoResource { resource_id, .. } => {
+            resources::delete(caster, resource_id, ctx)
         }
-        Call::EffectCasterVideoResource { caster_id, scene_id, resource_id } => {
-            with(caster_id, &|caster| resources::effect(caster, scene_id, resource_id))
+        Call::EffectCasterVideoResource { scene_id, resource_id, .. } => {
+            resources::effect(caster, scene_id, resource_id)
         }
-        Call::AddCasterLayout { caster_id, draft } => {
-            with(caster_id, &|caster| layouts::add(caster, draft, ctx))
+        Call::SetCasterChannel(draft) => channels::set(caster, draft),
+        Call::AddCasterLayout { draft, .. } => layouts::add(caster, draft, ctx),
+        Call::ModifyCasterLayout { layout_id, draft, .. } => {
+            layouts::modify(caster, layout_id, draft)
         }
-        Call::ModifyCasterLayout { caster_id, layout_id, draft } => {
-            with(caster_id, &|caster| layouts::modify(caster, layout_id, draft))
+        Call::DeleteCasterLayout { layout_id, .. } => layouts::delete(caster, layout_id),
+        Call::AddCasterComponent { draft, .. } => components::add(caster, draft, ctx),
+        Call::ModifyCasterComponent { component_id, draft, .. } => {
+            components::modify(caster, component_id, draft, ctx)
         }
-        Call::DeleteCasterLayout { caster_id, layout_id } => {
-            with(caster_id, &|caster| layouts::delete(caster, layout_id))
+        Call::DeleteCasterComponent { component_id, .. } => {
+            components::delete(caster, component_id, ctx)
         }
-        Call::AddCasterComponent { caster_id, draft } => {
-            with(caster_id, &|caster| components::add(caster, draft, ctx))
+        Call::AddCasterEpisode { episode, .. } => {
+            rundown::add(caster, std::slice::from_ref(episode), ctx)
         }
-        Call::ModifyCasterComponent { caster_id, component_id, draft } => {
-            with(caster_id, &|caster| components::modify(caster, component_id, draft))
+        Call::ModifyCasterEpisode { episode, .. } => {
+            rundown::modify(caster, std::slice::from_ref(episode), ctx)
         }
-        Call::DeleteCasterComponent { caster_id, component_id } => {
-            with(caster_id, &|caster| components::delete(caster, component_id))
+        Call::DeleteCasterEpisode { episode_id, .. } => rundown::delete(caster, episode_id),
+        Call::AddCasterProgram { episodes, .. } => rundown::add(caster, episodes, ctx),
+        Call::ModifyCasterProgram { episodes, .. } => rundown::modify(caster, episodes, ctx),
+        Call::DeleteCasterProgram { .. } => rundown::delete_all(caster),
+        _ => return None,
+    })
+}
+
+/// Calls on a scene.
+fn scene_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Edit> {
+    Some(match call {
+        Call::SetCasterSceneConfig(draft) => scenes::set(caster, draft, ctx),
+        Call::UpdateCasterSceneConfig(draft) => scenes::update(caster, draft, ctx),
+        Call::CopyCasterSceneConfig { from_scene_id, to_scene_id, when, .. } => {
+            scenes::take(caster, (from_scene_id, to_scene_id), when, ctx)
         }
-        Call::SetCasterSceneConfig(draft) => {
-            with(&draft.caster_id, &|caster| scenes::set(caster, draft))
+        Call::DeleteCasterSceneConfig { scene_id, kind, .. } => {
+            scenes::clear(caster, (scene_id, kind), ctx)
         }
-        Call::UpdateCasterSceneConfig(draft) => {
-            with(&draft.caster_id, &|caster| scenes::update(caster, draft))
-        }
-        Call::CopyCasterSceneConfig { caster_id, from_scene_id, to_scene_id, when } => {
-            with(caster_id, &|caster| scenes::take(caster, from_scene_id, to_scene_id, when))
-        }
-        Call::DeleteCasterSceneConfig { caster_id, scene_id, kind } => {
-            with(caster_id, &|caster| scenes::clear(caster, scene_id, kind))
-        }
-        Call::StopCasterScene { caster_id, scene_id } => {
-            with(caster_id, &|caster| scenes::stop(caster, scene_id))
-        }
-        Call::UpdateCasterSceneAudio(draft) => {
-            with(&draft.caster_id, &|caster| scenes::update_audio(caster, draft))
-        }
-        // Reads and the calls that `prepare` handles itself do not come here.
-        _ => Err(ErrorCode::Internal.into()),
-    }
+        Call::StopCasterScene { scene_id, .. } => scenes::stop(caster, scene_id),
+        Call::EffectCasterUrgent { scene_id, .. } => scenes::standby(caster, scene_id),
+        Call::UpdateCasterSceneAudio(draft) => scenes::update_audio(caster, draft),
+        _ => return None,
+    })
 }
 
 /// The write, answered with what it made of the caster.
@@ -177,6 +210,10 @@ fn write(
     ctx: &Context<'_>,
     rule: impl Fn(&mut Caster) -> Edit,
 ) -> Result<Prepared, Refused> {
+    if ctx.expected_revision.is_some_and(|expected| expected != before.revision) {
+        let message = format!("The caster is at revision {} now.", before.revision);
+        return Err(Refused::new(ErrorCode::RevisionMismatch, message));
+    }
     let mut after = Caster::clone(before);
     let Edited { subject, mut effects } = rule(&mut after)?;
     after.revision += 1;

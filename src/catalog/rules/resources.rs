@@ -4,45 +4,72 @@
 
 use super::super::Context;
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{Caster, LocationId, Play, Resource, Source};
+use super::super::model::{Caster, Place, Play, Resource, Source, SyncGroup, SyncMode};
 use super::super::{ResourceDraft, Subject};
-use super::{Edit, Edited, check, scenes, used_on_air};
+use super::{Edit, Edited, channels, check, rundown, scenes, used_on_air};
 use crate::ids::{Bus, ResourceId};
 use crate::limits;
-
-/// Schemes of a live stream's URL.
-const LIVE_SCHEMES: &[&str] = &["rtmp", "http", "https", "srt"];
 
 /// What a test pattern's URL begins with.
 const PATTERN: &str = "pattern:";
 
 pub(super) fn add(caster: &mut Caster, draft: &ResourceDraft, ctx: &Context<'_>) -> Edit {
     let name = check::name("ResourceName", check::present("ResourceName", &draft.resource_name)?)?;
-    let location = check::location("LocationId", &draft.location_id)?;
-    let source = parse_source(draft)?.ok_or_else(no_source)?;
+    let location = match &draft.location_id[..] {
+        "" if caster.config.channel_enable => None,
+        text => Some(check::location("LocationId", text)?),
+    };
+    let source = parse_source(draft, ctx)?.ok_or_else(no_source)?;
+    let delay_ms = delay_ms(draft)?;
+    let pts_callback_ms = pts_callback_ms(draft, 0)?;
     if caster.resources.len() >= limits::MAX_RESOURCES {
         return Err(ErrorCode::ResourceNumberExceed.into());
     }
-    if caster.resource_at(location).is_some() {
+    if location.is_some() && caster.resources.iter().any(|r| r.location == location) {
         return Err(ErrorCode::DuplicateLocationId.into());
     }
     let id = ResourceId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes");
-    caster.resources.push(Resource { id: id.clone(), name, location, source, pending: None });
+    caster.resources.push(Resource {
+        id: id.clone(),
+        name,
+        location,
+        source,
+        delay_ms,
+        pts_callback_ms,
+        pending: None,
+    });
     Ok(Edited::of(Subject::Resource(id)))
 }
 
-pub(super) fn modify(caster: &mut Caster, resource_id: &str, draft: &ResourceDraft) -> Edit {
+pub(super) fn modify(
+    caster: &mut Caster,
+    resource_id: &str,
+    draft: &ResourceDraft,
+    ctx: &Context<'_>,
+) -> Edit {
     let index = find(caster, resource_id)?;
     let resource = &mut caster.resources[index];
-    if !draft.location_id.is_empty() && draft.location_id != resource.location.to_string() {
+    let location = resource.location.map(|location| location.to_string()).unwrap_or_default();
+    if !draft.location_id.is_empty() && draft.location_id != location {
         return Err(check::malformed("LocationId of a resource cannot change."));
     }
+    if draft.fixed_delay_duration_ms.is_some() {
+        return Err(check::malformed("FixedDelayDuration of a resource cannot change."));
+    }
+    resource.pts_callback_ms = pts_callback_ms(draft, resource.pts_callback_ms)?;
     if !draft.resource_name.is_empty() {
         resource.name = check::name("ResourceName", &draft.resource_name)?;
     }
-    let source = modified(resource.configured(), draft)?;
+    let source = modified(resource.configured(), draft, ctx)?;
+    let groups = &caster.config.sync_groups;
+    let is_live = matches!(source, Source::Live { .. });
+    if !is_live && groups.iter().any(|g| g.resources.contains(&caster.resources[index].id)) {
+        return Err(check::malformed(
+            "The resource is in a sync group, so it stays a live stream.",
+        ));
+    }
     // With PVW stopped there is nobody to look at it first.
-    let waits = caster.is_scene_on(Bus::Pvw) && is_used(caster, caster.resources[index].location);
+    let waits = caster.is_scene_on(Bus::Pvw) && is_used(caster, &caster.resources[index]);
     let resource = &mut caster.resources[index];
     if waits {
         resource.pending = Some(source).filter(|source| *source != resource.source);
@@ -53,14 +80,14 @@ pub(super) fn modify(caster: &mut Caster, resource_id: &str, draft: &ResourceDra
 }
 
 /// What a source becomes by a draft.
-fn modified(present: &Source, draft: &ResourceDraft) -> Result<Source, Refused> {
-    match (parse_source(draft)?, present) {
-        (Some(Source::Vod { url, .. }), _) => {
-            Ok(Source::Vod { url, play: merge_play(present, draft)? })
+fn modified(present: &Source, draft: &ResourceDraft, ctx: &Context<'_>) -> Result<Source, Refused> {
+    match (parse_source(draft, ctx)?, present) {
+        (Some(Source::Vod { place, .. }), _) => {
+            Ok(Source::Vod { place, play: merge_play(present, draft)? })
         }
         (Some(other), _) => Ok(other),
-        (None, Source::Vod { url, .. }) if has_play(draft) => {
-            Ok(Source::Vod { url: url.clone(), play: merge_play(present, draft)? })
+        (None, Source::Vod { place, .. }) if has_play(draft) => {
+            Ok(Source::Vod { place: place.clone(), play: merge_play(present, draft)? })
         }
         (None, _) if has_play(draft) => Err(files_only()),
         (None, present) => Ok(present.clone()),
@@ -71,7 +98,7 @@ fn modified(present: &Source, draft: &ResourceDraft) -> Result<Source, Refused> 
 pub(super) fn effect(caster: &mut Caster, scene_id: &str, resource_id: &str) -> Edit {
     let bus = scenes::find_on(caster, scene_id)?;
     let index = find(caster, resource_id)?;
-    if !uses(caster, bus, caster.resources[index].location) {
+    if !is_used_in(caster, bus, &caster.resources[index]) {
         let message = "The scene does not use the resource.";
         return Err(Refused::new(ErrorCode::ResourceNotFound, message));
     }
@@ -82,25 +109,41 @@ pub(super) fn effect(caster: &mut Caster, scene_id: &str, resource_id: &str) -> 
     Ok(Edited::of(Subject::Resource(resource.id.clone())))
 }
 
-pub(super) fn delete(caster: &mut Caster, resource_id: &str) -> Edit {
+pub(super) fn delete(caster: &mut Caster, resource_id: &str, ctx: &Context<'_>) -> Edit {
     let index = find(caster, resource_id)?;
-    let location = caster.resources[index].location;
-    used_on_air(caster, |caster, bus| uses(caster, bus, location))?;
-    let resource = caster.resources.remove(index);
+    let resource = caster.resources[index].clone();
+    used_on_air(caster, |caster, bus| is_used_in(caster, bus, &resource))?;
+    rundown::release(caster, |episode| episode.resource() == Some(&resource.id), ctx)?;
+    caster.resources.remove(index);
+    caster.channels.retain(|channel| channel.resource.as_ref() != Some(&resource.id));
+    for group in &mut caster.config.sync_groups {
+        group.resources.retain(|member| *member != resource.id);
+    }
+    let has_host = |group: &SyncGroup| match &group.mode {
+        SyncMode::Streamer { host } => *host != resource.id,
+        SyncMode::Conference => true,
+    };
+    caster.config.sync_groups.retain(|group| group.resources.len() > 1 && has_host(group));
     Ok(Edited::of(Subject::Resource(resource.id)))
 }
 
-/// Whether a scene shows or sounds what is at a location.
-fn uses(caster: &Caster, bus: Bus, location: LocationId) -> bool {
-    caster.scene(bus).is_some_and(|scene| {
-        let shown = scene.layout.as_ref().and_then(|id| caster.layout(id));
-        scene.mix.iter().any(|a| a.location == location)
-            || shown.is_some_and(|l| l.video.iter().any(|v| v.location == location))
-    })
+/// Whether a scene shows or sounds a source.
+fn is_used_in(caster: &Caster, bus: Bus, resource: &Resource) -> bool {
+    caster.location_of(resource).is_some_and(|location| channels::uses(caster, bus, location))
 }
 
-fn is_used(caster: &Caster, location: LocationId) -> bool {
-    [Bus::Pgm, Bus::Pvw].into_iter().any(|bus| uses(caster, bus, location))
+fn is_used(caster: &Caster, resource: &Resource) -> bool {
+    [Bus::Pgm, Bus::Pvw].into_iter().any(|bus| is_used_in(caster, bus, resource))
+}
+
+fn delay_ms(draft: &ResourceDraft) -> Result<u32, Refused> {
+    let delay_ms = draft.fixed_delay_duration_ms.unwrap_or(0);
+    check::integer("FixedDelayDuration", delay_ms, limits::MAX_FIXED_DELAY_MS)
+}
+
+fn pts_callback_ms(draft: &ResourceDraft, present: u32) -> Result<u32, Refused> {
+    let Some(interval_ms) = draft.pts_callback_interval_ms else { return Ok(present) };
+    check::integer("PtsCallbackInterval", interval_ms, limits::MAX_PTS_CALLBACK_MS)
 }
 
 fn find(caster: &Caster, resource_id: &str) -> Result<usize, Refused> {
@@ -113,7 +156,9 @@ fn find(caster: &Caster, resource_id: &str) -> Result<usize, Refused> {
 }
 
 fn no_source() -> Refused {
-    check::malformed("Specified parameter LiveStreamUrl, VodUrl, ImageUrl can't be all empty.")
+    check::malformed(
+        "Specified parameter LiveStreamUrl, VodUrl, MaterialId, ImageUrl, ImageId can't be all empty.",
+    )
 }
 
 fn files_only() -> Refused {
@@ -125,7 +170,7 @@ fn has_play(draft: &ResourceDraft) -> bool {
 }
 
 /// The source that a draft names, if any; a file's play settings are those of the draft over the defaults.
-fn parse_source(draft: &ResourceDraft) -> Result<Option<Source>, Refused> {
+fn parse_source(draft: &ResourceDraft, ctx: &Context<'_>) -> Result<Option<Source>, Refused> {
     let fields = [
         &draft.live_stream_url,
         &draft.vod_url,
@@ -138,28 +183,38 @@ fn parse_source(draft: &ResourceDraft) -> Result<Option<Source>, Refused> {
             "Only one of LiveStreamUrl, VodUrl, MaterialId, ImageId, ImageUrl is allowed.";
         return Err(check::malformed(message));
     }
-    if !draft.material_id.is_empty() || !draft.image_id.is_empty() {
-        let message = "MaterialId is not found: there is no media library yet.";
-        return Err(Refused::new(ErrorCode::MaterialIdMalformed, message));
-    }
     let source = if !draft.live_stream_url.is_empty() {
-        let url = check::url("LiveStreamUrl", &draft.live_stream_url, LIVE_SCHEMES)
+        let url = check::url("LiveStreamUrl", &draft.live_stream_url, check::LIVE_SCHEMES)
             .map_err(|r| Refused::new(ErrorCode::LiveStreamUrlMalformed, r.message))?;
         Source::Live { url }
     } else if !draft.image_url.is_empty() {
-        Source::Image { url: check::url("ImageUrl", &draft.image_url, check::IMAGE_SCHEMES)? }
-    } else if !draft.vod_url.is_empty() {
-        let url = match draft.vod_url.strip_prefix(PATTERN) {
-            Some(rest) if rest.len() <= 64 && rest.bytes().all(|b| b.is_ascii_graphic()) => {
-                draft.vod_url.clone()
-            }
-            _ => check::url("VodUrl", &draft.vod_url, check::FILE_SCHEMES)?,
-        };
-        return Ok(Some(Source::Vod { url, play: parse_play(Play::default(), draft)? }));
+        let url = check::url("ImageUrl", &draft.image_url, check::IMAGE_SCHEMES)?;
+        Source::Image { place: Place::Url(url) }
+    } else if !draft.image_id.is_empty() {
+        let id = check::material("ImageId", &draft.image_id, check::is_image, ctx)?;
+        Source::Image { place: Place::Material(id) }
+    } else if let Some(place) = parse_file(draft, ctx)? {
+        return Ok(Some(Source::Vod { place, play: parse_play(Play::default(), draft)? }));
     } else {
         return Ok(None);
     };
     if has_play(draft) { Err(files_only()) } else { Ok(Some(source)) }
+}
+
+/// The file that a draft names, if any.
+fn parse_file(draft: &ResourceDraft, ctx: &Context<'_>) -> Result<Option<Place>, Refused> {
+    if !draft.material_id.is_empty() {
+        let id = check::material("MaterialId", &draft.material_id, check::is_video, ctx)?;
+        return Ok(Some(Place::Material(id)));
+    }
+    let url = match draft.vod_url.strip_prefix(PATTERN) {
+        _ if draft.vod_url.is_empty() => return Ok(None),
+        Some(rest) if rest.len() <= 64 && rest.bytes().all(|b| b.is_ascii_graphic()) => {
+            draft.vod_url.clone()
+        }
+        _ => check::url("VodUrl", &draft.vod_url, check::FILE_SCHEMES)?,
+    };
+    Ok(Some(Place::Url(url)))
 }
 
 /// The draft's play settings over those of the present source, if that is a file.

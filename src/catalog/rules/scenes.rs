@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{Caster, Scene, Scenes};
-use super::super::{Answer, AudioDraft, Effect, SceneDraft, Subject, When, WhenDraft};
+use super::super::{Answer, AudioDraft, Context, Effect, SceneDraft, Subject, When, WhenDraft};
 use super::{Edit, Edited, check, components, layouts};
-use crate::ids::{Bus, ComponentId};
+use crate::ids::Bus;
 use crate::limits;
 
 /// Which scene has this identifier.
@@ -56,7 +56,11 @@ pub(super) fn stop(caster: &mut Caster, scene_id: &str) -> Edit {
 }
 
 /// Clears a scene's layout, its components, or both.
-pub(super) fn clear(caster: &mut Caster, scene_id: &str, kind: &str) -> Edit {
+pub(super) fn clear(
+    caster: &mut Caster,
+    (scene_id, kind): (&str, &str),
+    ctx: &Context<'_>,
+) -> Edit {
     let bus = find_on(caster, scene_id)?;
     let (layout, components) = match check::present("Type", kind)? {
         "Layout" => (true, false),
@@ -65,6 +69,7 @@ pub(super) fn clear(caster: &mut Caster, scene_id: &str, kind: &str) -> Edit {
         _ => return Err(check::malformed("Type must be Component, Layout or All.")),
     };
     let follows = bus == Bus::Pvw || caster.audio_follows_video;
+    decide(caster, bus, ctx)?;
     let scene = scenes(caster)?.get_mut(bus);
     if layout {
         scene.layout = None;
@@ -102,18 +107,41 @@ pub(super) fn describe_streams(caster: &Arc<Caster>) -> Result<Answer, Refused> 
     describe(caster, "")
 }
 
-pub(super) fn set(caster: &mut Caster, draft: &SceneDraft) -> Edit {
+pub(super) fn set(caster: &mut Caster, draft: &SceneDraft, ctx: &Context<'_>) -> Edit {
     match draft.layout_id.is_empty() && draft.component_ids.is_empty() {
-        true => apply(caster, draft, Overlays::Keep),
-        false => apply(caster, draft, Overlays::Replace),
+        true => apply(caster, draft, Overlays::Keep, ctx),
+        false => apply(caster, draft, Overlays::Replace, ctx),
     }
 }
 
-pub(super) fn update(caster: &mut Caster, draft: &SceneDraft) -> Edit {
+pub(super) fn update(caster: &mut Caster, draft: &SceneDraft, ctx: &Context<'_>) -> Edit {
     match draft.component_ids.is_empty() {
-        true => apply(caster, draft, Overlays::Keep),
-        false => apply(caster, draft, Overlays::Replace),
+        true => apply(caster, draft, Overlays::Keep, ctx),
+        false => apply(caster, draft, Overlays::Replace, ctx),
     }
+}
+
+/// PGM's own content counts from now on, whatever standby or a rundown showed instead of it.
+fn decide(caster: &mut Caster, bus: Bus, ctx: &Context<'_>) -> Result<(), Refused> {
+    if bus == Bus::Pgm {
+        let scenes = scenes(caster)?;
+        (scenes.on_standby, scenes.pgm_set_unix_ms) = (false, ctx.now_unix_ms);
+    }
+    Ok(())
+}
+
+/// PGM shows standby until something else is set on it.
+pub(super) fn standby(caster: &mut Caster, scene_id: &str) -> Edit {
+    let bus = find_on(caster, scene_id)?;
+    if bus != Bus::Pgm {
+        return Err(check::malformed("SceneId must be PGM's: standby is shown on PGM only."));
+    }
+    if caster.config.standby.source().is_none() {
+        return Err(ErrorCode::UrgentMaterialNotFound.into());
+    }
+    scenes(caster)?.on_standby = true;
+    let when = When { force: false, wait_ms: check::DEFAULT_WAIT_MS };
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
 }
 
 /// What becomes of a scene's components.
@@ -124,7 +152,7 @@ enum Overlays {
     Replace,
 }
 
-fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays) -> Edit {
+fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays, ctx: &Context<'_>) -> Edit {
     let bus = find_on(caster, &draft.scene_id)?;
     let when = check::when(&draft.when)?;
     let layout = match &draft.layout_id[..] {
@@ -134,8 +162,9 @@ fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays) -> Edit {
     if let Some(layout) = &layout {
         layouts::has_sources(caster, layout)?;
     }
-    let components = component_ids(caster, &draft.component_ids)?;
+    let components = components::ids(caster, &draft.component_ids)?;
     let follows = bus == Bus::Pvw || caster.audio_follows_video;
+    decide(caster, bus, ctx)?;
     let scene = scenes(caster)?.get_mut(bus);
     if let Some(layout) = layout {
         scene.layout = Some(layout.id);
@@ -149,23 +178,12 @@ fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays) -> Edit {
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
 }
 
-fn component_ids(caster: &Caster, texts: &[String]) -> Result<Vec<ComponentId>, Refused> {
-    if texts.len() > limits::MAX_SCENE_COMPONENTS {
-        let max = limits::MAX_SCENE_COMPONENTS;
-        return Err(check::malformed(format!("A scene shows at most {max} components.")));
-    }
-    let mut ids: Vec<ComponentId> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let id = &caster.components[components::find(caster, text)?].id;
-        if ids.contains(id) {
-            return Err(check::malformed("ComponentId is named twice."));
-        }
-        ids.push(id.clone());
-    }
-    Ok(ids)
-}
-
-pub(super) fn take(caster: &mut Caster, from: &str, to: &str, when: &WhenDraft) -> Edit {
+pub(super) fn take(
+    caster: &mut Caster,
+    (from, to): (&str, &str),
+    when: &WhenDraft,
+    ctx: &Context<'_>,
+) -> Edit {
     let from_bus = find_bus(caster, from).map_err(|r| match r.code {
         ErrorCode::SceneNotFound => Refused::new(r.code, "From scene is not found."),
         _ => r,
@@ -187,6 +205,7 @@ pub(super) fn take(caster: &mut Caster, from: &str, to: &str, when: &WhenDraft) 
     if follows {
         pgm.mix.clone_from(&pvw.mix);
     }
+    decide(caster, Bus::Pgm, ctx)?;
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Take { when }] })
 }
 
@@ -197,12 +216,7 @@ fn copy(from: &Scene, to: &mut Scene) {
 
 pub(super) fn update_audio(caster: &mut Caster, draft: &AudioDraft) -> Edit {
     let bus = find_on(caster, &draft.scene_id)?;
-    let follow = match draft.follow_enable {
-        None => None,
-        Some(0) => Some(false),
-        Some(1) => Some(true),
-        Some(_) => return Err(check::malformed("FollowEnable can only be 0 or 1.")),
-    };
+    let follow = check::flag("FollowEnable", draft.follow_enable)?;
     let mut effects = Vec::new();
     if !draft.mix_list.is_empty() || !draft.audio_layers.is_empty() {
         let mix = check::locations("MixList", &draft.mix_list, limits::MAX_MIX)?;

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, CasterConfig, EncoderConfig, Scene, Scenes, Status, Tag, Template, X264Preset,
+    Caster, CasterConfig, EpisodeContent, Scene, Scenes, Status, SyncMode, Tag, TimedEvent,
+    TimedEventKind,
 };
 use super::super::{
-    Answer, Change, ConfigDraft, CopyCaster, CreateCaster, DescribeCasters, Effect, Prepared,
-    Subject, TagDraft, Written,
+    Answer, Change, CopyCaster, CreateCaster, DescribeCasters, Effect, Prepared, Subject, TagDraft,
+    Written,
 };
 use super::super::{Catalog, Context};
-use super::{Edit, Edited, check};
-use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
+use super::{Edit, Edited, check, config};
+use crate::ids::{CasterId, ComponentId, EpisodeId, LayoutId, ResourceId, SceneId};
 use crate::limits;
-use crate::time::FrameRate;
 
 /// The API's `NormType` of a caster in general mode, the only one available.
 pub(super) const NORM_TYPE_GENERAL: i32 = 1;
@@ -71,6 +71,8 @@ pub(super) fn copy(
         copy.resources.clone_from(&source.resources);
         copy.layouts.clone_from(&source.layouts);
         copy.components.clone_from(&source.components);
+        copy.channels.clone_from(&source.channels);
+        copy.episodes.clone_from(&source.episodes);
         for resource in &mut copy.resources {
             resource.id = ResourceId::parse(&fresh()).expect("a UUID is 36 bytes");
             resource.source = resource.pending.take().unwrap_or(resource.source.clone());
@@ -81,11 +83,43 @@ pub(super) fn copy(
         for component in &mut copy.components {
             component.id = ComponentId::parse(&fresh()).expect("a UUID is 36 bytes");
         }
+        for episode in &mut copy.episodes {
+            episode.id = EpisodeId::parse(&fresh()).expect("a UUID is 36 bytes");
+        }
+        rename(source, &mut copy);
         copy
     })
 }
 
-fn client_token(text: &str) -> Result<&str, Refused> {
+/// What refers to a source or a component of `source` refers in its copy to the one in the same place.
+fn rename(source: &Caster, copy: &mut Caster) {
+    let (resources, components) = (copy.resources.clone(), copy.components.clone());
+    let resource = |id: &mut ResourceId| {
+        if let Some(index) = source.resources.iter().position(|r| r.id == *id) {
+            id.clone_from(&resources[index].id);
+        }
+    };
+    let component = |id: &mut ComponentId| {
+        if let Some(index) = source.components.iter().position(|c| c.id == *id) {
+            id.clone_from(&components[index].id);
+        }
+    };
+    copy.channels.iter_mut().filter_map(|channel| channel.resource.as_mut()).for_each(resource);
+    for group in &mut copy.config.sync_groups {
+        group.resources.iter_mut().for_each(resource);
+        if let SyncMode::Streamer { host } = &mut group.mode {
+            resource(host);
+        }
+    }
+    for episode in &mut copy.episodes {
+        if let EpisodeContent::Resource { resource: id, .. } = &mut episode.content {
+            resource(id);
+        }
+        episode.components.iter_mut().for_each(component);
+    }
+}
+
+pub(super) fn client_token(text: &str) -> Result<&str, Refused> {
     let token = check::present("ClientToken", text)?;
     if token.len() > limits::MAX_CLIENT_TOKEN_BYTES || !token.bytes().all(|b| b.is_ascii_graphic())
     {
@@ -133,14 +167,7 @@ fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
         created_unix_ms: ctx.now_unix_ms,
         modified_unix_ms: ctx.now_unix_ms,
         status: Status::Idle,
-        config: CasterConfig {
-            name,
-            domain: None,
-            template: None,
-            rate: FrameRate::FPS_30,
-            relays: Vec::new(),
-            encoder: EncoderConfig::default(),
-        },
+        config: config::unset(name),
         resource_group: String::new(),
         tags: Vec::new(),
         audio_follows_video: true,
@@ -148,6 +175,9 @@ fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
         layouts: Vec::new(),
         components: Vec::new(),
         scenes: None,
+        channels: Vec::new(),
+        episodes: Vec::new(),
+        timed_events: Vec::new(),
     }
 }
 
@@ -166,78 +196,6 @@ pub(super) fn delete(caster: &Arc<Caster>) -> Result<Prepared, Refused> {
     }
     let change = Some(Change::Delete(caster.id.clone()));
     Ok(Prepared { change, answer: written(caster), effects: Vec::new() })
-}
-
-pub(super) fn set_config(caster: &mut Caster, draft: &ConfigDraft) -> Edit {
-    let mut config = parse_config(draft)?;
-    if config.name.is_empty() {
-        config.name.clone_from(&caster.config.name);
-    }
-    let fixed = |c: &CasterConfig| (c.template, c.rate, c.encoder);
-    if caster.is_on_air() && fixed(&config) != fixed(&caster.config) {
-        let message =
-            "Caster is in use: template, frame rate and encoder change when it is stopped.";
-        return Err(Refused::new(ErrorCode::CasterInUse, message));
-    }
-    caster.config = config;
-    Ok(Edited::of(Subject::Caster))
-}
-
-fn parse_config(draft: &ConfigDraft) -> Result<CasterConfig, Refused> {
-    let template = Template::parse(&draft.caster_template);
-    if template.is_none() && !draft.caster_template.is_empty() {
-        let text = &draft.caster_template;
-        return Err(check::malformed(format!("CasterTemplate {text:?} is not available.")));
-    }
-    let rate = match &draft.frame_rate[..] {
-        "" => FrameRate::FPS_30,
-        text => text.parse().map_err(check::malformed)?,
-    };
-    if draft.side_output_urls.len() > limits::MAX_RELAYS {
-        let max = limits::MAX_RELAYS;
-        return Err(check::malformed(format!("SideOutputUrlList has more than {max} elements.")));
-    }
-    let mut relays: Vec<String> = Vec::new();
-    for url in &draft.side_output_urls {
-        let url = check::url("SideOutputUrlList", url, &["rtmp", "rtmps"])?;
-        if relays.contains(&url) {
-            return Err(check::malformed("SideOutputUrlList names a URL twice."));
-        }
-        relays.push(url);
-    }
-    let preset = match &draft.x264_preset[..] {
-        "" => None,
-        text => Some(check::word("X264Preset", text, X264Preset::parse, X264Preset::Medium)?),
-    };
-    let bps = limits::MIN_VIDEO_BPS..=limits::MAX_VIDEO_BPS;
-    if draft.video_bps.is_some_and(|v| !bps.contains(&v)) {
-        let (min, max) = bps.into_inner();
-        return Err(check::malformed(format!("VideoBps must be from {min} to {max}.")));
-    }
-    Ok(CasterConfig {
-        name: check::name("CasterName", &draft.caster_name)?,
-        domain: parse_domain(&draft.domain_name)?,
-        template,
-        rate,
-        relays,
-        encoder: EncoderConfig { preset, video_bps: draft.video_bps },
-    })
-}
-
-/// A host name, an IPv4 address, or an IPv6 address in brackets.
-fn parse_domain(text: &str) -> Result<Option<String>, Refused> {
-    let is_label =
-        |l: &str| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let is_name = text.len() <= 253 && text.split('.').all(is_label);
-    let is_ipv6 = text
-        .strip_prefix('[')
-        .and_then(|t| t.strip_suffix(']'))
-        .is_some_and(|t| t.parse::<std::net::Ipv6Addr>().is_ok());
-    match text {
-        "" => Ok(None),
-        _ if is_name || is_ipv6 => Ok(Some(text.to_owned())),
-        _ => Err(check::malformed("DomainName must be a host name or an IP address.")),
-    }
 }
 
 pub(super) fn start(caster: &mut Caster, ctx: &Context<'_>) -> Edit {
@@ -261,6 +219,8 @@ pub(super) fn start(caster: &mut Caster, ctx: &Context<'_>) -> Edit {
         pvw: new_scene(),
         pgm: new_scene(),
         pvw_off: false,
+        on_standby: false,
+        pgm_set_unix_ms: 0,
     });
     caster.status = Status::OnAir { since_unix_ms: ctx.now_unix_ms };
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Start] })
@@ -276,7 +236,10 @@ pub(super) fn stop(caster: &mut Caster) -> Edit {
         scene.components.clear();
         scene.mix.clear();
     }
-    scenes.pvw_off = false;
+    (scenes.pvw_off, scenes.on_standby, scenes.pgm_set_unix_ms) = (false, false, 0);
+    for channel in &mut caster.channels {
+        channel.position_ms = 0;
+    }
     caster.status = Status::Idle;
     settle(caster);
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Stop] })
@@ -306,6 +269,29 @@ fn settle(caster: &mut Caster) {
 pub(super) fn move_to_group(caster: &mut Caster, group: &str) -> Edit {
     let group = check::present("NewResourceGroupId", group)?;
     caster.resource_group = check::name("NewResourceGroupId", group)?;
+    Ok(Edited::of(Subject::Caster))
+}
+
+/// Sets when the caster starts or stops by itself; an earlier setting of the same kind is replaced.
+pub(super) fn set_timed_event(
+    caster: &mut Caster,
+    (name, at_unix_ms): (&str, Option<i64>),
+    ctx: &Context<'_>,
+) -> Edit {
+    let name = check::present("EventName", name)?;
+    let kind = TimedEventKind::ALL.iter().copied().find(|kind| {
+        let word = kind.as_str();
+        name.eq_ignore_ascii_case(word)
+            || word.strip_suffix("Caster").is_some_and(|w| name.eq_ignore_ascii_case(w))
+    });
+    let kind =
+        kind.ok_or_else(|| check::malformed("EventName must be StartCaster or StopCaster."))?;
+    let at_unix_ms = check::unix_ms("StartTimeUTC", at_unix_ms, ErrorCode::StartTimeMalformed)?;
+    if at_unix_ms <= ctx.now_unix_ms {
+        return Err(Refused::new(ErrorCode::StartTimeMalformed, "StartTimeUTC is over."));
+    }
+    caster.timed_events.retain(|event| event.kind != kind);
+    caster.timed_events.push(TimedEvent { kind, at_unix_ms });
     Ok(Edited::of(Subject::Caster))
 }
 
@@ -356,7 +342,7 @@ fn has_tag(caster: &Caster, wanted: &TagDraft) -> bool {
     caster.tags.iter().any(fits)
 }
 
-fn page(value: Option<i32>, default: usize, max: usize) -> Option<usize> {
+pub(super) fn page(value: Option<i32>, default: usize, max: usize) -> Option<usize> {
     let value = value.map_or(Some(default), |v| usize::try_from(v).ok())?;
     (1..=max).contains(&value).then_some(value)
 }

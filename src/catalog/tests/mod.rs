@@ -84,7 +84,7 @@ impl World {
             self.ids.set(self.ids.get() + 1);
             Uuid::from_u128(self.ids.get())
         };
-        let ctx = Context { now_unix_ms: self.now_unix_ms, fresh: &fresh };
+        let ctx = Context::new(self.now_unix_ms, &fresh);
         let prepared = self.catalog.prepare(call, &ctx)?;
         if let Some(change) = prepared.change.clone() {
             self.catalog.commit(change);
@@ -202,6 +202,7 @@ fn video_layer(width: f32, position: &[f32]) -> VideoLayerDraft {
             position_normalized: position.to_vec(),
             position_refer: String::new(),
         },
+        ..VideoLayerDraft::default()
     }
 }
 
@@ -236,6 +237,8 @@ pub(crate) fn effects_fit(prepared: &Prepared) -> bool {
         Some(Change::Upsert(caster)) => {
             caster.is_on_air() || prepared.effects.is_empty() || prepared.effects == [Effect::Stop]
         }
-        Some(Change::Delete(_)) | None => prepared.effects.is_empty(),
+        Some(Change::Delete(_) | Change::UpsertGroup(_) | Change::DeleteGroup(_)) | None => {
+            prepared.effects.is_empty()
+        }
     }
 }

@@ -129,7 +129,7 @@ fn random_component(step: &Step) -> ComponentDraft {
 }
 
 fn check_invariants(caster: &Caster) {
-    let locations: Vec<LocationId> = caster.resources.iter().map(|r| r.location).collect();
+    let locations: Vec<LocationId> = caster.resources.iter().filter_map(|r| r.location).collect();
     for (n, location) in locations.iter().enumerate() {
         assert!(!locations[..n].contains(location), "{location} twice");
     }

@@ -41,7 +41,7 @@ impl World {
             while let Some(message) = messages.recv().await {
                 let Message::Call(request) = message else { continue };
                 let mut catalog = behind.lock().unwrap();
-                let ctx = Context { now_unix_ms: time::unix_ms(), fresh: &Uuid::new_v4 };
+                let ctx = Context::new(time::unix_ms(), &Uuid::new_v4);
                 let answer = catalog.prepare(request.call, &ctx).map(|prepared| {
                     prepared.change.into_iter().for_each(|change| catalog.commit(change));
                     prepared.answer

@@ -5,13 +5,19 @@
 
 use serde::{Deserialize, Serialize};
 
+mod config;
+mod groups;
+mod rundown;
+
+pub(super) use groups::{decode_group, encode_group};
+
 use crate::catalog::{
-    AudioLayer, Caster, CasterConfig, Component, ComponentContent, ComponentLocationId,
-    EncoderConfig, FillMode, LayerOrder, Layout, LocationId, Placement, Play, PositionRefer,
-    Resource, Scene, Scenes, Source, Status, Tag, Template, Text, ValidChannel, VideoLayer,
-    X264Preset,
+    AnsMode, AudioFilter, AudioLayer, Caster, CasterConfig, Component, ComponentContent,
+    ComponentLocationId, EncoderConfig, FillMode, LayerOrder, Layout, LocationId, Place, Placement,
+    Play, PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text,
+    ValidChannel, VideoLayer, X264Preset,
 };
-use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
+use crate::ids::{CasterId, ComponentId, LayoutId, MaterialId, ResourceId, SceneId};
 
 #[derive(Serialize, Deserialize)]
 struct CasterRow {
@@ -38,6 +44,18 @@ struct CasterRow {
     scenes: Option<[SceneRow; 2]>,
     #[serde(default)]
     pvw_off: bool,
+    #[serde(default)]
+    on_standby: bool,
+    #[serde(default)]
+    pgm_set_unix_ms: u64,
+    #[serde(default)]
+    more: config::ConfigRow,
+    #[serde(default)]
+    channels: Vec<rundown::ChannelRow>,
+    #[serde(default)]
+    episodes: Vec<rundown::EpisodeRow>,
+    #[serde(default)]
+    timed_events: Vec<rundown::TimedEventRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,8 +68,12 @@ struct TagRow {
 struct ResourceRow {
     id: String,
     name: String,
-    location: String,
+    location: Option<String>,
     source: SourceRow,
+    #[serde(default)]
+    delay_ms: u32,
+    #[serde(default)]
+    pts_callback_ms: u32,
     #[serde(default)]
     pending: Option<SourceRow>,
 }
@@ -59,9 +81,42 @@ struct ResourceRow {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum SourceRow {
-    Live { url: String },
-    Vod { url: String, repeat_num: i32, begin_offset_ms: i32, end_offset_ms: i32 },
-    Image { url: String },
+    Live {
+        url: String,
+    },
+    Vod {
+        #[serde(flatten)]
+        place: PlaceRow,
+        repeat_num: i32,
+        begin_offset_ms: i32,
+        end_offset_ms: i32,
+    },
+    Image {
+        #[serde(flatten)]
+        place: PlaceRow,
+    },
+}
+
+/// One of the two.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PlaceRow {
+    Url(String),
+    Material(String),
+}
+
+fn encode_place(place: &Place) -> PlaceRow {
+    match place {
+        Place::Url(url) => PlaceRow::Url(url.clone()),
+        Place::Material(id) => PlaceRow::Material(id.to_string()),
+    }
+}
+
+fn decode_place(row: PlaceRow) -> Result<Place, String> {
+    match row {
+        PlaceRow::Url(url) => Ok(Place::Url(url)),
+        PlaceRow::Material(id) => parse("material", &id, MaterialId::parse).map(Place::Material),
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,6 +140,8 @@ struct VideoLayerRow {
     location: String,
     fill: String,
     placement: PlacementRow,
+    #[serde(default)]
+    delay_ms: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +150,30 @@ struct AudioLayerRow {
     volume_rate: f32,
     channel: String,
     delay_ms: u32,
+    #[serde(default)]
+    filter: FilterRow,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct FilterRow {
+    agc: bool,
+    /// Whether it may take music for noise.
+    ans_music: Option<bool>,
+    beautify: Option<u8>,
+}
+
+fn encode_filter(filter: AudioFilter) -> FilterRow {
+    FilterRow {
+        agc: filter.agc,
+        ans_music: filter.ans.map(|mode| mode == AnsMode::Music),
+        beautify: filter.beautify,
+    }
+}
+
+fn decode_filter(row: &FilterRow) -> AudioFilter {
+    let ans = |music| if music { AnsMode::Music } else { AnsMode::Speech };
+    AudioFilter { agc: row.agc, ans: row.ans_music.map(ans), beautify: row.beautify }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,7 +199,8 @@ enum ContentRow {
         border_rgb: Option<u32>,
     },
     Image {
-        url: String,
+        #[serde(flatten)]
+        place: PlaceRow,
     },
 }
 
@@ -162,6 +244,12 @@ pub(super) fn encode(caster: &Caster) -> String {
         components: caster.components.iter().map(encode_component).collect(),
         scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
         pvw_off: caster.scenes.as_ref().is_some_and(|s| s.pvw_off),
+        on_standby: caster.scenes.as_ref().is_some_and(|s| s.on_standby),
+        pgm_set_unix_ms: caster.scenes.as_ref().map_or(0, |s| s.pgm_set_unix_ms),
+        more: config::encode(config),
+        channels: caster.channels.iter().map(rundown::encode_channel).collect(),
+        episodes: caster.episodes.iter().map(rundown::encode_episode).collect(),
+        timed_events: caster.timed_events.iter().map(rundown::encode_event).collect(),
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
@@ -170,7 +258,9 @@ fn encode_resource(resource: &Resource) -> ResourceRow {
     ResourceRow {
         id: resource.id.to_string(),
         name: resource.name.clone(),
-        location: resource.location.to_string(),
+        location: resource.location.map(|location| location.to_string()),
+        delay_ms: resource.delay_ms,
+        pts_callback_ms: resource.pts_callback_ms,
         source: encode_source(&resource.source),
         pending: resource.pending.as_ref().map(encode_source),
     }
@@ -179,13 +269,13 @@ fn encode_resource(resource: &Resource) -> ResourceRow {
 fn encode_source(source: &Source) -> SourceRow {
     match source {
         Source::Live { url } => SourceRow::Live { url: url.clone() },
-        Source::Vod { url, play } => SourceRow::Vod {
-            url: url.clone(),
+        Source::Vod { place, play } => SourceRow::Vod {
+            place: encode_place(place),
             repeat_num: play.repeat_num,
             begin_offset_ms: play.begin_offset_ms,
             end_offset_ms: play.end_offset_ms,
         },
-        Source::Image { url } => SourceRow::Image { url: url.clone() },
+        Source::Image { place } => SourceRow::Image { place: encode_place(place) },
     }
 }
 
@@ -204,6 +294,7 @@ fn encode_layout(layout: &Layout) -> LayoutRow {
         location: layer.location.to_string(),
         fill: layer.fill.as_str().to_owned(),
         placement: encode_placement(&layer.placement),
+        delay_ms: layer.delay_ms,
     };
     LayoutRow {
         id: layout.id.to_string(),
@@ -218,12 +309,13 @@ fn encode_audio(layer: &AudioLayer) -> AudioLayerRow {
         volume_rate: layer.volume_rate,
         channel: layer.channel.as_str().to_owned(),
         delay_ms: layer.delay_ms,
+        filter: encode_filter(layer.filter),
     }
 }
 
 fn encode_component(component: &Component) -> ComponentRow {
     let content = match &component.content {
-        ComponentContent::Image { url } => ContentRow::Image { url: url.clone() },
+        ComponentContent::Image { place } => ContentRow::Image { place: encode_place(place) },
         ComponentContent::Text(text) => ContentRow::Text {
             text: text.text.clone(),
             color_rgb: text.color_rgb,
@@ -270,10 +362,13 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
             preset: row.x264_preset.map(|p| parse("preset", &p, X264Preset::parse)).transpose()?,
             video_bps: row.video_bps,
         },
+        ..config::decode(row.more)?
     };
     let scenes = row.scenes.map(|[pvw, pgm]| {
         let (pvw, pgm) = (decode_scene(pvw)?, decode_scene(pgm)?);
-        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off: row.pvw_off })
+        let (pvw_off, on_standby) = (row.pvw_off, row.on_standby);
+        let pgm_set_unix_ms = row.pgm_set_unix_ms;
+        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off, on_standby, pgm_set_unix_ms })
     });
     Ok(Caster {
         id: parse("id", id, CasterId::parse)?,
@@ -292,6 +387,9 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
         layouts: all(row.layouts, decode_layout)?,
         components: all(row.components, decode_component)?,
         scenes: scenes.transpose()?,
+        channels: all(row.channels, rundown::decode_channel)?,
+        episodes: all(row.episodes, rundown::decode_episode)?,
+        timed_events: all(row.timed_events, |row| rundown::decode_event(&row))?,
     })
 }
 
@@ -307,20 +405,23 @@ fn decode_resource(row: ResourceRow) -> Result<Resource, String> {
     Ok(Resource {
         id: parse("resource", &row.id, ResourceId::parse)?,
         name: row.name,
-        location: parse("location", &row.location, LocationId::parse)?,
-        source: decode_source(row.source),
-        pending: row.pending.map(decode_source),
+        location: row.location.map(|l| parse("location", &l, LocationId::parse)).transpose()?,
+        source: decode_source(row.source)?,
+        delay_ms: row.delay_ms,
+        pts_callback_ms: row.pts_callback_ms,
+        pending: row.pending.map(decode_source).transpose()?,
     })
 }
 
-fn decode_source(row: SourceRow) -> Source {
-    match row {
+fn decode_source(row: SourceRow) -> Result<Source, String> {
+    Ok(match row {
         SourceRow::Live { url } => Source::Live { url },
-        SourceRow::Vod { url, repeat_num, begin_offset_ms, end_offset_ms } => {
-            Source::Vod { url, play: Play { repeat_num, begin_offset_ms, end_offset_ms } }
-        }
-        SourceRow::Image { url } => Source::Image { url },
-    }
+        SourceRow::Vod { place, repeat_num, begin_offset_ms, end_offset_ms } => Source::Vod {
+            place: decode_place(place)?,
+            play: Play { repeat_num, begin_offset_ms, end_offset_ms },
+        },
+        SourceRow::Image { place } => Source::Image { place: decode_place(place)? },
+    })
 }
 
 fn decode_placement(row: PlacementRow) -> Result<Placement, String> {
@@ -335,6 +436,7 @@ fn decode_layout(row: LayoutRow) -> Result<Layout, String> {
             location: parse("location", &row.location, LocationId::parse)?,
             fill: parse("fill mode", &row.fill, FillMode::parse)?,
             placement: decode_placement(row.placement)?,
+            delay_ms: row.delay_ms,
         })
     };
     Ok(Layout {
@@ -350,12 +452,13 @@ fn decode_audio(row: AudioLayerRow) -> Result<AudioLayer, String> {
         volume_rate: row.volume_rate,
         channel: parse("channel", &row.channel, ValidChannel::parse)?,
         delay_ms: row.delay_ms,
+        filter: decode_filter(&row.filter),
     })
 }
 
 fn decode_component(row: ComponentRow) -> Result<Component, String> {
     let content = match row.content {
-        ContentRow::Image { url } => ComponentContent::Image { url },
+        ContentRow::Image { place } => ComponentContent::Image { place: decode_place(place)? },
         ContentRow::Text {
             text,
             color_rgb,
