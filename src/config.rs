@@ -218,6 +218,9 @@ pub struct Settings {
     /// Directory whose files sources and images may name as file:NAME [default: DATA/media].
     #[arg(long, env = "ONAIR_MEDIA_DIR")]
     pub media_dir: Option<PathBuf>,
+    /// Directory that PGM is recorded in [default: DATA/record].
+    #[arg(long, env = "ONAIR_RECORD_DIR")]
+    pub record_dir: Option<PathBuf>,
     /// Bytes of the largest video that the media library takes [default: 21474836480, that is 20 GiB].
     #[arg(long, env = "ONAIR_MAX_UPLOAD_BYTES")]
     pub max_upload_bytes: Option<u64>,
@@ -289,6 +292,7 @@ pub struct Config {
     pub rtmp: SocketAddr,
     pub adapter: Option<String>,
     pub media_dir: PathBuf,
+    pub record_dir: PathBuf,
     pub max_upload_bytes: u64,
     pub allow_addresses: String,
     pub ingest_auth: IngestAuth,
@@ -314,7 +318,8 @@ impl Settings {
             None => Settings::default(),
         };
         let all = first_given!(given, file:
-            data, http, grpc, rtmp, adapter, media_dir, max_upload_bytes, allow_addresses, ingest_auth, playback_auth,
+            data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
+            playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca,
             access_key_id, access_key_secret, api_rate, preset, gop_seconds, input_buffer_ms,
         );
@@ -340,6 +345,7 @@ impl Settings {
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
             media_dir: all.media_dir.unwrap_or_else(|| data.join("media")),
+            record_dir: all.record_dir.unwrap_or_else(|| data.join("record")),
             data,
             http: all.http.unwrap_or(loopback(8080)),
             grpc: all.grpc.unwrap_or(loopback(50051)),

@@ -333,8 +333,6 @@ pub const DELAY_MEMORY_BYTES: usize = 4 << 20;
 pub const DELAY_SLOT_BYTES: usize = 4 << 20;
 /// Slots of that file (4 GiB): 300 s at 100 Mbit/s. Full: packets are lost up to a keyframe and counted.
 pub const DELAY_SLOTS: usize = 1024;
-/// Longest delay of the public outputs.
-pub const MAX_DELAY: Duration = Duration::from_secs(300);
 
 // --- RTMP server -----------------------------------------------------------------------------------------
 

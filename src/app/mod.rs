@@ -13,6 +13,7 @@ mod images;
 mod keys;
 mod metrics_page;
 mod on_air;
+mod outputs;
 mod render;
 pub mod resolve;
 mod run_tick;

@@ -11,18 +11,17 @@ use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::outputs::{self, Extras};
 use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
 use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
 use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
-use crate::frame::Size;
 use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::input::admit_relay;
 use crate::limits;
-use crate::media::encode::VideoSettings;
 use crate::output::{self, Admit, Output, ProgrammeSettings, Sink, SinkId};
 use crate::picture::RgbaImage;
 use crate::time::FrameRate;
@@ -65,6 +64,7 @@ pub(super) struct OnAir {
     pvw: Option<Arc<Output>>,
     pvw_idle: u32,
     relays: Vec<(String, SinkId)>,
+    extras: Extras,
     frame_thread: Worker,
     /// Joins the threads of what the frame thread let go; ends when the frame thread has.
     bin: Worker,
@@ -227,7 +227,11 @@ impl OnAir {
                 self.set_playing(caster, id).await?;
                 Ok(None)
             }
-            Effect::OutputsChanged | Effect::SyncGroupsChanged => Ok(None),
+            Effect::OutputsChanged => {
+                self.set_outputs(caster).await?;
+                Ok(None)
+            }
+            Effect::SyncGroupsChanged => Ok(None),
             Effect::RelaysChanged => {
                 let urls: Vec<String> = caster.config.destinations().cloned().collect();
                 self.set_relays(&urls).await?;
@@ -261,6 +265,19 @@ impl OnAir {
             ErrorCode::SceneConfigError,
             format!("no picture from {} yet; wait longer (wait_ms) or use force", names.join(", ")),
         )
+    }
+
+    /// Makes PGM go out as configured.
+    async fn set_outputs(&mut self, caster: &Arc<Caster>) -> Result<(), Refused> {
+        let mut extras = std::mem::take(&mut self.extras);
+        let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
+        let changed = off_thread(move || {
+            let done = extras.apply(&world, &caster, &pgm);
+            (extras, done)
+        });
+        let (extras, done) = changed.await?;
+        self.extras = extras;
+        done
     }
 
     /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
@@ -359,6 +376,7 @@ impl OnAir {
         };
         let report = self.report.borrow().clone();
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
+        snapshot.tick0_unix_ns = self.tick0_unix_ns;
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]
@@ -396,23 +414,11 @@ fn stream(name: &str) -> String {
     format!("caster/{name}")
 }
 
-fn canvas_size(caster: &Caster) -> Result<Size, Refused> {
-    let template = caster.config.template;
-    template
-        .map(resolve::canvas_size)
-        .ok_or_else(|| Refused::from(ErrorCode::ConfigurationNotFound))
-}
-
 /// A compositor and an encoder with its sinks, for one scene.
 fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
-    let size = canvas_size(caster)?;
     let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
-    let mut video = VideoSettings::for_size(size, caster.config.rate);
-    video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
-    video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
-    let rate = caster.config.rate;
-    video.gop_ticks =
-        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    let video = outputs::video(world, caster)?;
+    let size = video.size;
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
     let settings = ProgrammeSettings {
         name,
@@ -439,8 +445,10 @@ fn begin(
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
+    let mut extras = Extras::default();
+    extras.apply(&world, &caster, &output)?;
     let rate = caster.config.rate;
-    let (canvas, file_ahead) = (canvas_size(&caster)?, limits::FILE_AHEAD_FRAMES);
+    let (canvas, file_ahead) = (output.header().size, limits::FILE_AHEAD_FRAMES);
     let engine = Engine::new(EngineConfig { rate, canvas, file_ahead });
     let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
     let (bin_sender, bin_receiver) =
@@ -484,6 +492,7 @@ fn begin(
         pvw: None,
         pvw_idle: 0,
         relays: Vec::new(),
+        extras,
         frame_thread,
         bin,
     };

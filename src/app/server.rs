@@ -31,6 +31,7 @@ use crate::input::AllowList;
 use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
+use crate::output;
 use crate::store::{Keeper, Store};
 use crate::time::{self, Clock};
 
@@ -92,6 +93,10 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, String> {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
+        make_dir(&config.record_dir)?;
+        for path in output::recover_recordings(&config.record_dir) {
+            tracing::info!(path = %path.display(), "a recording that was broken off is finished");
+        }
         let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
         let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;

@@ -10,14 +10,15 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Source};
+use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Rendition, Source};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
-    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
+    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec, fetch_image,
 };
 use crate::library::{Kind, Library};
+use crate::limits;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -98,7 +99,11 @@ impl World {
                 excerpt: excerpt(*play, from.seek_ms),
             }),
             Source::Image { place } => {
-                Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
+                let location = self.location(place)?;
+                Ok(SourceSpec::Image(match place {
+                    Place::Url(url) if !url.starts_with("file:") => ImageSource::Url(location),
+                    _ => ImageSource::Path(location.into()),
+                }))
             }
         }
     }
@@ -131,13 +136,17 @@ impl World {
         self.config.data.join("hls").join(stream_name)
     }
 
-    /// Removes the HLS files of a stream that will not come back.
+    /// Removes the HLS files of a stream that will not come back, and those of its renditions.
     pub(super) fn remove_hls(&self, stream_name: &str) {
-        let dir = self.hls_dir(stream_name);
-        if let Err(error) = std::fs::remove_dir_all(&dir)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "{} stays", dir.display());
+        let renditions =
+            Rendition::ALL.iter().map(|name| format!("{stream_name}_{}", name.as_str()));
+        for stream_name in std::iter::once(stream_name.to_owned()).chain(renditions) {
+            let dir = self.hls_dir(&stream_name);
+            if let Err(error) = std::fs::remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "{} stays", dir.display());
+            }
         }
     }
 
@@ -168,11 +177,21 @@ impl World {
 }
 
 impl World {
-    /// All bytes of a small file.
+    /// The bytes of an image, of this machine or fetched.
     ///
     /// # Errors
-    /// When it cannot be read or is larger than `max_bytes`.
-    pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+    /// When it cannot be had or is larger than an image may be.
+    pub(super) fn read_image(&self, location: &str, stop: &StopToken) -> Result<Vec<u8>, String> {
+        match location.split_once("://") {
+            Some(("http" | "https", _)) => {
+                fetch_image(location, &self.allow, stop).map_err(|error| error.to_string())
+            }
+            _ => self.read_small(location, limits::MAX_IMAGE_BYTES),
+        }
+    }
+
+    /// All bytes of a small file.
+    fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         // Anything else (a pipe, a device) could keep whoever opens it waiting.
         if !Path::new(path).is_file() {

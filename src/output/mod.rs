@@ -13,7 +13,7 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::frame::{Picture, StereoSample};
 use crate::limits::{
-    DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY, MAX_RENDITIONS, STOP_POLL,
+    DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
 use crate::media::packet::StreamHeader;
@@ -365,14 +365,14 @@ impl Output {
         Ok(())
     }
 
-    /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY`], in all renditions
+    /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY_S`], in all renditions
     /// at the same tick. Files and recordings are not delayed.
     ///
     /// More than before: they get nothing until enough is held, then everything; a player waits. Less: they go on as
     /// they are until a keyframe is just as old as the new delay, and from it on; what was in between is left out. Times
     /// have no gap either way. What is held when the output ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
-        let longest = self.header.rate.tick_at(MAX_DELAY.as_nanos() as u64);
+        let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);
     }
 

@@ -62,6 +62,12 @@ impl PartFile {
         Ok(())
     }
 
+    /// Removes it.
+    pub(super) fn discard(self) {
+        // What stays is removed when it is found by a later run.
+        let _ = fs::remove_file(self.root.join(self.name.clone() + PART));
+    }
+
     /// Makes it a file that is there; gives its path.
     pub(super) fn finish(self, end_unix_ms: u64) -> io::Result<PathBuf> {
         self.file.sync_all()?;

@@ -197,8 +197,9 @@ impl<'a> Recorder<'a> {
 
     fn end(&mut self) -> Result<(), String> {
         let Some(take) = self.take.take() else { return Ok(()) };
-        let file = take.finish(self.plan)?;
-        (self.plan.finished.0)(file);
+        if let Some(file) = take.finish(self.plan)? {
+            (self.plan.finished.0)(file);
+        }
         Ok(())
     }
 
@@ -333,6 +334,10 @@ impl Take {
         let flushed = self.flush().and(cut);
         let Some(segments) = &mut self.segments else { return Ok(()) };
         let Some((segment, began_ns)) = segments.open.take() else { return Ok(()) };
+        if segment.bytes() == 0 {
+            segment.discard();
+            return flushed;
+        }
         let uri = playlist::relative(self.part.name(), segment.name());
         segments.bytes += segment.bytes();
         let end_unix_ms = self.place.start_unix_ms
@@ -345,7 +350,7 @@ impl Take {
         flushed
     }
 
-    fn finish(mut self, plan: &RecordPlan) -> Result<RecordedFile, String> {
+    fn finish(mut self, plan: &RecordPlan) -> Result<Option<RecordedFile>, String> {
         let last = match self.segments {
             Some(_) => self.close_segment(self.end_ns),
             None => {
@@ -355,6 +360,14 @@ impl Take {
         };
         if let Err(reason) = last {
             tracing::warn!(reason, "a recorded file ends early");
+        }
+        let is_empty = match &self.segments {
+            None => self.part.bytes() == 0,
+            Some(segments) => segments.done.is_empty(),
+        };
+        if is_empty {
+            self.part.discard();
+            return Ok(None);
         }
         let duration_ms = u64::try_from(self.lasts(self.end_ns).as_millis()).unwrap_or(u64::MAX);
         let start_unix_ms = self.place.start_unix_ms;
@@ -368,7 +381,7 @@ impl Take {
         };
         let path = path.map_err(|error| error.to_string())?;
         let format = plan.format;
-        Ok(RecordedFile { path, format, duration_ms, bytes, start_unix_ms })
+        Ok(Some(RecordedFile { path, format, duration_ms, bytes, start_unix_ms }))
     }
 }
 

@@ -93,6 +93,7 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
         revision: snapshot.revision,
         applied_revision: snapshot.applied_revision,
         tick: snapshot.tick,
+        tick0_unix_ns: snapshot.tick0_unix_ns.and_then(|ns| i64::try_from(ns).ok()),
         tally: Some(pb::Tally { pgm: names(&snapshot.tally_pgm), pvw: names(&snapshot.tally_pvw) }),
         inputs: snapshot.inputs.iter().map(input).collect(),
         stages: snapshot.stages.iter().map(stage).collect(),

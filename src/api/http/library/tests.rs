@@ -132,7 +132,9 @@ fn make(dir: &Path, name: &str, seconds: u32, args: &str) -> Vec<u8> {
 
 fn picture(dir: &Path, name: &str, size: &str) -> Vec<u8> {
     let path = dir.join(name).display().to_string();
-    let source = format!("color=red:size={size}");
+    let (width, height) = size.split_once('x').unwrap();
+    // The filter itself makes even sides only.
+    let source = format!("color=red:size=64x64,format=rgb24,scale={width}:{height}");
     tool_output("ffmpeg", &["-f", "lavfi", "-i", &source, "-frames:v", "1", &path]);
     fs::read(path).unwrap()
 }
