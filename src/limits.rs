@@ -125,6 +125,8 @@ pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Receivers that are posted to at once; more wait for their turn.
 pub const CALLBACK_RECEIVERS: usize = 16;
+/// Events that one receiver is posted in a row before others have their turn.
+pub const CALLBACK_ROUND: usize = 64;
 /// First wait before an event is posted again; it doubles with each attempt.
 pub const CALLBACK_RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait before an event is posted again.
