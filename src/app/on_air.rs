@@ -22,14 +22,14 @@ use crate::catalog::{
 use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
 use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
-use crate::input::admit_relay;
 use crate::limits;
-use crate::output::{self, Admit, Output, ProgrammeSettings, Sink, SinkId};
+use crate::output::{self, Output, ProgrammeSettings, Sink, SinkId};
 use crate::picture::RgbaImage;
 use crate::time::FrameRate;
 use crate::worker::{self, StopToken, Worker};
 
 mod cues;
+mod destinations;
 mod sources;
 mod vigil;
 
@@ -229,16 +229,9 @@ impl OnAir {
                 self.set_playing(caster, id).await?;
                 Ok(None)
             }
-            Effect::OutputsChanged => {
-                self.set_outputs(caster).await?;
-                Ok(None)
-            }
+            Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
+            Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
             Effect::SyncGroupsChanged => Ok(None),
-            Effect::RelaysChanged => {
-                let urls: Vec<String> = caster.config.destinations().cloned().collect();
-                self.set_relays(&urls).await?;
-                Ok(None)
-            }
         }
     }
 
@@ -267,64 +260,6 @@ impl OnAir {
             ErrorCode::SceneConfigError,
             format!("no picture from {} yet; wait longer (wait_ms) or use force", names.join(", ")),
         )
-    }
-
-    /// Makes PGM go out as configured.
-    async fn set_outputs(&mut self, caster: &Arc<Caster>) -> Result<(), Refused> {
-        let mut extras = std::mem::take(&mut self.extras);
-        let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
-        let changed = off_thread(move || {
-            let done = extras.apply(&world, &caster, &pgm);
-            (extras, done)
-        });
-        let (extras, done) = changed.await?;
-        self.extras = extras;
-        done
-    }
-
-    /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
-    async fn set_relays(&mut self, urls: &[String]) -> Result<(), Refused> {
-        let mut added = Vec::new();
-        let mut refused = None;
-        for url in urls {
-            if self.relays.iter().any(|(known, _)| known == url) {
-                continue;
-            }
-            match self.add_relay(url) {
-                Ok(relay) => added.push(relay),
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
-        }
-        let gone = if refused.is_some() {
-            added
-        } else {
-            let all = self.relays.drain(..).chain(added);
-            let (kept, gone) = all.partition(|(url, _)| urls.contains(url));
-            self.relays = kept;
-            gone
-        };
-        // Side by side: each may take its time to say goodbye.
-        let ends: Vec<_> = gone
-            .into_iter()
-            .map(|(_, id)| {
-                let pgm = self.pgm.clone();
-                tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
-            })
-            .collect();
-        for end in ends {
-            end.await.map_err(internal)?;
-        }
-        refused.map_or(Ok(()), Err)
-    }
-
-    fn add_relay(&self, url: &str) -> Result<(String, SinkId), Refused> {
-        let allow = self.world.allow.clone();
-        let admit = Admit::new(move |url, stop| admit_relay(url, &allow, stop));
-        let sink = Sink::Relay { url: url.to_owned(), admit };
-        Ok((url.to_owned(), self.pgm.add_sink(sink).map_err(internal)?))
     }
 
     /// The caster as it is on air.
