@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bounds, Item, Kind, Library, LibraryError};
+use super::{Bounds, Item, Kind, Library, LibraryError, LibraryStats};
 use crate::frame::Size;
 use crate::limits;
 use crate::media::encode::testing::{Dir, tool_output};
@@ -64,6 +64,9 @@ fn the_same_content_is_kept_once_and_survives_a_restart() {
     let mut hashes = [first.sha256.clone(), second.sha256.clone()];
     hashes.sort();
     assert_eq!(on_disk(&dir), (hashes.to_vec(), vec![]));
+    let bytes = (red.len() + blue.len()) as u64;
+    let stats = LibraryStats { items: 2, bytes, uploads: 3, uploads_failed: 0 };
+    assert_eq!(library.stats(), stats);
     drop(library);
     let library = open(&dir, ROOMY);
     assert_eq!(library.find(&first.id), Some(first.clone()));
@@ -130,6 +133,7 @@ fn what_is_refused_leaves_nothing() {
         assert_eq!(refused.code(), code, "{refused}");
         assert_eq!(on_disk(&dir), (vec![], vec![]), "{refused}");
         assert_eq!(library.list(1, 10), (0, vec![]));
+        assert_eq!(library.stats(), LibraryStats { uploads_failed: 1, ..Default::default() });
     }
     let library = open(&dir, tight);
     for declared in [tight.upload_bytes + 1, u64::MAX] {
