@@ -44,7 +44,7 @@ async fn operations_are_told_on_every_wire() {
     let mut stream = BufReader::new(TcpStream::connect(server.http_address()).await.unwrap());
     let (id, secret) = (key.id(), key.secret());
     let request = format!(
-        "GET /casters/{caster_id}/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {id}:{secret}\r\n\r\n"
+        "GET /casters/{caster_id}/events HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {id}:{secret}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut line = String::new();
