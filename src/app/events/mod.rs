@@ -224,7 +224,6 @@ impl Events {
     }
 
     /// Tells the receiver of an episode group that it moved on to an episode, or what is wrong with it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever runs episode groups"))]
     pub(super) fn episode(
         &self,
         group: &EpisodeGroup,
