@@ -183,8 +183,9 @@ impl Server {
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();
+        let shelves = world.library.clone();
         let pages = http::pages::router(Arc::new(move || {
-            metrics_page::text(&studio.snapshots(), studio.event_counts())
+            metrics_page::text(&studio.snapshots(), studio.event_counts(), shelves.stats())
         }));
         let stop = self.stopped();
         let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);

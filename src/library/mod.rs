@@ -17,7 +17,7 @@ mod upload;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use error::LibraryError;
@@ -103,6 +103,19 @@ impl Default for Bounds {
     }
 }
 
+/// What the library holds, and what became of uploads since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LibraryStats {
+    /// Items.
+    pub items: u64,
+    /// Bytes of their contents.
+    pub bytes: u64,
+    /// Uploads that ended with an item, one that was there already counted too.
+    pub uploads: u64,
+    /// Uploads that were refused or broke off.
+    pub uploads_failed: u64,
+}
+
 /// The library.
 #[derive(Debug)]
 pub struct Library {
@@ -111,7 +124,10 @@ pub struct Library {
     index: RwLock<Index>,
     /// Held by whoever adds or removes: one at a time.
     writing: Mutex<()>,
+    /// Under way.
     uploads: Arc<AtomicUsize>,
+    ended_well: AtomicU64,
+    ended_badly: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -157,6 +173,8 @@ impl Library {
             index: RwLock::new(index),
             writing: Mutex::new(()),
             uploads: Arc::default(),
+            ended_well: AtomicU64::new(0),
+            ended_badly: AtomicU64::new(0),
         })
     }
 
@@ -225,6 +243,20 @@ impl Library {
         name: Option<&str>,
         declared_bytes: Option<u64>,
     ) -> Result<Upload, LibraryError> {
+        let place = self.check_begin(name, declared_bytes);
+        // Once begun the upload counts itself.
+        let begun = place.and_then(|place| Upload::open(Arc::clone(self), name, place));
+        if begun.is_err() {
+            self.ended_badly.fetch_add(1, Ordering::Relaxed);
+        }
+        begun
+    }
+
+    fn check_begin(
+        &self,
+        name: Option<&str>,
+        declared_bytes: Option<u64>,
+    ) -> Result<Place, LibraryError> {
         let is_name = |name: &str| {
             (1..=limits::MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control)
         };
@@ -242,7 +274,18 @@ impl Library {
         }
         let place = Place::take(&self.uploads).ok_or(LibraryError::Busy)?;
         self.check_room(declared_bytes.unwrap_or(0))?;
-        Upload::open(Arc::clone(self), name, place)
+        Ok(place)
+    }
+
+    /// What it holds and what became of uploads.
+    pub fn stats(&self) -> LibraryStats {
+        let index = self.read();
+        LibraryStats {
+            items: index.items.len() as u64,
+            bytes: index.items.values().map(|entry| entry.item.bytes).sum(),
+            uploads: self.ended_well.load(Ordering::Relaxed),
+            uploads_failed: self.ended_badly.load(Ordering::Relaxed),
+        }
     }
 
     fn check_room(&self, wanted_bytes: u64) -> Result<(), LibraryError> {

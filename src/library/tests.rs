@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bounds, Item, Kind, Library, LibraryError};
+use super::{Bounds, Item, Kind, Library, LibraryError, LibraryStats};
 use crate::frame::Size;
 use crate::limits;
 use crate::media::encode::testing::{Dir, tool_output};
@@ -64,6 +64,9 @@ fn the_same_content_is_kept_once_and_survives_a_restart() {
     let mut hashes = [first.sha256.clone(), second.sha256.clone()];
     hashes.sort();
     assert_eq!(on_disk(&dir), (hashes.to_vec(), vec![]));
+    let bytes = (red.len() + blue.len()) as u64;
+    let stats = LibraryStats { items: 2, bytes, uploads: 3, uploads_failed: 0 };
+    assert_eq!(library.stats(), stats);
     drop(library);
     let library = open(&dir, ROOMY);
     assert_eq!(library.find(&first.id), Some(first.clone()));
@@ -130,6 +133,7 @@ fn what_is_refused_leaves_nothing() {
         assert_eq!(refused.code(), code, "{refused}");
         assert_eq!(on_disk(&dir), (vec![], vec![]), "{refused}");
         assert_eq!(library.list(1, 10), (0, vec![]));
+        assert_eq!(library.stats(), LibraryStats { uploads_failed: 1, ..Default::default() });
     }
     let library = open(&dir, tight);
     for declared in [tight.upload_bytes + 1, u64::MAX] {
@@ -185,4 +189,45 @@ fn a_start_sweeps_what_a_crash_left_and_leaves_out_what_is_not_whole() {
     let again = add(&library, "green", &png("green")).unwrap();
     assert_eq!(fs::read(&again.path).unwrap(), png("green"));
     assert_eq!(open(&dir, ROOMY).list(1, 10).0, 2);
+}
+
+#[test]
+fn damage_anywhere_is_refused_or_harmless() {
+    const INPUT: &str =
+        "-y -f lavfi -i testsrc2=size=64x48:rate=25:duration=2 -f lavfi -i sine=d=2";
+    const CODECS: &str = "-c:v libx264 -preset ultrafast -g 10 -c:a aac";
+    let dir = Dir::new();
+    let library = open(&dir, ROOMY);
+    let mut refused = 0;
+    for (seed, name) in (1_u64..).zip(["a.mp4", "b.flv", "c.ts", "d.mkv", "e.avi", "f.mpg"]) {
+        let path = dir.0.join(name).display().to_string();
+        let codecs = if name == "f.mpg" { "-c:v mpeg2video" } else { CODECS };
+        let args: Vec<&str> = INPUT.split(' ').chain(codecs.split(' ')).collect();
+        tool_output("ffmpeg", &[&args[..], &[path.as_str()]].concat());
+        let whole = fs::read(&path).unwrap();
+        // Knuth's MMIX generator: the same damage each time.
+        let mut state = seed;
+        let mut chance = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for round in 0..12 {
+            let mut bytes = whole.clone();
+            // Mostly at the begin, where containers say what follows.
+            for _ in 0..1 + round * 2 {
+                let reach = if chance(2) == 0 { bytes.len().min(2000) } else { bytes.len() };
+                let at = chance(reach);
+                bytes[at] = chance(256) as u8;
+            }
+            match add(&library, name, &bytes) {
+                Ok(item) => library.delete(&item.id, &|_| false).unwrap(),
+                Err(LibraryError::Unusable(_) | LibraryError::Foreign) => refused += 1,
+                Err(error) => panic!("{name} round {round}: {error}"),
+            }
+            assert_eq!(on_disk(&dir), (vec![], vec![]), "{name} round {round}");
+        }
+    }
+    assert!(refused > 6, "only {refused} were refused");
 }

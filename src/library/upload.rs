@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
@@ -35,6 +36,7 @@ pub struct Upload {
     /// The first bytes, until the format is known.
     head: Vec<u8>,
     format: Option<Format>,
+    is_kept: bool,
     _place: Place,
 }
 
@@ -71,6 +73,7 @@ impl Upload {
             bytes: 0,
             head: Vec::new(),
             format: None,
+            is_kept: false,
             _place: place,
         })
     }
@@ -116,6 +119,12 @@ impl Upload {
     /// # Errors
     /// `Empty`, `Foreign`, `Unusable` with what is wrong, `Full`, `Stopped`, or `Io`.
     pub fn finish(mut self, stop: &StopToken) -> Result<Arc<Item>, LibraryError> {
+        let item = self.check_in(stop)?;
+        self.is_kept = true;
+        Ok(item)
+    }
+
+    fn check_in(&mut self, stop: &StopToken) -> Result<Arc<Item>, LibraryError> {
         if self.bytes == 0 {
             return Err(LibraryError::Empty);
         }
@@ -162,6 +171,11 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        let ended = match self.is_kept {
+            true => &self.library.ended_well,
+            false => &self.library.ended_badly,
+        };
+        ended.fetch_add(1, Ordering::Relaxed);
         // When it became an item, its directory has another name.
         shelf::discard(&self.dir);
     }
