@@ -1,5 +1,7 @@
 //! The documented JSON, the feed, the keys, and server-sent events over a real listener.
 
+mod https;
+
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
