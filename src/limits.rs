@@ -125,6 +125,8 @@ pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
 pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Receivers that are posted to at once; more wait for their turn.
 pub const CALLBACK_RECEIVERS: usize = 16;
+/// Events that one receiver is posted in a row before others have their turn.
+pub const CALLBACK_ROUND: usize = 64;
 /// First wait before an event is posted again; it doubles with each attempt.
 pub const CALLBACK_RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait before an event is posted again.
@@ -225,6 +227,20 @@ pub const ENGINE_COMMANDS: usize = 256;
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.
 pub const GAIN_RAMP_MS: u32 = 30;
+/// Largest difference of the delays of two live inputs that are shown on one clock.
+pub const SYNC_MAX: Duration = Duration::from_secs(5);
+/// Time without a picture after which a live input leaves the clock of its sync group.
+pub const SYNC_LOST: Duration = Duration::from_secs(2);
+/// How long a live input goes by its own clock before it joins (again) that of its sync group.
+pub const SYNC_SETTLE: Duration = Duration::from_secs(1);
+/// Video frames that the engine keeps of a live input on the clock of a sync group: 5 s at 60 fps, and the buffer.
+pub const SYNC_FRAMES: usize = 332;
+/// Bytes of those frames; an input whose pictures would take more leaves the clock.
+pub const SYNC_BYTES: usize = 512 << 20;
+/// Audio samples that the engine keeps of it: 9 s.
+pub const SYNC_SAMPLES: usize = 9 * 48_000;
+/// Sync groups of one caster; the rest is refused.
+pub const MAX_SYNC_GROUPS: usize = 64;
 /// Coming switches of PGM that one caster's engine knows; longer lists are refused.
 pub const MAX_CUES: usize = 2000;
 /// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.

@@ -121,6 +121,8 @@ pub struct Snapshot {
     pub applied_revision: u64,
     /// The last output frame.
     pub tick: u64,
+    /// When tick 0 was on air by the wall clock, ns since 1970; none before that is known.
+    pub tick0_unix_ns: Option<i128>,
     /// Locations with a visible layer in PGM.
     pub tally_pgm: Vec<LocationId>,
     /// Locations with a visible layer in PVW.
@@ -142,6 +144,7 @@ impl Snapshot {
             on_air: false,
             applied_revision: 0,
             tick: 0,
+            tick0_unix_ns: None,
             tally_pgm: Vec::new(),
             tally_pvw: Vec::new(),
             inputs: Vec::new(),

@@ -10,28 +10,29 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
-use super::frame_thread::{self, Discarded, Lines, Message, Report};
-use super::outputs::{self, Extras};
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
+use super::frame_thread::{Message, Report};
+use super::outputs::Extras;
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{
-    Applied, Caster, Component, ComponentContent, Effect, ErrorCode, Refused, When,
-};
-use crate::engine::{Command, Cue, Engine, EngineConfig, Refusal};
-use crate::gpu::Compositor;
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
+use crate::engine::{Command, Cue, Refusal};
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
-use crate::output::{self, Output, ProgrammeSettings, Sink, SinkId};
+use crate::output::{Output, SinkId};
 use crate::picture::RgbaImage;
 use crate::time::FrameRate;
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{StopToken, Worker};
 
+mod begin;
+mod carousel;
 mod cues;
-mod destinations;
+mod relays;
 mod sources;
 mod vigil;
+
+use begin::{begin, make_canvas, stream};
+pub(super) use carousel::{Carousel, Step};
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
@@ -46,6 +47,8 @@ type Content =
 pub(super) struct OnAir {
     world: Arc<World>,
     caster: Arc<Caster>,
+    /// As it was when it went on air: output and encoder stay so until it begins again.
+    started: Arc<Caster>,
     messages: Sender<Message>,
     report: watch::Receiver<Arc<Report>>,
     /// As it was when it went on air.
@@ -229,9 +232,16 @@ impl OnAir {
                 self.set_playing(caster, id).await?;
                 Ok(None)
             }
-            Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
-            Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
+            Effect::OutputsChanged => {
+                self.set_outputs(caster).await?;
+                Ok(None)
+            }
             Effect::SyncGroupsChanged => Ok(None),
+            Effect::RelaysChanged => {
+                let urls: Vec<String> = caster.config.destinations().cloned().collect();
+                self.set_relays(&urls).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -262,6 +272,19 @@ impl OnAir {
         )
     }
 
+    /// Makes PGM go out as configured.
+    async fn set_outputs(&mut self, caster: &Arc<Caster>) -> Result<(), Refused> {
+        let mut extras = std::mem::take(&mut self.extras);
+        let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
+        let changed = off_thread(move || {
+            let done = extras.apply(&world, &caster, &pgm);
+            (extras, done)
+        });
+        let (extras, done) = changed.await?;
+        self.extras = extras;
+        done
+    }
+
     /// The caster as it is on air.
     pub(super) fn caster(&self) -> &Arc<Caster> {
         &self.caster
@@ -269,10 +292,7 @@ impl OnAir {
 
     /// Image components that could not be loaded and are left out.
     pub(super) fn missing_images(&self) -> Vec<ComponentId> {
-        let is_image =
-            |component: &&Component| matches!(component.content, ComponentContent::Image { .. });
-        let images = self.caster.components.iter().filter(is_image).map(|image| &image.id);
-        images.filter(|id| !self.images.contains_key(id)).cloned().collect()
+        images::missing(&self.caster, &self.images)
     }
 
     /// Whether what makes PGM has ended by itself, which only a fault can do.
@@ -294,8 +314,8 @@ impl OnAir {
         let wanted = demanded && self.caster.is_scene_on(Bus::Pvw);
         self.pvw_idle = if wanted { 0 } else { self.pvw_idle + 1 };
         if wanted && self.pvw.is_none() {
-            let (world, caster) = (self.world.clone(), self.caster.clone());
-            let made = off_thread(move || make_canvas(&world, &caster, Bus::Pvw)).await;
+            let (world, started) = (self.world.clone(), self.started.clone());
+            let made = off_thread(move || make_canvas(&world, &started, Bus::Pvw)).await;
             match made.and_then(|made| made) {
                 Ok(canvas) => {
                     self.pvw = Some(canvas.output.clone());
@@ -316,6 +336,7 @@ impl OnAir {
         };
         let report = self.report.borrow().clone();
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
+        snapshot.tick0_unix_ns = self.tick0_unix_ns;
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]
@@ -346,110 +367,4 @@ impl OnAir {
             tracing::error!(%refused, "a caster did not end in order");
         }
     }
-}
-
-/// Name of a scene's stream in the hub.
-fn stream(name: &str) -> String {
-    format!("caster/{name}")
-}
-
-/// A compositor and an encoder with its sinks, for one scene.
-fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
-    let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
-    let video = outputs::video(world, caster)?;
-    let size = video.size;
-    let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
-    let settings = ProgrammeSettings {
-        name,
-        video,
-        audio_bps: AUDIO_BPS,
-        renditions: Vec::new(),
-        delay_ticks: 0,
-        spool_dir: world.config.data.join("spool"),
-    };
-    let output = output::start(&settings).map_err(internal)?;
-    let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
-    output.add_sink(hub).map_err(internal)?;
-    if bus == Bus::Pgm {
-        output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
-    }
-    let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
-    Ok(Canvas::new(compositor, Arc::new(output)))
-}
-
-fn begin(
-    world: Arc<World>,
-    caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
-) -> Result<OnAir, Refused> {
-    let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
-    let output = pgm.output.clone();
-    let mut extras = Extras::default();
-    extras.apply(&world, &caster, &output)?;
-    let rate = caster.config.rate;
-    let (canvas, file_ahead) = (output.header().size, limits::FILE_AHEAD_FRAMES);
-    let engine = Engine::new(EngineConfig { rate, canvas, file_ahead });
-    let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
-    let (bin_sender, bin_receiver) =
-        crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
-    let (report_sender, report) = watch::channel(Arc::new(Report::default()));
-    let bin = worker::spawn("bin", StopToken::new(), move |_| bin_receiver.iter().for_each(drop))
-        .map_err(internal)?;
-    let frames = FrameLoop {
-        engine,
-        inputs: BTreeMap::new(),
-        pgm,
-        pvw: None,
-        waiting: BTreeMap::new(),
-        stages: Stages::default(),
-        counts: Counts::default(),
-        trouble: Trouble::default(),
-        clock: world.clock.clone(),
-        flow: Flow::Live,
-        late_scalers: world.gpu.is_software().then(BTreeMap::new),
-    };
-    let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
-        let lines = Lines { inbox, report: report_sender, bin: bin_sender };
-        frame_thread::run(frames, rate, &lines, &stop);
-    })
-    .map_err(internal)?;
-    let mut on_air = OnAir {
-        world,
-        caster: caster.clone(),
-        messages,
-        report,
-        rate,
-        inputs: BTreeMap::new(),
-        episodes: BTreeMap::new(),
-        standby: None,
-        images,
-        interrupted: false,
-        positions_ns: 0,
-        cues: Vec::new(),
-        tick0_unix_ns: None,
-        pgm: output,
-        pvw: None,
-        pvw_idle: 0,
-        relays: Vec::new(),
-        extras,
-        frame_thread,
-        bin,
-    };
-    for resource in &caster.resources {
-        // One source that cannot be started must not keep the show off the air.
-        if let Err(refused) = on_air.start_input(&caster, &resource.id) {
-            tracing::error!(name = resource.name, %refused, "a source is left out");
-        }
-    }
-    if let Err(refused) = on_air.start_standby(&caster) {
-        tracing::error!(%refused, "standby is left out");
-    }
-    for url in caster.config.destinations() {
-        let relay = on_air.add_relay(url)?;
-        on_air.relays.push(relay);
-    }
-    let follow = Command::SetFollow { follow: caster.audio_follows_video };
-    let (reply, _) = oneshot::channel();
-    on_air.messages.send(Message::Command(follow, reply)).map_err(internal)?;
-    Ok(on_air)
 }

@@ -82,7 +82,7 @@ pub fn resolve_pgm_mix(caster: &Caster, found: &Found<'_>) -> Vec<MixSpec> {
 }
 
 /// A source over the whole canvas, with its sound.
-fn whole(input: InputKey, overlays: Vec<OverlaySpec>) -> SceneSpec {
+pub(super) fn whole(input: InputKey, overlays: Vec<OverlaySpec>) -> SceneSpec {
     let placement = picture::Placement {
         width: 1.0,
         height: 1.0,

@@ -13,19 +13,18 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::events::{Courier, Events, Patience};
+use super::events::Tellers;
 use super::studio::Studio;
 use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
-use crate::api::events::{self, CallbackKey, Poster, WatchKey};
+use crate::api::events;
 use crate::api::keys::{AccessKey, AccessKeys};
 use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
-use crate::catalog::Caster;
 use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
@@ -49,37 +48,6 @@ pub struct Server {
     rtmp: SocketAddr,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
-}
-
-/// What tells the world of events.
-struct Tellers {
-    courier: Courier,
-    watch_key: WatchKey,
-}
-
-impl Tellers {
-    fn load(
-        config: &Config,
-        allow: &Arc<AllowList>,
-        events: &Arc<Events>,
-    ) -> Result<Tellers, String> {
-        let callback_key = CallbackKey::load_or_make(&config.data)
-            .map_err(|error| format!("the callback key: {error}"))?;
-        let watch_key = WatchKey::load_or_make(&config.data)
-            .map_err(|error| format!("the watch key: {error}"))?;
-        let courier = Courier {
-            events: Arc::clone(events),
-            poster: Poster::new(callback_key)?,
-            allow: Arc::clone(allow),
-            patience: Patience::default(),
-        };
-        Ok(Tellers { courier, watch_key })
-    }
-}
-
-/// Where a caster's events are posted.
-fn callback_url(caster: &Caster) -> Option<&str> {
-    caster.config.callback_url.as_deref()
 }
 
 struct Listeners {
@@ -134,9 +102,7 @@ impl Server {
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
         let store = Arc::new(Keeper::start(store).map_err(|error| error.to_string())?);
-        let opened = Events::open(store.clone(), callback_url).await;
-        let events = opened.map_err(|error| error.to_string())?;
-        let tellers = Tellers::load(&config, &allow, &events)?;
+        let tellers = Tellers::open(&config, &allow, &store).await?;
         let library = library(&config)?;
         let keys = Arc::new(access_keys(&config)?);
         match keys.admin() {
@@ -171,7 +137,7 @@ impl Server {
             rtmp,
             next_input: AtomicU32::new(0),
         });
-        let studio = Studio::new(world.clone(), catalog, (store, events));
+        let studio = Studio::new(world.clone(), catalog, (store, tellers.events()));
         studio.resume().await;
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),

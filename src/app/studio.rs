@@ -4,6 +4,7 @@
 //! Invariants: calls on one caster are carried out one after the other; a refused call leaves the catalog, the disk and
 //! the running caster as they were.
 
+mod groups;
 mod housekeeping;
 
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub(super) struct Studio {
     store: Arc<Keeper>,
     events: Arc<Events>,
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
+    groups: tokio::sync::Mutex<groups::Groups>,
     /// Calls that are about no caster yet go one after the other if they share a `ClientToken` (and a few that do not).
     creating: [tokio::sync::Mutex<()>; limits::CREATING_LANES],
     /// The process ends: nothing is changed any more.
@@ -96,6 +98,7 @@ impl Studio {
         Arc::new(Studio {
             world,
             places: Mutex::new(places.collect()),
+            groups: tokio::sync::Mutex::default(),
             catalog: Mutex::new(catalog),
             store,
             events,
@@ -144,6 +147,7 @@ impl Studio {
     pub(super) async fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.events.close();
+        self.end_groups().await;
         // A take that waits for its source is answered now, so that no lane is held.
         for place in self.all_places() {
             if let Some(ticks) = &*lock(&place.ticks) {

@@ -10,14 +10,19 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, MediaFacts, Place, Play, Refused, Rendition, Source};
+use crate::catalog::{
+    Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
+    Rendition, Source,
+};
 use crate::config::Config;
 use crate::gpu::Gpu;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
-    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
+    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Playlist, Plays, SourceSpec,
+    fetch_image,
 };
 use crate::library::{Kind, Library};
+use crate::limits;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -60,7 +65,11 @@ impl World {
         (name, source): (&str, &Source),
         from: From,
     ) -> Result<Input, Refused> {
-        let spec = self.source_spec(caster, source, from)?;
+        let input = self.start(self.source_spec(caster, source, from)?, name)?;
+        Ok(if from.held { input.held() } else { input })
+    }
+
+    fn start(&self, spec: SourceSpec, name: &str) -> Result<Input, Refused> {
         let key = InputKey(self.next_input.fetch_add(1, Ordering::Relaxed));
         let options = InputOptions {
             key,
@@ -72,10 +81,32 @@ impl World {
             clock: self.clock.clone(),
             allow: self.allow.clone(),
         };
-        let input = crate::input::start(spec, options).map_err(|error| {
+        crate::input::start(spec, options).map_err(|error| {
             Refused::new(ErrorCode::Internal, format!("The input cannot start: {error}"))
-        })?;
-        Ok(if from.held { input.held() } else { input })
+        })
+    }
+
+    /// Starts the input that plays the files of an episode group, from the one that it is at.
+    ///
+    /// # Errors
+    /// When a file cannot be one of this server's, or no thread can be had.
+    pub(super) fn start_group(&self, group: &EpisodeGroup) -> Result<Input, Refused> {
+        let location = |item: &GroupItem| self.location(&Place::Url(item.url.clone()));
+        let (first_item, passes) = match group.progress {
+            GroupProgress::Playing { item, pass } => (item, pass),
+            GroupProgress::Waiting | GroupProgress::Ended => (0, 0),
+        };
+        let left = match group.repeat_num {
+            -1 => -1,
+            further => (further - i32::try_from(passes).unwrap_or(further)).max(0),
+        };
+        let playlist = Playlist {
+            locations: group.items.iter().map(location).collect::<Result<_, _>>()?,
+            plays: Plays::from_repeat(left),
+            first_item: first_item as usize,
+            seek_ms: None,
+        };
+        self.start(SourceSpec::Playlist(playlist), "episode group")
     }
 
     fn source_spec(
@@ -98,7 +129,11 @@ impl World {
                 excerpt: excerpt(*play, from.seek_ms),
             }),
             Source::Image { place } => {
-                Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
+                let location = self.location(place)?;
+                Ok(SourceSpec::Image(match place {
+                    Place::Url(url) if !url.starts_with("file:") => ImageSource::Url(location),
+                    _ => ImageSource::Path(location.into()),
+                }))
             }
         }
     }
@@ -172,11 +207,21 @@ impl World {
 }
 
 impl World {
-    /// All bytes of a small file.
+    /// The bytes of an image, of this machine or fetched.
     ///
     /// # Errors
-    /// When it cannot be read or is larger than `max_bytes`.
-    pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+    /// When it cannot be had or is larger than an image may be.
+    pub(super) fn read_image(&self, location: &str, stop: &StopToken) -> Result<Vec<u8>, String> {
+        match location.split_once("://") {
+            Some(("http" | "https", _)) => {
+                fetch_image(location, &self.allow, stop).map_err(|error| error.to_string())
+            }
+            _ => self.read_small(location, limits::MAX_IMAGE_BYTES),
+        }
+    }
+
+    /// All bytes of a small file.
+    fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         // Anything else (a pipe, a device) could keep whoever opens it waiting.
         if !Path::new(path).is_file() {

@@ -13,7 +13,8 @@ use crate::ids::InputKey;
 pub(super) struct Cues {
     /// By tick; of those at the same tick the one given last comes last.
     list: Vec<Cue>,
-    /// Those of the list whose time is over, whether they switched or were passed over.
+    /// How many of the list are over, whether they switched or were passed over, and which those are.
+    passed: usize,
     over: BTreeSet<u64>,
 }
 
@@ -27,18 +28,16 @@ impl Cues {
             .filter(|cue| cue.tick <= now && before.contains(&cue.id))
             .map(|cue| cue.id)
             .collect();
-        self.list = list;
+        (self.list, self.passed) = (list, 0);
     }
 
     /// The cue that switches at tick `n`, if one does.
     pub(super) fn take_due(&mut self, n: u64) -> Option<Cue> {
         let due = self.list.partition_point(|cue| cue.tick <= n);
-        let latest = self.list[..due].last()?;
-        let switches = !self.over.contains(&latest.id);
-        let cue = switches.then(|| latest.clone());
-        if switches {
-            self.over.extend(self.list[..due].iter().map(|cue| cue.id));
-        }
+        let passed = std::mem::replace(&mut self.passed, due);
+        let latest = self.list[passed..due].last()?;
+        let cue = (!self.over.contains(&latest.id)).then(|| latest.clone());
+        self.over.extend(self.list[passed..due].iter().map(|cue| cue.id));
         cue
     }
 

@@ -102,9 +102,24 @@ impl Input {
     /// Moves on to a tick, after `late` (ns, samples) that nobody asked for.
     pub(super) fn advance(&mut self, at: &Tick, late: (i64, i64)) {
         match &mut self.source {
-            Source::Live(live) => live.advance(at),
+            Source::Live(live) => live.steer(at),
             Source::Paced(paced) => paced.advance(at, late),
             Source::Still { .. } => {}
+        }
+    }
+
+    /// What a live input shows at a tick, once its clock for it is settled.
+    pub(super) fn play(&mut self, at: &Tick) {
+        if let Source::Live(live) = &mut self.source {
+            live.play(at);
+        }
+    }
+
+    /// The clock of a live input.
+    pub(super) fn live(&mut self) -> Option<&mut Live> {
+        match &mut self.source {
+            Source::Live(live) => Some(live),
+            _ => None,
         }
     }
 

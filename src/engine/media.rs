@@ -53,9 +53,9 @@ pub(super) struct Shown {
 pub struct InputStats {
     /// Media ahead of what plays, ms.
     pub buffered_ms: u32,
-    /// Frames kept for later (at most `limits::TIMELINE_FRAMES`).
+    /// Frames kept for later (at most `limits::TIMELINE_FRAMES`; in a sync group `limits::SYNC_FRAMES`).
     pub frames: usize,
-    /// Samples kept for later (at most `limits::TIMELINE_SAMPLES`).
+    /// Samples kept for later (at most `limits::TIMELINE_SAMPLES`; in a sync group `limits::SYNC_SAMPLES`).
     pub samples: usize,
     /// Ticks that showed the picture of the tick before, pauses not counted.
     pub repeated: u64,

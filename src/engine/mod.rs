@@ -16,6 +16,7 @@ use crate::time::FrameRate;
 
 mod audio;
 mod cues;
+mod groups;
 mod input;
 mod live;
 mod media;
@@ -107,6 +108,8 @@ pub enum Command {
     /// the latest happens at once, unless it has happened or been passed over under the same id; the earlier ones never
     /// happen.
     SetCues(Vec<Cue>),
+    /// Replaces the sync groups (at most `limits::MAX_SYNC_GROUPS`). A group given again as it was goes on undisturbed.
+    SetSyncGroups(Vec<SyncGroup>),
     /// Has a paced input run or pause. The tick that starts it shows its next frame (its first, if it was added held);
     /// the picture of the tick that pauses it is the one that stays. The sound fades in 30 ms; nothing is lost.
     SetPlaying {
@@ -115,6 +118,41 @@ pub enum Command {
         /// Run or pause.
         playing: bool,
     },
+}
+
+/// Live inputs that are shown on one clock: frames with equal timestamps appear on the same tick, and the sound goes with
+/// them. Other inputs that are named are ignored, and so is one that an earlier group has.
+///
+/// A member whose delay differs by more than `limits::SYNC_MAX`, or that is without a picture for `limits::SYNC_LOST`, goes
+/// by its own clock until that is over; [`Event::Synced`] and [`Event::Unsynced`] tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncGroup {
+    /// Whose clock.
+    pub mode: SyncMode,
+    /// Who goes by it, the host included or not.
+    pub members: Vec<InputKey>,
+}
+
+/// Whose clock a sync group goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// This input's, which is not changed by the others: who comes much later than it cannot follow.
+    Host(InputKey),
+    /// The most delayed member's.
+    Mutual,
+}
+
+/// Why a member does not go by the clock of its sync group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// It has no picture.
+    NoVideo,
+    /// Its delay differs by more than `limits::SYNC_MAX`, or there is nobody to follow.
+    TooFar,
+    /// It comes later than the host's clock allows.
+    TooLate,
+    /// Its buffer cannot hold (`limits::SYNC_FRAMES`, `limits::SYNC_BYTES`) what the clock demands.
+    TooLarge,
 }
 
 /// A switch of PGM at a tick: forced, ready or not. The mix follows as at a take. A switch that waits is overtaken by it.
@@ -166,6 +204,9 @@ pub enum Refusal {
     /// More cues than `limits::MAX_CUES`.
     #[error("too many cues")]
     TooManyCues,
+    /// More sync groups than `limits::MAX_SYNC_GROUPS`.
+    #[error("too many sync groups")]
+    TooManyGroups,
     /// Only paced inputs can be held and paused.
     #[error("{0} runs in its own time and cannot be held or paused")]
     NotPaced(InputKey),
@@ -203,6 +244,20 @@ pub enum Event {
         input: InputKey,
         /// What.
         part: Part,
+    },
+    /// From this tick on an input goes by the clock of its sync group.
+    Synced {
+        /// Who.
+        input: InputKey,
+        /// By how much later it plays than before, ns.
+        by_ns: i64,
+    },
+    /// An input does not, or no longer, go by the clock of its sync group.
+    Unsynced {
+        /// Who.
+        input: InputKey,
+        /// Why not.
+        cause: Apart,
     },
     /// A cue switched PGM.
     Cued {

@@ -283,8 +283,9 @@ impl Paced {
     /// Fades the samples of this tick where it stops or goes on; false when nothing is left of them.
     pub(super) fn fade(&mut self, at: &Tick, samples: &mut [StereoSample]) -> bool {
         if self.pause.stands(at.n) && self.anchor.is_some() && self.pause.past().is_none() {
-            // The fade was the end of it: there is nothing that could still die away.
+            // The fade was the end of it: there is nothing that could still die away, and nothing else to fade in.
             self.media.reader.unheard();
+            self.media.reader.restart();
             return false;
         }
         self.pause.fade(samples);

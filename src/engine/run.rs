@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 
 use super::cues::Cues;
+use super::groups::Groups;
 use super::input::{Heard, Input};
 use super::media::{InputStats, Tick};
 use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
 use super::{
     Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan, Readiness,
-    Refusal, SceneSpec, Tally, Wants,
+    Refusal, SceneSpec, SyncGroup, Tally, Wants,
 };
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::ids::{Bus, InputKey};
@@ -27,6 +28,7 @@ pub struct Engine {
     inputs: BTreeMap<InputKey, Input>,
     scenes: Scenes,
     cues: Cues,
+    groups: Groups,
     mixer: Mixer,
     commands: Vec<(CommandId, Command)>,
     replies: Vec<Reply>,
@@ -44,6 +46,7 @@ impl Engine {
             inputs: BTreeMap::new(),
             scenes: Scenes::new(),
             cues: Cues::default(),
+            groups: Groups::default(),
             mixer: Mixer::new(),
             commands: Vec::new(),
             replies: Vec::new(),
@@ -142,7 +145,12 @@ impl Engine {
         for input in self.inputs.values_mut() {
             input.advance(&at, late);
         }
+        let synced = self.groups.align(&mut self.inputs, &at);
+        for input in self.inputs.values_mut() {
+            input.play(&at);
+        }
         let mut events = self.events(&dropped);
+        events.extend(synced);
         self.settle_waiting(n);
         for (id, command) in std::mem::take(&mut self.commands) {
             self.apply(&at, id, command);
@@ -222,6 +230,7 @@ impl Engine {
                 self.inputs.remove(&input);
                 self.scenes.forget(input);
                 self.cues.forget(input);
+                self.groups.forget(input);
             }
             Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
             Command::SetScene { bus: Bus::Pgm, spec, when } => {
@@ -234,6 +243,7 @@ impl Engine {
             Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
             Command::SetFollow { follow } => self.scenes.follow = follow,
             Command::SetCues(cues) => self.cues.set(cues, at.n),
+            Command::SetSyncGroups(groups) => self.groups.set(groups, &mut self.inputs),
             Command::SetPlaying { input, playing } => {
                 if let Some(input) = self.inputs.get_mut(&input) {
                     input.set_motion(at, if playing { Motion::Runs } else { Motion::Stands });
@@ -244,6 +254,7 @@ impl Engine {
         self.replies.push((id, Ok(applied)));
     }
 
+    /// Why a command cannot be carried out, if so.
     fn refuses(&self, command: &Command) -> Option<Refusal> {
         let exists = |key| self.inputs.contains_key(&key);
         let one = |key: InputKey| Some(key).filter(|key| !exists(*key));
@@ -251,23 +262,31 @@ impl Engine {
             Command::SetScene { spec, .. } => unknown(spec, &exists),
             Command::SetMix { mix, .. } => mix.iter().map(|e| e.input).find(|key| !exists(*key)),
             Command::RemoveInput { input } | Command::SetPlaying { input, .. } => one(*input),
+            Command::SetSyncGroups(groups) => {
+                groups.iter().flat_map(SyncGroup::inputs).find(|key| !exists(*key))
+            }
             Command::AddInput { .. }
             | Command::Take { .. }
             | Command::SetFollow { .. }
             | Command::SetCues(_) => None,
         };
-        let not_paced = match command {
-            Command::AddInput { input, kind, held: true } => {
-                (*kind != InputKind::Paced).then_some(*input)
+        if let Some(input) = unknown {
+            return Some(Refusal::UnknownInput(input));
+        }
+        let is_paced = |key| self.inputs.get(key).is_some_and(Input::is_paced);
+        match command {
+            Command::AddInput { input, kind, held: true } if *kind != InputKind::Paced => {
+                Some(Refusal::NotPaced(*input))
             }
-            Command::SetPlaying { input, .. } => {
-                self.inputs.get(input).filter(|found| !found.is_paced()).map(|_| *input)
+            Command::SetPlaying { input, .. } if !is_paced(input) => {
+                Some(Refusal::NotPaced(*input))
+            }
+            Command::SetCues(cues) if cues.len() > limits::MAX_CUES => Some(Refusal::TooManyCues),
+            Command::SetSyncGroups(groups) if groups.len() > limits::MAX_SYNC_GROUPS => {
+                Some(Refusal::TooManyGroups)
             }
             _ => None,
-        };
-        let too_many = matches!(command, Command::SetCues(cues) if cues.len() > limits::MAX_CUES);
-        let refusal = unknown.map(Refusal::UnknownInput).or(not_paced.map(Refusal::NotPaced));
-        refusal.or(too_many.then_some(Refusal::TooManyCues))
+        }
     }
 
     /// A switch on PGM: at once, or as soon as its sources are ready.

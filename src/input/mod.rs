@@ -35,6 +35,7 @@ pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
 pub use guard::{AllowList, admit_callback, admit_relay};
 pub use mailbox::{InputStatus, Take, Want};
+pub use play::fetch_image;
 pub use redact::redact;
 
 use mailbox::{Mailbox, Overflow};
@@ -97,6 +98,8 @@ pub struct Playlist {
 pub enum ImageSource {
     /// A file.
     Path(PathBuf),
+    /// An `http` or `https` URL.
+    Url(String),
     /// The encoded image itself.
     Bytes(Bytes),
 }
@@ -123,6 +126,7 @@ impl fmt::Debug for SourceSpec {
             SourceSpec::Image(ImageSource::Path(path)) => {
                 write!(f, "image {}", redact(&path.to_string_lossy()))
             }
+            SourceSpec::Image(ImageSource::Url(url)) => write!(f, "image {}", redact(url)),
             SourceSpec::Image(ImageSource::Bytes(bytes)) => {
                 write!(f, "image of {} bytes", bytes.len())
             }

@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::guard::{self, UrlUse};
+use super::guard::{self, AllowList, UrlUse};
 use super::live::back_off;
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
-use crate::frame::{AudioBlock, VideoFrame};
-use crate::limits::MAX_IMAGE_BYTES;
+use crate::frame::{AudioBlock, Picture, VideoFrame};
+use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_IMAGE_BYTES};
+use crate::media::fetch::{self, Fetch};
 use crate::media::file::FilePlayer;
 use crate::media::open::MediaError;
 use crate::media::pattern::Pattern;
@@ -175,15 +176,7 @@ impl<'a> Finish<'a> {
 
 /// Shows one picture for ever.
 pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
-    context.mailbox.set_state(InputState::Connecting);
-    let picture = match read_image(source).and_then(|bytes| still::load_picture(&bytes)) {
-        Ok(picture) => Arc::new(picture),
-        Err(error) => {
-            context.fail(&error);
-            context.mailbox.set_state(InputState::Failed);
-            return;
-        }
-    };
+    let Some(picture) = read_until_there(source, context, stop) else { return };
     let size = Some(picture.size());
     context.mailbox.set_description(&Description {
         container: "image".into(),
@@ -206,9 +199,60 @@ pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
     }
 }
 
-fn read_image(source: &ImageSource) -> Result<bytes::Bytes, MediaError> {
+/// The picture; tried again for as long as it may come yet, which is while it is at a URL.
+fn read_until_there(
+    source: &ImageSource,
+    context: &Context,
+    stop: &StopToken,
+) -> Option<Arc<Picture>> {
+    for attempt in 1.. {
+        context.mailbox.set_state(InputState::Connecting);
+        match read_image(source, context, stop).and_then(|bytes| still::load_picture(&bytes)) {
+            Ok(picture) => return Some(Arc::new(picture)),
+            Err(MediaError::Stopped) => return None,
+            Err(error) => {
+                context.fail(&error);
+                context.mailbox.set_state(InputState::Failed);
+                if !matches!(source, ImageSource::Url(_)) || !context.options.retry {
+                    return None;
+                }
+            }
+        }
+        stop.wait(back_off(attempt));
+    }
+    None
+}
+
+/// The bytes of an image at an `http` or `https` URL.
+///
+/// # Errors
+/// When the guard refuses an address that it leads to, or it cannot be had, or is larger than an image may be.
+pub fn fetch_image(url: &str, allow: &AllowList, stop: &StopToken) -> Result<Vec<u8>, MediaError> {
+    let admitted = guard::admit(url, UrlUse::File, allow, stop)?;
+    let what = Fetch {
+        url: admitted.url.clone(),
+        options: admitted.options.clone(),
+        protocols: admitted.protocols,
+        max_bytes: MAX_IMAGE_BYTES,
+        limit: INPUT_CONNECT_TIMEOUT,
+    };
+    let fetched = fetch::fetch(what, stop);
+    match admitted.into_refusal() {
+        Some(refusal) => Err(MediaError::Refused(refusal)),
+        None => fetched,
+    }
+}
+
+fn read_image(
+    source: &ImageSource,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<bytes::Bytes, MediaError> {
     match source {
         ImageSource::Bytes(bytes) => Ok(bytes.clone()),
+        ImageSource::Url(url) => {
+            fetch_image(url, &context.options.allow, stop).map(bytes::Bytes::from)
+        }
         ImageSource::Path(path) => {
             let mut bytes = vec![];
             // One byte more than allowed, so that the decoder's own check refuses the rest by name.

@@ -18,7 +18,8 @@ fn open(dir: &Dir, bounds: Bounds) -> Arc<Library> {
 
 /// A real PNG of this colour.
 fn png(color: &str) -> Vec<u8> {
-    let source = format!("color={color}:size=3x2");
+    // The filter itself makes even sides only.
+    let source = format!("color={color}:size=64x64,format=rgb24,scale=3:2");
     let args = ["-f", "lavfi", "-i", &source, "-frames:v", "1", "-f", "image2pipe", "-c", "png"];
     tool_output("ffmpeg", &[&args[..], &["-"]].concat())
 }

@@ -9,6 +9,7 @@
 mod decode;
 pub mod encode;
 pub mod examine;
+pub(crate) mod fetch;
 pub mod file;
 pub mod flv;
 pub mod hub;

@@ -14,7 +14,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::catalog::ErrorCode;
-use crate::ids::{CasterId, ComponentId, LayoutId, ResourceId, SceneId};
+use crate::ids::{CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId, SceneId};
 
 pub use feed::{Batch, Feed, Follower};
 pub use keys::{CallbackKey, WatchKey};
@@ -84,9 +84,9 @@ pub struct About {
     /// A component.
     pub component: Option<ComponentId>,
     /// An episode group.
-    pub program_id: Option<String>,
+    pub program: Option<ProgramId>,
     /// An episode.
-    pub episode_id: Option<String>,
+    pub episode: Option<EpisodeId>,
 }
 
 /// Something that happened.
@@ -151,8 +151,8 @@ impl Event {
                 layout_id: about.layout.as_ref().map(LayoutId::as_str),
                 resource_id: about.resource.as_ref().map(ResourceId::as_str),
                 component_id: about.component.as_ref().map(ComponentId::as_str),
-                program_id: about.program_id.as_deref(),
-                episode_id: about.episode_id.as_deref(),
+                program_id: about.program.as_ref().map(ProgramId::as_str),
+                episode_id: about.episode.as_ref().map(EpisodeId::as_str),
                 code: self.code.as_str(),
                 message: &self.message,
             },

@@ -45,8 +45,8 @@ fn the_documented_json() {
         caster: None,
         kind: EventType::EpisodeGroupCallback,
         about: About {
-            program_id: Some("p".to_owned()),
-            episode_id: Some("e".to_owned()),
+            program: ProgramId::parse("p"),
+            episode: EpisodeId::parse("e"),
             ..About::default()
         },
         code: EventCode::Refused(ErrorCode::SceneInUse),

@@ -88,3 +88,7 @@ fn media(item: &Item) -> pb::Media {
         }),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/library.rs"]
+mod tests;

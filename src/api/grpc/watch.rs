@@ -93,6 +93,7 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
         revision: snapshot.revision,
         applied_revision: snapshot.applied_revision,
         tick: snapshot.tick,
+        tick0_unix_ns: snapshot.tick0_unix_ns.and_then(|ns| i64::try_from(ns).ok()),
         tally: Some(pb::Tally { pgm: names(&snapshot.tally_pgm), pvw: names(&snapshot.tally_pvw) }),
         inputs: snapshot.inputs.iter().map(input).collect(),
         stages: snapshot.stages.iter().map(stage).collect(),
@@ -116,8 +117,8 @@ fn event(event: &Event) -> pb::CasterEvent {
         layout_id: text(about.layout.as_ref()),
         resource_id: text(about.resource.as_ref()),
         component_id: text(about.component.as_ref()),
-        program_id: text(about.program_id.as_ref()),
-        episode_id: text(about.episode_id.as_ref()),
+        program_id: text(about.program.as_ref()),
+        episode_id: text(about.episode.as_ref()),
         code: event.code.as_str().to_owned(),
         message: event.message.clone(),
     }

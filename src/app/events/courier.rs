@@ -71,8 +71,13 @@ struct Round {
 enum Ended {
     /// Nothing waits for it any more.
     Empty,
-    /// The first letter did not arrive, or the store could not be asked.
-    Failed,
+    /// Others have their turn.
+    Paused,
+    /// A letter did not arrive, or the store could not be asked.
+    Failed {
+        /// Letters that arrived before it.
+        arrived: usize,
+    },
 }
 
 impl Courier {
@@ -95,12 +100,15 @@ impl Courier {
                 let round = rounds.entry(url).or_insert(fresh);
                 round.has_more = round.is_under_way;
             }
-            for (url, round) in &mut rounds {
-                let has_place = under_way.len() < limits::CALLBACK_RECEIVERS;
-                if has_place && !round.is_under_way && round.due <= now {
-                    round.is_under_way = true;
-                    under_way.spawn(Arc::clone(&self).round(url.clone()));
-                }
+            let mut due: Vec<_> = rounds
+                .iter_mut()
+                .filter(|(_, round)| !round.is_under_way && round.due <= now)
+                .collect();
+            // Who has waited longest goes first, so that many that are down do not starve one that is up.
+            due.sort_by_key(|(_, round)| round.due);
+            for (url, round) in due.into_iter().take(limits::CALLBACK_RECEIVERS - under_way.len()) {
+                round.is_under_way = true;
+                under_way.spawn(Arc::clone(&self).round(url.clone()));
             }
             let has_place = under_way.len() < limits::CALLBACK_RECEIVERS;
             let waiting = rounds.values().filter(|round| has_place && !round.is_under_way);
@@ -127,13 +135,13 @@ impl Courier {
         let Some(round) = rounds.get_mut(&url) else { return };
         round.is_under_way = false;
         match ended {
-            Ended::Empty if round.has_more => {
-                *round =
-                    Round { failed: 0, due: Instant::now(), is_under_way: false, has_more: false };
+            Ended::Empty if !round.has_more => drop(rounds.remove(&url)),
+            Ended::Empty | Ended::Paused => {
+                let due = Instant::now();
+                *round = Round { failed: 0, due, is_under_way: false, has_more: false };
             }
-            Ended::Empty => drop(rounds.remove(&url)),
-            Ended::Failed => {
-                round.failed = round.failed.saturating_add(1);
+            Ended::Failed { arrived } => {
+                round.failed = if arrived > 0 { 1 } else { round.failed.saturating_add(1) };
                 round.due = Instant::now() + self.patience.wait(round.failed);
             }
         }
@@ -141,27 +149,27 @@ impl Courier {
 
     /// Posts what waits for a receiver, one after the other, up to the first that does not arrive.
     async fn round(self: Arc<Self>, url: String) -> (String, Ended) {
-        loop {
-            let next = {
-                let url = url.clone();
-                self.events.store.read(move |store| store.next_letter(&url)).await
-            };
-            let ended = match next {
-                Ok(None) => Ended::Empty,
-                Ok(Some(letter)) => match self.carry(&letter).await {
-                    Ok(true) => continue,
-                    Ok(false) => Ended::Failed,
-                    Err(error) => {
-                        tracing::error!(%error, "the outbox");
-                        Ended::Failed
-                    }
-                },
+        for arrived in 0..limits::CALLBACK_ROUND {
+            match self.next(&url).await {
+                Ok(Some(true)) => {}
+                Ok(Some(false)) => return (url, Ended::Failed { arrived }),
+                Ok(None) => return (url, Ended::Empty),
                 Err(error) => {
                     tracing::error!(%error, "the outbox");
-                    Ended::Failed
+                    return (url, Ended::Failed { arrived });
                 }
-            };
-            return (url, ended);
+            }
+        }
+        (url, Ended::Paused)
+    }
+
+    /// One attempt to post what is first; whether it is settled. None when nothing waits.
+    async fn next(&self, url: &str) -> Result<Option<bool>, StoreError> {
+        let receiver = url.to_owned();
+        let next = self.events.store.read(move |store| store.next_letter(&receiver)).await?;
+        match next {
+            Some(letter) => self.carry(&letter).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -7,6 +7,7 @@
 mod courier;
 mod operation;
 mod outages;
+mod tellers;
 #[cfg(test)]
 mod tests;
 
@@ -18,14 +19,16 @@ use tokio::sync::Notify;
 
 use crate::api::control::Snapshot;
 use crate::api::events::{About, Event, EventCode, EventType, Feed};
-use crate::catalog::{Answer, Caster, Change, ErrorCode, Refused};
-use crate::ids::{CasterId, ComponentId};
+use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused};
+use crate::ids::{CasterId, ComponentId, EpisodeId, ProgramId};
 use crate::limits;
 use crate::store::{Entry, Keeper, Letter, StoreError};
 use crate::time;
 
-pub(super) use courier::{Courier, Patience};
 pub(super) use operation::Operation;
+pub(super) use tellers::Tellers;
+
+use courier::{Courier, Patience};
 
 use outages::{Outages, Trouble};
 
@@ -76,6 +79,12 @@ pub(super) struct EventCounts {
 pub(super) struct News {
     event: Arc<Event>,
     letter: Option<Letter>,
+}
+
+/// Whose event it is.
+enum Whose<'a> {
+    Caster(&'a CasterId),
+    Group(&'a ProgramId),
 }
 
 /// What is told of one thing that happened.
@@ -183,12 +192,15 @@ impl Events {
         if !caster.is_on_air() {
             return;
         }
-        self.report(caster, || Happened {
+        let news = self.news(caster, || Happened {
             kind: EventType::OperateCallback,
             about: operation.asked().clone(),
             code: EventCode::Refused(refused.code),
             message: refused.message.clone(),
         });
+        if let Some(news) = news {
+            self.report(news);
+        }
     }
 
     /// Tells of whatever has gone wrong on air since the last look.
@@ -205,7 +217,28 @@ impl Events {
         };
         for Trouble { about, code, message } in troubles {
             let kind = EventType::RuntimeErrorCallback;
-            self.report(caster, || Happened { kind, about, code, message });
+            if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
+                self.report(news);
+            }
+        }
+    }
+
+    /// Tells the receiver of an episode group that it moved on to an episode, or what is wrong with it.
+    pub(super) fn episode(
+        &self,
+        group: &EpisodeGroup,
+        episode: &EpisodeId,
+        (code, message): (EventCode, &str),
+    ) {
+        let about = About {
+            program: Some(group.id.clone()),
+            episode: Some(episode.clone()),
+            ..About::default()
+        };
+        let kind = EventType::EpisodeGroupCallback;
+        let happened = Happened { kind, about, code, message: message.to_owned() };
+        if let Some(url) = &group.callback_url {
+            self.report(self.news_of(Whose::Group(&group.id), Some(url), happened));
         }
     }
 
@@ -253,28 +286,34 @@ impl Events {
     }
 
     /// Writes and tells what came with no change. Does not wait: a disk that does not keep up costs the letter.
-    fn report(&self, caster: &Caster, happened: impl FnOnce() -> Happened) {
-        let Some(mut news) = self.news(caster, happened) else { return };
+    fn report(&self, mut news: News) {
         if let Some(letter) = &news.letter
             && !self.store.offer(vec![Entry::Letter(letter.clone())])
         {
-            tracing::warn!(caster = %caster.id, "a callback is dropped: the store is busy");
+            tracing::warn!(of = letter.owner, "a callback is dropped: the store is busy");
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
             news.letter = None;
         }
         self.tell(news);
     }
 
+    /// None when nobody wants to know.
     fn news(&self, caster: &Caster, happened: impl FnOnce() -> Happened) -> Option<News> {
         let url = (self.callback_url)(caster);
-        if url.is_none() && !lock(&self.feeds).contains_key(&caster.id) {
-            return None;
-        }
-        let Happened { kind, about, code, message } = happened();
+        let is_wanted = url.is_some() || lock(&self.feeds).contains_key(&caster.id);
+        is_wanted.then(|| self.news_of(Whose::Caster(&caster.id), url, happened()))
+    }
+
+    fn news_of(&self, whose: Whose<'_>, url: Option<&str>, happened: Happened) -> News {
+        let Happened { kind, about, code, message } = happened;
+        let (caster, owner) = match whose {
+            Whose::Caster(id) => (Some(id.clone()), id.as_str()),
+            Whose::Group(id) => (None, id.as_str()),
+        };
         let event = Event {
             seq: self.last_seq.fetch_add(1, Ordering::Relaxed) + 1,
             unix_ms: time::unix_ms(),
-            caster: Some(caster.id.clone()),
+            caster,
             kind,
             about,
             code,
@@ -282,11 +321,11 @@ impl Events {
         };
         let letter = url.map(|url| Letter {
             seq: event.seq,
-            owner: caster.id.to_string(),
+            owner: owner.to_owned(),
             url: url.to_owned(),
             body: event.to_json(),
             made_unix_ms: event.unix_ms,
         });
-        Some(News { event: Arc::new(event), letter })
+        News { event: Arc::new(event), letter }
     }
 }

@@ -215,6 +215,31 @@ async fn whoever_has_no_receiver_any_more_gets_nothing() {
 }
 
 #[tokio::test]
+async fn an_episode_group_has_its_own_receiver() {
+    let dir = dir();
+    let events = open(&dir).await;
+    let mut group = EpisodeGroup {
+        id: crate::ids::ProgramId::parse("p").unwrap(),
+        client_token: String::new(),
+        domain: String::new(),
+        start_unix_ms: 0,
+        repeat_num: 0,
+        side_output: String::new(),
+        callback_url: None,
+        stream_name: String::new(),
+        items: Vec::new(),
+    };
+    let episode = EpisodeId::parse("e").unwrap();
+    events.episode(&group, &episode, (EventCode::Success, "nobody wants to know"));
+    group.callback_url = Some("http://192.0.2.1/g".to_owned());
+    events.episode(&group, &episode, (EventCode::Success, "next"));
+    let letter = events.store.read(|s| s.next_letter("http://192.0.2.1/g")).await.unwrap().unwrap();
+    assert_eq!(letter.owner, "p");
+    assert!(letter.body.contains(r#""ProgramId":"p","EpisodeId":"e""#), "{}", letter.body);
+    assert_eq!(events.store.read(|s| s.receivers()).await.unwrap(), ["http://192.0.2.1/g"]);
+}
+
+#[tokio::test]
 async fn followers_are_told_what_receivers_are() {
     let dir = dir();
     let events = open(&dir).await;

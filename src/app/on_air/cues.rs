@@ -17,7 +17,7 @@ const LOOK_BACK_MS: u64 = 1000;
 
 impl OnAir {
     /// The time at which tick 0 began, ns since 1970; none before the first tick was reported.
-    fn tick0_unix_ns(&mut self) -> Option<i128> {
+    fn follow_wall_clock(&mut self) -> Option<i128> {
         let started_ns = self.report.borrow().started_ns?;
         let since_start_ns = self.world.clock.now_ns().saturating_sub(started_ns);
         let tick0 = time::unix_ns() - i128::from(since_start_ns);
@@ -31,12 +31,12 @@ impl OnAir {
     /// Tells the engine the switches to come, if they are others than before.
     pub(super) async fn follow_rundown(&mut self) {
         let caster = self.caster.clone();
+        let Some(tick0_unix_ns) = self.follow_wall_clock() else { return };
         if caster.episodes.is_empty() && self.cues.is_empty() {
             return;
         }
         let unix_ms = now();
         self.follow_episodes(&caster, unix_ms);
-        let Some(tick0_unix_ns) = self.tick0_unix_ns() else { return };
         let cues = self.cues_from(&caster, unix_ms.saturating_sub(LOOK_BACK_MS), tick0_unix_ns);
         if cues != self.cues {
             match self.command(Command::SetCues(cues.clone())).await {

@@ -5,6 +5,7 @@
 //! progress, and nothing here makes a client's call fail.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Place, Studio, lock};
 use crate::catalog::{Call, Caster, TimedEventKind};
@@ -14,6 +15,12 @@ use crate::time;
 impl Studio {
     /// Looks at every caster once.
     pub(in crate::app) async fn keep_house(self: &Arc<Self>) {
+        if self.draining.load(Ordering::Acquire) {
+            return;
+        }
+        // Beside the rest: a group that ends takes its time.
+        let studio = self.clone();
+        tokio::spawn(async move { studio.follow_groups().await });
         let casters: Vec<Arc<Caster>> = lock(&self.catalog)
             .casters()
             .filter(|caster| caster.is_on_air() || !caster.timed_events.is_empty())

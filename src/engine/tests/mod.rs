@@ -4,6 +4,7 @@ mod clocks;
 mod commands;
 mod cues;
 mod files;
+mod groups;
 mod pauses;
 
 use std::sync::{Arc, OnceLock};

@@ -40,7 +40,10 @@ fn a_pause_freezes_and_goes_on_with_the_next_frame() {
             if n % 100 > 40 && n % 100 < 50 || n % 100 > 97 {
                 // Running for long: sample for sample.
                 let first = rate.sample_at(next as u64 - 1) as i64;
-                assert_eq!(plan.audio[7], coded(first + 7), "{rate}: tick {n}");
+                // Ticks of different length make it a sample more or less a pause.
+                let off = told(plan.audio[7]) - (first + 7) % 65_536;
+                let most = if rate.den() == 1 { 0 } else { 1 + n as i64 / 100 };
+                assert!(off.abs() <= most && plan.audio[7][1] == 0.25, "{rate}: tick {n}: {off}");
             }
             file.feed(&mut stage);
             let stats = stage.engine.input_stats(FILE);
@@ -130,7 +133,8 @@ fn only_paced_inputs_pause() {
 #[test]
 fn the_position_is_that_of_the_picture_in_its_pass() {
     let mut stage = Stage::with(FrameRate::FPS_30, &[InputKind::Paced]);
-    let mut file = File { end_s: 4, ..File::new(30, 1) };
+    let mut file = File::new(30, 1);
+    file.end_s = 4;
     // The first play begins at 9 s of the file, the others at 8 s; each is a second long.
     let begin_ns = |pass: i64| pass * 1_000_000_000;
     for pass in 0..4 {
@@ -152,6 +156,7 @@ fn the_position_is_that_of_the_picture_in_its_pass() {
         let from = if shown < 30 { 9000 } else { 8000 };
         let off = stats.position_ms as i64 - (from + shown % 30 * 1000 / 30);
         assert!((-1..=0).contains(&off), "tick {n}: {stats:?}");
-        assert_eq!(stats.ended, n >= 119, "tick {n}");
+        // Its sound ends some milliseconds after its picture.
+        assert_eq!(stats.ended, n >= 121, "tick {n}");
     }
 }

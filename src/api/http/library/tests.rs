@@ -132,7 +132,9 @@ fn make(dir: &Path, name: &str, seconds: u32, args: &str) -> Vec<u8> {
 
 fn picture(dir: &Path, name: &str, size: &str) -> Vec<u8> {
     let path = dir.join(name).display().to_string();
-    let source = format!("color=red:size={size}");
+    let (width, height) = size.split_once('x').unwrap();
+    // The filter itself makes even sides only.
+    let source = format!("color=red:size=64x64,format=rgb24,scale={width}:{height}");
     tool_output("ffmpeg", &["-f", "lavfi", "-i", &source, "-frames:v", "1", &path]);
     fs::read(path).unwrap()
 }
@@ -182,6 +184,49 @@ fn what_plays_is_taken_and_told_as_it_is() {
         assert_eq!(body["DurationMs"], 0);
     }
     assert_eq!((server.items(), server.incoming()), (7, 0));
+}
+
+#[test]
+fn what_people_bring_is_taken() {
+    let server = Server::start();
+    let dir = Dir::new();
+    let x264 = format!("{X264} -bf 3 -c:a aac");
+    let mut problems = Vec::new();
+    let slides = "-c:v libx264 -preset ultrafast -r 1 -an";
+    for (name, args, ms) in [
+        ("fragments.mp4", format!("{x264} -movflags frag_keyframe+empty_moov"), 4000),
+        ("timecode.mov", "-c:v mjpeg -c:a pcm_s16le -timecode 10:00:00:00".into(), 4000),
+        ("live.flv", format!("{x264} -flvflags no_duration_filesize"), 4000),
+        ("live.mkv", format!("{x264} -f matroska -live 1"), 4000),
+        (
+            "open.mp4",
+            "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=20".into(),
+            4000,
+        ),
+        ("vp9.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus".into(), 4000),
+        ("field.mpg", "-c:v mpeg2video -bf 2 -c:a mp2".into(), 4000),
+        ("field.ts", "-c:v mpeg2video -flags +ilme+ildct -bf 2 -c:a mp2".into(), 4000),
+        ("old.wmv", "-c:v wmv2 -c:a wmav2".into(), 4000),
+        ("camera.mxf", "-c:v mpeg2video -r 25 -c:a pcm_s16le -ar 48000".into(), 4000),
+        // Its clock turns over in the middle.
+        ("wraps.ts", format!("{x264} -output_ts_offset 95441.7 -muxdelay 0"), 4000),
+        ("late.ts", format!("{x264} -output_ts_offset 1000"), 4000),
+        ("drops.mp4", format!("{x264} -vf select='not(mod(n,7))' -vsync vfr"), 4000),
+        ("slides.mp4", slides.into(), 5500),
+        ("slides.mkv", slides.into(), 5500),
+        ("slides.ts", slides.into(), 5500),
+        ("one.mp4", format!("{X264} -an -frames:v 1"), 33),
+        ("sound.mp4", format!("{X264} -c:a aac -vf trim=0:2"), 4000),
+        ("quiet.mp4", format!("{X264} -c:a aac -af atrim=0:1"), 4000),
+        ("m2ts.m2ts", format!("{x264} -mpegts_m2ts_mode 1"), 4000),
+    ] {
+        let (status, body) = server.upload(name, &make(&dir.0, name, 4, &args));
+        let duration_ms = body["DurationMs"].as_u64().unwrap_or_default();
+        if status != 200 || duration_ms.abs_diff(ms) > ms / 8 {
+            problems.push(format!("{name}: {body}"));
+        }
+    }
+    assert!(problems.is_empty(), "{problems:#?}");
 }
 
 #[test]
