@@ -239,8 +239,6 @@ pub const SYNC_FRAMES: usize = 332;
 pub const SYNC_BYTES: usize = 512 << 20;
 /// Audio samples that the engine keeps of it: 9 s.
 pub const SYNC_SAMPLES: usize = 9 * 48_000;
-/// Sync groups of one caster; the rest is refused.
-pub const MAX_SYNC_GROUPS: usize = 64;
 /// Coming switches of PGM that one caster's engine knows; longer lists are refused.
 pub const MAX_CUES: usize = 2000;
 /// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.

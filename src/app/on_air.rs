@@ -16,7 +16,7 @@ use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
 use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
-use crate::engine::{Command, Cue, Refusal};
+use crate::engine::{Command, Cue, Refusal, SyncGroup};
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
@@ -27,7 +27,7 @@ use crate::worker::{StopToken, Worker};
 mod begin;
 mod carousel;
 mod cues;
-mod relays;
+mod destinations;
 mod sources;
 mod vigil;
 
@@ -62,6 +62,8 @@ pub(super) struct OnAir {
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
+    /// What the engine was last told of sync groups.
+    synced: Vec<SyncGroup>,
     /// What the engine was last told of the rundown.
     cues: Vec<Cue>,
     tick0_unix_ns: Option<i128>,
@@ -138,6 +140,7 @@ impl OnAir {
         self.remove_unused(keys);
         let earlier = std::mem::replace(&mut self.caster, caster.clone());
         self.follow_change(&earlier).await;
+        self.follow_sync_groups().await;
         Ok(applied)
     }
 
@@ -232,16 +235,8 @@ impl OnAir {
                 self.set_playing(caster, id).await?;
                 Ok(None)
             }
-            Effect::OutputsChanged => {
-                self.set_outputs(caster).await?;
-                Ok(None)
-            }
-            Effect::SyncGroupsChanged => Ok(None),
-            Effect::RelaysChanged => {
-                let urls: Vec<String> = caster.config.destinations().cloned().collect();
-                self.set_relays(&urls).await?;
-                Ok(None)
-            }
+            Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
+            Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
         }
     }
 
@@ -272,19 +267,6 @@ impl OnAir {
         )
     }
 
-    /// Makes PGM go out as configured.
-    async fn set_outputs(&mut self, caster: &Arc<Caster>) -> Result<(), Refused> {
-        let mut extras = std::mem::take(&mut self.extras);
-        let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
-        let changed = off_thread(move || {
-            let done = extras.apply(&world, &caster, &pgm);
-            (extras, done)
-        });
-        let (extras, done) = changed.await?;
-        self.extras = extras;
-        done
-    }
-
     /// The caster as it is on air.
     pub(super) fn caster(&self) -> &Arc<Caster> {
         &self.caster
@@ -308,6 +290,7 @@ impl OnAir {
     /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
         self.follow_rundown().await;
+        self.follow_sync_groups().await;
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
         let demanded = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;

@@ -228,6 +228,7 @@ async fn an_episode_group_has_its_own_receiver() {
         callback_url: None,
         stream_name: String::new(),
         items: Vec::new(),
+        progress: crate::catalog::GroupProgress::Waiting,
     };
     let episode = EpisodeId::parse("e").unwrap();
     events.episode(&group, &episode, (EventCode::Success, "nobody wants to know"));

@@ -102,6 +102,7 @@ pub(super) fn begin(
         images,
         interrupted: false,
         positions_ns: 0,
+        synced: Vec::new(),
         cues: Vec::new(),
         tick0_unix_ns: None,
         pgm: output,

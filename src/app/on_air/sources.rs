@@ -7,9 +7,9 @@ use super::super::{resolve, rundown};
 use super::{OnAir, internal};
 use crate::app::frame_thread::Message;
 use crate::catalog::{
-    Caster, Episode, EpisodeContent, Play, Refused, Resource, Slot, Source, SwitchType,
+    self, Caster, Episode, EpisodeContent, Play, Refused, Resource, Slot, Source, SwitchType,
 };
-use crate::engine::{Command, MixSpec, SceneSpec};
+use crate::engine::{Command, MixSpec, SceneSpec, SyncGroup, SyncMode};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::time;
@@ -80,6 +80,31 @@ impl OnAir {
         let location = caster.location_of(resource);
         let playing = location.and_then(|l| caster.channel(l)).is_some_and(|c| c.playing);
         self.command(Command::SetPlaying { input, playing }).await.map(drop)
+    }
+
+    /// Holds the live sources of the caster's groups to one clock each; as the sources are now, and only if they are others
+    /// than before.
+    pub(super) async fn follow_sync_groups(&mut self) {
+        let groups = self.sync_groups(&self.caster);
+        if groups == self.synced {
+            return;
+        }
+        match self.command(Command::SetSyncGroups(groups.clone())).await {
+            Ok(_) => self.synced = groups,
+            Err(refused) => tracing::error!(caster = %self.caster.id, %refused, "no sync groups"),
+        }
+    }
+
+    fn sync_groups(&self, caster: &Caster) -> Vec<SyncGroup> {
+        let input = |id: &ResourceId| self.inputs.get(id).copied();
+        let group = |group: &catalog::SyncGroup| {
+            let mode = match &group.mode {
+                catalog::SyncMode::Streamer { host } => SyncMode::Host(input(host)?),
+                catalog::SyncMode::Conference => SyncMode::Mutual,
+            };
+            Some(SyncGroup { mode, members: group.resources.iter().filter_map(input).collect() })
+        };
+        caster.config.sync_groups.iter().filter_map(group).collect()
     }
 
     /// Every input that is in use.

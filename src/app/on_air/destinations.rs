@@ -1,20 +1,36 @@
-//! The destinations that PGM is pushed to.
+//! Where PGM goes: relays, and what else it is configured to go out as.
 //!
-//! Must not know the rest of a show. Invariant: a list that cannot be had whole changes nothing.
+//! Must not know scenes. Invariant: what cannot be made leaves what is on air as it was.
 
-use super::{OnAir, internal};
-use crate::catalog::Refused;
+use std::sync::Arc;
+
+use super::{OnAir, internal, off_thread};
+use crate::catalog::{Caster, Refused};
 use crate::input::admit_relay;
 use crate::limits;
 use crate::output::{Admit, Sink, SinkId};
 
 impl OnAir {
+    /// Makes PGM go out as configured.
+    pub(super) async fn set_outputs(&mut self, caster: &Arc<Caster>) -> Result<(), Refused> {
+        let mut extras = std::mem::take(&mut self.extras);
+        let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
+        let changed = off_thread(move || {
+            let done = extras.apply(&world, &caster, &pgm);
+            (extras, done)
+        });
+        let (extras, done) = changed.await?;
+        self.extras = extras;
+        done
+    }
+
     /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
-    pub(super) async fn set_relays(&mut self, urls: &[String]) -> Result<(), Refused> {
+    pub(super) async fn set_relays(&mut self, caster: &Caster) -> Result<(), Refused> {
+        let urls: Vec<&String> = caster.config.destinations().collect();
         let mut added = Vec::new();
         let mut refused = None;
-        for url in urls {
-            if self.relays.iter().any(|(known, _)| known == url) {
+        for url in &urls {
+            if self.relays.iter().any(|(known, _)| known == *url) {
                 continue;
             }
             match self.add_relay(url) {
@@ -29,7 +45,7 @@ impl OnAir {
             added
         } else {
             let all = self.relays.drain(..).chain(added);
-            let (kept, gone) = all.partition(|(url, _)| urls.contains(url));
+            let (kept, gone) = all.partition(|(url, _)| urls.contains(&url));
             self.relays = kept;
             gone
         };
