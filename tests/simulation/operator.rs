@@ -217,6 +217,7 @@ impl Operator {
 fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
     let layers = (0..chance.within(0, 4)).map(|_| LayerSpec {
         input: chance.pick(inputs),
+        delay_ms: 0,
         placement: Placement {
             width: 0.5,
             height: 0.5,
