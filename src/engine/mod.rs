@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock (time is the tick), no locks. Must not know codecs, sockets or GPUs.
 //! Invariants: one plan per tick, each with exactly `rate.samples_in(tick)` samples; an input's frames are shown in
-//! order; a command is answered exactly once; a take changes the picture on exactly the tick it names.
+//! order; a command is answered exactly once; a take and a cue change the picture on exactly the tick that they name.
 
 use std::time::Duration;
 

@@ -360,6 +360,10 @@ impl File {
     /// Where the first pass begins, ms, and how many passes a seek leads over.
     fn sought(&self, excerpt: Excerpt) -> Result<(u64, u32), MediaError> {
         let Some(seek_ms) = excerpt.seek_ms else { return Ok((excerpt.begin_ms, 0)) };
+        if matches!(excerpt.plays, Plays::Times(0 | 1)) {
+            // No play follows that it could lead into: the end need not be known.
+            return Ok((seek_ms, 0));
+        }
         let whole_ns = match self.end_ns() {
             Err(MediaError::Stopped) => return Err(MediaError::Stopped),
             end => end.ok().flatten(),
