@@ -176,7 +176,7 @@ fn resolve_layer(
         FillMode::Fit => picture::FillMode::Fit,
     };
     let input = inputs(&layer.location)?;
-    Some(LayerSpec { input, placement: resolve_placement(&layer.placement, fill) })
+    Some(LayerSpec { input, placement: resolve_placement(&layer.placement, fill), delay_ms: 0 })
 }
 
 fn resolve_overlay(
