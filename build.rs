@@ -3,8 +3,18 @@
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["caster", "caster_service", "component", "layout", "resource", "scene", "watch"]
-        .map(|name| format!("proto/onair/v1/{name}.proto"));
+    let files = [
+        "caster",
+        "caster_service",
+        "channel",
+        "component",
+        "layout",
+        "resource",
+        "rundown",
+        "scene",
+        "watch",
+    ]
+    .map(|name| format!("proto/onair/v1/{name}.proto"));
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     tonic_prost_build::configure()
         .file_descriptor_set_path(out.join("onair.v1.bin"))

@@ -31,6 +31,8 @@ pub enum Message {
 pub struct Request {
     /// The operation.
     pub call: Call,
+    /// The revision that a write expects its caster to have; none = any.
+    pub expected_revision: Option<u64>,
     /// Its answer. Closed when the client has left.
     pub reply: oneshot::Sender<Result<Answer, Refused>>,
 }
@@ -51,12 +53,17 @@ pub fn channel(capacity: usize) -> (Control, mpsc::Receiver<Message>) {
 }
 
 impl Control {
-    /// Asks for an operation and waits for its answer.
+    /// Asks for an operation and waits for its answer. A write can expect its caster to have a revision.
     ///
     /// # Errors
     /// What the app refuses; `InternalError` when it is gone.
-    pub async fn call(&self, call: Call) -> Result<Answer, Refused> {
-        self.ask(|reply| Message::Call(Box::new(Request { call, reply }))).await
+    pub async fn call(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+    ) -> Result<Answer, Refused> {
+        let request = |reply| Box::new(Request { call, expected_revision, reply });
+        self.ask(|reply| Message::Call(request(reply))).await
     }
 
     /// Asks to watch a caster.

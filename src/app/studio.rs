@@ -91,7 +91,7 @@ impl Studio {
             match message {
                 Message::Call(request) => {
                     tokio::spawn(async move {
-                        let answer = studio.call(request.call).await;
+                        let answer = studio.call(request.call, request.expected_revision).await;
                         // A client that went away misses the answer, not the effect.
                         let _ = request.reply.send(answer);
                     });
@@ -203,24 +203,24 @@ impl Studio {
     }
 
     /// One call, from "may I" to "it took effect".
-    async fn call(&self, call: Call) -> Result<Answer, Refused> {
+    async fn call(&self, call: Call, expected_revision: Option<u64>) -> Result<Answer, Refused> {
         let caster_id = call.caster_id().to_owned();
         let place = CasterId::parse(&caster_id).and_then(|id| self.place(&id));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
-            return Ok(self.prepare(call)?.answer);
+            return Ok(self.prepare(call, expected_revision)?.answer);
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
         let Some(place) = place else {
             let _one_at_a_time = self.creating.lock().await;
-            let Prepared { change, answer, .. } = self.prepare(call)?;
+            let Prepared { change, answer, .. } = self.prepare(call, expected_revision)?;
             self.make_durable(change).await?;
             return Ok(answer);
         };
         let mut on_air = place.lane.lock().await;
-        let Prepared { change, answer, effects } = self.prepare(call)?;
+        let Prepared { change, answer, effects } = self.prepare(call, expected_revision)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => {
@@ -278,12 +278,12 @@ impl Studio {
         Ok(())
     }
 
-    fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
+    fn prepare(&self, call: Call, expected_revision: Option<u64>) -> Result<Prepared, Refused> {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
             media: &|_| None,
-            expected_revision: None,
+            expected_revision,
         };
         lock(&self.catalog).prepare(call, &context)
     }

@@ -13,7 +13,7 @@ use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
 use onair::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, LocationId,
-    Prepared, Refused,
+    MediaFacts, Prepared, Refused,
 };
 use onair::ids::{Bus, CasterId};
 use onair::store::Store;
@@ -26,6 +26,10 @@ pub(crate) const KEY_ID: &str = "tester";
 pub(crate) const KEY_SECRET: &str = "not-so-secret";
 /// A source at this location never has a frame ready.
 pub(crate) const NEVER_READY: &str = "RV66";
+
+/// The one item of the media library, and how long it is.
+pub(crate) const CLIP: &str = "clip";
+pub(crate) const CLIP_MS: u64 = 10_000;
 
 type Known = Result<Arc<AccessKey>, KeyProblem>;
 pub(crate) type Client = CasterServiceClient<InterceptedService<Channel, WithKey>>;
@@ -201,7 +205,7 @@ impl App {
         while let Some(message) = messages.recv().await {
             match message {
                 Message::Call(request) => {
-                    let answer = self.call(request.call);
+                    let answer = self.call(request.call, request.expected_revision);
                     let _ = request.reply.send(answer);
                 }
                 Message::Watch(request) => {
@@ -212,8 +216,16 @@ impl App {
         }
     }
 
-    fn call(&mut self, call: Call) -> Result<Answer, Refused> {
-        let ctx = Context::new(time::unix_ms(), &uuid::Uuid::new_v4);
+    fn call(&mut self, call: Call, expected_revision: Option<u64>) -> Result<Answer, Refused> {
+        let ctx = Context {
+            now_unix_ms: time::unix_ms(),
+            fresh: &uuid::Uuid::new_v4,
+            media: &|id| {
+                let clip = MediaFacts::Video { duration_ms: CLIP_MS };
+                (id.as_str() == CLIP).then_some(clip)
+            },
+            expected_revision,
+        };
         let prepared = self.catalog.lock().unwrap().prepare(call, &ctx)?;
         let answer = self.take_effect(&prepared)?;
         if let Some(change) = prepared.change {

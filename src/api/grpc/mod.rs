@@ -40,6 +40,9 @@ pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
 /// Request metadata that proves it.
 pub const KEY_SECRET_METADATA: &str = "x-onair-access-key-secret";
 
+/// Request metadata of a write: the revision that its caster must have.
+pub const IF_REVISION_METADATA: &str = "x-onair-if-revision";
+
 /// Serves who comes through the door (a plain listener is one without TLS) until `shutdown` is ready, then ends the calls in progress (at most
 /// [`limits::GRPC_DRAIN`]) and returns.
 ///

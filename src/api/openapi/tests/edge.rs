@@ -22,17 +22,21 @@ use crate::api::openapi::{Edge, answer, utc};
 use crate::catalog::{Catalog, Context};
 use crate::{limits, time};
 
-const KEY: [&str; 2] = ["key", "secret"];
+pub(super) const KEY: [&str; 2] = ["key", "secret"];
 
 /// An edge, and what is behind it.
-struct World {
+pub(super) struct World {
     edge: Arc<Edge>,
-    catalog: Arc<Mutex<Catalog>>,
+    pub(super) catalog: Arc<Mutex<Catalog>>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
+        World::with_rate(Rate::new(0))
+    }
+
+    pub(super) fn with_rate(rate: Rate) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (control, mut messages) = control::channel(1);
         let catalog = Arc::new(Mutex::new(Catalog::default()));
@@ -41,7 +45,10 @@ impl World {
             while let Some(message) = messages.recv().await {
                 let Message::Call(request) = message else { continue };
                 let mut catalog = behind.lock().unwrap();
-                let ctx = Context::new(time::unix_ms(), &Uuid::new_v4);
+                let ctx = Context {
+                    expected_revision: request.expected_revision,
+                    ..Context::new(time::unix_ms(), &Uuid::new_v4)
+                };
                 let answer = catalog.prepare(request.call, &ctx).map(|prepared| {
                     prepared.change.into_iter().for_each(|change| catalog.commit(change));
                     prepared.answer
@@ -61,13 +68,13 @@ impl World {
             keys: Arc::new(AccessKeys::new(KEY[0], KEY[1]).unwrap()),
             addresses: Arc::new(addresses),
             nonces: Nonces::default(),
-            rate: Rate::new(0),
+            rate,
         });
         World { edge, catalog, runtime }
     }
 
     /// Status and body of the answer.
-    fn send(&self, request: Request) -> (u16, Value) {
+    pub(super) fn send(&self, request: Request) -> (u16, Value) {
         self.runtime.block_on(async {
             let response = answer(State(self.edge.clone()), request).await;
             let status = response.status().as_u16();
@@ -77,13 +84,13 @@ impl World {
     }
 
     /// The answer to a well-signed call.
-    fn call(&self, action: &str, params: &[(&str, &str)]) -> (u16, Value) {
+    pub(super) fn call(&self, action: &str, params: &[(&str, &str)]) -> (u16, Value) {
         self.send(signed(action, params))
     }
 }
 
 /// A call by V1, its parameters in a form.
-fn signed(action: &str, params: &[(&str, &str)]) -> Request {
+pub(super) fn signed(action: &str, params: &[(&str, &str)]) -> Request {
     let nonce = Uuid::new_v4().to_string();
     let timestamp = utc::instant(time::unix_ms() / 1000);
     let mut all = vec![
@@ -96,6 +103,7 @@ fn signed(action: &str, params: &[(&str, &str)]) -> Request {
         ("Timestamp", &timestamp),
         ("Version", "2016-11-01"),
     ];
+    all.retain(|(name, _)| params.iter().all(|(given, _)| given != name));
     all.extend(params);
     all.sort_unstable();
     all.dedup_by_key(|pair| pair.0);
@@ -106,7 +114,7 @@ fn signed(action: &str, params: &[(&str, &str)]) -> Request {
     post(body)
 }
 
-fn post(body: impl Into<Body>) -> Request {
+pub(super) fn post(body: impl Into<Body>) -> Request {
     HttpRequest::post("/")
         .header("accept", "application/json")
         .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
@@ -196,6 +204,33 @@ fn name() -> impl Strategy<Value = String> {
         "PageSize",
         "ImageUrl",
         "LiveStreamUrl",
+        "Delay",
+        "RecordConfig",
+        "UrgentImageUrl",
+        "AutoSwitchUrgentOn",
+        "AutoSwitchUrgentConfig",
+        "CallbackUrl",
+        "ChannelEnable",
+        "ProgramEffect",
+        "SyncGroupsConfig",
+        "SyncGroup",
+        "ChannelId",
+        "SeekOffset",
+        "PlayStatus",
+        "FaceBeauty",
+        "EpisodeType",
+        "EpisodeId",
+        "Episode",
+        "EndTime",
+        "SwitchType",
+        "Item",
+        "Content",
+        "ProgramId",
+        "EventName",
+        "StartTimeUTC",
+        "FixedDelayDuration",
+        "SideOutputUrl",
+        "RepeatNum",
     ];
     const TAILS: &[&str] = &[
         "",
@@ -206,6 +241,14 @@ fn name() -> impl Strategy<Value = String> {
         ".1.FillMode",
         ".1.PositionNormalized.2",
         ".1.VolumeRate",
+        ".1.Filter",
+        ".1.EpisodeType",
+        ".1.StartTime",
+        ".1.EndTime",
+        ".1.ComponentId.1",
+        ".1.VodUrl",
+        ".1.Mode",
+        ".1.ResourceIds.1",
         ".",
         "..1",
     ];
@@ -245,6 +288,18 @@ fn value() -> impl Strategy<Value = String> {
         "../../etc/passwd",
         "%00",
         "live.example.com",
+        "Resource",
+        "Component",
+        "TimeFirst",
+        "StopCaster",
+        "2099-01-01T00:00:00Z",
+        "{\"LiveTemplate\":[\"lld\"]}",
+        "{\"liveTemplateIds\":{\"locationId\":[null,\"lld\"]}}",
+        "{\"VideoFormat\":[{\"Format\":\"flv\",\"OssObjectPrefix\":\"../{x}\"}]}",
+        "{\"eofThres\":1e39}",
+        "[{\"mode\":1,\"resourceIds\":[\"a\",\"b\"]}]",
+        "{\"enableAns\":2}",
+        "{\"DomainName\":\"a\",\"Items\":[{\"VodUrl\":\"file:a\"}]}",
     ];
     prop_oneof![prop::sample::select(KNOWN).prop_map(str::to_owned), any::<String>(),]
 }
