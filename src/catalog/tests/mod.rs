@@ -1,6 +1,7 @@
 //! Tests of the catalog: values (tables of what is refused), life (states and effects), property (random calls).
 
 mod life;
+mod model;
 mod operations;
 pub(crate) mod property;
 mod values;

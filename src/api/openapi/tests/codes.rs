@@ -26,7 +26,10 @@ fn method(mut request: Request, method: Method) -> Request {
 /// A form that never ends.
 fn stalled() -> Request {
     let nothing = tokio_stream::pending::<Result<Bytes, Infallible>>();
-    HttpRequest::post("/").body(Body::from_stream(nothing)).unwrap()
+    HttpRequest::post("/")
+        .header("accept", "application/json")
+        .body(Body::from_stream(nothing))
+        .unwrap()
 }
 
 #[test]
