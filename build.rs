@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "channel",
         "component",
         "layout",
+        "library",
         "resource",
         "rundown",
         "scene",

@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use crate::limits;
+
 /// A self-hosted, GPU-accelerated live production studio.
 #[derive(Debug, Parser)]
 #[command(name = "onair", version, about)]
@@ -55,6 +57,12 @@ pub enum KeyCommand {
     /// List the keys: id, role, state. Secrets are not shown.
     List {
         /// Whose keys.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Print the key that callbacks are signed with, for the receiver who verifies them.
+    Callback {
+        /// Whose key.
         #[command(flatten)]
         place: Place,
     },
@@ -210,6 +218,12 @@ pub struct Settings {
     /// Directory whose files sources and images may name as file:NAME [default: DATA/media].
     #[arg(long, env = "ONAIR_MEDIA_DIR")]
     pub media_dir: Option<PathBuf>,
+    /// Directory that PGM is recorded in [default: DATA/record].
+    #[arg(long, env = "ONAIR_RECORD_DIR")]
+    pub record_dir: Option<PathBuf>,
+    /// Bytes of the largest video that the media library takes [default: 21474836480, that is 20 GiB].
+    #[arg(long, env = "ONAIR_MAX_UPLOAD_BYTES")]
+    pub max_upload_bytes: Option<u64>,
     /// Address ranges that sources and relays may reach although they are not public: CIDR,…
     #[arg(long, env = "ONAIR_ALLOW_ADDRESSES")]
     pub allow_addresses: Option<String>,
@@ -278,6 +292,8 @@ pub struct Config {
     pub rtmp: SocketAddr,
     pub adapter: Option<String>,
     pub media_dir: PathBuf,
+    pub record_dir: PathBuf,
+    pub max_upload_bytes: u64,
     pub allow_addresses: String,
     pub ingest_auth: IngestAuth,
     pub playback_auth: PlaybackAuth,
@@ -302,7 +318,8 @@ impl Settings {
             None => Settings::default(),
         };
         let all = first_given!(given, file:
-            data, http, grpc, rtmp, adapter, media_dir, allow_addresses, ingest_auth, playback_auth,
+            data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
+            playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca,
             access_key_id, access_key_secret, api_rate, preset, gop_seconds, input_buffer_ms,
         );
@@ -328,11 +345,13 @@ impl Settings {
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
             media_dir: all.media_dir.unwrap_or_else(|| data.join("media")),
+            record_dir: all.record_dir.unwrap_or_else(|| data.join("record")),
             data,
             http: all.http.unwrap_or(loopback(8080)),
             grpc: all.grpc.unwrap_or(loopback(50051)),
             rtmp: all.rtmp.unwrap_or(loopback(1935)),
             adapter: all.adapter,
+            max_upload_bytes: all.max_upload_bytes.unwrap_or(limits::MAX_UPLOAD_BYTES),
             allow_addresses: all.allow_addresses.unwrap_or_default(),
             ingest_auth: all.ingest_auth.unwrap_or(IngestAuth::Key),
             playback_auth: all.playback_auth.unwrap_or(PlaybackAuth::Signed),

@@ -6,13 +6,14 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
-//! [`limits`], [`config`], [`metrics`].
+//! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
 //!
 //! Hands: [`gpu`] (draw lists → pixels), [`media`] (codecs, containers, the hub of encoded streams),
-//! [`input`] (a worker per source), [`output`] (a worker per encoder, sinks), [`store`] (durable catalog).
+//! [`input`] (a worker per source), [`output`] (a worker per encoder, sinks), [`store`] (durable catalog),
+//! [`library`] (uploaded media).
 //!
 //! Edges and wiring: [`api`] (gRPC, HTTP, RTMP), [`app`] (`run_tick`, supervisor, offline render).
 //!
@@ -31,11 +32,13 @@ pub mod frame;
 pub mod gpu;
 pub mod ids;
 pub mod input;
+pub mod library;
 pub mod limits;
 pub mod media;
 pub mod metrics;
 pub mod output;
 pub mod picture;
+pub mod record_name;
 pub mod sound;
 pub mod source;
 pub mod store;

@@ -49,6 +49,10 @@ pub const MAX_RECORD_CYCLE_S: u32 = 21_600;
 pub const MAX_SYNC_GROUPS: usize = 16;
 /// Channels of a caster: RV01 to RV12.
 pub const MAX_CHANNELS: u8 = 12;
+/// Time between two times that the positions of files are kept.
+pub const POSITIONS_EVERY: Duration = Duration::from_secs(1);
+/// How long before an episode its file is opened, and how long after it the file is kept.
+pub const EPISODE_LEAD: Duration = Duration::from_secs(10);
 /// Episodes of a rundown.
 pub const MAX_EPISODES: usize = 1000;
 /// Episode groups of a server.
@@ -103,6 +107,37 @@ pub const WATCH_TOKEN_VALID: Duration = Duration::from_secs(3600);
 pub const API_BODY_BYTES: usize = 1 << 20;
 /// Longest a request of the cloud API may take to arrive.
 pub const API_BODY_WAIT: Duration = Duration::from_secs(10);
+/// Writes and reads waiting for the thread of the store; more wait where they come from.
+pub const STORE_QUEUE: usize = 1024;
+/// Writes that share one transaction; more go into the next.
+pub const STORE_BATCH: usize = 256;
+/// Events of one caster (or episode group) on their way to its receiver. Full: the oldest is dropped and counted.
+pub const OUTBOX_PER_OWNER: usize = 1000;
+/// Events of one caster kept for those who follow it, and for whoever comes back. Full: the oldest goes, and who has not
+/// been told of it learns that events were missed.
+pub const FEED_EVENTS: usize = 128;
+/// Casters whose events are kept for followers. Full: a feed that nobody follows goes; when all are followed, more are
+/// refused.
+pub const FEEDS: usize = 1024;
+/// Characters of an event's message; more are cut off.
+pub const EVENT_MESSAGE_CHARS: usize = 1024;
+/// Time between signs of life on a stream of events.
+pub const EVENT_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Time for one attempt to post an event, from the look-up of the name to the head of the answer.
+pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Receivers that are posted to at once; more wait for their turn.
+pub const CALLBACK_RECEIVERS: usize = 16;
+/// Events that one receiver is posted in a row before others have their turn.
+pub const CALLBACK_ROUND: usize = 64;
+/// First wait before an event is posted again; it doubles with each attempt.
+pub const CALLBACK_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait before an event is posted again.
+pub const CALLBACK_RETRY_MAX: Duration = Duration::from_secs(300);
+/// Age at which an event that no attempt could deliver is dropped and counted.
+pub const CALLBACK_GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// Locks that calls which make a caster share, by their `ClientToken`; as many are carried out at once.
+pub const CREATING_LANES: usize = 64;
+
 /// Parameters of one request of the cloud API, and values of one JSON parameter; more are refused.
 pub const API_PARAMS: usize = 4096;
 /// How far the clock of a client of the cloud API may be off.
@@ -194,6 +229,49 @@ pub const ENGINE_COMMANDS: usize = 256;
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.
 pub const GAIN_RAMP_MS: u32 = 30;
+/// Largest difference of the delays of two live inputs that are shown on one clock.
+pub const SYNC_MAX: Duration = Duration::from_secs(5);
+/// Time without a picture after which a live input leaves the clock of its sync group.
+pub const SYNC_LOST: Duration = Duration::from_secs(2);
+/// How long a live input goes by its own clock before it joins (again) that of its sync group.
+pub const SYNC_SETTLE: Duration = Duration::from_secs(1);
+/// Video frames that the engine keeps of a live input on the clock of a sync group: 5 s at 60 fps, and the buffer.
+pub const SYNC_FRAMES: usize = 332;
+/// Bytes of those frames; an input whose pictures would take more leaves the clock.
+pub const SYNC_BYTES: usize = 512 << 20;
+/// Audio samples that the engine keeps of it: 9 s.
+pub const SYNC_SAMPLES: usize = 9 * 48_000;
+/// Coming switches of PGM that one caster's engine knows; longer lists are refused.
+pub const MAX_CUES: usize = 2000;
+/// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.
+pub const INPUT_PARTS: usize = 64;
+
+// --- media library ---------------------------------------------------------------------------------------
+
+/// Items of the media library; more are refused.
+pub const MAX_MEDIA: usize = 10_000;
+/// Bytes of an uploaded video, unless the configuration says otherwise; larger ones are refused.
+pub const MAX_UPLOAD_BYTES: u64 = 20 << 30;
+/// Uploads at once; the next is refused.
+pub const UPLOADS_AT_ONCE: usize = 4;
+/// Time without a byte of an upload after which it is given up.
+pub const UPLOAD_IDLE: Duration = Duration::from_secs(30);
+/// Bytes of an upload that are gathered before they are written.
+pub const UPLOAD_WRITE_BYTES: usize = 1 << 20;
+/// Bytes of an upload between looks at how much room the disk has.
+pub const UPLOAD_ROOM_CHECK_BYTES: u64 = 64 << 20;
+/// Bytes that uploads leave free on the disk, for the catalog and the logs.
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+/// Bytes of a refused upload that are still read, so that its client reads the answer; then it is cut off.
+pub const REFUSED_UPLOAD_BYTES: usize = 4 << 20;
+/// Time that is spent on it.
+pub const REFUSED_UPLOAD_WAIT: Duration = Duration::from_secs(2);
+/// Longest that an uploaded file is looked through; past it, it is refused.
+pub const MEDIA_CHECK_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest video of the media library.
+pub const MAX_MEDIA_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Damaged packets of a hundred that an uploaded video may have.
+pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 // --- outputs ---------------------------------------------------------------------------------------------
 
@@ -244,6 +322,31 @@ pub const LISTENERS_DRAIN: Duration = Duration::from_millis(500);
 pub const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Renditions of one output besides the programme itself; more are refused.
+pub const MAX_RENDITIONS: usize = 8;
+/// Pictures that an output keeps for renditions that are behind; a rendition that comes later repeats its last one.
+pub const RENDITION_PICTURES: usize = 2;
+
+/// Bytes of the template that a recorded file is named by.
+pub const MAX_RECORD_NAME_BYTES: usize = 512;
+/// Characters of a stream's or application's name that become part of a file name.
+pub const MAX_RECORD_VALUE_BYTES: usize = 100;
+/// Least time from the beginning of a recorded file to the next.
+pub const MIN_RECORD_CYCLE: Duration = Duration::from_secs(1);
+/// Media in a recorded segment (cut at the next keyframe).
+pub const RECORD_SEGMENT: Duration = Duration::from_secs(6);
+/// Packets that wait for the sound that still belongs to the file before; more, and it is cut there.
+pub const RECORD_SPLIT_PACKETS: usize = 64;
+/// Directories within each other in which unfinished recordings are looked for.
+pub const RECORD_DEPTH: usize = 16;
+
+/// Bytes of delayed packets of one rendition in memory; more wait in a file.
+pub const DELAY_MEMORY_BYTES: usize = 4 << 20;
+/// Bytes of one slot of that file.
+pub const DELAY_SLOT_BYTES: usize = 4 << 20;
+/// Slots of that file (4 GiB): 300 s at 100 Mbit/s. Full: packets are lost up to a keyframe and counted.
+pub const DELAY_SLOTS: usize = 1024;
 
 // --- RTMP server -----------------------------------------------------------------------------------------
 

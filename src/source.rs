@@ -31,3 +31,16 @@ pub enum InputState {
     /// A file that has played to its end (its last picture stays).
     Ended,
 }
+
+/// A play of a file, or of an item of a playlist, begins on the timeline of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Index of the item in its playlist; 0 for a single file.
+    pub item: u32,
+    /// Which play of the file, or pass of the playlist, from 0 on.
+    pub pass: u32,
+    /// Timestamp of the source at which it begins, ns.
+    pub begin_ns: i64,
+    /// Time of the file, from its first picture, that this is, ns.
+    pub position_ns: i64,
+}

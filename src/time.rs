@@ -66,6 +66,13 @@ impl FrameRate {
         if self.tick_ns(n + 1) <= ns { n + 1 } else { n }
     }
 
+    /// The tick that is on air `offset_ns` nanoseconds after tick 0 began, 0 for offsets before it: tick `n` is on air
+    /// from [`FrameRate::tick_ns`] of `n` until that of `n + 1`. With the wall-clock time of tick 0 this maps any
+    /// wall-clock time to its tick.
+    pub fn tick_at_offset(self, offset_ns: i128) -> u64 {
+        self.tick_at(u64::try_from(offset_ns.max(0)).unwrap_or(u64::MAX))
+    }
+
     /// Index of the first audio sample (48 kHz) of tick `n`; samples of tick `n` end where tick `n + 1` begins.
     pub fn sample_at(self, n: u64) -> u64 {
         scale(n, u128::from(self.den) * u128::from(SAMPLE_RATE), u128::from(self.num))
@@ -178,6 +185,12 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds since 1970-01-01 UTC.
+pub fn unix_ns() -> i128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +213,33 @@ mod tests {
             let sum: usize = (0..whole).map(|n| rate.samples_in(n)).sum();
             assert_eq!(sum as u64, 1001 * u64::from(SAMPLE_RATE), "{rate}");
         }
+    }
+
+    #[test]
+    fn an_offset_belongs_to_the_tick_on_air() {
+        let ntsc = FrameRate::new(30_000, 1001).unwrap();
+        let day = i128::from(86_400 * NS_PER_S);
+        // 30000/1001: tick 1 at 33 366 666.67 ns, tick 2 at 66 733 333.33, tick 30000 at 1001 s.
+        let table = [
+            (FrameRate::FPS_30, i128::MIN, 0),
+            (FrameRate::FPS_30, -1, 0),
+            (FrameRate::FPS_30, 0, 0),
+            (FrameRate::FPS_30, 33_333_332, 0),
+            (FrameRate::FPS_30, 33_333_333, 1),
+            (FrameRate::FPS_30, day - 1, 2_591_999),
+            (FrameRate::FPS_30, day, 2_592_000),
+            (ntsc, 33_366_665, 0),
+            (ntsc, 33_366_666, 1),
+            (ntsc, 66_733_332, 1),
+            (ntsc, 66_733_333, 2),
+            (ntsc, 1001 * i128::from(NS_PER_S) - 1, 29_999),
+            (ntsc, 1001 * i128::from(NS_PER_S), 30_000),
+        ];
+        for (rate, offset_ns, tick) in table {
+            assert_eq!(rate.tick_at_offset(offset_ns), tick, "{rate} at {offset_ns} ns");
+        }
+        // No wall-clock time is out of range.
+        assert!(ntsc.tick_at_offset(i128::MAX) >= ntsc.tick_at_offset(day * 365 * 100));
     }
 
     #[test]

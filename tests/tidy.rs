@@ -10,14 +10,15 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "api", "catalog", "engine", "gpu", "input", "media", "output", "picture", "sound",
-            "store",
+            "api", "catalog", "engine", "gpu", "input", "library", "media", "output", "picture",
+            "sound", "store",
         ],
     ),
     // The hub carries encoded streams to players; api never sees a decoded frame.
-    ("api", &["catalog", "engine", "media"]),
+    ("api", &["catalog", "engine", "library", "media"]),
     ("store", &["catalog"]),
     ("input", &["media"]),
+    ("library", &["media"]),
     ("output", &["media"]),
     ("gpu", &["picture"]),
     ("engine", &["picture", "sound"]),
@@ -27,11 +28,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("media", &[]),
 ];
 
-/// Leaves that every room may name; pure rooms only the first five.
+/// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] =
-    &["frame", "source", "ids", "limits", "time", "metrics", "worker", "config"];
+    &["frame", "source", "ids", "limits", "record_name", "time", "metrics", "worker", "config"];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];
-const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "time"];
+const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "record_name", "time"];
 
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[
@@ -44,6 +45,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
+    ("rustix", &["library"]),
     ("image::", &["media", "app"]),
 ];
 

@@ -3,6 +3,7 @@
 //! Must not know who serves them. Invariant: an address carries the `auth_key` that it needs; PVW is never public.
 
 use super::auth_key::StreamKey;
+use super::events::WatchKey;
 use crate::catalog::{Caster, ErrorCode, Refused, Rendition, Source};
 use crate::ids::{Bus, CasterId};
 use crate::{limits, time};
@@ -37,6 +38,8 @@ pub struct Addresses {
     pub playback: PlaybackAuth,
     /// What signs.
     pub key: StreamKey,
+    /// What signs the tokens of event streams.
+    pub watch: WatchKey,
 }
 
 /// Where a scene can be watched.
@@ -99,15 +102,10 @@ impl Addresses {
         Ok(Some((own, infos)))
     }
 
-    /// What opens the event stream of a caster for [`limits::WATCH_TOKEN_VALID`], without a key.
+    /// What lets its bearer follow the events of a caster for [`limits::WATCH_TOKEN_VALID`], without a key.
     pub fn watch_token(&self, caster: &CasterId) -> String {
         let now_unix_s = time::unix_ms() / 1000;
-        self.key.sign(&watch_path(caster), now_unix_s + limits::WATCH_TOKEN_VALID.as_secs())
-    }
-
-    /// Whether this is such a token, and its time is not over.
-    pub fn is_watch_token(&self, caster: &CasterId, token: &str) -> bool {
-        self.key.verify(&watch_path(caster), token, time::unix_ms() / 1000)
+        self.watch.watch_token(caster, now_unix_s + limits::WATCH_TOKEN_VALID.as_secs())
     }
 
     /// The addresses of a scene's stream under `domain`, signed at `now_unix_s`.
@@ -146,32 +144,9 @@ impl SceneUrls {
     }
 }
 
-/// Path of a caster's event stream.
-fn watch_path(caster: &CasterId) -> String {
-    format!("/casters/{caster}/events")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_watch_token_opens_the_events_of_its_caster() {
-        let addresses = |secret: &str| Addresses {
-            rtmp_port: 1935,
-            http_port: 80,
-            https: false,
-            playback: PlaybackAuth::Signed,
-            key: StreamKey::new(secret),
-        };
-        let [one, other] = ["one", "other"].map(|id| CasterId::parse(id).unwrap());
-        let token = addresses("k").watch_token(&one);
-        assert!(addresses("k").is_watch_token(&one, &token));
-        assert!(!addresses("k").is_watch_token(&other, &token));
-        assert!(!addresses("l").is_watch_token(&one, &token));
-        let later_unix_s = time::unix_ms() / 1000 + limits::WATCH_TOKEN_VALID.as_secs() + 60;
-        assert!(!StreamKey::new("k").verify("/casters/one/events", &token, later_unix_s));
-    }
 
     #[test]
     fn sources_are_told_in_the_form_that_they_have() {
@@ -193,15 +168,17 @@ mod tests {
         let key = StreamKey::new("k");
         let check = |rtmp_port, http_port, playback, bus, expected: [&str; 3], signed: bool| {
             let https = http_port == 8443;
-            let addresses = Addresses { rtmp_port, http_port, https, playback, key: key.clone() };
+            let watch = WatchKey::new("w");
+            let key = key.clone();
+            let addresses = Addresses { rtmp_port, http_port, https, playback, key, watch };
             let urls = addresses.scene("live.example.com", bus, "ab", 100);
             for (url, plain) in [urls.rtmp, urls.flv, urls.m3u8].into_iter().zip(expected) {
                 let (address, auth_key) = url.split_once("?auth_key=").unwrap_or((&url, ""));
                 assert_eq!(address, plain);
                 let path = &address[address.find("/caster/").unwrap()..];
-                assert_eq!(key.verify(path, auth_key, 100 + 24 * 3600), signed, "{url}");
+                assert_eq!(addresses.key.verify(path, auth_key, 100 + 24 * 3600), signed, "{url}");
                 assert_eq!(auth_key.is_empty(), !signed, "{url}");
-                assert!(!key.verify(path, auth_key, 101 + 24 * 3600), "{url}");
+                assert!(!addresses.key.verify(path, auth_key, 101 + 24 * 3600), "{url}");
             }
         };
         let usual = [

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::events::Feed;
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
 use crate::engine::InputState;
 use crate::ids::{CasterId, ResourceId};
@@ -24,6 +25,8 @@ pub enum Message {
     Call(Box<Request>),
     /// To be told what a caster does.
     Watch(WatchRequest),
+    /// To be told what happens to a caster.
+    Events(EventsRequest),
 }
 
 /// An operation and where its answer goes.
@@ -33,6 +36,8 @@ pub struct Request {
     pub call: Call,
     /// The revision that a write expects its caster to have; none = any.
     pub expected_revision: Option<u64>,
+    /// What its answer names it, for the event that tells of it.
+    pub request_id: Option<String>,
     /// Its answer. Closed when the client has left.
     pub reply: oneshot::Sender<Result<Answer, Refused>>,
 }
@@ -46,6 +51,15 @@ pub struct WatchRequest {
     pub reply: oneshot::Sender<Result<watch::Receiver<Arc<Snapshot>>, Refused>>,
 }
 
+/// A wish to follow a caster's events and where the answer goes.
+#[derive(Debug)]
+pub struct EventsRequest {
+    /// Which caster.
+    pub caster: CasterId,
+    /// Its feed, which closes when the caster is deleted or the process ends.
+    pub reply: oneshot::Sender<Result<Arc<Feed>, Refused>>,
+}
+
 /// A queue of `capacity` messages from the edges to the app; when it is full the edges wait.
 pub fn channel(capacity: usize) -> (Control, mpsc::Receiver<Message>) {
     let (messages, receiver) = mpsc::channel(capacity);
@@ -57,12 +71,32 @@ impl Control {
     ///
     /// # Errors
     /// What the app refuses; `InternalError` when it is gone.
-    pub async fn call(
+    pub async fn call(&self, call: Call) -> Result<Answer, Refused> {
+        self.call_if(call, None).await
+    }
+
+    /// The same for a write that expects its caster to have this revision.
+    ///
+    /// # Errors
+    /// What the app refuses; `InternalError` when it is gone.
+    pub async fn call_if(
         &self,
         call: Call,
         expected_revision: Option<u64>,
     ) -> Result<Answer, Refused> {
-        let request = |reply| Box::new(Request { call, expected_revision, reply });
+        let request =
+            |reply| Box::new(Request { call, request_id: None, expected_revision, reply });
+        self.ask(|reply| Message::Call(request(reply))).await
+    }
+
+    /// The same for an operation whose answer will name this request.
+    ///
+    /// # Errors
+    /// What the app refuses; `InternalError` when it is gone.
+    pub async fn call_as(&self, call: Call, request_id: String) -> Result<Answer, Refused> {
+        let request_id = Some(request_id);
+        let request =
+            |reply| Box::new(Request { call, request_id, expected_revision: None, reply });
         self.ask(|reply| Message::Call(request(reply))).await
     }
 
@@ -72,6 +106,14 @@ impl Control {
     /// `InvalidCaster.NotFound`; `InternalError` when the app is gone.
     pub async fn watch(&self, caster: CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
         self.ask(|reply| Message::Watch(WatchRequest { caster, reply })).await
+    }
+
+    /// Asks for the events of a caster.
+    ///
+    /// # Errors
+    /// `InvalidCaster.NotFound`; `InternalError` when the app is gone or too many casters are followed.
+    pub async fn events(&self, caster: CasterId) -> Result<Arc<Feed>, Refused> {
+        self.ask(|reply| Message::Events(EventsRequest { caster, reply })).await
     }
 
     async fn ask<T>(
@@ -98,6 +140,8 @@ pub struct Snapshot {
     pub applied_revision: u64,
     /// The last output frame.
     pub tick: u64,
+    /// When tick 0 was on air by the wall clock, ns since 1970; none before that is known.
+    pub tick0_unix_ns: Option<i128>,
     /// Locations with a visible layer in PGM.
     pub tally_pgm: Vec<LocationId>,
     /// Locations with a visible layer in PVW.
@@ -119,6 +163,7 @@ impl Snapshot {
             on_air: false,
             applied_revision: 0,
             tick: 0,
+            tick0_unix_ns: None,
             tally_pgm: Vec::new(),
             tally_pvw: Vec::new(),
             inputs: Vec::new(),

@@ -12,6 +12,7 @@ use super::run_tick::{Canvas, Counts, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
+use crate::source::Part;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -31,6 +32,8 @@ pub(super) enum Message {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) tick: u64,
+    /// When tick 0 began, on the process's clock, ns.
+    pub(super) started_ns: Option<u64>,
     pub(super) applied_revision: u64,
     pub(super) tally: Tally,
     pub(super) stages: Stages,
@@ -44,6 +47,8 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
+    /// What it plays now, if it is a file.
+    pub(super) part: Option<Part>,
 }
 
 /// Reports a second.
@@ -84,13 +89,14 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
         let mut plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
-        log_events(&plan);
+        note_events(&mut frames, &plan);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
         let replies = std::mem::take(&mut plan.replies);
         // Who is answered finds in the report what the answer is about.
         if tick % period == 0 || plan.tally != last_tally || !replies.is_empty() {
             last_tally.clone_from(&plan.tally);
-            lines.report.send_replace(Arc::new(report(&frames, plan)));
+            let report = Report { started_ns: Some(start_ns), ..report(&frames, plan) };
+            lines.report.send_replace(Arc::new(report));
         }
         frames.answer(replies);
     }
@@ -105,7 +111,8 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
             frames.engine.command(id, command);
         }
         Message::AddInput(input) => {
-            let add = Command::AddInput { input: input.key(), kind: input.kind() };
+            let (kind, held) = (input.kind(), input.is_held());
+            let add = Command::AddInput { input: input.key(), kind, held };
             frames.engine.command(CommandId(*next), add);
             *next += 1;
             frames.inputs.insert(input.key(), input);
@@ -116,6 +123,7 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
             if let Some(scalers) = &mut frames.late_scalers {
                 scalers.remove(&key);
             }
+            frames.parts.remove(&key);
             if let Some(input) = frames.inputs.remove(&key) {
                 // The bin outlives every frame thread.
                 let _ = bin.send(Discarded::Input(input));
@@ -138,10 +146,12 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
+            part: frames.parts.get(&key).copied(),
         })
         .collect();
     Report {
         tick: plan.tick,
+        started_ns: None,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,
         stages: frames.stages.clone(),
@@ -150,7 +160,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
     }
 }
 
-fn log_events(plan: &Plan) {
+fn note_events(frames: &mut FrameLoop, plan: &Plan) {
     for event in &plan.events {
         match event {
             Event::Reanchored { input, jump_ns } => {
@@ -159,6 +169,16 @@ fn log_events(plan: &Plan) {
             Event::DroppedFrames { input, count } => {
                 tracing::debug!(%input, count, "more frames than the buffer holds, oldest dropped");
             }
+            Event::Began { input, part } => {
+                frames.parts.insert(*input, *part);
+            }
+            Event::Synced { input, by_ns } => {
+                tracing::info!(%input, by_ms = by_ns / 1_000_000, "joined the clock of its sync group");
+            }
+            Event::Unsynced { input, cause } => {
+                tracing::warn!(%input, ?cause, "not on the clock of its sync group");
+            }
+            Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }
 }

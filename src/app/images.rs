@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::world::World;
 use crate::catalog::{Caster, Component, ComponentContent, ErrorCode, Refused};
 use crate::ids::ComponentId;
-use crate::limits;
 use crate::media::still;
 use crate::picture::RgbaImage;
+use crate::worker::StopToken;
 
 /// The image of an image component; `None` for other kinds.
 pub(super) async fn load(
@@ -28,7 +28,7 @@ pub(super) async fn load(
     };
     let world = world.clone();
     tokio::task::spawn_blocking(move || {
-        let bytes = world.read_small(&path, limits::MAX_IMAGE_BYTES)?;
+        let bytes = world.read_image(&path, &StopToken::new())?;
         still::load_overlay_image(&bytes).map_err(|error| error.to_string())
     })
     .await
@@ -54,4 +54,16 @@ pub(super) async fn load_all(
         }
     }
     images
+}
+
+/// The image components that have no image.
+pub(super) fn missing(
+    caster: &Caster,
+    images: &BTreeMap<ComponentId, Arc<RgbaImage>>,
+) -> Vec<ComponentId> {
+    let is_missing = |component: &&Component| {
+        matches!(component.content, ComponentContent::Image { .. })
+            && !images.contains_key(&component.id)
+    };
+    caster.components.iter().filter(is_missing).map(|missing| missing.id.clone()).collect()
 }

@@ -1,9 +1,11 @@
 //! `onair key`: the access keys of a data directory, made, listed and revoked.
 //!
-//! Must not know how they are kept. Invariant: a secret is printed once, when it is made.
+//! Must not know how they are kept. Invariant: the secret of an access key is printed once, when it is made; the key that
+//! callbacks are signed with, which receivers share, whenever it is asked for.
 
 use std::path::Path;
 
+use crate::api::events::CallbackKey;
 use crate::api::keys::KeyFile;
 use crate::config::{KeyCommand, Place};
 
@@ -25,6 +27,12 @@ pub fn key(command: KeyCommand) -> Result<(), String> {
             for kept in file.keys().map_err(|error| problem(&data_dir, &error))? {
                 println!("{} {} {}", kept.key.id(), kept.key.role(), kept.state.as_str());
             }
+        }
+        KeyCommand::Callback { place } => {
+            let data_dir = place.data_dir()?;
+            let key = CallbackKey::load_or_make(&data_dir);
+            let key = key.map_err(|error| format!("the callback key: {error}"))?;
+            println!("{}", key.secret());
         }
         KeyCommand::Revoke { id, place } => {
             let (file, data_dir) = existing(place)?;

@@ -10,7 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::library::LibraryStats;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -65,7 +67,11 @@ fn gauges<T>(
 }
 
 /// The page.
-pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
+pub(super) fn text(
+    snapshots: &[Arc<Snapshot>],
+    events: EventCounts,
+    library: LibraryStats,
+) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
     let (mut inputs, mut outputs, mut stages, mut casters) = (vec![], vec![], vec![], vec![]);
@@ -100,6 +106,29 @@ pub(super) fn text(snapshots: &[Arc<Snapshot>]) -> String {
     }
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
+    }
+    for (name, help, value) in [
+        ("callbacks_delivered", "Events that their receiver took", events.delivered),
+        (
+            "callback_attempts_failed",
+            "Attempts to post an event that failed",
+            events.attempts_failed,
+        ),
+        ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
+        ("library_uploads", "Uploads that the media library took", library.uploads),
+        ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
+    for (name, help, value) in [
+        ("library_items", "Items of the media library", library.items),
+        ("library_bytes", "Bytes of their contents", library.bytes),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
     }
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {

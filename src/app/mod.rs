@@ -7,14 +7,17 @@
 mod access;
 mod demo;
 mod doctor;
+mod events;
 mod frame_thread;
 mod images;
 mod keys;
 mod metrics_page;
 mod on_air;
+mod outputs;
 mod render;
 pub mod resolve;
 mod run_tick;
+mod rundown;
 mod script;
 pub mod server;
 mod show;

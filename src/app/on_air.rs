@@ -10,40 +10,68 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
-use super::frame_thread::{self, Discarded, Lines, Message, Report};
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
+use super::frame_thread::{Message, Report};
+use super::outputs::Extras;
 use super::world::World;
-use super::{images, resolve, snapshot};
+use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, LocationId, Refused, When};
-use crate::engine::{Command, Engine, EngineConfig, Refusal};
-use crate::frame::Size;
-use crate::gpu::Compositor;
-use crate::ids::{Bus, ComponentId, InputKey, ResourceId};
-use crate::input::admit_relay;
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
+use crate::engine::{Command, Cue, Refusal, SyncGroup};
+use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
-use crate::media::encode::VideoSettings;
-use crate::output::{self, Admit, Output, ProgrammeSettings, Sink, SinkId};
+use crate::output::{Output, SinkId};
 use crate::picture::RgbaImage;
-use crate::worker::{self, StopToken, Worker};
+use crate::time::FrameRate;
+use crate::worker::{StopToken, Worker};
+
+mod begin;
+mod carousel;
+mod cues;
+mod destinations;
+mod sources;
+mod vigil;
+
+use begin::{begin, make_canvas, stream};
+pub(super) use carousel::{Carousel, Step};
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
 /// Looks at the demand for PVW without a viewer before it is no longer made.
 const PVW_LINGER: u32 = 15;
 
+/// Inputs of sources, images of components, input of standby.
+type Content =
+    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<RgbaImage>>, Option<InputKey>);
+
 /// A caster on air.
 pub(super) struct OnAir {
     world: Arc<World>,
     caster: Arc<Caster>,
+    /// As it was when it went on air: output and encoder stay so until it begins again.
+    started: Arc<Caster>,
     messages: Sender<Message>,
     report: watch::Receiver<Arc<Report>>,
+    /// As it was when it went on air.
+    rate: FrameRate,
     inputs: BTreeMap<ResourceId, InputKey>,
+    /// Inputs of episodes that play a file from its beginning.
+    episodes: BTreeMap<EpisodeId, InputKey>,
+    standby: Option<InputKey>,
     images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    /// Told once that PGM's sources are interrupted.
+    interrupted: bool,
+    /// When the positions of files were last asked for, on the process's clock, ns.
+    positions_ns: u64,
+    /// What the engine was last told of sync groups.
+    synced: Vec<SyncGroup>,
+    /// What the engine was last told of the rundown.
+    cues: Vec<Cue>,
+    tick0_unix_ns: Option<i128>,
     pgm: Arc<Output>,
     pvw: Option<Arc<Output>>,
     pvw_idle: u32,
     relays: Vec<(String, SinkId)>,
+    extras: Extras,
     frame_thread: Worker,
     /// Joins the threads of what the frame thread let go; ends when the frame thread has.
     bin: Worker,
@@ -70,12 +98,16 @@ impl OnAir {
     /// Gives both scenes the content that the catalog has for them, ready or not.
     pub(super) async fn restore_scenes(&mut self, caster: &Arc<Caster>) {
         let when = When { force: true, wait_ms: 0 };
-        let effects = [
+        self.follow_episodes(caster, sources::now());
+        let mut effects = vec![
             Effect::FollowSet,
             Effect::SceneSet { bus: Bus::Pvw, when },
             Effect::SceneSet { bus: Bus::Pgm, when },
-            Effect::MixSet { bus: Bus::Pgm },
         ];
+        // An episode that is on has brought its own mix.
+        if rundown::source_on(caster, sources::now()).is_none() {
+            effects.push(Effect::MixSet { bus: Bus::Pgm });
+        }
         if let Err(refused) = self.carry_out(caster, &effects).await {
             tracing::error!(caster = %caster.id, %refused, "its scenes could not be restored");
         }
@@ -90,34 +122,53 @@ impl OnAir {
         caster: &Arc<Caster>,
         effects: &[Effect],
     ) -> Result<Option<Applied>, Refused> {
-        let before = (self.inputs.clone(), self.images.clone());
+        let (keys, before) = (self.keys(), self.content());
         let mut applied = None;
         for effect in effects {
             match self.apply(caster, effect).await {
                 Ok(None) => {}
                 Ok(some) => applied = some,
                 Err(refused) => {
-                    let (inputs, images) = before;
-                    self.images = images;
-                    let new = std::mem::replace(&mut self.inputs, inputs);
-                    self.remove_unused(new.into_values());
+                    let new = self.keys();
+                    (self.inputs, self.images, self.standby) = before;
+                    self.remove_unused(new);
                     return Err(refused);
                 }
             }
         }
         // Inputs that were replaced went on delivering until their successors were on air.
-        self.remove_unused(before.0.into_values());
-        self.caster = caster.clone();
+        self.remove_unused(keys);
+        let earlier = std::mem::replace(&mut self.caster, caster.clone());
+        self.follow_change(&earlier).await;
+        self.follow_sync_groups().await;
         Ok(applied)
     }
 
-    fn remove_unused(&self, keys: impl Iterator<Item = InputKey>) {
-        for key in keys {
-            if !self.inputs.values().any(|used| *used == key) {
-                // A frame thread that is gone has no inputs either.
-                let _ = self.messages.send(Message::RemoveInput(key));
+    /// What an effect that is refused leaves as it was.
+    fn content(&self) -> Content {
+        (self.inputs.clone(), self.images.clone(), self.standby)
+    }
+
+    /// The rundown after a change: what it has on PGM at this moment, and what is to come.
+    async fn follow_change(&mut self, earlier: &Caster) {
+        let (caster, unix_ms) = (self.caster.clone(), sources::now());
+        self.follow_episodes(&caster, unix_ms);
+        let on = |caster: &Caster| {
+            let source = rundown::source_on(caster, unix_ms).map(|slot| slot.episode.clone());
+            let overlays: Vec<_> = rundown::components_on(caster, unix_ms).cloned().collect();
+            (source, overlays)
+        };
+        let hand = |caster: &Caster| caster.scenes.as_ref().map(|scenes| scenes.pgm_set_unix_ms);
+        if on(earlier) != on(&caster) && hand(earlier) == hand(&caster) {
+            let when = resolve::readiness(When { force: true, wait_ms: 0 });
+            let spec = self.scene(&caster, Bus::Pgm, unix_ms);
+            if let Err(refused) =
+                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await
+            {
+                tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
+        self.follow_rundown().await;
     }
 
     async fn apply(
@@ -144,59 +195,49 @@ impl OnAir {
                 Ok(None)
             }
             Effect::SceneSet { bus, when } => {
-                let spec = self.scene(caster, *bus);
+                let spec = self.scene(caster, *bus, sources::now());
+                let (mix, when) = (spec.mix.clone(), resolve::readiness(*when));
+                let set = Command::SetScene { bus: *bus, spec, when };
+                let applied = self.command(set).await?;
+                // Where the mix does not follow the picture, standby still brings its own and takes it away again.
+                if *bus == Bus::Pgm && !caster.audio_follows_video {
+                    self.command(Command::SetMix { bus: *bus, mix }).await?;
+                }
+                Ok(Some(applied))
+            }
+            Effect::Take { when }
+                if rundown::components_on(caster, sources::now()).next().is_some() =>
+            {
+                let spec = self.scene(caster, Bus::Pgm, sources::now());
                 let when = resolve::readiness(*when);
-                self.command(Command::SetScene { bus: *bus, spec, when }).await.map(Some)
+                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await.map(Some)
             }
             Effect::Take { when } => {
                 self.command(Command::Take { when: resolve::readiness(*when) }).await.map(Some)
             }
             Effect::MixSet { bus } => {
-                let mix = {
-                    let scene = caster.scene(*bus).map_or(&[][..], |scene| &scene.mix);
-                    resolve::resolve_mix(scene, &self.input_at(caster))
-                };
+                let mix = self.mix(caster, *bus);
                 self.command(Command::SetMix { bus: *bus, mix }).await.map(Some)
             }
             Effect::FollowSet => {
                 let follow = caster.audio_follows_video;
                 self.command(Command::SetFollow { follow }).await.map(Some)
             }
-            Effect::OutputsChanged
-            | Effect::StandbyChanged
-            | Effect::SyncGroupsChanged
-            | Effect::Seek { .. }
-            | Effect::PlayingSet(_) => Ok(None),
-            Effect::RelaysChanged => {
-                let urls: Vec<String> = caster.config.destinations().cloned().collect();
-                self.set_relays(&urls).await?;
+            Effect::StandbyChanged => {
+                self.start_standby(caster)?;
                 Ok(None)
             }
+            Effect::Seek { resource, position_ms } => {
+                self.seek(caster, resource, *position_ms)?;
+                Ok(None)
+            }
+            Effect::PlayingSet(id) => {
+                self.set_playing(caster, id).await?;
+                Ok(None)
+            }
+            Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
+            Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
         }
-    }
-
-    fn start_input(&mut self, caster: &Caster, id: &ResourceId) -> Result<(), Refused> {
-        if let Some(resource) = caster.resource(id) {
-            let input = self.world.start_input(caster, resource)?;
-            self.inputs.insert(id.clone(), input.key());
-            self.messages.send(Message::AddInput(input)).map_err(internal)?;
-        }
-        Ok(())
-    }
-
-    fn input_at<'a>(&'a self, caster: &'a Caster) -> impl Fn(&LocationId) -> Option<InputKey> + 'a {
-        move |location| {
-            caster
-                .resource_at(*location)
-                .and_then(|resource| self.inputs.get(&resource.id))
-                .copied()
-        }
-    }
-
-    fn scene(&self, caster: &Caster, bus: Bus) -> crate::engine::SceneSpec {
-        resolve::resolve_scene(caster, bus, &self.input_at(caster), &|id| {
-            self.images.get(id).cloned()
-        })
     }
 
     /// Has the engine apply a command and waits until it took effect.
@@ -226,54 +267,14 @@ impl OnAir {
         )
     }
 
-    /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
-    async fn set_relays(&mut self, urls: &[String]) -> Result<(), Refused> {
-        let mut added = Vec::new();
-        let mut refused = None;
-        for url in urls {
-            if self.relays.iter().any(|(known, _)| known == url) {
-                continue;
-            }
-            match self.add_relay(url) {
-                Ok(relay) => added.push(relay),
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
-        }
-        let gone = if refused.is_some() {
-            added
-        } else {
-            let all = self.relays.drain(..).chain(added);
-            let (kept, gone) = all.partition(|(url, _)| urls.contains(url));
-            self.relays = kept;
-            gone
-        };
-        // Side by side: each may take its time to say goodbye.
-        let ends: Vec<_> = gone
-            .into_iter()
-            .map(|(_, id)| {
-                let pgm = self.pgm.clone();
-                tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
-            })
-            .collect();
-        for end in ends {
-            end.await.map_err(internal)?;
-        }
-        refused.map_or(Ok(()), Err)
-    }
-
-    fn add_relay(&self, url: &str) -> Result<(String, SinkId), Refused> {
-        let allow = self.world.allow.clone();
-        let admit = Admit::new(move |url, stop| admit_relay(url, &allow, stop));
-        let sink = Sink::Relay { url: url.to_owned(), admit };
-        Ok((url.to_owned(), self.pgm.add_sink(sink).map_err(internal)?))
-    }
-
     /// The caster as it is on air.
     pub(super) fn caster(&self) -> &Arc<Caster> {
         &self.caster
+    }
+
+    /// Image components that could not be loaded and are left out.
+    pub(super) fn missing_images(&self) -> Vec<ComponentId> {
+        images::missing(&self.caster, &self.images)
     }
 
     /// Whether what makes PGM has ended by itself, which only a fault can do.
@@ -288,14 +289,16 @@ impl OnAir {
 
     /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
+        self.follow_rundown().await;
+        self.follow_sync_groups().await;
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
         let demanded = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
         let wanted = demanded && self.caster.is_scene_on(Bus::Pvw);
         self.pvw_idle = if wanted { 0 } else { self.pvw_idle + 1 };
         if wanted && self.pvw.is_none() {
-            let (world, caster) = (self.world.clone(), self.caster.clone());
-            let made = off_thread(move || make_canvas(&world, &caster, Bus::Pvw)).await;
+            let (world, started) = (self.world.clone(), self.started.clone());
+            let made = off_thread(move || make_canvas(&world, &started, Bus::Pvw)).await;
             match made.and_then(|made| made) {
                 Ok(canvas) => {
                     self.pvw = Some(canvas.output.clone());
@@ -316,6 +319,7 @@ impl OnAir {
         };
         let report = self.report.borrow().clone();
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
+        snapshot.tick0_unix_ns = self.tick0_unix_ns;
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]
@@ -346,102 +350,4 @@ impl OnAir {
             tracing::error!(%refused, "a caster did not end in order");
         }
     }
-}
-
-/// Name of a scene's stream in the hub.
-fn stream(name: &str) -> String {
-    format!("caster/{name}")
-}
-
-fn canvas_size(caster: &Caster) -> Result<Size, Refused> {
-    let template = caster.config.template;
-    template
-        .map(resolve::canvas_size)
-        .ok_or_else(|| Refused::from(ErrorCode::ConfigurationNotFound))
-}
-
-/// A compositor and an encoder with its sinks, for one scene.
-fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
-    let size = canvas_size(caster)?;
-    let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
-    let mut video = VideoSettings::for_size(size, caster.config.rate);
-    video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
-    video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
-    let rate = caster.config.rate;
-    video.gop_ticks =
-        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
-    let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
-    let settings = ProgrammeSettings { name, video, audio_bps: AUDIO_BPS };
-    let output = output::start(&settings).map_err(internal)?;
-    let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
-    output.add_sink(hub).map_err(internal)?;
-    if bus == Bus::Pgm {
-        output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
-    }
-    let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
-    Ok(Canvas::new(compositor, Arc::new(output)))
-}
-
-fn begin(
-    world: Arc<World>,
-    caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
-) -> Result<OnAir, Refused> {
-    let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
-    let output = pgm.output.clone();
-    let rate = caster.config.rate;
-    let (canvas, file_ahead) = (canvas_size(&caster)?, limits::FILE_AHEAD_FRAMES);
-    let engine = Engine::new(EngineConfig { rate, canvas, file_ahead });
-    let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
-    let (bin_sender, bin_receiver) =
-        crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
-    let (report_sender, report) = watch::channel(Arc::new(Report::default()));
-    let bin = worker::spawn("bin", StopToken::new(), move |_| bin_receiver.iter().for_each(drop))
-        .map_err(internal)?;
-    let frames = FrameLoop {
-        engine,
-        inputs: BTreeMap::new(),
-        pgm,
-        pvw: None,
-        waiting: BTreeMap::new(),
-        stages: Stages::default(),
-        counts: Counts::default(),
-        trouble: Trouble::default(),
-        clock: world.clock.clone(),
-        flow: Flow::Live,
-        late_scalers: world.gpu.is_software().then(BTreeMap::new),
-    };
-    let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
-        let lines = Lines { inbox, report: report_sender, bin: bin_sender };
-        frame_thread::run(frames, rate, &lines, &stop);
-    })
-    .map_err(internal)?;
-    let mut on_air = OnAir {
-        world,
-        caster: caster.clone(),
-        messages,
-        report,
-        inputs: BTreeMap::new(),
-        images,
-        pgm: output,
-        pvw: None,
-        pvw_idle: 0,
-        relays: Vec::new(),
-        frame_thread,
-        bin,
-    };
-    for resource in &caster.resources {
-        // One source that cannot be started must not keep the show off the air.
-        if let Err(refused) = on_air.start_input(&caster, &resource.id) {
-            tracing::error!(name = resource.name, %refused, "a source is left out");
-        }
-    }
-    for url in caster.config.destinations() {
-        let relay = on_air.add_relay(url)?;
-        on_air.relays.push(relay);
-    }
-    let follow = Command::SetFollow { follow: caster.audio_follows_video };
-    let (reply, _) = oneshot::channel();
-    on_air.messages.send(Message::Command(follow, reply)).map_err(internal)?;
-    Ok(on_air)
 }

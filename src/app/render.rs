@@ -51,6 +51,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         pgm: Canvas::new(compositor, Arc::new(output)),
         pvw: None,
         waiting: BTreeMap::new(),
+        parts: BTreeMap::new(),
         stages: Stages::default(),
         counts: Counts::default(),
         trouble: Trouble::default(),
@@ -88,7 +89,14 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
         video.gop_ticks = (rate.num() * seconds / rate.den()).max(1);
     }
     let audio_bps = script.encode.audio_bps.unwrap_or(AUDIO_BPS);
-    ProgrammeSettings { name: "render".into(), video, audio_bps }
+    ProgrammeSettings {
+        name: "render".into(),
+        video,
+        audio_bps,
+        renditions: Vec::new(),
+        delay_ticks: 0,
+        spool_dir: std::env::temp_dir(),
+    }
 }
 
 fn start_sources(
@@ -109,7 +117,7 @@ fn start_sources(
             allow: Arc::new(AllowList::default()),
         };
         let started = input::start(spec(source)?, options).map_err(|error| error.to_string())?;
-        let add = Command::AddInput { input: key, kind: started.kind() };
+        let add = Command::AddInput { input: key, kind: started.kind(), held: false };
         frames.engine.command(CommandId(u64::MAX - u64::from(key.0)), add);
         check_opens(&started)?;
         frames.inputs.insert(key, started);
@@ -142,6 +150,7 @@ fn spec(source: &Source) -> Result<SourceSpec, String> {
         location: location.ok_or_else(|| format!("source {} has no file", source.location))?,
         excerpt: Excerpt {
             plays: Plays::from_repeat(source.repeat),
+            seek_ms: None,
             begin_ms: source.begin_ms,
             end_ms: source.end_ms,
         },

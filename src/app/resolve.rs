@@ -6,43 +6,123 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::rundown;
 use crate::catalog::{
-    self, AudioLayer, Caster, Component, ComponentContent, FillMode, LayerOrder, LocationId,
-    Placement, PositionRefer, Template, ValidChannel, VideoLayer, When,
+    self, AudioLayer, Caster, Component, ComponentContent, Episode, FillMode, LayerOrder,
+    LocationId, Placement, PositionRefer, Scene, Template, ValidChannel, VideoLayer, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
 use crate::frame::Size;
-use crate::ids::{Bus, ComponentId, InputKey};
+use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::media::encode;
 use crate::picture::{self, LayerSpec, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
 
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
 
-/// What `bus` shows and sounds like. Empty before the caster's first start. Locations without an input and images that
-/// are not loaded are left out.
-pub fn resolve_scene(
-    caster: &Caster,
-    bus: Bus,
-    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
-    images: &dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
-) -> SceneSpec {
-    let Some(scene) = caster.scene(bus) else { return SceneSpec::default() };
-    let layout = scene.layout.as_ref().and_then(|id| caster.layout(id));
-    let layers = layout.map_or(&[][..], |layout| &layout.video);
-    let shown = scene.components.iter().filter_map(|id| caster.component(id));
-    SceneSpec {
-        picture: ScenePicture {
-            layers: layers.iter().filter_map(|layer| resolve_layer(layer, inputs)).collect(),
-            overlays: shown.filter_map(|component| resolve_overlay(component, images)).collect(),
-        },
-        mix: resolve_mix(&scene.mix, inputs),
+/// Where what scenes show is found: running inputs and loaded images.
+pub struct Found<'a> {
+    /// The input of a source.
+    pub resource: &'a dyn Fn(&ResourceId) -> Option<InputKey>,
+    /// The input that an episode has for itself.
+    pub episode: &'a dyn Fn(&EpisodeId) -> Option<InputKey>,
+    /// The input of standby.
+    pub standby: Option<InputKey>,
+    /// The image of a component.
+    pub image: &'a dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+}
+
+impl Found<'_> {
+    fn at(&self, caster: &Caster, location: LocationId) -> Option<InputKey> {
+        caster.resource_at(location).and_then(|resource| (self.resource)(&resource.id))
+    }
+
+    fn of(&self, episode: &Episode) -> Option<InputKey> {
+        (self.episode)(&episode.id).or_else(|| (self.resource)(episode.resource()?))
     }
 }
 
+/// What PVW shows and sounds like. Empty before the caster's first start. Locations without an input and images that
+/// are not loaded are left out.
+pub fn resolve_pvw(caster: &Caster, found: &Found<'_>) -> SceneSpec {
+    caster.scene(Bus::Pvw).map(|scene| resolve_own(caster, scene, found)).unwrap_or_default()
+}
+
+/// What PGM shows and sounds like at a time (ms since 1970): standby if that is on, else the episode that is on, if it
+/// began after PGM was last set by hand, else what PGM was set to; over it the components of the rundown.
+pub fn resolve_pgm(caster: &Caster, unix_ms: u64, found: &Found<'_>) -> SceneSpec {
+    let Some(scenes) = &caster.scenes else { return SceneSpec::default() };
+    if scenes.on_standby
+        && let Some(input) = found.standby
+    {
+        return whole(input, Vec::new());
+    }
+    let overlays = |episode: &Episode| resolve_overlays(caster, &episode.components, found);
+    let mut spec = match rundown::source_on(caster, unix_ms) {
+        Some(slot) => match found.of(slot.episode) {
+            Some(input) => whole(input, overlays(slot.episode)),
+            None => SceneSpec::default(),
+        },
+        None => resolve_own(caster, &scenes.pgm, found),
+    };
+    for episode in rundown::components_on(caster, unix_ms) {
+        spec.picture.overlays.extend(overlays(episode));
+    }
+    spec
+}
+
+/// What PGM's mixer is set to, whatever an episode brings instead of it; on standby, what standby sounds like.
+pub fn resolve_pgm_mix(caster: &Caster, found: &Found<'_>) -> Vec<MixSpec> {
+    let Some(scenes) = &caster.scenes else { return Vec::new() };
+    match found.standby.filter(|_| scenes.on_standby) {
+        Some(input) => whole(input, Vec::new()).mix,
+        None => resolve_mix(&scenes.pgm.mix, &|location| found.at(caster, *location)),
+    }
+}
+
+/// A source over the whole canvas, with its sound.
+pub(super) fn whole(input: InputKey, overlays: Vec<OverlaySpec>) -> SceneSpec {
+    let placement = picture::Placement {
+        width: 1.0,
+        height: 1.0,
+        x: 0.0,
+        y: 0.0,
+        refer: picture::PositionRefer::TopLeft,
+        fill: picture::FillMode::Fit,
+    };
+    let mix = MixSpec { input, gain: 1.0, channel: engine::ValidChannel::All, delay_ms: 0 };
+    SceneSpec {
+        picture: ScenePicture { layers: vec![LayerSpec { input, placement }], overlays },
+        mix: vec![mix],
+    }
+}
+
+/// What a scene was set to.
+fn resolve_own(caster: &Caster, scene: &Scene, found: &Found<'_>) -> SceneSpec {
+    let layout = scene.layout.as_ref().and_then(|id| caster.layout(id));
+    let layers = layout.map_or(&[][..], |layout| &layout.video);
+    let inputs = |location: &LocationId| found.at(caster, *location);
+    SceneSpec {
+        picture: ScenePicture {
+            layers: layers.iter().filter_map(|layer| resolve_layer(layer, &inputs)).collect(),
+            overlays: resolve_overlays(caster, &scene.components, found),
+        },
+        mix: resolve_mix(&scene.mix, &inputs),
+    }
+}
+
+fn resolve_overlays(
+    caster: &Caster,
+    components: &[ComponentId],
+    found: &Found<'_>,
+) -> Vec<OverlaySpec> {
+    let shown = components.iter().filter_map(|id| caster.component(id));
+    shown.filter_map(|component| resolve_overlay(component, found.image)).collect()
+}
+
 /// A mix; locations without an input are left out.
-pub fn resolve_mix(
+fn resolve_mix(
     mix: &[AudioLayer],
     inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
 ) -> Vec<MixSpec> {

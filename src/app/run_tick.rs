@@ -20,6 +20,7 @@ use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
 use crate::output::{Output, TickMedia};
 use crate::picture::DrawList;
+use crate::source::Part;
 use crate::time::Clock;
 use crate::worker::StopToken;
 
@@ -217,6 +218,8 @@ pub(super) struct FrameLoop {
     pub(super) pvw: Option<Canvas>,
     /// Who waits for the answer to a command.
     pub(super) waiting: BTreeMap<CommandId, oneshot::Sender<Result<Applied, Refusal>>>,
+    /// What each file plays now.
+    pub(super) parts: BTreeMap<InputKey, Part>,
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) trouble: Trouble,
@@ -268,6 +271,7 @@ impl FrameLoop {
                         Delivery::Video(frame) => engine.video(key, frame),
                         Delivery::Audio(block) => engine.audio(key, block),
                         Delivery::State(state) => engine.input_state(key, state),
+                        Delivery::Part(part) => engine.input_part(key, part),
                         // Notices are logged where they are found.
                         Delivery::Notice(_) | Delivery::Eof => {}
                     }

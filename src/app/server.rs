@@ -13,21 +13,26 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::events::Tellers;
 use super::studio::Studio;
 use super::world::World;
 use super::{access, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
+use crate::api::events;
 use crate::api::keys::{AccessKey, AccessKeys};
+use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config, TlsFiles};
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::input::AllowList;
+use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
-use crate::store::Store;
+use crate::output;
+use crate::store::{Keeper, Store};
 use crate::time::{self, Clock};
 
 /// Time between looks at what is watched.
@@ -69,6 +74,12 @@ fn access_keys(config: &Config) -> Result<AccessKeys, String> {
     AccessKeys::open(&config.data, configured).map_err(|error| format!("the access keys: {error}"))
 }
 
+fn library(config: &Config) -> Result<Arc<Library>, String> {
+    let bounds = Bounds { upload_bytes: config.max_upload_bytes, ..Bounds::default() };
+    let opened = Library::open(config.data.join("library"), bounds);
+    opened.map(Arc::new).map_err(|error| format!("the media library: {error}"))
+}
+
 fn tls(config: &Config) -> Result<Option<Tls>, String> {
     let load = |files: &TlsFiles| Tls::load(&files.cert, &files.key, files.client_ca.as_deref());
     config.tls.as_ref().map(load).transpose()
@@ -82,10 +93,17 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, String> {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
+        make_dir(&config.record_dir)?;
+        for path in output::recover_recordings(&config.record_dir) {
+            tracing::info!(path = %path.display(), "a recording that was broken off is finished");
+        }
         let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
         let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
         let catalog = store.load().map_err(|error| error.to_string())?;
+        let store = Arc::new(Keeper::start(store).map_err(|error| error.to_string())?);
+        let tellers = Tellers::open(&config, &allow, &store).await?;
+        let library = library(&config)?;
         let keys = Arc::new(access_keys(&config)?);
         match keys.admin() {
             Some(key) => tracing::info!(id = key.id(), "access key of the API"),
@@ -108,17 +126,19 @@ impl Server {
                 config::PlaybackAuth::Public => PlaybackAuth::Public,
             },
             key,
+            watch: tellers.watch_key.clone(),
         });
         let world = Arc::new(World {
             config,
             gpu,
             hub: Hub::new(),
+            library,
             clock: Clock::real(),
             allow,
             rtmp,
             next_input: AtomicU32::new(0),
         });
-        let studio = Studio::new(world.clone(), catalog, store);
+        let studio = Studio::new(world.clone(), catalog, (store, tellers.events()));
         studio.resume().await;
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
@@ -136,19 +156,25 @@ impl Server {
             stopping: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
-        server.serve(&world, listeners);
+        server.serve(&world, listeners, tellers);
         Ok(server)
     }
 
-    fn serve(&mut self, world: &Arc<World>, listeners: Listeners) {
+    fn serve(&mut self, world: &Arc<World>, listeners: Listeners, tellers: Tellers) {
         let (control, calls) = control::channel(limits::CONTROL_QUEUE);
         self.tasks.spawn(self.studio.clone().run(calls));
         let (keys, addresses) = (self.keys.clone(), self.addresses.clone());
         let rate = openapi::Rate::new(world.config.api_rate);
+        let followed = events::sse::router(control.clone(), keys.clone(), tellers.watch_key);
+        self.tasks.spawn(tellers.courier.run(self.stopped()));
         let cloud = openapi::router(control.clone(), keys.clone(), addresses.clone(), rate);
+        let studio = self.studio.clone();
+        let media = Media::new(world.library.clone(), Arc::new(move |id| studio.uses_media(id)));
+        let library = http::library::router(media.clone(), keys.clone());
         let stop = self.stopped();
         self.tasks.spawn(async move {
-            let served = grpc::serve(listeners.grpc, control, keys, addresses, stop).await;
+            let desk = grpc::Desk { control, keys, addresses, media: Some(media) };
+            let served = grpc::serve_desk(listeners.grpc, desk, stop).await;
             if let Err(error) = served {
                 tracing::error!(%error, "gRPC ended");
             }
@@ -158,9 +184,12 @@ impl Server {
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();
-        let pages = http::pages::router(Arc::new(move || metrics_page::text(&studio.snapshots())));
+        let shelves = world.library.clone();
+        let pages = http::pages::router(Arc::new(move || {
+            metrics_page::text(&studio.snapshots(), studio.event_counts(), shelves.stats())
+        }));
         let stop = self.stopped();
-        let router = playback.merge(pages).merge(cloud);
+        let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);
         self.tasks.spawn(async move {
             http::serve(listeners.http, router, stop).await;
         });
@@ -179,7 +208,10 @@ impl Server {
             let mut every = tokio::time::interval(DEMAND_EVERY);
             while !*stopping.borrow_and_update() {
                 tokio::select! {
-                    _ = every.tick() => studio.follow_demand().await,
+                    _ = every.tick() => {
+                        studio.follow_demand().await;
+                        studio.keep_house().await;
+                    }
                     _ = stopping.changed() => {}
                 }
             }

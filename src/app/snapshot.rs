@@ -10,7 +10,7 @@ use crate::catalog::{Caster, LocationId, Resource};
 use crate::ids::InputKey;
 use crate::media::hub::Hub;
 use crate::metrics::Timing;
-use crate::output::{Output, SinkState};
+use crate::output::{Output, OutputStats, SinkState};
 
 /// An output by its name in the API.
 pub(super) struct Named<'a> {
@@ -83,31 +83,44 @@ fn stage(stage: &'static str, timing: &Timing) -> StageTiming {
     }
 }
 
-/// The status of an output and of its relays.
+/// The status of an output, of its renditions, relays and recordings.
 pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<OutputStatus> {
-    let stats = named.output.stats();
-    let bytes = stats.video_bytes + stats.audio_bytes;
-    let main = OutputStatus {
-        name: named.name.to_owned(),
+    let viewers = |stream: &str| u32::try_from(hub.viewers(stream)).unwrap_or(u32::MAX);
+    let encoded = |name: String, stream: &str, stats: OutputStats| OutputStatus {
+        name,
         frames: stats.encoded,
-        frames_late: report.counts.late + report.counts.repeated,
+        frames_late: stats.repeated + stats.filled,
         frames_dropped: stats.pictures_dropped + stats.ticks_refused,
-        bytes,
-        subscribers: u32::try_from(hub.viewers(&named.stream)).unwrap_or(u32::MAX),
+        bytes: stats.video_bytes + stats.audio_bytes,
+        subscribers: viewers(stream),
         message: stats.failure.unwrap_or_default(),
     };
-    let relays = named.output.sinks().into_iter().filter(|sink| sink.label.starts_with("relay "));
-    let relay = |(index, sink): (usize, crate::output::SinkStats)| OutputStatus {
-        name: format!("relay-{}", index + 1),
-        frames: sink.packets,
-        frames_late: 0,
-        frames_dropped: sink.dropped,
-        bytes: sink.bytes,
-        subscribers: u32::from(sink.state == SinkState::Live),
-        message: match sink.state {
-            SinkState::Failed(why) => format!("{}: {why}", sink.label),
-            _ => String::new(),
-        },
+    let main = OutputStatus {
+        frames_late: report.counts.late + report.counts.repeated,
+        ..encoded(named.name.to_owned(), &named.stream, named.output.stats())
     };
-    std::iter::once(main).chain(relays.enumerate().map(relay)).collect()
+    let renditions = named.output.renditions().into_iter().map(|running| {
+        let name = running.settings.name;
+        let stream = format!("{}_{name}", named.stream);
+        encoded(format!("{}_{name}", named.name), &stream, running.stats)
+    });
+    let of_kind = |kind: &'static str| {
+        let sinks = named.output.sinks().into_iter();
+        sinks.filter(move |sink| sink.label.starts_with(kind)).enumerate().map(
+            move |(index, sink)| OutputStatus {
+                name: format!("{}-{}", kind.trim(), index + 1),
+                frames: sink.packets,
+                frames_late: 0,
+                frames_dropped: sink.dropped,
+                bytes: sink.bytes,
+                subscribers: u32::from(sink.state == SinkState::Live),
+                message: match sink.state {
+                    SinkState::Failed(why) => format!("{}: {why}", sink.label),
+                    _ => String::new(),
+                },
+            },
+        )
+    };
+    let sinks = of_kind("relay ").chain(of_kind("record "));
+    std::iter::once(main).chain(renditions).chain(sinks).collect()
 }

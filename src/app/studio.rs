@@ -4,20 +4,26 @@
 //! Invariants: calls on one caster are carried out one after the other; a refused call leaves the catalog, the disk and
 //! the running caster as they were.
 
+mod groups;
+mod housekeeping;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
+use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
 use super::world::World;
-use crate::api::control::{Message, Snapshot};
+use crate::api::control::{Message, Request, Snapshot};
+use crate::api::events::Feed;
 use crate::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared, Refused,
 };
 use crate::ids::CasterId;
-use crate::store::Store;
+use crate::limits;
+use crate::store::Keeper;
 use crate::time;
 use crate::worker::StopToken;
 
@@ -35,10 +41,12 @@ struct Place {
 pub(super) struct Studio {
     world: Arc<World>,
     catalog: Mutex<Catalog>,
-    store: Arc<Mutex<Store>>,
+    store: Arc<Keeper>,
+    events: Arc<Events>,
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
-    /// Calls that are about no caster yet go one after the other too.
-    creating: tokio::sync::Mutex<()>,
+    groups: tokio::sync::Mutex<groups::Groups>,
+    /// Calls that are about no caster yet go one after the other if they share a `ClientToken` (and a few that do not).
+    creating: [tokio::sync::Mutex<()>; limits::CREATING_LANES],
     /// The process ends: nothing is changed any more.
     draining: AtomicBool,
 }
@@ -46,6 +54,26 @@ pub(super) struct Studio {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Values behind these locks are replaced whole, so a panic elsewhere cannot leave them half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The caster that a change is of.
+fn caster_of(change: &Change) -> Option<CasterId> {
+    match change {
+        Change::Upsert(caster) => Some(caster.id.clone()),
+        Change::Delete(id) => Some(id.clone()),
+        Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
+    }
+}
+
+/// Where a call that is about no caster yet waits for its turn: with all others of its `ClientToken`.
+fn creating_lane(call: &Call) -> usize {
+    let token = match call {
+        Call::CreateCaster(draft) => draft.client_token.as_str(),
+        Call::CopyCaster(draft) => &draft.client_token,
+        _ => "",
+    };
+    let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+    token.bytes().fold(0, mix) % limits::CREATING_LANES
 }
 
 impl Place {
@@ -61,14 +89,20 @@ impl Place {
 
 impl Studio {
     /// A studio with what `store` holds.
-    pub(super) fn new(world: Arc<World>, catalog: Catalog, store: Store) -> Arc<Studio> {
+    pub(super) fn new(
+        world: Arc<World>,
+        catalog: Catalog,
+        (store, events): (Arc<Keeper>, Arc<Events>),
+    ) -> Arc<Studio> {
         let places = catalog.casters().map(|caster| (caster.id.clone(), Place::of(caster)));
         Arc::new(Studio {
             world,
             places: Mutex::new(places.collect()),
+            groups: tokio::sync::Mutex::default(),
             catalog: Mutex::new(catalog),
-            store: Arc::new(Mutex::new(store)),
-            creating: tokio::sync::Mutex::default(),
+            store,
+            events,
+            creating: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             draining: AtomicBool::new(false),
         })
     }
@@ -91,15 +125,19 @@ impl Studio {
             match message {
                 Message::Call(request) => {
                     tokio::spawn(async move {
-                        let answer = studio.call(request.call, request.expected_revision).await;
+                        let Request { call, request_id, expected_revision, reply } = *request;
+                        let answer = studio.call(call, expected_revision, request_id).await;
                         // A client that went away misses the answer, not the effect.
-                        let _ = request.reply.send(answer);
+                        let _ = reply.send(answer);
                     });
                 }
                 Message::Watch(request) => {
                     tokio::spawn(async move {
                         let _ = request.reply.send(studio.watch(&request.caster).await);
                     });
+                }
+                Message::Events(request) => {
+                    let _ = request.reply.send(self.feed(&request.caster));
                 }
             }
         }
@@ -108,6 +146,8 @@ impl Studio {
     /// Ends every running caster: files finished, players told. The catalog keeps them as running.
     pub(super) async fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+        self.events.close();
+        self.end_groups().await;
         // A take that waits for its source is answered now, so that no lane is held.
         for place in self.all_places() {
             if let Some(ticks) = &*lock(&place.ticks) {
@@ -129,6 +169,16 @@ impl Studio {
     /// The latest snapshot of every caster.
     pub(super) fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
+    }
+
+    /// Whether a caster has an item of the media library among its sources, images or standby.
+    pub(super) fn uses_media(&self, id: &str) -> bool {
+        lock(&self.catalog).casters().any(|caster| caster.uses_media(id))
+    }
+
+    /// How events fared.
+    pub(super) fn event_counts(&self) -> EventCounts {
+        self.events.counts()
     }
 
     /// Whether a stream name is that of a PVW.
@@ -155,15 +205,20 @@ impl Studio {
     async fn look_after(&self, place: &Place, on_air: &mut Option<OnAir>) {
         let Some(show) = on_air else { return };
         if show.is_dead() {
-            let caster = show.caster().clone();
+            // As the catalog has it: the files of its channels go on from where they were.
+            let known = lock(&self.catalog).caster(&show.caster().id).cloned();
+            let caster = known.unwrap_or_else(|| show.caster().clone());
             tracing::error!(caster = %caster.id, "the show broke, it begins again");
+            self.events.forget_outages(&caster.id);
             if let Some(broken) = on_air.take() {
                 broken.stop().await;
             }
             self.restart(place, on_air, &caster).await;
         } else {
             show.follow_demand().await;
-            place.snapshots.send_replace(Arc::new(show.snapshot()));
+            let snapshot = show.snapshot();
+            self.events.observe(show.caster(), &snapshot, show.missing_images());
+            place.snapshots.send_replace(Arc::new(snapshot));
         }
     }
 
@@ -196,6 +251,13 @@ impl Studio {
         Ok(place.snapshots.subscribe())
     }
 
+    fn feed(&self, id: &CasterId) -> Result<Arc<Feed>, Refused> {
+        // The catalog's lock is held, so that the caster is not deleted in between.
+        let catalog = lock(&self.catalog);
+        catalog.caster(id).ok_or(ErrorCode::CasterNotFound)?;
+        self.events.feed(id)
+    }
+
     fn publish(&self, place: &Place, id: &CasterId, on_air: Option<&OnAir>) {
         let revision = lock(&self.catalog).caster(id).map_or(0, |caster| caster.revision);
         let idle = || Snapshot::idle(id.clone(), revision);
@@ -203,9 +265,13 @@ impl Studio {
     }
 
     /// One call, from "may I" to "it took effect".
-    async fn call(&self, call: Call, expected_revision: Option<u64>) -> Result<Answer, Refused> {
-        let caster_id = call.caster_id().to_owned();
-        let place = CasterId::parse(&caster_id).and_then(|id| self.place(&id));
+    async fn call(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+        request_id: Option<String>,
+    ) -> Result<Answer, Refused> {
+        let place = CasterId::parse(call.caster_id()).and_then(|id| Some((self.place(&id)?, id)));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
             return Ok(self.prepare(call, expected_revision)?.answer);
@@ -213,28 +279,52 @@ impl Studio {
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
-        let Some(place) = place else {
-            let _one_at_a_time = self.creating.lock().await;
+        let Some((place, id)) = place else {
+            let _one_at_a_time = self.creating[creating_lane(&call)].lock().await;
             let Prepared { change, answer, .. } = self.prepare(call, expected_revision)?;
-            self.make_durable(change).await?;
+            if let Some(change) = change {
+                self.make_durable(change, None).await?;
+            }
             return Ok(answer);
         };
         let mut on_air = place.lane.lock().await;
+        let operation = Operation::new(&call, request_id);
+        let answered =
+            self.operate((&place, &mut on_air), (call, expected_revision), &operation).await;
+        let caster = lock(&self.catalog).caster(&id).cloned();
+        if let (Err(refused), Some(caster)) = (&answered, caster) {
+            self.events.refused(&operation, &caster, refused);
+        }
+        answered
+    }
+
+    /// A call that writes a caster whose lane is held.
+    async fn operate(
+        &self,
+        (place, on_air): (&Place, &mut Option<OnAir>),
+        (call, expected_revision): (Call, Option<u64>),
+        operation: &Operation,
+    ) -> Result<Answer, Refused> {
         let Prepared { change, answer, effects } = self.prepare(call, expected_revision)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => {
-                self.carry_out((&place, &mut on_air), caster, &effects).await?
+                self.carry_out((place, &mut *on_air), caster, &effects).await?
             }
             // Groups have no place and so do not come here.
             Change::Delete(_) | Change::UpsertGroup(_) | Change::DeleteGroup(_) => None,
         };
-        let Some(id) = CasterId::parse(&caster_id) else { return Ok(answer) };
-        if let Err(refused) = self.make_durable(Some(change)).await {
-            self.take_back(&place, &mut on_air, &id).await;
+        let Some(id) = caster_of(&change) else { return Ok(answer) };
+        let before = lock(&self.catalog).caster(&id).cloned();
+        let news = self.events.operated(operation, &change, before.as_deref(), &answer);
+        if let Err(refused) = self.make_durable(change, news).await {
+            self.take_back(place, on_air, &id).await;
             return Err(refused);
         }
-        self.publish(&place, &id, on_air.as_ref());
+        if on_air.is_none() {
+            self.events.forget_outages(&id);
+        }
+        self.publish(place, &id, on_air.as_ref());
         Ok(match applied {
             Some(applied) => answer.with_applied(applied),
             None => answer,
@@ -257,10 +347,15 @@ impl Studio {
         }
     }
 
-    /// Stores and commits a change, and makes or clears the caster's place.
-    async fn make_durable(&self, change: Option<Change>) -> Result<(), Refused> {
-        let Some(change) = change else { return Ok(()) };
-        self.save(change.clone()).await?;
+    /// Stores and commits a change with the news of it, tells the news, and makes or clears the caster's place.
+    async fn make_durable(&self, change: Change, news: Option<News>) -> Result<(), Refused> {
+        let id = caster_of(&change);
+        let before = id.as_ref().and_then(|id| lock(&self.catalog).caster(id).cloned());
+        let entries = self.events.entries(change.clone(), before.as_deref(), news.as_ref());
+        if let Err(problem) = self.store.write(entries).await {
+            tracing::error!(%problem, "a change could not be made durable");
+            return Err(Refused::new(ErrorCode::Internal, "The change could not be stored."));
+        }
         match &change {
             Change::UpsertGroup(_) | Change::DeleteGroup(_) => {}
             Change::Upsert(caster) => {
@@ -274,7 +369,14 @@ impl Studio {
                 }
             }
         }
+        let is_gone = matches!(change, Change::Delete(_));
         lock(&self.catalog).commit(change);
+        if let Some(news) = news {
+            self.events.tell(news);
+        }
+        if let Some(id) = id.filter(|_| is_gone) {
+            self.events.forget(&id);
+        }
         Ok(())
     }
 
@@ -282,7 +384,7 @@ impl Studio {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
-            media: &|_| None,
+            media: &|id| self.world.media_facts(id),
             expected_revision,
         };
         lock(&self.catalog).prepare(call, &context)
@@ -329,18 +431,6 @@ impl Studio {
                 }
             },
         }
-    }
-
-    async fn save(&self, change: Change) -> Result<(), Refused> {
-        let store = self.store.clone();
-        let saved = tokio::task::spawn_blocking(move || lock(&store).save(&change)).await;
-        let problem = match saved {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(problem, "a change could not be made durable");
-        Err(Refused::new(ErrorCode::Internal, "The change could not be stored."))
     }
 
     fn place(&self, id: &CasterId) -> Option<Arc<Place>> {

@@ -1,8 +1,8 @@
 //! What every caster of the process shares: the GPU, the hub, the settings, and how a source of the catalog becomes
 //! one that an input can open.
 //!
-//! Must not know scenes. Invariant: a file named by the API lies in the media directory; every other address passes
-//! the guard when it is connected to.
+//! Must not know scenes. Invariant: a file named by the API lies in the media directory or is the library's; every other
+//! address passes the guard when it is connected to.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -10,13 +10,19 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::{Caster, ErrorCode, Place, Play, Refused, Resource, Source};
+use crate::catalog::{
+    Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
+    Rendition, Source,
+};
 use crate::config::Config;
 use crate::gpu::Gpu;
-use crate::ids::InputKey;
+use crate::ids::{InputKey, MaterialId};
 use crate::input::{
-    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
+    AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Playlist, Plays, SourceSpec,
+    fetch_image,
 };
+use crate::library::{Kind, Library};
+use crate::limits;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
 use crate::time::Clock;
@@ -27,6 +33,7 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) gpu: Arc<Gpu>,
     pub(super) hub: Hub,
+    pub(super) library: Arc<Library>,
     pub(super) clock: Clock,
     pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.
@@ -34,21 +41,39 @@ pub(super) struct World {
     pub(super) next_input: AtomicU32,
 }
 
+/// Where an input begins; only files care.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct From {
+    /// Milliseconds after the file's first picture; none = where it is configured to.
+    pub(super) seek_ms: Option<u64>,
+    /// It stands on its first picture until it is told to run.
+    pub(super) held: bool,
+}
+
 fn refused(message: String) -> Refused {
     Refused::new(ErrorCode::ParameterMalformed, message)
 }
 
 impl World {
-    /// Starts the input of a source.
+    /// Starts the input of a source, called `name` in the log.
     ///
     /// # Errors
     /// When its address cannot be a source or no thread can be had.
-    pub(super) fn start_input(&self, caster: &Caster, source: &Resource) -> Result<Input, Refused> {
-        let spec = self.source_spec(caster, &source.source)?;
+    pub(super) fn start_input(
+        &self,
+        caster: &Caster,
+        (name, source): (&str, &Source),
+        from: From,
+    ) -> Result<Input, Refused> {
+        let input = self.start(self.source_spec(caster, source, from)?, name)?;
+        Ok(if from.held { input.held() } else { input })
+    }
+
+    fn start(&self, spec: SourceSpec, name: &str) -> Result<Input, Refused> {
         let key = InputKey(self.next_input.fetch_add(1, Ordering::Relaxed));
         let options = InputOptions {
             key,
-            name: source.name.clone(),
+            name: name.to_owned(),
             retry: true,
             prescale: self.gpu.is_software(),
             lossless: false,
@@ -61,7 +86,35 @@ impl World {
         })
     }
 
-    fn source_spec(&self, caster: &Caster, source: &Source) -> Result<SourceSpec, Refused> {
+    /// Starts the input that plays the files of an episode group, from the one that it is at.
+    ///
+    /// # Errors
+    /// When a file cannot be one of this server's, or no thread can be had.
+    pub(super) fn start_group(&self, group: &EpisodeGroup) -> Result<Input, Refused> {
+        let location = |item: &GroupItem| self.location(&Place::Url(item.url.clone()));
+        let (first_item, passes) = match group.progress {
+            GroupProgress::Playing { item, pass } => (item, pass),
+            GroupProgress::Waiting | GroupProgress::Ended => (0, 0),
+        };
+        let left = match group.repeat_num {
+            -1 => -1,
+            further => (further - i32::try_from(passes).unwrap_or(further)).max(0),
+        };
+        let playlist = Playlist {
+            locations: group.items.iter().map(location).collect::<Result<_, _>>()?,
+            plays: Plays::from_repeat(left),
+            first_item: first_item as usize,
+            seek_ms: None,
+        };
+        self.start(SourceSpec::Playlist(playlist), "episode group")
+    }
+
+    fn source_spec(
+        &self,
+        caster: &Caster,
+        source: &Source,
+        from: From,
+    ) -> Result<SourceSpec, Refused> {
         match source {
             Source::Live { url } => match self.pushed_name(caster, url) {
                 Some(name) => Ok(pushed(self.hub.clone(), name)),
@@ -71,11 +124,16 @@ impl World {
                 let spec = url.parse().map_err(refused)?;
                 Ok(SourceSpec::Pattern { spec, pacing: Pacing::OnDemand })
             }
-            Source::Vod { place, play } => {
-                Ok(SourceSpec::File { location: self.location(place)?, excerpt: excerpt(*play) })
-            }
+            Source::Vod { place, play } => Ok(SourceSpec::File {
+                location: self.location(place)?,
+                excerpt: excerpt(*play, from.seek_ms),
+            }),
             Source::Image { place } => {
-                Ok(SourceSpec::Image(ImageSource::Path(self.location(place)?.into())))
+                let location = self.location(place)?;
+                Ok(SourceSpec::Image(match place {
+                    Place::Url(url) if !url.starts_with("file:") => ImageSource::Url(location),
+                    _ => ImageSource::Path(location.into()),
+                }))
             }
         }
     }
@@ -94,27 +152,42 @@ impl World {
             .then(|| name.to_owned())
     }
 
+    /// What the rules may know of an item of the media library.
+    pub(super) fn media_facts(&self, id: &MaterialId) -> Option<MediaFacts> {
+        let item = self.library.find(id.as_str())?;
+        Some(match item.kind {
+            Kind::Video => MediaFacts::Video { duration_ms: item.duration_ms },
+            Kind::Image => MediaFacts::Image,
+        })
+    }
+
     /// Directory of a stream's HLS files.
     pub(super) fn hls_dir(&self, stream_name: &str) -> PathBuf {
         self.config.data.join("hls").join(stream_name)
     }
 
-    /// Removes the HLS files of a stream that will not come back.
+    /// Removes the HLS files of a stream that will not come back, and those of its renditions.
     pub(super) fn remove_hls(&self, stream_name: &str) {
-        let dir = self.hls_dir(stream_name);
-        if let Err(error) = std::fs::remove_dir_all(&dir)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "{} stays", dir.display());
+        let renditions =
+            Rendition::ALL.iter().map(|name| format!("{stream_name}_{}", name.as_str()));
+        for stream_name in std::iter::once(stream_name.to_owned()).chain(renditions) {
+            let dir = self.hls_dir(&stream_name);
+            if let Err(error) = std::fs::remove_dir_all(&dir)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "{} stays", dir.display());
+            }
         }
     }
 
-    /// `file:NAME` → the file in the media directory; everything else stays a URL.
+    /// `file:NAME` → the file in the media directory, an item of the media library → its file; everything else stays a URL.
     pub(super) fn location(&self, place: &Place) -> Result<String, Refused> {
         let url = match place {
             Place::Url(url) => url,
             Place::Material(id) => {
-                return Err(refused(format!("{id} is not in the media library")));
+                let path = self.library.path(id.as_str());
+                let path = path.map(|path| path.to_string_lossy().into_owned());
+                return path.ok_or_else(|| refused(format!("{id} is not in the media library")));
             }
         };
         let Some(name) = url.strip_prefix("file:") else { return Ok(url.clone()) };
@@ -134,11 +207,21 @@ impl World {
 }
 
 impl World {
-    /// All bytes of a small file.
+    /// The bytes of an image, of this machine or fetched.
     ///
     /// # Errors
-    /// When it cannot be read or is larger than `max_bytes`.
-    pub(super) fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+    /// When it cannot be had or is larger than an image may be.
+    pub(super) fn read_image(&self, location: &str, stop: &StopToken) -> Result<Vec<u8>, String> {
+        match location.split_once("://") {
+            Some(("http" | "https", _)) => {
+                fetch_image(location, &self.allow, stop).map_err(|error| error.to_string())
+            }
+            _ => self.read_small(location, limits::MAX_IMAGE_BYTES),
+        }
+    }
+
+    /// All bytes of a small file.
+    fn read_small(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         // Anything else (a pipe, a device) could keep whoever opens it waiting.
         if !Path::new(path).is_file() {
@@ -154,9 +237,10 @@ impl World {
     }
 }
 
-fn excerpt(play: Play) -> Excerpt {
+fn excerpt(play: Play, seek_ms: Option<u64>) -> Excerpt {
     Excerpt {
         plays: Plays::from_repeat(play.repeat_num),
+        seek_ms,
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }

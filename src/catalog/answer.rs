@@ -179,8 +179,6 @@ pub enum Effect {
     OutputsChanged,
     /// The source of standby is another: start its input, or end it.
     StandbyChanged,
-    /// The groups of sources on one clock are others.
-    SyncGroupsChanged,
     /// A file goes on from here, ms from its first frame.
     Seek {
         /// Which.

@@ -95,6 +95,26 @@ impl Caster {
         self.channels.iter().find(plays).map(|channel| channel.id)
     }
 
+    /// Whether it has an item of the media library among its sources, images or standby.
+    pub fn uses_media(&self, id: &str) -> bool {
+        let place = |place: &Place| place.material() == id;
+        let source = |source: &Source| match source {
+            Source::Live { .. } => false,
+            Source::Vod { place: at, .. } | Source::Image { place: at } => place(at),
+        };
+        let standby = &self.config.standby;
+        let component = |component: &Component| match &component.content {
+            ComponentContent::Image { place: at } => place(at),
+            ComponentContent::Text(_) => false,
+        };
+        self.resources.iter().any(|r| source(&r.source) || r.pending.as_ref().is_some_and(source))
+            || self.components.iter().any(component)
+            || [&standby.material, &standby.image]
+                .into_iter()
+                .flatten()
+                .any(|material| material.as_str() == id)
+    }
+
     /// The channel of this name, once it was set.
     pub fn channel(&self, id: LocationId) -> Option<&Channel> {
         self.channels.iter().find(|c| c.id == id)

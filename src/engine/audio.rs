@@ -1,7 +1,7 @@
 //! The samples of one input that are not yet due, by their place in the media timeline.
 //!
 //! Must not know why they are due. Sample `i` of the timeline is at media time `i / 48000` s. Invariant: blocks do not
-//! overlap; at most `limits::TIMELINE_SAMPLES` lie between the first and the last.
+//! overlap.
 //!
 //! Blocks that follow each other are joined without a seam although their timestamps are rounded; what the
 //! timestamps drift away from the count of samples (sound cards and encoders have clocks of their own) is reported as
@@ -128,10 +128,10 @@ impl AudioQueue {
         }
     }
 
-    /// Drops the oldest blocks until no more than `limits::TIMELINE_SAMPLES` are left and says how many blocks.
-    pub(super) fn trim_length(&mut self) -> u32 {
+    /// Drops the oldest blocks until no more than `most` samples are left and says how many blocks.
+    pub(super) fn trim_length(&mut self, most: usize) -> u32 {
         let mut dropped = 0;
-        while self.span() > limits::TIMELINE_SAMPLES as i64 {
+        while self.span() > most as i64 {
             self.chunks.pop_front();
             dropped += 1;
         }

@@ -5,7 +5,8 @@
 use super::live::Live;
 use super::media::{InputStats, Tick};
 use super::paced::Paced;
-use super::{InputKind, InputState, Wants};
+use super::pause::Motion;
+use super::{InputKind, InputState, Part, Wants};
 use crate::frame::{AudioBlock, StereoSample, VideoFrame};
 use crate::limits;
 
@@ -62,6 +63,32 @@ impl Input {
         }
     }
 
+    /// A part of a paced source will begin.
+    pub(super) fn part(&mut self, part: Part) {
+        if let Source::Paced(paced) = &mut self.source {
+            paced.parts.push(part);
+        }
+    }
+
+    /// Parts that began since this was last asked.
+    pub(super) fn take_begun(&mut self) -> Vec<Part> {
+        match &mut self.source {
+            Source::Paced(paced) => paced.parts.take_begun(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn is_paced(&self) -> bool {
+        matches!(self.source, Source::Paced(_))
+    }
+
+    /// Has a paced input run or stand still; others cannot.
+    pub(super) fn set_motion(&mut self, at: &Tick, motion: Motion) {
+        if let Source::Paced(paced) = &mut self.source {
+            paced.set_motion(at, motion);
+        }
+    }
+
     pub(super) fn wants(&self) -> Wants {
         match &self.source {
             Source::Paced(paced) => {
@@ -75,9 +102,24 @@ impl Input {
     /// Moves on to a tick, after `late` (ns, samples) that nobody asked for.
     pub(super) fn advance(&mut self, at: &Tick, late: (i64, i64)) {
         match &mut self.source {
-            Source::Live(live) => live.advance(at),
+            Source::Live(live) => live.steer(at),
             Source::Paced(paced) => paced.advance(at, late),
             Source::Still { .. } => {}
+        }
+    }
+
+    /// What a live input shows at a tick, once its clock for it is settled.
+    pub(super) fn play(&mut self, at: &Tick) {
+        if let Source::Live(live) = &mut self.source {
+            live.play(at);
+        }
+    }
+
+    /// The clock of a live input.
+    pub(super) fn live(&mut self) -> Option<&mut Live> {
+        match &mut self.source {
+            Source::Live(live) => Some(live),
+            _ => None,
         }
     }
 
@@ -103,6 +145,9 @@ impl Input {
             Some(span) => media.read(span, &mut self.samples),
             None => media.reader.silence(&mut self.samples),
         };
+        if let Source::Paced(paced) = &mut self.source {
+            self.sounds &= paced.fade(at, &mut self.samples);
+        }
     }
 
     /// The samples of the tick; `None` is silence.
@@ -140,12 +185,15 @@ impl Input {
         match &self.source {
             Source::Live(live) => InputStats {
                 drift_ppm: live.drift_ppm() as f32,
+                playing: true,
                 ..live.media.stats(n, live.ahead_now_ns())
             },
-            Source::Paced(paced) => paced.media.stats(n, paced.ahead_now_ns()),
-            Source::Still { since, .. } => {
-                InputStats { media_age_ticks: n.saturating_sub(*since), ..InputStats::default() }
-            }
+            Source::Paced(paced) => paced.stats(n),
+            Source::Still { since, .. } => InputStats {
+                media_age_ticks: n.saturating_sub(*since),
+                playing: true,
+                ..InputStats::default()
+            },
         }
     }
 

@@ -4,12 +4,13 @@
 //! a jump); the anchor is slewed by at most 500 ppm and moved at once only for what slewing cannot repair.
 
 use super::InputState;
+use super::groups::Joined;
 use super::media::{Media, Tick};
 use super::reader::{Beginning, Span};
 use super::servo::{SLEW_PPM, Servo};
 use super::unwrap::{Opening, Track, Unwrap};
 use super::video::EARLY_NS;
-use crate::frame::{AudioBlock, VideoFrame};
+use crate::frame::{AudioBlock, Picture, VideoFrame};
 use crate::limits;
 use crate::time::{NS_PER_S, SAMPLE_RATE};
 
@@ -40,6 +41,37 @@ struct Anchor {
     samples: i64,
 }
 
+/// The clock of a sync group: programme time − timestamp, and how far samples are slewed, before and after the tick.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupClock {
+    pub(super) offset_ns: i64,
+    slew: [f64; 2],
+}
+
+/// How an input stands to the clocks of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Programme time − timestamp.
+    pub(super) offset_ns: i64,
+    /// The least offset at which it has its target in store.
+    pub(super) natural_ns: i64,
+    /// Depth of its own buffer.
+    pub(super) target_ns: i64,
+    /// What it can hold beyond that.
+    pub(super) most_ns: i64,
+    /// It comes too late for the clock that it goes by.
+    pub(super) strained: bool,
+    /// It could not hold what the clock that it goes by demands.
+    pub(super) overfull: bool,
+}
+
+/// Whose clock an input goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goes {
+    ByItself,
+    ByGroup { strained: bool, overfull: bool },
+}
+
 /// A live input.
 #[derive(Debug)]
 pub(super) struct Live {
@@ -56,6 +88,9 @@ pub(super) struct Live {
     /// The sound lags so far behind the picture that they cannot both be kept in store.
     video_only: bool,
     starving: bool,
+    goes: Goes,
+    /// Bytes of the newest picture.
+    frame_bytes: usize,
     /// Programme time of the coming tick.
     due_ns: i64,
     len_ns: i64,
@@ -74,15 +109,25 @@ impl Live {
             scarce_since: [None; 2],
             video_only: false,
             starving: false,
+            goes: Goes::ByItself,
+            frame_bytes: 0,
             due_ns: at.now_ns + at.len_ns,
             len_ns: at.len_ns,
         }
     }
 
     pub(super) fn video(&mut self, frame: VideoFrame) {
-        let opening = self.opening();
+        let opening = self.opening(frame.pts_ns);
+        let bytes =
+            |picture: &Picture| picture.planes().iter().map(|p| p.data.len()).sum::<usize>();
+        let scaled = frame.scaled.iter().map(|picture| bytes(picture)).sum::<usize>();
+        self.frame_bytes = bytes(&frame.picture) + scaled;
         self.media.push_video(frame, self.due_ns, opening);
-        let overflow = self.media.video.trim();
+        let most = match self.goes {
+            Goes::ByItself => limits::TIMELINE_FRAMES,
+            Goes::ByGroup { .. } => self.most_frames(),
+        };
+        let overflow = self.media.video.trim(most);
         if overflow > 0 {
             self.media.stats.dropped += u64::from(overflow);
             self.overflow();
@@ -90,9 +135,13 @@ impl Live {
     }
 
     pub(super) fn audio(&mut self, block: AudioBlock) {
-        let opening = self.opening();
+        let opening = self.opening(block.pts_ns);
         self.media.push_audio(block, self.due_ns, opening);
-        self.media.stats.dropped += u64::from(self.media.audio.trim_length());
+        let most = match self.goes {
+            Goes::ByItself => limits::TIMELINE_SAMPLES,
+            Goes::ByGroup { .. } => limits::SYNC_SAMPLES,
+        };
+        self.media.stats.dropped += u64::from(self.media.audio.trim_length(most));
     }
 
     pub(super) fn state(&mut self, state: InputState) {
@@ -101,12 +150,16 @@ impl Live {
         }
     }
 
-    /// What comes first of a new segment plays as late as everything else.
-    fn opening(&self) -> Opening {
-        Opening::Newest(match self.anchor {
-            Some(anchor) => self.due_ns + self.target_ns() - anchor.ns - self.slew_ns(),
-            None => 0,
-        })
+    /// What comes first of a new segment plays as late as everything else; on the clock of a group it plays when its
+    /// timestamp says, if that makes sense.
+    fn opening(&self, pts_ns: i64) -> Opening {
+        let Some(anchor) = self.anchor else { return Opening::Newest(0) };
+        let playing_ns = self.due_ns - anchor.ns - self.slew_ns();
+        let newest_ns = playing_ns + self.target_ns();
+        let same_ns = Unwrap::clamp(pts_ns) + self.media.unwrap.shift_ns(Track::Video);
+        let most_ns = newest_ns + limits::SYNC_MAX.as_nanos() as i64;
+        let goes_on = self.goes != Goes::ByItself && (playing_ns..=most_ns).contains(&same_ns);
+        Opening::Newest(if goes_on { same_ns } else { newest_ns })
     }
 
     /// Depth of the jitter buffer: as configured, within what the timeline can hold at this frame rate, and at least what
@@ -139,13 +192,26 @@ impl Live {
         tracks.into_iter().filter_map(|track| self.ahead_ns(track, now_ns)).min()
     }
 
-    /// Moves on to a tick: mends the anchor, shows what is due.
-    pub(super) fn advance(&mut self, at: &Tick) {
+    /// Moves on to a tick and sets the clock for it: its own is mended and slewed, that of a group is only watched.
+    pub(super) fn steer(&mut self, at: &Tick) {
         (self.due_ns, self.len_ns) = (at.now_ns, at.len_ns);
-        if let Some(ahead) = self.least_ahead_ns(at.now_ns) {
-            self.mend(at, ahead);
+        if let Goes::ByGroup { overfull, .. } = self.goes {
+            let strained = self.is_late(at);
+            self.goes = Goes::ByGroup { strained, overfull };
+            self.slew[0] = self.slew[1];
+        } else {
+            if let Some(ahead) = self.least_ahead_ns(at.now_ns) {
+                self.mend(at, ahead);
+            }
+            self.pursue(at);
         }
-        self.follow(at);
+        self.trim[0] = self.trim[1];
+        self.media.audio.follow(at.samples);
+        self.trim[1] = self.media.audio.trim();
+    }
+
+    /// Shows what is due.
+    pub(super) fn play(&mut self, at: &Tick) {
         self.show(at);
         if let Some(anchor) = self.anchor {
             let place = (at.sample - anchor.samples) as f64 - self.slew[0] - self.trim[0];
@@ -200,7 +266,9 @@ impl Live {
         if let (Some(video), Some(audio)) = heads {
             self.video_only |= video - audio > SURPLUS_NS;
         }
-        if self.anchor.is_some() {
+        if let Goes::ByGroup { overfull, .. } = &mut self.goes {
+            *overfull = true;
+        } else if self.anchor.is_some() {
             self.re_anchor(self.due_ns);
         }
     }
@@ -226,7 +294,7 @@ impl Live {
     }
 
     /// Follows the clock of the source.
-    fn follow(&mut self, at: &Tick) {
+    fn pursue(&mut self, at: &Tick) {
         for track in [Track::Video, Track::Audio] {
             if let Some(ahead) = self.ahead_ns(track, at.now_ns)
                 && self.media.arrived[track as usize]
@@ -238,9 +306,90 @@ impl Live {
         self.slew[0] = self.slew[1];
         let most = SLEW_PPM * 1e-6 * at.samples as f64;
         self.slew[1] = self.servo.slew(self.slew[0], at.samples).clamp(-most, most) + self.slew[0];
-        self.trim[0] = self.trim[1];
-        self.media.audio.follow(at.samples);
-        self.trim[1] = self.media.audio.trim();
+    }
+
+    /// Frames that may be kept while it goes by the clock of a group.
+    fn most_frames(&self) -> usize {
+        let fit = limits::SYNC_BYTES / self.frame_bytes.max(1);
+        fit.clamp(limits::TIMELINE_FRAMES, limits::SYNC_FRAMES)
+    }
+
+    /// Programme time − timestamp, as of its newest picture; none before it has a clock.
+    fn offset_ns(&self) -> Option<i64> {
+        let shift_ns = self.media.unwrap.shift_ns(Track::Video);
+        Some(shift_ns + self.anchor?.ns + self.slew_ns())
+    }
+
+    /// How it stands to the clocks of others; none while it has no clock or no pictures.
+    pub(super) fn standing(&self, at: &Tick) -> Option<Standing> {
+        let lost_ns = limits::SYNC_LOST.as_nanos() as i64;
+        self.media.seen_ns[Track::Video as usize].filter(|seen| at.now_ns - seen < lost_ns)?;
+        let (offset_ns, target_ns) = (self.offset_ns()?, self.target_ns());
+        let spare_ns = target_ns + SPARE_NS + SPARE_TICKS * self.len_ns;
+        let most_ns = self.most_frames() as i64 * self.media.video.period_ns() - spare_ns;
+        let mut standing = Standing {
+            offset_ns,
+            natural_ns: offset_ns,
+            target_ns,
+            most_ns,
+            strained: false,
+            overfull: false,
+        };
+        if let Goes::ByGroup { strained, overfull } = self.goes {
+            let ahead_ns = self.least_ahead_ns(at.now_ns).unwrap_or(target_ns);
+            standing.natural_ns += target_ns - ahead_ns;
+            (standing.strained, standing.overfull) = (strained, overfull);
+        }
+        Some(standing)
+    }
+
+    /// It goes by its own clock, which is its group's, and begins at this offset. By how much it was moved, ns.
+    pub(super) fn lead(&mut self, offset_ns: i64) -> i64 {
+        self.release();
+        let by_ns = self.move_to(offset_ns);
+        if by_ns != 0 {
+            self.media.jumps.push(by_ns);
+        }
+        by_ns
+    }
+
+    /// The clock that it leads by.
+    pub(super) fn clock(&self) -> Option<GroupClock> {
+        Some(GroupClock { offset_ns: self.offset_ns()?, slew: self.slew })
+    }
+
+    /// It goes by this clock at this tick. By how much it was moved, ns.
+    pub(super) fn follow(&mut self, clock: GroupClock, joined: Joined) -> i64 {
+        let slew_ns = self.slew_ns();
+        self.slew = clock.slew;
+        let by_ns = self.move_to(clock.offset_ns);
+        if by_ns != 0 && joined == Joined::Yes {
+            self.media.jumps.push(by_ns);
+        }
+        if self.goes == Goes::ByItself {
+            self.goes = Goes::ByGroup { strained: false, overfull: false };
+            (self.late_since, self.scarce_since) = ([None; 2], [None; 2]);
+        }
+        by_ns + self.slew_ns() - slew_ns
+    }
+
+    /// From now on it goes by its own clock, which begins as it stands.
+    pub(super) fn release(&mut self) {
+        if std::mem::replace(&mut self.goes, Goes::ByItself) != Goes::ByItself {
+            (self.late_since, self.scarce_since) = ([None; 2], [None; 2]);
+            self.servo.restart();
+        }
+    }
+
+    /// Moves the anchor to this offset, unless that is as near as its grid allows; by how much, ns.
+    fn move_to(&mut self, offset_ns: i64) -> i64 {
+        let by_ns = self.offset_ns().map_or(0, |now_ns| offset_ns - now_ns);
+        if by_ns.abs() <= GRID_NS {
+            return 0;
+        }
+        // To the nearest.
+        self.move_anchor(by_ns + GRID_NS / 2);
+        by_ns
     }
 
     fn show(&mut self, at: &Tick) {

@@ -53,11 +53,11 @@ pub(super) struct Shown {
 pub struct InputStats {
     /// Media ahead of what plays, ms.
     pub buffered_ms: u32,
-    /// Frames kept for later (at most `limits::TIMELINE_FRAMES`).
+    /// Frames kept for later (at most `limits::TIMELINE_FRAMES`; in a sync group `limits::SYNC_FRAMES`).
     pub frames: usize,
-    /// Samples kept for later (at most `limits::TIMELINE_SAMPLES`).
+    /// Samples kept for later (at most `limits::TIMELINE_SAMPLES`; in a sync group `limits::SYNC_SAMPLES`).
     pub samples: usize,
-    /// Ticks that showed the picture of the tick before.
+    /// Ticks that showed the picture of the tick before, pauses not counted.
     pub repeated: u64,
     /// Frames and blocks dropped: too late, too many, or with timestamps that step back.
     pub dropped: u64,
@@ -69,6 +69,13 @@ pub struct InputStats {
     pub underruns: u64,
     /// Ticks since the current picture was first shown.
     pub media_age_ticks: u64,
+    /// Paced: time of the file at which the picture that is shown lies, from the file's first picture, ms. In a loop that
+    /// of the present pass, in a playlist that of the present item.
+    pub position_ms: u64,
+    /// It runs: it is not held and not paused.
+    pub playing: bool,
+    /// A file that has played to its end.
+    pub ended: bool,
 }
 
 /// Timeline, queues and current picture of a moving input.

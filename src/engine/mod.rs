@@ -11,14 +11,18 @@ use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
 use crate::sound::Level;
 pub use crate::sound::{MixSpec, ValidChannel};
-pub use crate::source::{InputKind, InputState};
+pub use crate::source::{InputKind, InputState, Part};
 use crate::time::FrameRate;
 
 mod audio;
+mod cues;
+mod groups;
 mod input;
 mod live;
 mod media;
 mod paced;
+mod parts;
+mod pause;
 mod reader;
 mod run;
 mod scenes;
@@ -65,8 +69,10 @@ pub enum Command {
         input: InputKey,
         /// How it delivers.
         kind: InputKind,
+        /// Whether a paced input stands on its first frame until it is started by [`Command::SetPlaying`] or a cue.
+        held: bool,
     },
-    /// The input is gone; scenes that show it show nothing there.
+    /// The input is gone; scenes and cues that show it show nothing there.
     RemoveInput {
         /// Its key.
         input: InputKey,
@@ -98,6 +104,68 @@ pub enum Command {
         /// On or off.
         follow: bool,
     },
+    /// Replaces the list of coming switches of PGM (at most `limits::MAX_CUES`). Of those whose tick is not in the future
+    /// the latest happens at once, unless it has happened or been passed over under the same id; the earlier ones never
+    /// happen.
+    SetCues(Vec<Cue>),
+    /// Replaces the sync groups (at most `limits::MAX_SYNC_GROUPS`). A group given again as it was goes on undisturbed.
+    SetSyncGroups(Vec<SyncGroup>),
+    /// Has a paced input run or pause. The tick that starts it shows its next frame (its first, if it was added held);
+    /// the picture of the tick that pauses it is the one that stays. The sound fades in 30 ms; nothing is lost.
+    SetPlaying {
+        /// Its key.
+        input: InputKey,
+        /// Run or pause.
+        playing: bool,
+    },
+}
+
+/// Live inputs that are shown on one clock: frames with equal timestamps appear on the same tick, and the sound goes with
+/// them. Other inputs that are named are ignored, and so is one that an earlier group has.
+///
+/// A member whose delay differs by more than `limits::SYNC_MAX`, or that is without a picture for `limits::SYNC_LOST`, goes
+/// by its own clock until that is over; [`Event::Synced`] and [`Event::Unsynced`] tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncGroup {
+    /// Whose clock.
+    pub mode: SyncMode,
+    /// Who goes by it, the host included or not.
+    pub members: Vec<InputKey>,
+}
+
+/// Whose clock a sync group goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// This input's, which is not changed by the others: who comes much later than it cannot follow.
+    Host(InputKey),
+    /// The most delayed member's.
+    Mutual,
+}
+
+/// Why a member does not go by the clock of its sync group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// It has no picture.
+    NoVideo,
+    /// Its delay differs by more than `limits::SYNC_MAX`, or there is nobody to follow.
+    TooFar,
+    /// It comes later than the host's clock allows.
+    TooLate,
+    /// Its buffer cannot hold (`limits::SYNC_FRAMES`, `limits::SYNC_BYTES`) what the clock demands.
+    TooLarge,
+}
+
+/// A switch of PGM at a tick: forced, ready or not. The mix follows as at a take. A switch that waits is overtaken by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cue {
+    /// Tells it from the others of the list, and across lists that replace each other.
+    pub id: u64,
+    /// First tick with the new content.
+    pub tick: u64,
+    /// PGM's new content. An input that does not exist by then is not shown.
+    pub spec: SceneSpec,
+    /// Paced inputs that begin to run at the tick, if they stand still; what else is named is ignored.
+    pub starts: Vec<InputKey>,
 }
 
 /// How a switch on PGM is accepted.
@@ -133,6 +201,15 @@ pub enum Refusal {
     /// More commands than `limits::ENGINE_COMMANDS` were waiting for the tick.
     #[error("too many commands at once")]
     TooMany,
+    /// More cues than `limits::MAX_CUES`.
+    #[error("too many cues")]
+    TooManyCues,
+    /// More sync groups than `limits::MAX_SYNC_GROUPS`.
+    #[error("too many sync groups")]
+    TooManyGroups,
+    /// Only paced inputs can be held and paused.
+    #[error("{0} runs in its own time and cannot be held or paused")]
+    NotPaced(InputKey),
 }
 
 /// What drew and sounded at a tick: true to the rendered frame.
@@ -160,6 +237,34 @@ pub enum Event {
         input: InputKey,
         /// How many.
         count: u32,
+    },
+    /// This tick is the first that plays a part of a paced input: a further play of a file, an item of a playlist.
+    Began {
+        /// Whose.
+        input: InputKey,
+        /// What.
+        part: Part,
+    },
+    /// From this tick on an input goes by the clock of its sync group.
+    Synced {
+        /// Who.
+        input: InputKey,
+        /// By how much later it plays than before, ns.
+        by_ns: i64,
+    },
+    /// An input does not, or no longer, go by the clock of its sync group.
+    Unsynced {
+        /// Who.
+        input: InputKey,
+        /// Why not.
+        cause: Apart,
+    },
+    /// A cue switched PGM.
+    Cued {
+        /// Which.
+        id: u64,
+        /// First tick with its content: its own, or a later one if it came late.
+        tick: u64,
     },
 }
 

@@ -1,15 +1,17 @@
 //! A source that is read on demand (file, pattern): every frame in its cadence, every sample, nothing dropped.
 //!
 //! Must not know scenes. Invariant: once it plays, media time and programme time move together exactly; when it has
-//! nothing to play it pauses and then goes on where it stopped.
+//! nothing to play, or is told to stand still, it pauses and then goes on where it stopped.
 
 use super::InputState;
 use super::audio::index_at;
-use super::media::{Media, Tick};
+use super::media::{InputStats, Media, Tick};
+use super::parts::Parts;
+use super::pause::{Motion, Pause, Volume};
 use super::reader::{Beginning, Span};
 use super::unwrap::{Opening, Track, Unwrap};
 use super::video::EARLY_NS;
-use crate::frame::{AudioBlock, VideoFrame};
+use crate::frame::{AudioBlock, StereoSample, VideoFrame};
 use crate::limits;
 
 /// How long the first frame waits for the first samples before it is taken that there are none.
@@ -25,6 +27,8 @@ const AHEAD_SAMPLES: usize = limits::TIMELINE_SAMPLES / 2;
 #[derive(Debug)]
 pub(super) struct Paced {
     pub(super) media: Media,
+    pub(super) parts: Parts,
+    pub(super) pause: Pause,
     /// Programme time = media time + this (ns, samples), while it plays.
     anchor: Option<(i64, i64)>,
     /// How far samples are read behind their count, at the begin and end of the tick.
@@ -33,7 +37,7 @@ pub(super) struct Paced {
     since_ns: Option<i64>,
     ended: bool,
     /// Nothing to play at this tick, and since which one.
-    paused: Option<u64>,
+    starved: Option<u64>,
     /// The track is over although the other goes on.
     lapsed: [bool; 2],
     due_ns: i64,
@@ -46,11 +50,13 @@ impl Paced {
     pub(super) fn new(at: &Tick, ahead: usize) -> Paced {
         Paced {
             media: Media::new(Unwrap::paced(), Beginning::Exact),
+            parts: Parts::default(),
+            pause: Pause::new(),
             anchor: None,
             trim: [0.0; 2],
             since_ns: None,
             ended: false,
-            paused: None,
+            starved: None,
             lapsed: [false; 2],
             due_ns: at.now_ns + at.len_ns,
             len_ns: at.len_ns,
@@ -140,25 +146,70 @@ impl Paced {
         self.due_ns = at.now_ns + at.len_ns;
         self.len_ns = at.len_ns;
         self.media.arrived = [false; 2];
-        match self.anchor {
-            Some((ns, samples)) => self.anchor = Some((ns + late.0, samples + late.1)),
-            None if self.can_start(at.now_ns) => self.start(at),
-            None => return,
+        self.shift(late);
+        match self.pause.motion {
+            Motion::Runs => {
+                self.pause.run(at);
+                self.run(at);
+            }
+            Motion::Stands => self.stand(at),
+        }
+    }
+
+    /// Runs or stands still from now on: to run begins with this tick, to stand still with the next.
+    pub(super) fn set_motion(&mut self, at: &Tick, motion: Motion) {
+        self.pause.motion = motion;
+        if motion == Motion::Runs && self.pause.stands(at.n) {
+            self.shift((-at.len_ns, -(at.samples as i64)));
+            self.pause.go_on(at);
+            self.run(at);
+        }
+    }
+
+    /// Everything plays that much later.
+    fn shift(&mut self, (ns, samples): (i64, i64)) {
+        if let Some(anchor) = &mut self.anchor {
+            *anchor = (anchor.0 + ns, anchor.1 + samples);
+        }
+    }
+
+    /// Time passes without it. What has not begun shows its first frame.
+    fn stand(&mut self, at: &Tick) {
+        if self.starved.take().is_some() {
+            self.pause.set_volume(Volume::Silent);
+        }
+        self.pause.stand(at);
+        self.trim[0] = self.trim[1];
+        self.shift((at.len_ns, at.samples as i64));
+        if self.anchor.is_some() {
+            return;
+        }
+        self.pause.set_volume(Volume::Full);
+        if self.media.shown.is_none() && self.can_start(at.now_ns) {
+            let first = self.media.video.first().cloned();
+            first.into_iter().for_each(|first| self.media.show(at.n, first));
+        }
+    }
+
+    fn run(&mut self, at: &Tick) {
+        if self.anchor.is_none() && self.can_start(at.now_ns) {
+            self.start(at);
         }
         let Some(anchor) = self.anchor else { return };
         if self.starves(at, anchor) {
-            self.anchor = Some((anchor.0 + at.len_ns, anchor.1 + at.samples as i64));
-            self.media.stats.underruns += u64::from(self.paused.is_none());
+            self.shift((at.len_ns, at.samples as i64));
+            self.media.stats.underruns += u64::from(self.starved.is_none());
             self.media.stats.repeated += 1;
-            self.paused.get_or_insert(at.n);
+            self.starved.get_or_insert(at.n);
             return;
         }
-        self.paused = None;
+        self.starved = None;
         let (due, _) = self.media.video.take_due(at.now_ns + EARLY_NS - anchor.0);
         match due {
             Some(due) => self.media.show(at.n, due),
             None => self.media.stats.repeated += 1,
         }
+        self.tell_parts(at.now_ns - anchor.0);
         self.trim[0] = self.trim[1];
         self.media.audio.follow(at.samples);
         self.trim[1] = self.media.audio.trim();
@@ -167,6 +218,15 @@ impl Paced {
         if self.ended && self.media.video.is_empty() && !self.has_samples(at, anchor, 0) {
             self.since_ns = None;
         }
+    }
+
+    /// Playing has come to this media time.
+    fn tell_parts(&mut self, media_ns: i64) {
+        let has_video = self.media.video.head_ns().is_some();
+        let track = if has_video { Track::Video } else { Track::Audio };
+        let played_ns = media_ns - self.media.unwrap.shift_ns(track);
+        let shown_ns = self.media.shown.as_ref().map(|shown| shown.frame.pts_ns);
+        self.parts.reach(shown_ns, played_ns);
     }
 
     /// The first frame plays now; with it, or before it where they begin much earlier, the samples.
@@ -178,7 +238,9 @@ impl Paced {
             (None, audio) => audio.unwrap_or(0),
         };
         self.anchor = Some((at.now_ns - first, at.sample - index_at(first)));
-        self.paused = None;
+        self.starved = None;
+        // The source's own beginning is no place for a fade.
+        self.pause.set_volume(Volume::Full);
     }
 
     fn has_samples(&self, at: &Tick, anchor: (i64, i64), samples: usize) -> bool {
@@ -208,16 +270,33 @@ impl Paced {
 
     /// The samples of this tick; none while it does not play.
     pub(super) fn span(&self, at: &Tick) -> Option<Span> {
-        let (_, samples) = self.anchor.filter(|_| self.paused.is_none())?;
-        let from = (at.sample - samples) as f64;
+        let (_, samples) = self.anchor.filter(|_| self.starved.is_none())?;
+        let mut from = at.sample - samples;
+        if self.pause.stands(at.n) {
+            // The anchor has moved on already; while it fades, what would come next is heard.
+            from += at.samples as i64 + self.pause.past()?;
+        }
+        let from = from as f64;
         Some(Span { from: from - self.trim[0], to: from + at.samples as f64 - self.trim[1] })
+    }
+
+    /// Fades the samples of this tick where it stops or goes on; false when nothing is left of them.
+    pub(super) fn fade(&mut self, at: &Tick, samples: &mut [StereoSample]) -> bool {
+        if self.pause.stands(at.n) && self.anchor.is_some() && self.pause.past().is_none() {
+            // The fade was the end of it: there is nothing that could still die away, and nothing else to fade in.
+            self.media.reader.unheard();
+            self.media.reader.restart();
+            return false;
+        }
+        self.pause.fade(samples);
+        true
     }
 
     /// Whether a take could show it at this tick.
     pub(super) fn is_ready(&self, n: u64) -> bool {
         let stale = limits::INPUT_STALE_AFTER.as_nanos() as i64;
         let moves = |since: u64| n.saturating_sub(since) as i64 * self.len_ns <= stale;
-        self.media.shown.is_some() && (self.ended || self.paused.is_none_or(moves))
+        self.media.shown.is_some() && (self.ended || self.starved.is_none_or(moves))
     }
 
     /// Whether the next tick would start it.
@@ -225,9 +304,22 @@ impl Paced {
         self.anchor.is_none() && self.can_start(self.due_ns)
     }
 
-    pub(super) fn ahead_now_ns(&self) -> i64 {
+    pub(super) fn stats(&self, n: u64) -> InputStats {
+        let shown_ns = self.media.shown.as_ref().map(|shown| shown.frame.pts_ns);
+        InputStats {
+            position_ms: shown_ns.map_or(0, |pts_ns| self.parts.position_ms(pts_ns)),
+            playing: self.pause.motion == Motion::Runs,
+            ended: self.ended && self.since_ns.is_none(),
+            ..self.media.stats(n, self.ahead_now_ns())
+        }
+    }
+
+    fn ahead_now_ns(&self) -> i64 {
         let head = self.media.head_ns(Track::Video).or(self.media.head_ns(Track::Audio));
-        let anchor = self.anchor.map_or(0, |anchor| anchor.0);
-        head.map_or(0, |head| head + anchor - (self.due_ns - self.len_ns))
+        let played = match self.anchor {
+            Some(anchor) => self.due_ns - self.len_ns - anchor.0,
+            None => self.media.video.first_ns().or(head).unwrap_or(0),
+        };
+        head.map_or(0, |head| head - played)
     }
 }

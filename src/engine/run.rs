@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use super::cues::Cues;
+use super::groups::Groups;
 use super::input::{Heard, Input};
 use super::media::{InputStats, Tick};
+use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
 use super::{
-    Command, CommandId, EngineConfig, Event, InputState, Meters, Plan, Readiness, Refusal,
-    SceneSpec, Tally, Wants,
+    Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan, Readiness,
+    Refusal, SceneSpec, SyncGroup, Tally, Wants,
 };
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::ids::{Bus, InputKey};
@@ -24,6 +27,8 @@ pub struct Engine {
     config: EngineConfig,
     inputs: BTreeMap<InputKey, Input>,
     scenes: Scenes,
+    cues: Cues,
+    groups: Groups,
     mixer: Mixer,
     commands: Vec<(CommandId, Command)>,
     replies: Vec<Reply>,
@@ -40,6 +45,8 @@ impl Engine {
             config,
             inputs: BTreeMap::new(),
             scenes: Scenes::new(),
+            cues: Cues::default(),
+            groups: Groups::default(),
             mixer: Mixer::new(),
             commands: Vec::new(),
             replies: Vec::new(),
@@ -77,6 +84,13 @@ impl Engine {
     pub fn input_state(&mut self, input: InputKey, state: InputState) {
         if let Some(input) = self.inputs.get_mut(&input) {
             input.state(state);
+        }
+    }
+
+    /// A part of a paced input will begin at a timestamp that is still to come. Parts of unknown inputs are ignored.
+    pub fn input_part(&mut self, input: InputKey, part: Part) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.part(part);
         }
     }
 
@@ -131,12 +145,43 @@ impl Engine {
         for input in self.inputs.values_mut() {
             input.advance(&at, late);
         }
-        let events = self.events(&dropped);
+        let synced = self.groups.align(&mut self.inputs, &at);
+        for input in self.inputs.values_mut() {
+            input.play(&at);
+        }
+        let mut events = self.events(&dropped);
+        events.extend(synced);
         self.settle_waiting(n);
         for (id, command) in std::mem::take(&mut self.commands) {
             self.apply(&at, id, command);
         }
+        events.extend(self.cue(&at));
+        // Last, as what the commands and the cue started begins with this tick.
+        for (&key, input) in &mut self.inputs {
+            let begun = input.take_begun().into_iter();
+            events.extend(begun.map(|part| Event::Began { input: key, part }));
+        }
         self.plan(&at, events)
+    }
+
+    /// The switch of PGM that is planned for this tick.
+    fn cue(&mut self, at: &Tick) -> Option<Event> {
+        let cue = self.cues.take_due(at.n)?;
+        self.overtake();
+        self.scenes.switch(cue.spec);
+        for key in cue.starts {
+            if let Some(input) = self.inputs.get_mut(&key) {
+                input.set_motion(at, Motion::Runs);
+            }
+        }
+        Some(Event::Cued { id: cue.id, tick: at.n })
+    }
+
+    /// Something else takes the place of the switch that waits.
+    fn overtake(&mut self) {
+        if let Some(earlier) = self.scenes.waiting.take() {
+            self.replies.push((earlier.id, Err(Refusal::Overtaken)));
+        }
     }
 
     fn events(&mut self, dropped: &[u64]) -> Vec<Event> {
@@ -172,16 +217,20 @@ impl Engine {
     }
 
     fn apply(&mut self, at: &Tick, id: CommandId, command: Command) {
-        if let Some(input) = self.names_unknown(&command) {
-            return self.replies.push((id, Err(Refusal::UnknownInput(input))));
+        if let Some(refusal) = self.refuses(&command) {
+            return self.replies.push((id, Err(refusal)));
         }
         match command {
-            Command::AddInput { input, kind } => {
-                self.inputs.insert(input, Input::new(kind, at, self.config.file_ahead));
+            Command::AddInput { input, kind, held } => {
+                let mut added = Input::new(kind, at, self.config.file_ahead);
+                added.set_motion(at, if held { Motion::Stands } else { Motion::Runs });
+                self.inputs.insert(input, added);
             }
             Command::RemoveInput { input } => {
                 self.inputs.remove(&input);
                 self.scenes.forget(input);
+                self.cues.forget(input);
+                self.groups.forget(input);
             }
             Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
             Command::SetScene { bus: Bus::Pgm, spec, when } => {
@@ -193,26 +242,56 @@ impl Engine {
             }
             Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
             Command::SetFollow { follow } => self.scenes.follow = follow,
+            Command::SetCues(cues) => self.cues.set(cues, at.n),
+            Command::SetSyncGroups(groups) => self.groups.set(groups, &mut self.inputs),
+            Command::SetPlaying { input, playing } => {
+                if let Some(input) = self.inputs.get_mut(&input) {
+                    input.set_motion(at, if playing { Motion::Runs } else { Motion::Stands });
+                }
+            }
         }
         let applied = self.scenes.applied(at.n);
         self.replies.push((id, Ok(applied)));
     }
 
-    fn names_unknown(&self, command: &Command) -> Option<InputKey> {
+    /// Why a command cannot be carried out, if so.
+    fn refuses(&self, command: &Command) -> Option<Refusal> {
         let exists = |key| self.inputs.contains_key(&key);
-        match command {
+        let one = |key: InputKey| Some(key).filter(|key| !exists(*key));
+        let unknown = match command {
             Command::SetScene { spec, .. } => unknown(spec, &exists),
             Command::SetMix { mix, .. } => mix.iter().map(|e| e.input).find(|key| !exists(*key)),
-            Command::RemoveInput { input } => Some(*input).filter(|key| !exists(*key)),
-            Command::AddInput { .. } | Command::Take { .. } | Command::SetFollow { .. } => None,
+            Command::RemoveInput { input } | Command::SetPlaying { input, .. } => one(*input),
+            Command::SetSyncGroups(groups) => {
+                groups.iter().flat_map(SyncGroup::inputs).find(|key| !exists(*key))
+            }
+            Command::AddInput { .. }
+            | Command::Take { .. }
+            | Command::SetFollow { .. }
+            | Command::SetCues(_) => None,
+        };
+        if let Some(input) = unknown {
+            return Some(Refusal::UnknownInput(input));
+        }
+        let is_paced = |key| self.inputs.get(key).is_some_and(Input::is_paced);
+        match command {
+            Command::AddInput { input, kind, held: true } if *kind != InputKind::Paced => {
+                Some(Refusal::NotPaced(*input))
+            }
+            Command::SetPlaying { input, .. } if !is_paced(input) => {
+                Some(Refusal::NotPaced(*input))
+            }
+            Command::SetCues(cues) if cues.len() > limits::MAX_CUES => Some(Refusal::TooManyCues),
+            Command::SetSyncGroups(groups) if groups.len() > limits::MAX_SYNC_GROUPS => {
+                Some(Refusal::TooManyGroups)
+            }
+            _ => None,
         }
     }
 
     /// A switch on PGM: at once, or as soon as its sources are ready.
     fn switch(&mut self, n: u64, id: CommandId, spec: SceneSpec, when: Readiness) {
-        if let Some(earlier) = self.scenes.waiting.take() {
-            self.replies.push((earlier.id, Err(Refusal::Overtaken)));
-        }
+        self.overtake();
         if when.force {
             self.scenes.switch(spec);
             let applied = self.scenes.applied(n);

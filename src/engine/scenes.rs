@@ -72,8 +72,7 @@ impl Scenes {
     pub(super) fn forget(&mut self, input: InputKey) {
         let waiting = self.waiting.as_mut().map(|waiting| &mut waiting.spec);
         for spec in [&mut self.pgm, &mut self.pvw].into_iter().chain(waiting) {
-            spec.picture.layers.retain(|layer| layer.input != input);
-            spec.mix.retain(|entry| entry.input != input);
+            super::cues::forget(spec, input);
         }
     }
 }

@@ -90,6 +90,11 @@ impl Unwrap {
         Unwrap { positions: [Position::default(); 2], forward_ns: FILE_GAP_NS, live: false }
     }
 
+    /// What the timestamps of a track are shifted by at present.
+    pub(super) fn shift_ns(&self, track: Track) -> i64 {
+        self.positions[track as usize].shift_ns
+    }
+
     /// Timestamp within the range that is calculated with.
     pub(super) fn clamp(pts_ns: i64) -> i64 {
         pts_ns.clamp(-FAR_NS, FAR_NS)

@@ -1,12 +1,10 @@
 //! The pictures of one input that are not yet due.
 //!
-//! Must not know why they are due. Invariant: media times grow strictly within the queue; at most
-//! `limits::TIMELINE_FRAMES` are kept.
+//! Must not know why they are due, or how many may be kept. Invariant: media times grow strictly within the queue.
 
 use std::collections::VecDeque;
 
 use crate::frame::VideoFrame;
-use crate::limits;
 
 /// Timestamps within this of an even cadence are taken to be rounded (RTMP and Matroska count milliseconds).
 const ROUNDING_NS: i64 = 2_000_000;
@@ -104,9 +102,9 @@ impl VideoQueue {
         (due, passed)
     }
 
-    /// Drops the oldest frames down to `limits::TIMELINE_FRAMES` and says how many.
-    pub(super) fn trim(&mut self) -> u32 {
-        let surplus = self.frames.len().saturating_sub(limits::TIMELINE_FRAMES);
+    /// Drops the oldest frames down to `most` and says how many.
+    pub(super) fn trim(&mut self, most: usize) -> u32 {
+        let surplus = self.frames.len().saturating_sub(most);
         self.frames.drain(..surplus);
         surplus as u32
     }
@@ -117,6 +115,11 @@ impl VideoQueue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// The frame that is due first, with its media time.
+    pub(super) fn first(&self) -> Option<&(i64, VideoFrame)> {
+        self.frames.front()
     }
 
     pub(super) fn first_ns(&self) -> Option<i64> {

@@ -221,6 +221,27 @@ pub fn admit_relay(url: &str, allow: &AllowList, stop: &StopToken) -> Result<Pus
     Ok(PushTo { url: admitted.url, tc_url: tc_url.map(|(_, url)| url) })
 }
 
+/// Where a callback's receiver is: the addresses of its host, looked up and checked, to connect to as they are.
+///
+/// # Errors
+/// Why it may not be posted to.
+pub fn admit_callback(
+    url: &Url,
+    allow: &AllowList,
+    stop: &StopToken,
+) -> Result<Vec<SocketAddr>, String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{} is none of http, https", url.scheme()));
+    }
+    let host = url.host_str().map(|host| host.trim_matches(['[', ']']));
+    let (Some(host), Some(port)) = (host, url.port_or_known_default()) else {
+        return Err("it names no host".to_owned());
+    };
+    let addresses = resolve(host, port, stop).map_err(|error| error.to_string())?;
+    allow.check(host, &addresses)?;
+    Ok(addresses)
+}
+
 /// The URL with an address for its host.
 fn rewritten(url: &Url, address: SocketAddr) -> String {
     let user = match (url.username(), url.password()) {

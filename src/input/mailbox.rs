@@ -13,7 +13,7 @@ use crate::limits::{
     FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE,
 };
 use crate::media::reader::{Description, Room};
-use crate::source::InputState;
+use crate::source::{InputState, Part};
 use crate::time::Clock;
 use crate::worker::StopToken;
 
@@ -244,6 +244,11 @@ impl Mailbox {
 
     pub(super) fn set_decode_errors(&self, count: u64) {
         self.lock().status.decode_errors = count;
+    }
+
+    /// A part of the source will begin with what is delivered next.
+    pub(super) fn push_part(&self, part: Part) {
+        self.lock().event(Delivery::Part(part));
     }
 
     /// The file has been delivered to its end.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::ids::InputKey;
 use crate::media::open::ByteSource;
-use crate::source::{InputKind, InputState};
+use crate::source::{InputKind, InputState, Part};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
@@ -26,14 +26,16 @@ mod guard;
 mod live;
 mod mailbox;
 mod play;
+mod playlist;
 mod proxy;
 mod redact;
 
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
-pub use guard::{AllowList, admit_relay};
+pub use guard::{AllowList, admit_callback, admit_relay};
 pub use mailbox::{InputStatus, Take, Want};
+pub use play::fetch_image;
 pub use redact::redact;
 
 use mailbox::{Mailbox, Overflow};
@@ -57,6 +59,9 @@ pub enum SourceSpec {
         /// Which part, and how often.
         excerpt: Excerpt,
     },
+    /// Media files one after the other, without a gap, as one source. One that cannot be opened or breaks off is passed
+    /// over with a notice.
+    Playlist(Playlist),
     /// One picture (PNG or JPEG).
     Image(ImageSource),
     /// The test pattern.
@@ -75,11 +80,26 @@ pub enum SourceSpec {
     },
 }
 
+/// Media files that are played one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Playlist {
+    /// Paths, or `http` or `https` URLs, in order.
+    pub locations: Vec<String>,
+    /// How often all of it.
+    pub plays: Plays,
+    /// Index of the item that the first pass begins with; past the last one the first pass is empty.
+    pub first_item: usize,
+    /// Milliseconds after the first picture of that item at which it begins; past its end the next item begins.
+    pub seek_ms: Option<u64>,
+}
+
 /// Where an image comes from.
 #[derive(Clone, Debug)]
 pub enum ImageSource {
     /// A file.
     Path(PathBuf),
+    /// An `http` or `https` URL.
+    Url(String),
     /// The encoded image itself.
     Bytes(Bytes),
 }
@@ -100,9 +120,13 @@ impl fmt::Debug for SourceSpec {
             SourceSpec::File { location, excerpt } => {
                 write!(f, "file {} {excerpt:?}", redact(location))
             }
+            SourceSpec::Playlist(list) => {
+                write!(f, "playlist of {} files, {:?}", list.locations.len(), list.plays)
+            }
             SourceSpec::Image(ImageSource::Path(path)) => {
                 write!(f, "image {}", redact(&path.to_string_lossy()))
             }
+            SourceSpec::Image(ImageSource::Url(url)) => write!(f, "image {}", redact(url)),
             SourceSpec::Image(ImageSource::Bytes(bytes)) => {
                 write!(f, "image of {} bytes", bytes.len())
             }
@@ -142,6 +166,8 @@ pub enum Delivery {
     Audio(AudioBlock),
     /// Its state changed.
     State(InputState),
+    /// A play of a file, or of an item of a playlist, will begin; comes before its first picture and samples.
+    Part(Part),
     /// A file has been delivered to its end; `State(Ended)` follows.
     Eof,
     /// Something an operator should read; names the source.
@@ -152,6 +178,7 @@ pub enum Delivery {
 pub struct Input {
     key: InputKey,
     kind: InputKind,
+    held: bool,
     mailbox: Arc<Mailbox>,
     worker: Worker,
 }
@@ -216,7 +243,7 @@ pub fn start(spec: SourceSpec, options: InputOptions) -> io::Result<Input> {
         let context = Running(context);
         run(spec, &context.0, &stop);
     })?;
-    Ok(Input { key, kind, mailbox, worker })
+    Ok(Input { key, kind, held: false, mailbox, worker })
 }
 
 fn run(spec: SourceSpec, context: &Context, stop: &StopToken) {
@@ -224,6 +251,7 @@ fn run(spec: SourceSpec, context: &Context, stop: &StopToken) {
         SourceSpec::Live { url } => live::run(&live::Origin::Url(url), context, stop),
         SourceSpec::Pushed { open, .. } => live::run(&live::Origin::Pushed(open), context, stop),
         SourceSpec::File { location, excerpt } => play::file(&location, excerpt, context, stop),
+        SourceSpec::Playlist(list) => playlist::run(&list, context, stop),
         SourceSpec::Image(source) => play::image(&source, context, stop),
         SourceSpec::Pattern { spec, pacing } => play::pattern(spec, pacing, context, stop),
     }
@@ -238,6 +266,18 @@ impl Input {
     /// How it delivers.
     pub fn kind(&self) -> InputKind {
         self.kind
+    }
+
+    /// The same input, to be added to an engine standing on its first frame (`Command::AddInput`); only paced sources can.
+    #[must_use]
+    pub fn held(mut self) -> Input {
+        self.held = self.kind == InputKind::Paced;
+        self
+    }
+
+    /// Whether it is to be added standing on its first frame.
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Hands over what has arrived, at most as much as `take` says; the rest stays in the queue, which makes a

@@ -7,19 +7,20 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::guard::{self, UrlUse};
+use super::guard::{self, AllowList, UrlUse};
 use super::live::back_off;
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
-use crate::frame::{AudioBlock, VideoFrame};
-use crate::limits::MAX_IMAGE_BYTES;
+use crate::frame::{AudioBlock, Picture, VideoFrame};
+use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_IMAGE_BYTES};
+use crate::media::fetch::{self, Fetch};
 use crate::media::file::FilePlayer;
 use crate::media::open::MediaError;
 use crate::media::pattern::Pattern;
 use crate::media::reader::{Description, Next};
 use crate::media::scale::Prescaler;
 use crate::media::still;
-use crate::source::InputState;
+use crate::source::{InputState, Part};
 use crate::worker::StopToken;
 
 /// Plays a file to its end, or until stopped.
@@ -52,49 +53,100 @@ fn play_file(
     context: &Context,
     stop: &StopToken,
 ) -> Result<(), MediaError> {
+    let mut stretch = Stretch::default();
+    with_player(location, excerpt, (context, stop), &mut |mut player| {
+        context.mailbox.set_state(InputState::Buffering);
+        deliver_file(&mut player, &mut stretch, context, stop)
+    })
+}
+
+/// Opens a file and has `play` play it.
+///
+/// # Errors
+/// Why it cannot be opened, what `play` says, or the refusal of an address that it led to on the way.
+pub(super) fn with_player(
+    location: &str,
+    excerpt: Excerpt,
+    (context, stop): (&Context, &StopToken),
+    play: &mut dyn FnMut(FilePlayer) -> Result<(), MediaError>,
+) -> Result<(), MediaError> {
     let Some(("http" | "https", _)) = location.split_once("://") else {
         // The prefix keeps a name with a colon from being taken for a protocol.
-        let player = FilePlayer::open(format!("file:{location}"), vec![], excerpt, stop)?;
-        return deliver_file(player, context, stop);
+        return play(FilePlayer::open(format!("file:{location}"), vec![], excerpt, stop)?);
     };
     let admitted = guard::admit(location, UrlUse::File, &context.options.allow, stop)?;
     let result = FilePlayer::open(admitted.url.clone(), admitted.options.clone(), excerpt, stop)
-        .and_then(|player| deliver_file(player, context, stop));
+        .and_then(play);
     match admitted.into_refusal() {
         Some(refusal) => Err(MediaError::Refused(refusal)),
         None => result,
     }
 }
 
-fn deliver_file(
-    mut player: FilePlayer,
+/// Where in a source a file is played: at the begin of a source of its own, or somewhere in a playlist.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stretch {
+    pub(super) item: u32,
+    /// Passes of the playlist before this one; passes of the file count on top.
+    pub(super) pass: u32,
+    /// Where it begins on the source's timeline; afterwards, where it ended.
+    pub(super) at_ns: i64,
+    /// What the decoders could not make sense of so far.
+    pub(super) decode_errors: u64,
+}
+
+/// Plays a file and moves the stretch to where it ended, or broke off.
+pub(super) fn deliver_file(
+    player: &mut FilePlayer,
+    stretch: &mut Stretch,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<(), MediaError> {
+    context.mailbox.set_description(player.description());
+    let begin = *stretch;
+    let result = deliver(player, &begin, context, stop);
+    let errors = player.counters().decode_errors;
+    (stretch.at_ns, stretch.decode_errors) =
+        (begin.at_ns + player.end_ns(), begin.decode_errors + errors);
+    context.mailbox.set_decode_errors(stretch.decode_errors);
+    result?;
+    if errors > 0 {
+        context.fail(&format!("is damaged: {errors} packets could not be decoded"));
+    }
+    Ok(())
+}
+
+fn deliver(
+    player: &mut FilePlayer,
+    begin: &Stretch,
     context: &Context,
     stop: &StopToken,
 ) -> Result<(), MediaError> {
     let mailbox = &context.mailbox;
-    mailbox.set_description(player.description());
-    mailbox.set_state(InputState::Buffering);
     let mut finish = Finish::new(context);
     loop {
+        if let Some(part) = player.take_begun() {
+            let (pass, begin_ns) = (begin.pass + part.pass, begin.at_ns + part.begin_ns);
+            mailbox.push_part(Part { item: begin.item, pass, begin_ns, ..part });
+        }
         let room = mailbox.room();
         match player.next(room)? {
-            Next::Video(frame, _) => finish.video(frame),
-            Next::Audio(block) => mailbox.push_audio(block),
+            Next::Video(mut frame, _) => {
+                frame.pts_ns += begin.at_ns;
+                finish.video(frame);
+            }
+            Next::Audio(mut block) => {
+                block.pts_ns += begin.at_ns;
+                mailbox.push_audio(block);
+            }
             Next::BeforeKey => {}
             Next::Wait => {
-                mailbox.set_decode_errors(player.counters().decode_errors);
+                mailbox.set_decode_errors(begin.decode_errors + player.counters().decode_errors);
                 if !mailbox.wait_room(room, stop) {
                     return Err(MediaError::Stopped);
                 }
             }
-            Next::End => {
-                let errors = player.counters().decode_errors;
-                mailbox.set_decode_errors(errors);
-                if errors > 0 {
-                    context.fail(&format!("is damaged: {errors} packets could not be decoded"));
-                }
-                return Ok(());
-            }
+            Next::End => return Ok(()),
         }
         if stop.is_stopped() {
             return Err(MediaError::Stopped);
@@ -124,15 +176,7 @@ impl<'a> Finish<'a> {
 
 /// Shows one picture for ever.
 pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
-    context.mailbox.set_state(InputState::Connecting);
-    let picture = match read_image(source).and_then(|bytes| still::load_picture(&bytes)) {
-        Ok(picture) => Arc::new(picture),
-        Err(error) => {
-            context.fail(&error);
-            context.mailbox.set_state(InputState::Failed);
-            return;
-        }
-    };
+    let Some(picture) = read_until_there(source, context, stop) else { return };
     let size = Some(picture.size());
     context.mailbox.set_description(&Description {
         container: "image".into(),
@@ -155,9 +199,60 @@ pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
     }
 }
 
-fn read_image(source: &ImageSource) -> Result<bytes::Bytes, MediaError> {
+/// The picture; tried again for as long as it may come yet, which is while it is at a URL.
+fn read_until_there(
+    source: &ImageSource,
+    context: &Context,
+    stop: &StopToken,
+) -> Option<Arc<Picture>> {
+    for attempt in 1.. {
+        context.mailbox.set_state(InputState::Connecting);
+        match read_image(source, context, stop).and_then(|bytes| still::load_picture(&bytes)) {
+            Ok(picture) => return Some(Arc::new(picture)),
+            Err(MediaError::Stopped) => return None,
+            Err(error) => {
+                context.fail(&error);
+                context.mailbox.set_state(InputState::Failed);
+                if !matches!(source, ImageSource::Url(_)) || !context.options.retry {
+                    return None;
+                }
+            }
+        }
+        stop.wait(back_off(attempt));
+    }
+    None
+}
+
+/// The bytes of an image at an `http` or `https` URL.
+///
+/// # Errors
+/// When the guard refuses an address that it leads to, or it cannot be had, or is larger than an image may be.
+pub fn fetch_image(url: &str, allow: &AllowList, stop: &StopToken) -> Result<Vec<u8>, MediaError> {
+    let admitted = guard::admit(url, UrlUse::File, allow, stop)?;
+    let what = Fetch {
+        url: admitted.url.clone(),
+        options: admitted.options.clone(),
+        protocols: admitted.protocols,
+        max_bytes: MAX_IMAGE_BYTES,
+        limit: INPUT_CONNECT_TIMEOUT,
+    };
+    let fetched = fetch::fetch(what, stop);
+    match admitted.into_refusal() {
+        Some(refusal) => Err(MediaError::Refused(refusal)),
+        None => fetched,
+    }
+}
+
+fn read_image(
+    source: &ImageSource,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<bytes::Bytes, MediaError> {
     match source {
         ImageSource::Bytes(bytes) => Ok(bytes.clone()),
+        ImageSource::Url(url) => {
+            fetch_image(url, &context.options.allow, stop).map(bytes::Bytes::from)
+        }
         ImageSource::Path(path) => {
             let mut bytes = vec![];
             // One byte more than allowed, so that the decoder's own check refuses the rest by name.

@@ -73,7 +73,7 @@ pub enum Latency {
 }
 
 /// What a video encoder is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoSettings {
     /// Picture size; both sides even.
     pub size: Size,

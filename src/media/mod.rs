@@ -1,12 +1,15 @@
 //! Codecs, containers and the hub of encoded streams; FFmpeg is named here and nowhere else.
 //!
 //! Coming in: [`open`] → [`reader`] → decoders → frames and samples, [`file`] (excerpts and loops), [`still`] images,
-//! the test [`pattern`], [`scale`]. Going out: [`encode`] → [`packet`]s → [`mux`]. In between, encoded: [`flv`] tags in
-//! the [`hub`]. Must not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
+//! the test [`pattern`], [`scale`]; [`examine`] looks through a file before it is used. Going out: [`encode`] →
+//! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes). In between, encoded: [`flv`] tags in the [`hub`]. Must
+//! not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
 //! room is whole: frames that pass [`crate::frame::Picture::new`], packets with times that only grow.
 
 mod decode;
 pub mod encode;
+pub mod examine;
+pub(crate) mod fetch;
 pub mod file;
 pub mod flv;
 pub mod hub;
@@ -14,6 +17,7 @@ pub mod live_queue;
 pub mod mux;
 mod nested;
 pub mod open;
+pub mod pack;
 pub mod packet;
 pub mod parts;
 pub mod pattern;

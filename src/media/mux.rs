@@ -46,11 +46,11 @@ pub const HLS_PLAYLIST: &str = "index.m3u8";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {reason}")]
 pub struct MuxError {
-    what: &'static str,
-    reason: String,
+    pub(super) what: &'static str,
+    pub(super) reason: String,
 }
 
-fn check(what: &'static str, code: c_int) -> Result<(), MuxError> {
+pub(super) fn check(what: &'static str, code: c_int) -> Result<(), MuxError> {
     match code {
         code if code >= 0 => Ok(()),
         code if code == ffi::AVERROR_EXIT => {
@@ -185,7 +185,7 @@ impl Muxer {
         let streaming = Streaming::NotBegun;
         let mut muxer = Muxer { context, packet, patience, limit, streaming };
         muxer.patience.allow(connect_limit);
-        muxer.add_streams(header)?;
+        add_streams(muxer.context(), header)?;
         muxer.begin(target, &url)?;
         Ok(muxer)
     }
@@ -193,32 +193,6 @@ impl Muxer {
     fn context(&mut self) -> &mut ffi::AVFormatContext {
         // SAFETY: the context is ours until drop.
         unsafe { self.context.as_mut() }
-    }
-
-    fn add_streams(&mut self, header: &StreamHeader) -> Result<(), MuxError> {
-        for track in [Track::Video, Track::Audio] {
-            // SAFETY: the context is ours.
-            let stream =
-                unsafe { ffi::avformat_new_stream(self.context.as_ptr(), std::ptr::null()) };
-            // SAFETY: null or a stream that the context owns; nobody else refers to it.
-            let stream = unsafe { stream.as_mut() }
-                .ok_or_else(|| MuxError { what: "cannot add a stream", reason: "memory".into() })?;
-            // SAFETY: FFmpeg allocates the parameters with the stream.
-            let parameters = unsafe { &mut *stream.codecpar };
-            match track {
-                Track::Video => {
-                    let (num, den) = (header.rate.num() as i32, header.rate.den() as i32);
-                    stream.time_base = ffi::AVRational { num: den, den: num };
-                    stream.avg_frame_rate = ffi::AVRational { num, den };
-                    describe_video(parameters, header)?;
-                }
-                Track::Audio => {
-                    stream.time_base = ffi::AVRational { num: 1, den: SAMPLE_RATE as i32 };
-                    describe_audio(parameters, header)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn begin(&mut self, target: Target<'_>, url: &CStr) -> Result<(), MuxError> {
@@ -260,23 +234,9 @@ impl Muxer {
     /// # Errors
     /// When the destination takes nothing for [`RELAY_WRITE_TIMEOUT`], is gone or full.
     pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
-        let index = match packet.track {
-            Track::Video => 0,
-            Track::Audio => 1,
-        };
         self.patience.allow(self.limit);
-        // SAFETY: both streams were added at open.
-        let base = unsafe { (**self.context().streams.add(index)).time_base };
-        let ticks = |ns: i64| rescale(ns, base);
-        // SAFETY: the packet is ours and blank.
-        let raw = unsafe { self.packet.as_mut() };
-        raw.stream_index = index as c_int;
-        raw.pts = ticks(packet.pts_ns);
-        raw.dts = ticks(packet.dts_ns);
-        raw.duration = ticks(packet.pts_ns + packet.duration_ns) - raw.pts;
-        raw.flags = if packet.key { ffi::AV_PKT_FLAG_KEY } else { 0 };
-        raw.data = packet.data.as_ptr().cast_mut();
-        raw.size = packet.data.len() as c_int;
+        // SAFETY: the packet is ours and blank, the context is ours.
+        let raw = unsafe { lend(packet, self.packet.as_mut(), self.context.as_ref()) };
         // SAFETY: without a buffer of its own FFmpeg copies the data before it returns, and blanks the packet.
         check("cannot write", unsafe {
             ffi::av_interleaved_write_frame(self.context.as_ptr(), raw)
@@ -314,6 +274,63 @@ impl Drop for Muxer {
             ffi::av_packet_free(&mut packet);
         }
     }
+}
+
+/// Adds the video and the audio stream, in this order.
+#[expect(unsafe_code, reason = "FFmpeg's muxing API")]
+pub(super) fn add_streams(
+    context: &mut ffi::AVFormatContext,
+    header: &StreamHeader,
+) -> Result<(), MuxError> {
+    for track in [Track::Video, Track::Audio] {
+        // SAFETY: the context is valid.
+        let stream = unsafe { ffi::avformat_new_stream(context, std::ptr::null()) };
+        // SAFETY: null or a stream that the context owns; nobody else refers to it.
+        let stream = unsafe { stream.as_mut() }
+            .ok_or_else(|| MuxError { what: "cannot add a stream", reason: "memory".into() })?;
+        // SAFETY: FFmpeg allocates the parameters with the stream.
+        let parameters = unsafe { &mut *stream.codecpar };
+        match track {
+            Track::Video => {
+                let (num, den) = (header.rate.num() as i32, header.rate.den() as i32);
+                stream.time_base = ffi::AVRational { num: den, den: num };
+                stream.avg_frame_rate = ffi::AVRational { num, den };
+                describe_video(parameters, header)?;
+            }
+            Track::Audio => {
+                stream.time_base = ffi::AVRational { num: 1, den: SAMPLE_RATE as i32 };
+                describe_audio(parameters, header)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes `raw` stand for the packet, whose bytes are lent.
+///
+/// # Safety
+/// `raw` must be blank and not be used for longer than `packet` lives; the streams are those of [`add_streams`].
+#[expect(unsafe_code, reason = "FFmpeg's packets are raw")]
+pub(super) unsafe fn lend<'a>(
+    packet: &Packet,
+    raw: &'a mut ffi::AVPacket,
+    context: &ffi::AVFormatContext,
+) -> &'a mut ffi::AVPacket {
+    let index = match packet.track {
+        Track::Video => 0,
+        Track::Audio => 1,
+    };
+    // SAFETY: the caller vouches for both streams.
+    let base = unsafe { (**context.streams.add(index)).time_base };
+    let ticks = |ns: i64| rescale(ns, base);
+    raw.stream_index = index as c_int;
+    raw.pts = ticks(packet.pts_ns);
+    raw.dts = ticks(packet.dts_ns);
+    raw.duration = ticks(packet.pts_ns + packet.duration_ns) - raw.pts;
+    raw.flags = if packet.key { ffi::AV_PKT_FLAG_KEY } else { 0 };
+    raw.data = packet.data.as_ptr().cast_mut();
+    raw.size = packet.data.len() as c_int;
+    raw
 }
 
 /// Nanoseconds to a time base, to the nearest, which undoes the rounding of tick times.

@@ -47,6 +47,9 @@ pub enum MediaError {
     /// Reading failed.
     #[error("reading failed: {0}")]
     Read(String),
+    /// It can be opened and is still of no use.
+    #[error("{0}")]
+    Unfit(String),
     /// An image cannot be decoded.
     #[error("is not an image that can be shown: {0}")]
     Image(String),
@@ -101,7 +104,7 @@ pub(crate) const HTTP_PROTOCOLS: &str = "http,https,tls,tcp,httpproxy,crypto";
 pub(super) const NS_BASE: ffi::AVRational = ffi::AVRational { num: 1, den: 1_000_000_000 };
 
 /// What the interrupt callback looks at.
-struct Watch {
+pub(super) struct Watch {
     stop: StopToken,
     clock: Clock,
     deadline_ns: AtomicU64,
@@ -110,7 +113,17 @@ struct Watch {
 }
 
 impl Watch {
-    fn allow(&self, time: Duration) {
+    /// Without a deadline until one is set.
+    pub(super) fn new(stop: &StopToken) -> Watch {
+        Watch {
+            stop: stop.clone(),
+            clock: Clock::real(),
+            deadline_ns: AtomicU64::new(u64::MAX),
+            failure: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn allow(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.deadline_ns.store(self.clock.now_ns().saturating_add(ns), Ordering::Release);
     }
@@ -120,7 +133,7 @@ impl Watch {
     }
 
     /// What FFmpeg's `code` means, given that we may have interrupted it ourselves.
-    fn error(
+    pub(super) fn error(
         &self,
         code: c_int,
         limit: Duration,
@@ -143,7 +156,7 @@ impl Watch {
     }
 }
 
-unsafe extern "C" fn is_interrupted(opaque: *mut c_void) -> c_int {
+pub(super) unsafe extern "C" fn is_interrupted(opaque: *mut c_void) -> c_int {
     // SAFETY: `opaque` is the `Watch` that the demuxer keeps alive longer than its context.
     let watch = unsafe { &*opaque.cast::<Watch>() };
     c_int::from(watch.is_over())
@@ -229,10 +242,10 @@ pub(super) enum ReadOutcome {
     End,
 }
 
-struct Dictionary(*mut ffi::AVDictionary);
+pub(super) struct Dictionary(*mut ffi::AVDictionary);
 
 impl Dictionary {
-    fn of(options: &BTreeMap<&str, String>) -> Dictionary {
+    pub(super) fn of(options: &BTreeMap<&str, String>) -> Dictionary {
         let mut dict = Dictionary(ptr::null_mut());
         for (key, value) in options {
             if let (Ok(key), Ok(value)) = (CString::new(*key), CString::new(value.as_str())) {
@@ -241,6 +254,11 @@ impl Dictionary {
             }
         }
         dict
+    }
+
+    /// As FFmpeg takes it; what it did not know stays in it.
+    pub(super) fn as_mut(&mut self) -> *mut *mut ffi::AVDictionary {
+        &raw mut self.0
     }
 }
 
@@ -255,12 +273,7 @@ impl Demuxer {
     /// Connects and learns what streams there are, within `limits::INPUT_CONNECT_TIMEOUT`.
     pub(super) fn open(request: OpenRequest, stop: &StopToken) -> Result<Demuxer, MediaError> {
         prepare_ffmpeg();
-        let watch = Arc::new(Watch {
-            stop: stop.clone(),
-            clock: Clock::real(),
-            deadline_ns: AtomicU64::new(u64::MAX),
-            failure: Mutex::new(None),
-        });
+        let watch = Arc::new(Watch::new(stop));
         watch.allow(limits::INPUT_CONNECT_TIMEOUT);
         // SAFETY: plain allocation, checked.
         let context = unsafe { ffi::avformat_alloc_context() };
@@ -411,6 +424,14 @@ impl Demuxer {
         // SAFETY: the context is open.
         let us = unsafe { (*self.context).duration };
         (us != ffi::AV_NOPTS_VALUE && us > 0).then(|| us.saturating_mul(1000))
+    }
+
+    /// Length of the whole as the container says it, if it does.
+    pub(super) fn declared_ns(&self) -> Option<i64> {
+        // SAFETY: the context is open.
+        let method = unsafe { (*self.context).duration_estimation_method };
+        let says = method == ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM;
+        self.duration_ns().filter(|_| says)
     }
 
     /// Goes to the last key frame at or before `ns`.

@@ -1,31 +1,91 @@
 //! The worker between the queue of ticks and the sinks.
 //!
-//! Owns the encoders and the output's timeline. Must not know sinks. Invariant: ticks go into the encoders without gaps, each
-//! with its picture (or the last one) and exactly its samples.
+//! Owns the encoders and the output's timeline. Must not know sinks. Invariants: ticks go into the encoders without gaps, each
+//! with its picture (or the last one) and exactly its samples; renditions get each tick as it was encoded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::fan_out::FanOut;
-use super::stats::Counters;
+use super::fan_out::{Batch, FanOut};
+use super::rung::{Ladder, RungJob, RungTick};
+use super::stats::{Counters, OutputStats};
 use super::{Job, TickMedia};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size, StereoSample};
-use crate::limits::STOP_POLL;
+use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
-use crate::media::packet::{Packet, Track};
+use crate::media::packet::Track;
 use crate::time::{Clock, FrameRate};
 use crate::worker::StopToken;
+
+/// Where an encoder's packets and counts go.
+pub(super) struct Outlet {
+    pub(super) fan_out: Arc<FanOut>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Outlet {
+    pub(super) fn count(&self, change: impl FnOnce(&mut OutputStats)) {
+        self.counters.count(change);
+    }
+
+    /// Counts a tick that is encoded by `work`, and the time that takes.
+    pub(super) fn timed<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, EncodeError>,
+    ) -> Result<T, EncodeError> {
+        let clock = Clock::real();
+        let done = work()?;
+        self.counters.encoded_in(clock.now_ns() / 1000);
+        self.count(|stats| stats.encoded += 1);
+        Ok(done)
+    }
+
+    pub(super) fn deliver(&self, batch: Batch, stop: &StopToken) {
+        self.count(|stats| {
+            for packet in &batch.packets {
+                let bytes = packet.data.len() as u64;
+                match packet.track {
+                    Track::Video => {
+                        stats.video_bytes += bytes;
+                        stats.keyframes += u64::from(packet.key);
+                    }
+                    Track::Audio => stats.audio_bytes += bytes,
+                }
+            }
+        });
+        self.fan_out.deliver(batch, stop);
+    }
+
+    pub(super) fn fail(&self, error: &EncodeError) {
+        tracing::error!(%error, "the encoder gave up");
+        self.count(|stats| stats.failure = Some(error.to_string()));
+    }
+}
+
+/// Everything behind the programme's encoder.
+pub(super) struct Lines {
+    pub(super) outlet: Outlet,
+    pub(super) ladder: Arc<Ladder>,
+    /// What the delay of the public sinks shall be, ticks.
+    pub(super) delay_ticks: Arc<AtomicU64>,
+}
 
 pub(super) struct EncodeLoop {
     video: VideoEncoder,
     audio: AacEncoder,
     rate: FrameRate,
-    clock: Clock,
+    gop_ticks: u64,
     picture: Arc<Picture>,
+    /// The last pictures, held for renditions that are a little behind.
+    recent: VecDeque<Arc<Picture>>,
     /// First tick ever, and the next one to encode.
     ticks: Option<(u64, u64)>,
+    /// When the next group of pictures begins by itself, counted from the first tick.
+    next_key: u64,
 }
 
 /// Whether the loop goes on.
@@ -44,56 +104,53 @@ impl EncodeLoop {
             video,
             audio,
             rate: settings.rate,
-            clock: Clock::real(),
+            gop_ticks: u64::from(settings.gop_ticks.max(1)),
             picture: Arc::new(black(settings.size)),
+            recent: VecDeque::new(),
             ticks: None,
+            next_key: 0,
         }
     }
 
     /// Encodes until the queue is closed and empty, or `stop`.
-    pub(super) fn run(
-        mut self,
-        jobs: &Receiver<Job>,
-        fan_out: &FanOut,
-        counters: &Counters,
-        stop: &StopToken,
-    ) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>, lines: &Lines, stop: &StopToken) {
         loop {
             if stop.is_stopped() {
                 return;
             }
             let result = match jobs.recv_timeout(STOP_POLL) {
-                Ok(job) => self.take(job, fan_out, counters, stop),
+                Ok(job) => self.take(job, lines, stop),
                 Err(RecvTimeoutError::Timeout) => Ok(Flow::Go),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             match result {
                 Ok(Flow::Go) => {}
                 Ok(Flow::End) => return,
-                Err(error) => return fail(&error, counters),
+                Err(error) => return lines.outlet.fail(&error),
             }
         }
-        let EncodeLoop { video, audio, .. } = self;
-        match (video.finish(), audio.finish()) {
-            (Ok(video), Ok(audio)) => {
-                deliver(video.into_iter().chain(audio), fan_out, counters, stop);
-            }
-            (Err(error), _) | (_, Err(error)) => fail(&error, counters),
+        if let Err(error) = self.finish(lines, stop) {
+            lines.outlet.fail(&error);
         }
     }
 
+    /// Gives what the encoders held back.
+    fn finish(self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
+        let tick = self.ticks.map_or(0, |(first, next)| next - first);
+        let (mut packets, audio) = (self.video.finish()?, self.audio.finish()?);
+        let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
+        lines.ladder.offer(&RungJob::Tail(audio.clone()));
+        packets.extend(audio);
+        lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        Ok(())
+    }
+
     /// Encodes a tick and whatever is missing before it.
-    fn take(
-        &mut self,
-        job: Job,
-        fan_out: &FanOut,
-        counters: &Counters,
-        stop: &StopToken,
-    ) -> Result<Flow, EncodeError> {
-        let Job { media: TickMedia { tick, picture, audio }, mut idr } = job;
+    fn take(&mut self, job: Job, lines: &Lines, stop: &StopToken) -> Result<Flow, EncodeError> {
+        let Job { media: TickMedia { tick, picture, audio }, idr } = job;
         let (first, next) = *self.ticks.get_or_insert((tick, tick));
         if tick < next {
-            counters.count(|stats| stats.out_of_order += 1);
+            lines.outlet.count(|stats| stats.out_of_order += 1);
             return Ok(Flow::Go);
         }
         for missing in next..tick {
@@ -101,64 +158,56 @@ impl EncodeLoop {
                 return Ok(Flow::End);
             }
             let silence = vec![[0.0; 2]; self.rate.samples_in(missing)];
-            counters.count(|stats| stats.filled += 1);
-            let packets = self.encode((missing - first, Idr::Auto), &silence, counters)?;
-            deliver(packets.into_iter(), fan_out, counters, stop);
+            lines.outlet.count(|stats| stats.filled += 1);
+            self.encode((missing - first, Idr::Auto), &silence, lines, stop)?;
         }
         match picture {
-            Some(picture) => self.picture = picture,
-            None => counters.count(|stats| stats.repeated += 1),
+            Some(picture) => self.show(picture),
+            None => lines.outlet.count(|stats| stats.repeated += 1),
         }
-        if tick == first {
-            idr = Idr::Force;
-        }
-        let packets = self.encode((tick - first, idr), &audio, counters)?;
+        self.encode((tick - first, idr), &audio, lines, stop)?;
         self.ticks = Some((first, tick + 1));
-        deliver(packets.into_iter(), fan_out, counters, stop);
         Ok(Flow::Go)
     }
 
+    fn show(&mut self, picture: Arc<Picture>) {
+        self.picture = picture;
+        if self.recent.len() >= RENDITION_PICTURES {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arc::clone(&self.picture));
+    }
+
+    /// Encodes a tick (counted from the first) and sends it on its ways.
     fn encode(
         &mut self,
-        (tick, idr): (u64, Idr),
+        (tick, mut idr): (u64, Idr),
         samples: &[StereoSample],
-        counters: &Counters,
-    ) -> Result<Vec<Packet>, EncodeError> {
-        let began_ns = self.clock.now_ns();
-        let mut packets = self.video.encode(tick, &self.picture, idr)?;
-        packets.extend(self.audio.encode(samples)?);
-        counters.encoded_in((self.clock.now_ns() - began_ns) / 1000);
-        counters.count(|stats| stats.encoded += 1);
-        Ok(packets)
+        lines: &Lines,
+        stop: &StopToken,
+    ) -> Result<(), EncodeError> {
+        if tick >= self.next_key {
+            idr = Idr::Force;
+        }
+        if idr == Idr::Force {
+            self.next_key = tick + self.gop_ticks;
+        }
+        let (mut packets, audio) = lines.outlet.timed(|| {
+            Ok((self.video.encode(tick, &self.picture, idr)?, self.audio.encode(samples)?))
+        })?;
+        let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
+        let picture = Arc::downgrade(&self.picture);
+        let audio_too = audio.clone();
+        let job = RungTick { tick, delay_ticks, idr, picture, audio: audio_too };
+        lines.ladder.offer(&RungJob::Tick(job));
+        packets.extend(audio);
+        lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        Ok(())
     }
-}
-
-fn deliver(
-    packets: impl Iterator<Item = Packet>,
-    fan_out: &FanOut,
-    counters: &Counters,
-    stop: &StopToken,
-) {
-    for packet in packets {
-        let bytes = packet.data.len() as u64;
-        counters.count(|stats| match packet.track {
-            Track::Video => {
-                stats.video_bytes += bytes;
-                stats.keyframes += u64::from(packet.key);
-            }
-            Track::Audio => stats.audio_bytes += bytes,
-        });
-        fan_out.send(&packet, stop);
-    }
-}
-
-fn fail(error: &EncodeError, counters: &Counters) {
-    tracing::error!(%error, "the encoder gave up");
-    counters.count(|stats| stats.failure = Some(error.to_string()));
 }
 
 /// What is repeated before the first picture has come.
-fn black(size: Size) -> Picture {
+pub(super) fn black(size: Size) -> Picture {
     let shapes = PixelFormat::Nv12.plane_shapes(size);
     let planes = shapes.into_iter().zip([16, 128]).map(|((row_bytes, rows), value)| Plane {
         data: Bytes::from(vec![value; row_bytes * rows]),

@@ -4,6 +4,7 @@
 //! or commands; gets pictures and samples, tick by tick. Invariants: what is encoded has one picture per tick and the samples of each tick, whatever
 //! was dropped before; a picture is encoded once for all sinks; a sink that blocks, fails or panics hurts nobody.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,22 +12,34 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 
 use crate::frame::{Picture, StereoSample};
-use crate::limits::{ENCODER_QUEUE, ENCODER_QUEUE_TICKS, STOP_POLL};
+use crate::limits::{
+    DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
+};
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
 use crate::media::packet::StreamHeader;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
+mod delay;
 mod encode_loop;
 mod fan_out;
+mod part_file;
+mod playlist;
+mod record;
+mod rendition;
+mod rung;
 mod sink;
+mod spool;
 mod stats;
 
+pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
+pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
 pub use stats::{EncodeTimes, OutputStats};
 
-use encode_loop::EncodeLoop;
-use fan_out::FanOut;
+use encode_loop::{EncodeLoop, Lines, Outlet};
+use fan_out::{Common, FanOut, finish_all};
+use rung::{Ladder, Rung};
 use stats::Counters;
 
 /// What an output is asked for.
@@ -38,6 +51,12 @@ pub struct ProgrammeSettings {
     pub video: VideoSettings,
     /// Audio bit rate, bit/s.
     pub audio_bps: u32,
+    /// Further versions of the picture.
+    pub renditions: Vec<RenditionSettings>,
+    /// By how much players and relays are behind, see [`Output::set_delay`].
+    pub delay_ticks: u64,
+    /// Where what is delayed waits when it is too much for the memory; made when needed.
+    pub spool_dir: PathBuf,
 }
 
 /// All of one tick.
@@ -68,6 +87,12 @@ pub enum StartError {
     /// [`MAX_SINKS`](crate::limits::MAX_SINKS) are there, or the output has ended.
     #[error("the output takes no more sinks")]
     NoSink,
+    /// More than [`MAX_RENDITIONS`], two of one name, or one at another frame rate than the output's.
+    #[error("the output cannot have these renditions")]
+    Renditions,
+    /// The output has no rendition of this name.
+    #[error("the output has no rendition {0}")]
+    NoRendition(String),
 }
 
 /// A tick on its way to the encoder.
@@ -87,7 +112,23 @@ pub struct Output {
     ticks_refused: AtomicU64,
     counters: Arc<Counters>,
     fan_out: Arc<FanOut>,
+    common: Common,
+    ladder: Arc<Ladder>,
+    /// Renditions are changed by one at a time.
+    changing: Mutex<()>,
+    delay_ticks: Arc<AtomicU64>,
     encoder: Mutex<Option<Worker>>,
+}
+
+/// A rendition and how it fares.
+#[derive(Clone, Debug)]
+pub struct RenditionStats {
+    /// As it was asked for.
+    pub settings: RenditionSettings,
+    /// What it encoded.
+    pub stats: OutputStats,
+    /// Its sinks.
+    pub sinks: Vec<SinkStats>,
 }
 
 /// Starts an output: its encoders are open when this returns.
@@ -106,18 +147,25 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         audio_bps: settings.audio_bps,
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
-    let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone()));
+    let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
+    let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
     let counters = Arc::new(Counters::default());
+    let ladder = Arc::new(Ladder::default());
+    let delay_ticks = Arc::new(AtomicU64::new(0));
     let encode_loop = EncodeLoop::new(video, audio, &settings.video);
-    let parts = (Arc::clone(&fan_out), Arc::clone(&counters));
+    let lines = Lines {
+        outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
+        ladder: Arc::clone(&ladder),
+        delay_ticks: Arc::clone(&delay_ticks),
+    };
     let name = format!("enc-{}", settings.name);
     let encoder = worker::spawn(&name, StopToken::new(), move |stop| {
-        let (fan_out, counters) = parts;
         // Told also when the loop panics, so that no sink waits for ever.
-        let _end = EndOfPackets(Arc::clone(&fan_out));
-        encode_loop.run(&receiver, &fan_out, &counters, &stop);
+        let _end = EndOfPackets(Arc::clone(&lines.outlet.fan_out));
+        let _ladder_end = EndOfTicks(Arc::clone(&lines.ladder));
+        encode_loop.run(&receiver, &lines, &stop);
     })?;
-    Ok(Output {
+    let output = Output {
         name: settings.name.clone(),
         header,
         jobs: Mutex::new(Some(sender)),
@@ -126,8 +174,23 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         ticks_refused: AtomicU64::new(0),
         counters,
         fan_out,
+        common,
+        ladder,
+        changing: Mutex::default(),
+        delay_ticks,
         encoder: Mutex::new(Some(encoder)),
-    })
+    };
+    output.set_delay(settings.delay_ticks);
+    output.set_renditions(&settings.renditions)?;
+    Ok(output)
+}
+
+struct EndOfTicks(Arc<Ladder>);
+
+impl Drop for EndOfTicks {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 struct EndOfPackets(Arc<FanOut>);
@@ -198,6 +261,7 @@ impl Output {
             queued,
             pictures_dropped: self.pictures_dropped.load(Ordering::Relaxed),
             ticks_refused: self.ticks_refused.load(Ordering::Relaxed),
+            delay_lost: self.fan_out.delay_lost(),
             ..self.counters.snapshot()
         }
     }
@@ -228,31 +292,133 @@ impl Output {
         Ok(id)
     }
 
-    /// Ends a sink properly, giving it `deadline`; false when there is no such sink.
-    pub fn remove_sink(&self, id: SinkId, deadline: Duration) -> bool {
-        self.fan_out.remove(id, deadline)
+    /// Adds a sink to a rendition instead of the programme itself.
+    ///
+    /// # Errors
+    /// As [`Output::add_sink`], and when there is no such rendition.
+    pub fn add_rendition_sink(&self, rendition: &str, sink: Sink) -> Result<SinkId, StartError> {
+        let rungs = self.ladder.rungs();
+        let rung = rungs.iter().find(|rung| rung.settings.name == rendition);
+        let rung = rung.ok_or_else(|| StartError::NoRendition(rendition.to_owned()))?;
+        let id = rung.fan_out.add(sink)?;
+        self.request_idr();
+        Ok(id)
     }
 
-    /// Every sink and how it fares.
+    /// Ends a sink properly, giving it `deadline`; false when there is no such sink.
+    pub fn remove_sink(&self, id: SinkId, deadline: Duration) -> bool {
+        self.fan_outs().iter().any(|fan_out| fan_out.remove(id, deadline))
+    }
+
+    /// Every sink of the programme itself and how it fares; those of renditions are in [`Output::renditions`].
     pub fn sinks(&self) -> Vec<SinkStats> {
         self.fan_out.stats()
     }
 
+    /// Every rendition and how it fares.
+    pub fn renditions(&self) -> Vec<RenditionStats> {
+        let stats = |rung: &Arc<Rung>| RenditionStats {
+            settings: rung.settings.clone(),
+            stats: rung.stats(),
+            sinks: rung.fan_out.stats(),
+        };
+        self.ladder.rungs().iter().map(stats).collect()
+    }
+
+    /// What a rendition's streams are.
+    pub fn rendition_header(&self, rendition: &str) -> Option<StreamHeader> {
+        let rungs = self.ladder.rungs();
+        rungs.iter().find(|rung| rung.settings.name == rendition).map(|rung| rung.header.clone())
+    }
+
+    /// Makes these the renditions. Those that stay go on undisturbed with their sinks; the others end with their sinks,
+    /// finished as far as [`DRAIN_TIMEOUT`] allows; new ones have no sinks and begin with a keyframe of all.
+    ///
+    /// # Errors
+    /// When there are too many or an encoder is refused; then all is as it was.
+    pub fn set_renditions(&self, wanted: &[RenditionSettings]) -> Result<(), StartError> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |(index, rendition): (usize, &RenditionSettings)| {
+            rendition.video.rate == self.header.rate
+                && wanted[..index].iter().all(|other| other.name != rendition.name)
+        };
+        if wanted.len() > MAX_RENDITIONS || !wanted.iter().enumerate().all(fits) {
+            return Err(StartError::Renditions);
+        }
+        let old = self.ladder.rungs();
+        let rungs: Result<Vec<Arc<Rung>>, StartError> = wanted
+            .iter()
+            .map(|settings| match old.iter().find(|rung| rung.settings == *settings) {
+                Some(rung) => Ok(Arc::clone(rung)),
+                None => self.start_rung(settings),
+            })
+            .collect();
+        let rungs = rungs?;
+        let mut gone = self.ladder.replace(rungs.clone());
+        gone.retain(|rung| !rungs.iter().any(|kept| Arc::ptr_eq(kept, rung)));
+        if rungs.iter().any(|rung| !old.iter().any(|other| Arc::ptr_eq(other, rung))) {
+            self.request_idr();
+        }
+        end_rungs(&gone, DRAIN_TIMEOUT);
+        let fan_outs: Vec<_> = gone.iter().map(|rung| Arc::clone(&rung.fan_out)).collect();
+        finish_all(&fan_outs, DRAIN_TIMEOUT);
+        Ok(())
+    }
+
+    /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY_S`], in all renditions
+    /// at the same tick. Files and recordings are not delayed.
+    ///
+    /// More than before: they get nothing until enough is held, then everything; a player waits. Less: they go on as
+    /// they are until a keyframe is just as old as the new delay, and from it on; what was in between is left out. Times
+    /// have no gap either way. What is held when the output ends is never sent.
+    pub fn set_delay(&self, ticks: u64) {
+        let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
+        self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);
+    }
+
+    fn start_rung(&self, settings: &RenditionSettings) -> Result<Arc<Rung>, StartError> {
+        Rung::start(&self.name, settings, (&self.header, &self.common)).map(Arc::new)
+    }
+
+    /// The programme's sinks, then those of the renditions.
+    fn fan_outs(&self) -> Vec<Arc<FanOut>> {
+        let rungs = self.ladder.rungs();
+        let of_rungs = rungs.iter().map(|rung| Arc::clone(&rung.fan_out));
+        std::iter::once(Arc::clone(&self.fan_out)).chain(of_rungs).collect()
+    }
+
     /// Encodes what is queued, lets the sinks finish their files and ends everything within about `deadline`; what is
-    /// not done by then is cut. Returns the last word on each sink.
+    /// not done by then is cut. Returns the last word on each sink of the programme itself.
     pub fn finish(&self, deadline: Duration) -> Vec<SinkStats> {
-        let clock = Clock::real();
+        let left = time_left(deadline);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(encoder) = encoder {
-            let left = || deadline.saturating_sub(Duration::from_nanos(clock.now_ns()));
-            await_end(&encoder, left);
+            await_end(&encoder, &left);
             // Joining stops it; by then it has ended or is out of time.
             encoder.join();
         }
-        self.fan_out.finish(deadline.saturating_sub(Duration::from_nanos(clock.now_ns())));
+        end_rungs(&self.ladder.rungs(), left());
+        finish_all(&self.fan_outs(), left());
         self.fan_out.stats()
     }
+}
+
+/// Lets the encoders of renditions finish for `deadline` in all.
+fn end_rungs(rungs: &[Arc<Rung>], deadline: Duration) {
+    let left = time_left(deadline);
+    for rung in rungs {
+        rung.close();
+    }
+    for rung in rungs {
+        rung.finish(&left);
+    }
+}
+
+/// How much of a time is left, counted from now.
+fn time_left(deadline: Duration) -> impl Fn() -> Duration {
+    let clock = Clock::real();
+    move || deadline.saturating_sub(Duration::from_nanos(clock.now_ns()))
 }
 
 /// Waits until a worker has ended or no time is `left`.

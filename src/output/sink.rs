@@ -1,4 +1,4 @@
-//! What receives encoded packets: the hub, HLS, a file, a relay.
+//! What receives encoded packets: the hub, HLS, a file, a relay, a recording.
 //!
 //! Owns opening, writing and trying again. Must not know encoders or other sinks. Invariants: a destination's stream key is in no
 //! label, state or log; every (re)connection begins with a keyframe.
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::record::{RecordPlan, Recorder};
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::media::flv;
 use crate::media::hub::Hub;
@@ -46,6 +47,13 @@ pub enum Sink {
         /// Who says where that may lead.
         admit: Admit,
     },
+    /// Files of a recording.
+    Record {
+        /// Nothing is written outside of it; made when it is not there.
+        dir: PathBuf,
+        /// Format, names, lengths.
+        plan: RecordPlan,
+    },
 }
 
 /// Looks up where a relay's URL leads and whether it may; asked at each attempt, so a name that moves is checked again.
@@ -79,11 +87,30 @@ pub enum Overflow {
     Wait,
 }
 
+/// When a sink gets its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// As they are encoded.
+    Prompt,
+    /// When the output's delay is over.
+    Delayed,
+}
+
 impl Sink {
+    /// What the public sees is delayed, what is kept is not.
+    pub(super) fn timing(&self) -> Timing {
+        match self {
+            Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Timing::Delayed,
+            Sink::File { .. } | Sink::Record { .. } => Timing::Prompt,
+        }
+    }
+
     pub(super) fn overflow(&self) -> Overflow {
         match self {
             Sink::File { overflow, .. } => *overflow,
-            Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Overflow::Drop,
+            Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } | Sink::Record { .. } => {
+                Overflow::Drop
+            }
         }
     }
 
@@ -94,6 +121,9 @@ impl Sink {
             Sink::Hls { dir } => format!("hls {}", dir.display()),
             Sink::File { path, .. } => format!("file {}", path.display()),
             Sink::Relay { url, .. } => format!("relay {}", redacted(url)),
+            Sink::Record { dir, plan } => {
+                format!("record {} {}", plan.format.extension(), dir.join(&plan.stream).display())
+            }
         }
     }
 
@@ -262,6 +292,12 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
         Sink::Relay { url, admit } => {
             let to = (admit.0)(url, stop)?;
             mux(sink, Target::Rtmp(&to), (first, feed), stop)
+        }
+        Sink::Record { dir, plan } => {
+            std::fs::create_dir_all(dir).map_err(|error| error.to_string())?;
+            let mut recorder = Recorder::new(dir, plan, feed.header);
+            write_all(first, feed, stop, |packet| recorder.write(packet))?;
+            recorder.finish()
         }
     }
 }

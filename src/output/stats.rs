@@ -35,6 +35,8 @@ pub struct OutputStats {
     pub pictures_dropped: u64,
     /// Ticks refused because the encoder was far behind; part of `filled`.
     pub ticks_refused: u64,
+    /// Packets lost where they waited for their delay to be over: the disk was full or too slow.
+    pub delay_lost: u64,
     /// Ticks waiting for the encoder.
     pub queued: usize,
     /// Bytes of video encoded.

@@ -5,13 +5,20 @@ use std::sync::Arc;
 use super::{Output, ProgrammeSettings, Sink, SinkState, TickMedia, start};
 use crate::media::encode::testing;
 pub(crate) use crate::media::encode::testing::{
-    Dir, GOP, RATE, await_true, flat, picture, probe, tool, tool_output,
+    Dir, GOP, Probe, RATE, await_true, flat, picture, probe, tool, tool_output,
 };
 use crate::time::{Clock, SAMPLE_RATE};
 use crate::worker::{self, StopToken, Worker};
 
 pub(crate) fn settings(name: &str) -> ProgrammeSettings {
-    ProgrammeSettings { name: name.into(), video: testing::settings(), audio_bps: 96_000 }
+    ProgrammeSettings {
+        name: name.into(),
+        video: testing::settings(),
+        audio_bps: 96_000,
+        renditions: Vec::new(),
+        delay_ticks: 0,
+        spool_dir: std::env::temp_dir(),
+    }
 }
 
 /// A moving picture and a tone.

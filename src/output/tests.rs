@@ -11,6 +11,10 @@ use crate::media::mux::PushTo;
 use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
+mod delay;
+mod ladder;
+mod record;
+
 const LONG: Duration = Duration::from_secs(10);
 
 /// Renders ticks to an MP4 file and gives its path.

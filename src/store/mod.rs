@@ -1,18 +1,23 @@
 //! Where the catalog is kept: SQLite in the data directory, the only room with SQL.
 //!
-//! Owns the file, its schema and the form of its rows (`rows`). Must not know calls or rules. Invariants: a change is
-//! on disk, whole, when [`Store::save`] returns (WAL, `synchronous=FULL`, one transaction); a file of a newer schema is
-//! refused, never changed.
+//! Owns the file, its schema, the form of its rows (`rows`) and the thread that writes (`keeper`). Must not know calls or
+//! rules. Invariants: what is written is on disk, whole, when [`Store::write`] returns (WAL, `synchronous=FULL`, one
+//! transaction); a file of a newer schema is refused, never changed.
 
+mod keeper;
+mod outbox;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, params};
 
 use crate::catalog::{Caster, Catalog, Change, EpisodeGroup};
+
+pub use keeper::Keeper;
+pub use outbox::Letter;
 
 /// File of the data directory.
 const FILE_NAME: &str = "onair.db";
@@ -23,6 +28,8 @@ const MIGRATIONS: &[&str] = &[
     "CREATE TABLE casters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
     // 2: a row per episode group, in the same way.
     "CREATE TABLE episode_groups (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    // 3: events on their way to receivers, in order for each URL.
+    outbox::SCHEMA,
 ];
 
 /// The version that the migrations lead to; a handful, so it fits.
@@ -64,6 +71,30 @@ pub enum StoreError {
         id: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The thread that writes has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Something to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// A change of the catalog.
+    Change(Change),
+    /// An event for a receiver. Its owner's oldest beyond [`crate::limits::OUTBOX_PER_OWNER`] goes.
+    Letter(Letter),
+    /// A letter has arrived, or is given up: it goes.
+    Settled {
+        /// Which.
+        seq: u64,
+    },
+    /// This owner's letters to other receivers than this one go: nobody wants them any more.
+    Cancelled {
+        /// Whose.
+        owner: String,
+        /// The one that stays; none when no letter stays.
+        keep_url: Option<String>,
     },
 }
 
@@ -123,41 +154,79 @@ impl Store {
     /// # Errors
     /// When it could not be written; then nothing of it was.
     pub fn save(&mut self, change: &Change) -> Result<(), StoreError> {
+        self.write([&Entry::Change(change.clone())]).map(drop)
+    }
+
+    /// Makes all entries durable together: when this returns they are on disk. Answers how many letters had to go
+    /// because their owner had too many.
+    ///
+    /// # Errors
+    /// When one of them could not be written; then none was.
+    pub fn write<'a>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<usize, StoreError> {
         let transaction = self.connection.transaction()?;
-        match change {
-            Change::Upsert(caster) => {
-                let sql = "INSERT INTO casters (id, body) VALUES (?1, ?2)
-                           ON CONFLICT (id) DO UPDATE SET body = excluded.body";
-                transaction
-                    .prepare_cached(sql)?
-                    .execute(params![caster.id.as_str(), rows::encode(caster)])?;
-            }
-            Change::Delete(id) => {
-                transaction
-                    .prepare_cached("DELETE FROM casters WHERE id = ?1")?
-                    .execute(params![id.as_str()])?;
-            }
-            Change::UpsertGroup(group) => {
-                let sql = "INSERT INTO episode_groups (id, body) VALUES (?1, ?2)
-                           ON CONFLICT (id) DO UPDATE SET body = excluded.body";
-                transaction
-                    .prepare_cached(sql)?
-                    .execute(params![group.id.as_str(), rows::encode_group(group)])?;
-            }
-            Change::DeleteGroup(id) => {
-                transaction
-                    .prepare_cached("DELETE FROM episode_groups WHERE id = ?1")?
-                    .execute(params![id.as_str()])?;
-            }
+        let mut dropped = 0;
+        for entry in entries {
+            dropped += write_entry(&transaction, entry)?;
         }
         transaction.commit()?;
-        Ok(())
+        Ok(dropped)
     }
 
     /// The database file.
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Answers how many letters had to go.
+fn write_entry(transaction: &Transaction<'_>, entry: &Entry) -> Result<usize, StoreError> {
+    match entry {
+        Entry::Change(change) => write_change(transaction, change)?,
+        Entry::Letter(letter) => return outbox::insert(transaction, letter),
+        Entry::Settled { seq } => outbox::remove(transaction, *seq)?,
+        Entry::Cancelled { owner, keep_url } => {
+            outbox::cancel(transaction, owner, keep_url.as_deref())?;
+        }
+    }
+    Ok(0)
+}
+
+fn write_change(transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
+    match change {
+        Change::Upsert(caster) => {
+            let row = (caster.id.as_str(), rows::encode(caster));
+            upsert(transaction, "casters", row)
+        }
+        Change::Delete(id) => remove(transaction, "casters", id.as_str()),
+        Change::UpsertGroup(group) => {
+            let row = (group.id.as_str(), rows::encode_group(group));
+            upsert(transaction, "episode_groups", row)
+        }
+        Change::DeleteGroup(id) => remove(transaction, "episode_groups", id.as_str()),
+    }
+}
+
+/// Writes a row of one of the tables of this module.
+fn upsert(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    (id, body): (&str, String),
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO {table} (id, body) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+    );
+    transaction.prepare_cached(&sql)?.execute(params![id, body])?;
+    Ok(())
+}
+
+fn remove(transaction: &Transaction<'_>, table: &'static str, id: &str) -> Result<(), StoreError> {
+    let sql = format!("DELETE FROM {table} WHERE id = ?1");
+    transaction.prepare_cached(&sql)?.execute(params![id])?;
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -1,5 +1,8 @@
 //! Tests of the store: what is saved comes back, whatever happens to the process.
 
+mod keeper;
+mod outbox;
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;
@@ -65,6 +68,23 @@ fn a_later_schema_is_left_alone() {
     drop(raw);
     let refused = Store::open(&dir.0).unwrap_err();
     assert!(matches!(refused, StoreError::TooNew { found: 99, .. }), "{refused}");
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_brought_up_to_date() {
+    let dir = Dir::new();
+    let world = World::on_air();
+    std::fs::create_dir_all(&dir.0).unwrap();
+    let raw = Connection::open(dir.0.join(FILE_NAME)).unwrap();
+    raw.execute_batch(MIGRATIONS[0]).unwrap();
+    raw.pragma_update(None, "user_version", 1).unwrap();
+    let caster = world.the_caster();
+    let sql = "INSERT INTO casters (id, body) VALUES (?1, ?2)";
+    raw.execute(sql, params![caster.id.as_str(), rows::encode(caster)]).unwrap();
+    drop(raw);
+    let store = Store::open(&dir.0).unwrap();
+    assert_eq!(store.load().unwrap(), world.catalog);
+    assert_eq!(store.receivers().unwrap(), Vec::<String>::new());
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use onair::api::addresses::{Addresses, PlaybackAuth};
 use onair::api::auth_key::StreamKey;
 use onair::api::control::{self, Control, Message, Snapshot};
+use onair::api::events::Feed;
+use onair::api::events::WatchKey;
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
@@ -59,6 +61,7 @@ pub(crate) struct Server {
     pub(crate) channel: Channel,
     pub(crate) client: Client,
     pub(crate) key: StreamKey,
+    pub(crate) watch: WatchKey,
     keys: Arc<AccessKeys>,
     catalog: Arc<Mutex<Catalog>>,
     dir: PathBuf,
@@ -77,12 +80,14 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let key = StreamKey::new("stream key");
+        let watch = WatchKey::new("watch key");
         let addresses = Addresses {
             rtmp_port: 1935,
             http_port: 8080,
             https: false,
             playback: PlaybackAuth::Signed,
             key: key.clone(),
+            watch: watch.clone(),
         };
         let (shutdown, stopping) = oneshot::channel();
         let keys = Arc::new(AccessKeys::open(&dir, Some((KEY_ID, KEY_SECRET))).unwrap());
@@ -94,7 +99,7 @@ impl Server {
             WithKey::new(KEY_ID, KEY_SECRET),
         );
         let shutdown = Some(shutdown);
-        Server { channel, client, key, keys, catalog, dir, shutdown, app, server }
+        Server { channel, client, key, watch, keys, catalog, dir, shutdown, app, server }
     }
 
     /// A client with a new key of this role, known to the server, and the key's id.
@@ -211,6 +216,9 @@ impl App {
                 Message::Watch(request) => {
                     let watch = self.watches.get(&request.caster).map(watch::Sender::subscribe);
                     let _ = request.reply.send(watch.ok_or(ErrorCode::CasterNotFound.into()));
+                }
+                Message::Events(request) => {
+                    let _ = request.reply.send(Ok(Feed::new(0)));
                 }
             }
         }

@@ -58,7 +58,7 @@ async fn a_role_may_what_it_is_for_and_no_more() {
         ..Default::default()
     };
     let stop = || StopCasterRequest { caster_id: caster_id.clone() };
-    let watch = WatchCasterRequest { caster_id: caster_id.clone(), min_interval_ms: None };
+    let watch = WatchCasterRequest { caster_id: caster_id.clone(), ..Default::default() };
     let before = server.catalog();
     viewer.describe_casters(DescribeCastersRequest::default()).await.unwrap();
     viewer.watch_caster(watch).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_watching_client_does_not_hold_up_the_stop() {
     let server = Server::start().await;
     let client = &mut server.client.clone();
     let caster_id = workflow::create(client, "t").await;
-    let request = WatchCasterRequest { caster_id, min_interval_ms: None };
+    let request = WatchCasterRequest { caster_id, ..Default::default() };
     let mut states = client.watch_caster(request).await.unwrap().into_inner();
     states.message().await.unwrap().unwrap();
     let saved = server.stop().await;

@@ -149,8 +149,11 @@ async fn casters(world: &mut World) {
     refused!(world, CasterIdMalformed, delete_caster(id(&"x".repeat(65))));
     refused!(world, CasterNotFound, delete_caster(id("nobody")));
     refused!(world, CasterInUse, delete_caster(id(&world.caster())));
-    let watch =
-        |id: &str, ms| WatchCasterRequest { caster_id: id.into(), min_interval_ms: Some(ms) };
+    let watch = |id: &str, ms| WatchCasterRequest {
+        caster_id: id.into(),
+        min_interval_ms: Some(ms),
+        ..Default::default()
+    };
     refused!(world, CasterIdMalformed, watch_caster(watch("", 0)));
     refused!(world, CasterNotFound, watch_caster(watch("nobody", 0)));
     refused!(world, ParameterMalformed, watch_caster(watch(&world.caster(), -1)));

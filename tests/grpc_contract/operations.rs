@@ -194,10 +194,10 @@ async fn groups_events_and_tokens() {
     client.set_caster_timed_event(request).await.unwrap();
     let request = DescribeCasterRtcInfoRequest { caster_id: caster_id() };
     let read = client.describe_caster_rtc_info(request).await.unwrap().into_inner();
-    let path = format!("/casters/{}/events", CasterId::parse(&ids.caster).unwrap());
+    let id = CasterId::parse(&ids.caster).unwrap();
     let now_unix_s = time::unix_ms() / 1000;
-    assert!(server.key.verify(&path, &read.auth_token, now_unix_s));
-    assert!(!server.key.verify(&path, &read.auth_token, now_unix_s + 3700));
+    assert!(server.watch.verify(&read.auth_token, &id, now_unix_s));
+    assert!(!server.watch.verify(&read.auth_token, &id, now_unix_s + 3700));
 }
 
 #[tokio::test]

@@ -325,7 +325,11 @@ async fn a_watch_tells_of_every_state_until_the_caster_is_gone() {
     let server = Server::start().await;
     let client = &mut server.client.clone();
     let ids = prepare(client, "t").await;
-    let request = WatchCasterRequest { caster_id: ids.caster.clone(), min_interval_ms: Some(0) };
+    let request = WatchCasterRequest {
+        caster_id: ids.caster.clone(),
+        min_interval_ms: Some(0),
+        ..Default::default()
+    };
     let mut states = client.watch_caster(request).await.unwrap().into_inner();
     let first = states.message().await.unwrap().unwrap();
     assert_eq!((first.status(), first.revision), (CasterStatus::Idle, 6));

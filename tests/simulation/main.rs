@@ -1,13 +1,14 @@
 //! The engine under weather: seeded sources and an operator without a plan, 10⁵ ticks for each of 100 seeds, every
 //! invariant checked at every tick. A failure names its seed and tick; `seed(N)` runs one alone.
 
+mod books;
 mod chance;
 mod operator;
 mod source;
 mod watch;
 
 use chance::Chance;
-use onair::engine::{Command, Engine, EngineConfig, Plan};
+use onair::engine::{Command, Engine, EngineConfig, InputKind, Plan};
 use onair::frame::{Size, VideoFrame};
 use onair::ids::InputKey;
 use onair::limits;
@@ -49,9 +50,14 @@ impl World {
 
     fn add(&mut self, n: u64) {
         self.keys += 1;
-        let now_ns = self.rate.tick_ns(n) as i64;
-        let source = Source::new(InputKey(self.keys), now_ns, &mut self.chance);
-        let command = Command::AddInput { input: source.key, kind: source.kind };
+        let (key, now_ns) = (InputKey(self.keys), self.rate.tick_ns(n) as i64);
+        let twin = self.sources.iter().find(|source| matches!(source.kind, InputKind::Live { .. }));
+        let source = match twin.filter(|_| self.chance.once_in(2)) {
+            Some(other) => other.twin(key, now_ns, &mut self.chance),
+            None => Source::new(key, now_ns, &mut self.chance),
+        };
+        let held = source.kind == InputKind::Paced && self.chance.once_in(2);
+        let command = Command::AddInput { input: source.key, kind: source.kind, held };
         self.operator.give(&mut self.engine, n, command);
         self.sources.push(source);
     }
@@ -72,7 +78,7 @@ impl World {
         } else if self.sources.len() > 2 && self.chance.once_in(4000) {
             self.remove(n);
         }
-        let inputs: Vec<_> = self.sources.iter().map(|source| source.key).collect();
+        let inputs: Vec<_> = self.sources.iter().map(|s| (s.key, s.kind)).collect();
         while self.chance.once_in(60) {
             self.operator.act(&mut self.engine, n, &inputs, &mut self.chance);
         }

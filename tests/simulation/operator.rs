@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use onair::engine::{
-    Command, CommandId, Engine, MixSpec, Plan, Readiness, Refusal, SceneSpec, ValidChannel,
+    Command, CommandId, Cue, Engine, Event, InputKind, MixSpec, Plan, Readiness, Refusal,
+    SceneSpec, SyncGroup, SyncMode, ValidChannel,
 };
 use onair::ids::{Bus, InputKey};
 use onair::limits;
 use onair::picture::{FillMode, LayerSpec, Placement, ScenePicture};
 use onair::time::FrameRate;
 
+use crate::books::Books;
 use crate::chance::Chance;
 
 /// A command that is not answered yet.
@@ -29,6 +31,8 @@ pub(crate) struct Operator {
     next: u64,
     owed: BTreeMap<CommandId, Owed>,
     revision: u64,
+    cues: u64,
+    pub(crate) books: Books,
     /// What the scenes show by the books.
     pub(crate) pgm: ScenePicture,
     pub(crate) pvw: ScenePicture,
@@ -43,6 +47,8 @@ impl Operator {
             next: 0,
             owed: BTreeMap::new(),
             revision: 0,
+            cues: 0,
+            books: Books::default(),
             pgm: ScenePicture::default(),
             pvw: ScenePicture::default(),
             mixed_at: 0,
@@ -64,6 +70,10 @@ impl Operator {
             // These always apply, at once, in order: by the books now.
             Command::SetScene { bus: Bus::Pvw, spec, .. } => self.pvw = spec.picture.clone(),
             Command::RemoveInput { input } => self.forget(*input),
+            Command::SetCues(cues) => self.books.set_cues(n, cues.clone()),
+            Command::SetPlaying { input, playing } => self.books.set_playing(n, *input, *playing),
+            Command::AddInput { input, held: true, .. } => self.books.set_playing(n, *input, false),
+            Command::SetSyncGroups(groups) => self.books.set_groups(n, groups.clone()),
             _ => {}
         }
         engine.command(id, command.clone());
@@ -79,6 +89,7 @@ impl Operator {
         for picture in owed.chain([&mut self.pgm, &mut self.pvw]) {
             picture.layers.retain(|layer| layer.input != input);
         }
+        self.books.forget(input);
     }
 
     /// Something at random. Adding and removing inputs is the world's.
@@ -86,24 +97,75 @@ impl Operator {
         &mut self,
         engine: &mut Engine,
         n: u64,
-        inputs: &[InputKey],
+        inputs: &[(InputKey, InputKind)],
         chance: &mut Chance,
     ) {
+        let of = |wanted: fn(&InputKind) -> bool| -> Vec<InputKey> {
+            inputs.iter().filter(|(_, kind)| wanted(kind)).map(|(key, _)| *key).collect()
+        };
+        let files = of(|kind| *kind == InputKind::Paced);
+        let cameras = of(|kind| matches!(kind, InputKind::Live { .. }));
+        let inputs = &of(|_| true);
         let wait = Duration::from_millis(chance.within(0, 3000) as u64);
         let when = Readiness { force: chance.once_in(4), wait };
-        let command = match chance.within(0, 10) {
+        let command = match chance.within(0, 15) {
             0..=2 => Command::SetScene { bus: Bus::Pvw, spec: scene(inputs, chance), when },
             3..=5 => Command::Take { when },
             6 => Command::SetScene { bus: Bus::Pgm, spec: scene(inputs, chance), when },
             7 => Command::SetMix { bus: Bus::Pgm, mix: mix(inputs, chance) },
             8 => Command::SetMix { bus: Bus::Pvw, mix: mix(inputs, chance) },
+            9 | 10 => Command::SetCues(self.cues(n, (inputs, &files), chance)),
+            11 | 12 if !files.is_empty() => {
+                Command::SetPlaying { input: chance.pick(&files), playing: !chance.once_in(3) }
+            }
+            13 if cameras.len() > 1 && chance.once_in(6) => {
+                Command::SetSyncGroups(groups(&cameras, chance))
+            }
             _ => Command::SetFollow { follow: !chance.once_in(3) },
         };
         self.give(engine, n, command);
     }
 
-    /// Books the answers of a plan and checks them.
+    /// A few switches soon, now, or a moment ago; some of them known already.
+    fn cues(
+        &mut self,
+        n: u64,
+        (inputs, files): (&[InputKey], &[InputKey]),
+        chance: &mut Chance,
+    ) -> Vec<Cue> {
+        let cue = |chance: &mut Chance, id: u64| Cue {
+            id,
+            tick: n.saturating_add_signed(chance.within(-20, 200)),
+            spec: scene(inputs, chance),
+            starts: files.iter().copied().filter(|_| chance.once_in(2)).collect(),
+        };
+        let count = chance.within(0, 4) as u64;
+        let first = self.cues - chance.within(0, 2) as u64 * self.cues.min(1);
+        self.cues = first + count;
+        (first..first + count).map(|id| cue(chance, id)).collect()
+    }
+
+    /// Books what a plan tells and checks it.
     pub(crate) fn book(&mut self, plan: &Plan) {
+        self.book_answers(plan);
+        let cued = plan.events.iter().find_map(|event| match event {
+            Event::Cued { id, tick } => Some((*id, *tick)),
+            _ => None,
+        });
+        let due = self.books.due(plan.tick);
+        assert_eq!(cued, due.as_ref().map(|cue| (cue.id, plan.tick)), "tick {}", plan.tick);
+        if let Some(cue) = due {
+            (self.pgm, self.mixed_at) = (cue.spec.picture, plan.tick);
+            for input in cue.starts {
+                if self.books.moves.contains_key(&input) {
+                    self.books.set_playing(plan.tick, input, true);
+                }
+            }
+        }
+        self.books.book(plan);
+    }
+
+    fn book_answers(&mut self, plan: &Plan) {
         for (id, answer) in &plan.replies {
             let owed = self.owed.remove(id).unwrap_or_else(|| panic!("{id:?} answered twice"));
             let name = format!("tick {}: {:?} → {answer:?}", plan.tick, owed.command);
@@ -137,7 +199,9 @@ impl Operator {
             let on_canvas = |p: &Placement| inside(p.x) && inside(p.y);
             let mut layers = picture.layers.iter().filter(|layer| on_canvas(&layer.placement));
             let missing = layers.find(|layer| !forced && !shown(layer.input));
-            assert!(missing.is_none() || plan.replies.len() > 1, "black on air at {}", plan.tick);
+            let cued = plan.events.iter().any(|event| matches!(event, Event::Cued { .. }));
+            let other = cued || plan.replies.len() > 1;
+            assert!(missing.is_none() || other, "black on air at {}", plan.tick);
             self.pgm = picture;
             self.mixed_at = plan.tick;
         }
@@ -164,6 +228,15 @@ fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
     });
     let picture = ScenePicture { layers: layers.collect(), overlays: Vec::new() };
     SceneSpec { picture, mix: mix(inputs, chance) }
+}
+
+/// One group of some of the cameras, or none.
+fn groups(cameras: &[InputKey], chance: &mut Chance) -> Vec<SyncGroup> {
+    let host = chance.pick(cameras);
+    let mode = if chance.once_in(3) { SyncMode::Host(host) } else { SyncMode::Mutual };
+    let members = cameras.iter().copied().filter(|_| !chance.once_in(4)).collect();
+    let group = SyncGroup { mode, members };
+    if chance.once_in(2) { Vec::new() } else { vec![group] }
 }
 
 /// Often one input as it is (which can be checked to the sample), else up to two of all sorts.

@@ -132,6 +132,25 @@ impl Source {
         }
     }
 
+    /// Another live source that stamps the same moments with the same times, and whose way is longer or shorter.
+    pub(crate) fn twin(&self, key: InputKey, now_ns: i64, chance: &mut Chance) -> Source {
+        let way = Source::new(key, now_ns, chance);
+        let longest = chance.pick(&[100 * MS, S, 4 * S, 8 * S]);
+        Source {
+            kind: self.kind,
+            period_ns: self.period_ns,
+            rounded: self.rounded,
+            delay_ns: chance.within(0, longest),
+            ppm: self.ppm,
+            stood_ns: self.stood_ns,
+            offset_ns: self.offset_ns,
+            frames: self.frames,
+            blocks: self.blocks,
+            rough_until_ns: now_ns + longest + FELT_NS,
+            ..way
+        }
+    }
+
     /// Whether nothing has disturbed it for some time, so that it has to play perfectly.
     pub(crate) fn is_steady(&self, now_ns: i64) -> bool {
         now_ns > self.rough_until_ns
@@ -224,6 +243,11 @@ impl Source {
         at_ns + mean - self.early_ns[usize::from(after)]
     }
 
+    /// How long a disturbance is felt, which takes the long way, too.
+    fn felt_ns(&self) -> i64 {
+        FELT_NS + self.delay_ns
+    }
+
     fn change_weather(&mut self, engine: &mut Engine, now_ns: i64, chance: &mut Chance) {
         if now_ns < self.until_ns {
             return;
@@ -241,10 +265,10 @@ impl Source {
                 self.weather = chance.pick(&kinds);
                 let longest = chance.pick(&[200 * MS, 2 * S, 12 * S]);
                 self.until_ns = now_ns + chance.within(10 * MS, longest);
-                self.rough_until_ns = self.until_ns + FELT_NS;
+                self.rough_until_ns = self.until_ns + self.felt_ns();
             } else if chance.once_in(900) {
                 self.jump(chance);
-                self.rough_until_ns = now_ns + FELT_NS;
+                self.rough_until_ns = now_ns + self.felt_ns();
             }
             return;
         }
@@ -256,7 +280,7 @@ impl Source {
             }
         }
         self.weather = Weather::Fair;
-        self.rough_until_ns = now_ns + FELT_NS;
+        self.rough_until_ns = now_ns + self.felt_ns();
     }
 
     fn jump(&mut self, chance: &mut Chance) {

@@ -1,6 +1,6 @@
 //! Looks at every plan and compares it with what was sent and asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onair::engine::{Engine, Event, InputKind, Plan, ValidChannel};
 use onair::ids::{Bus, InputKey};
@@ -36,10 +36,17 @@ pub(crate) struct Watch {
     seen: BTreeMap<InputKey, Seen>,
     /// Inputs whose anchor was moved although nothing disturbed them any more: for which disturbance, and when.
     mended: BTreeMap<InputKey, (i64, i64)>,
+    /// Members of sync groups, and inputs whose group's clock was changed not long ago.
+    members: BTreeSet<InputKey>,
+    changed: BTreeSet<InputKey>,
+    /// Inputs that stand still at this tick.
+    stands: BTreeSet<InputKey>,
     /// How often each check had something to check.
     lips: u64,
     ages: u64,
     cadences: u64,
+    pauses: u64,
+    companies: u64,
 }
 
 impl Watch {
@@ -49,16 +56,21 @@ impl Watch {
             seed,
             seen: BTreeMap::new(),
             mended: BTreeMap::new(),
+            members: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            stands: BTreeSet::new(),
             lips: 0,
             ages: 0,
             cadences: 0,
+            pauses: 0,
+            companies: 0,
         }
     }
 
     /// A run that checked nothing proves nothing.
     pub(crate) fn report(&self) {
-        let checked = (self.lips, self.ages, self.cadences);
-        println!("seed {}: {checked:?} checks of lips, age and cadence", self.seed);
+        let checked = (self.lips, self.ages, self.cadences, self.pauses, self.companies);
+        println!("seed {}: {checked:?} checks of lips, age, cadence, pauses and groups", self.seed);
         assert!(self.lips + self.ages + self.cadences > 1000, "seed {}: {checked:?}", self.seed);
     }
 
@@ -70,12 +82,24 @@ impl Watch {
         sources: &[Source],
     ) {
         let at = self.at(plan);
+        let (books, n) = (&operator.books, plan.tick);
+        let which = |wanted: &dyn Fn(InputKey) -> bool| -> BTreeSet<InputKey> {
+            sources.iter().map(|source| source.key).filter(|key| wanted(*key)).collect()
+        };
+        let felt = self.rate.tick_at((limits::SYNC_MAX.as_nanos() as i64 + 4 * S) as u64);
+        self.members = which(&|key| books.is_member(key));
+        self.changed = which(&|key| books.unchanged_for(key, n) < felt);
+        self.stands = which(&|key| books.stands(key, n));
         self.sound_is_whole(&at, plan);
         self.scenes_are_by_the_books(&at, plan, operator);
         for source in sources {
             let stats = engine.input_stats(source.key);
-            assert!(stats.frames <= limits::TIMELINE_FRAMES, "{at}: {stats:?}");
-            assert!(stats.samples <= limits::TIMELINE_SAMPLES, "{at}: {stats:?}");
+            let grouped = self.is_grouped(source.key);
+            let frames = if grouped { limits::SYNC_FRAMES } else { limits::TIMELINE_FRAMES };
+            let samples = if grouped { limits::SYNC_SAMPLES } else { limits::TIMELINE_SAMPLES };
+            assert!(stats.frames <= frames && stats.samples <= samples, "{at}: {stats:?}");
+            let stood = books.stands(source.key, n + 1);
+            assert_eq!(stats.playing, !stood, "{at}: {stats:?}");
             self.mended(&at, plan, source);
             let shown = plan.frames.iter().find(|(key, _)| *key == source.key);
             match shown {
@@ -85,7 +109,32 @@ impl Watch {
                 }
             }
         }
+        self.companies(&at, plan, operator, sources);
         self.lips(plan, engine, operator, sources);
+    }
+
+    fn is_grouped(&self, key: InputKey) -> bool {
+        self.members.contains(&key) || self.changed.contains(&key)
+    }
+
+    /// Members of a group that have joined show equal timestamps, but for the frame that is not yet over.
+    fn companies(&mut self, at: &str, plan: &Plan, operator: &Operator, sources: &[Source]) {
+        let now_ns = self.rate.tick_ns(plan.tick) as i64;
+        for company in operator.books.companies() {
+            let shown = |key: &InputKey| {
+                let source = sources.iter().find(|source| source.key == *key)?;
+                let (_, frame) = plan.frames.iter().find(|(frame, _)| frame == key)?;
+                let steady = self.is_steady(source, now_ns);
+                steady.then_some((frame.pts_ns, source.period_ns))
+            };
+            let shown: Vec<_> = company.iter().filter_map(shown).collect();
+            for pair in shown.windows(2) {
+                let apart_ns = (pair[0].0 - pair[1].0).abs();
+                let fine = apart_ns <= pair[0].1.max(pair[1].1) + 2 * MS;
+                assert!(fine, "{at}: {company:?} are {apart_ns} ns apart");
+                self.companies += 1;
+            }
+        }
     }
 
     /// Where we are, for messages.
@@ -122,7 +171,7 @@ impl Watch {
     fn mended(&mut self, at: &str, plan: &Plan, source: &Source) {
         let now_ns = self.rate.tick_ns(plan.tick) as i64;
         let told = |event: &Event| matches!(event, Event::Reanchored { input, .. } if *input == source.key);
-        let live = matches!(source.kind, InputKind::Live { .. });
+        let live = matches!(source.kind, InputKind::Live { .. }) && !self.is_grouped(source.key);
         if live && source.is_steady(now_ns) && plan.events.iter().any(told) {
             let before = self.mended.insert(source.key, (source.rough_until_ns, now_ns));
             let again = before.is_some_and(|(rough, _)| rough == source.rough_until_ns);
@@ -133,13 +182,14 @@ impl Watch {
     /// Whether an input has to play perfectly now.
     fn is_steady(&self, source: &Source, now_ns: i64) -> bool {
         let mended = self.mended.get(&source.key).is_some_and(|(_, at)| now_ns < at + 2 * S);
-        source.is_steady(now_ns) && !mended
+        source.is_steady(now_ns) && !mended && !self.changed.contains(&source.key)
     }
 
     /// The picture that an input shows.
     fn picture(&mut self, at: &str, plan: &Plan, source: &Source, pts_ns: i64) {
         let now_ns = self.rate.tick_ns(plan.tick) as i64;
         let steady = self.is_steady(source, now_ns);
+        let more = if self.is_grouped(source.key) { limits::SYNC_MAX.as_nanos() as i64 } else { 0 };
         let seen = self.seen.entry(source.key).or_default();
         let sent = source.find(pts_ns, seen.last);
         let sent = sent.unwrap_or_else(|| panic!("{at}: {pts_ns} was never sent, {source:?}"));
@@ -150,6 +200,15 @@ impl Watch {
         let tick_ns = self.rate.frame_ns() as i64;
         match source.kind {
             InputKind::Still => {}
+            InputKind::Paced if self.stands.contains(&source.key) => {
+                self.pauses += 1;
+                let same = before == -1 || sent.index == before;
+                assert!(same, "{at}: {} moves from {before} to {}", source.key, sent.index);
+                if sent.index == 0 {
+                    // It may have shown its first frame without having begun.
+                    seen.played = None;
+                }
+            }
             InputKind::Paced => {
                 self.cadences += 1;
                 check_cadence(at, seen, (before, sent), (source, self.rate, !steady));
@@ -159,7 +218,7 @@ impl Watch {
                 let fits = limits::TIMELINE_FRAMES as i64 * source.period_ns - 100 * MS;
                 let depth = (buffer.as_nanos() as i64).min(fits).max(2 * tick_ns);
                 let way = source.delay_ns + source.jitter_ns;
-                let oldest = depth + way + 200 * MS + source.period_ns + 2 * tick_ns;
+                let oldest = depth + way + more + 200 * MS + source.period_ns + 2 * tick_ns;
                 let age = now_ns - sent.made_ns;
                 assert!(age <= oldest, "{at}: {} is {} ms old", source.key, age / MS);
                 let still_ns = seen.still as i64 * tick_ns;
@@ -182,6 +241,15 @@ impl Watch {
             return;
         }
         let at = self.at(plan);
+        let moving_for = operator.books.moving_for(source.key, plan.tick);
+        if self.stands.contains(&source.key) {
+            let silent = moving_for < 4 || plan.audio.iter().all(|s| *s == [0.0; 2]);
+            assert!(silent, "{at}: {} sounds while it stands", source.key);
+            return;
+        }
+        if moving_for < 8 {
+            return;
+        }
         let hole = plan.audio.iter().position(|s| s[1] != LEVEL);
         assert!(
             hole.is_none(),

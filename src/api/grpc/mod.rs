@@ -1,10 +1,11 @@
-//! The gRPC edge: `onair.v1.CasterService`, health and reflection.
+//! The gRPC edge: `onair.v1.CasterService`, `onair.v1.MediaLibrary`, health and reflection.
 //!
 //! Owns the translation between `proto/onair/v1` and the catalog's calls and answers. Must not know rules.
 //! Invariants: a call without a valid access key reaches nothing but health; a slow or dead client holds up nobody.
 
 mod answers;
 mod calls;
+mod library;
 mod service;
 mod status;
 mod watch;
@@ -32,8 +33,10 @@ use super::addresses::Addresses;
 use super::control::Control;
 use super::door::Door;
 use super::keys::AccessKeys;
+use super::media::Media;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
+use pb::media_library_server::MediaLibraryServer;
 
 /// Request metadata that names the access key.
 pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
@@ -43,11 +46,22 @@ pub const KEY_SECRET_METADATA: &str = "x-onair-access-key-secret";
 /// Request metadata of a write: the revision that its caster must have.
 pub const IF_REVISION_METADATA: &str = "x-onair-if-revision";
 
-/// Serves who comes through the door (a plain listener is one without TLS) until `shutdown` is ready, then ends the calls in progress (at most
-/// [`limits::GRPC_DRAIN`]) and returns.
+/// What the services answer from.
+pub struct Desk {
+    /// The way to the app.
+    pub control: Control,
+    /// Who may call.
+    pub keys: Arc<AccessKeys>,
+    /// Where streams are.
+    pub addresses: Arc<Addresses>,
+    /// The media library; without it there is no such service.
+    pub media: Option<Media>,
+}
+
+/// Serves the casters alone: [`serve_desk`] without a media library.
 ///
 /// # Errors
-/// When the transport fails, or the descriptors compiled in are no descriptors.
+/// As [`serve_desk`].
 pub async fn serve(
     door: impl Into<Door>,
     control: Control,
@@ -55,13 +69,35 @@ pub async fn serve(
     addresses: Arc<Addresses>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    serve_desk(door, Desk { control, keys, addresses, media: None }, shutdown).await
+}
+
+/// Serves who comes through the door (a plain listener is one without TLS) until `shutdown` is ready, then ends the calls in progress (at most
+/// [`limits::GRPC_DRAIN`]) and returns.
+///
+/// # Errors
+/// When the transport fails, or the descriptors compiled in are no descriptors.
+pub async fn serve_desk(
+    door: impl Into<Door>,
+    desk: Desk,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let Desk { control, keys, addresses, media } = desk;
     let (closing, mut closed) = tokio::sync::watch::channel(false);
     let casters = service::Service::new(control, Arc::clone(&keys), addresses, closed.clone());
     let auth = Auth { keys };
     let casters =
         CasterServiceServer::new(casters).max_decoding_message_size(limits::GRPC_MESSAGE_BYTES);
+    let library = media.map(|media| {
+        let service = MediaLibraryServer::new(library::Service::new(media));
+        let service = service.max_decoding_message_size(limits::GRPC_MESSAGE_BYTES);
+        InterceptedService::new(service, auth.clone())
+    });
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<CasterServiceServer<service::Service>>().await;
+    if library.is_some() {
+        health_reporter.set_serving::<MediaLibraryServer<library::Service>>().await;
+    }
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
@@ -73,6 +109,7 @@ pub async fn serve(
         .add_service(InterceptedService::new(reflection().build_v1()?, auth.clone()))
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, auth.clone()))
         .add_service(InterceptedService::new(casters, auth))
+        .add_optional_service(library)
         .serve_with_incoming_shutdown(door.into().open(), async move {
             shutdown.await;
             closing.send_replace(true);

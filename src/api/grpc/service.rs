@@ -44,13 +44,13 @@ impl Service {
         if !key.role().may(&call) {
             return Err(status(Role::refusal(&call).into()));
         }
-        let answer = self.control.call(call, expected_revision).await.map_err(status)?;
+        let answer = self.control.call_if(call, expected_revision).await.map_err(status)?;
         A::render(answer, &self.addresses).map(Response::new).map_err(status)
     }
 }
 
 /// The key that the call was let in with.
-fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
+pub(super) fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
     request.extensions().get().cloned().ok_or_else(missing_key)
 }
 

@@ -10,6 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::{KEY_ID_METADATA, KEY_SECRET_METADATA};
 use crate::api::keys::KeyProblem;
 use crate::catalog::{ErrorCode, Refused};
+use crate::library::LibraryError;
 
 /// `ErrorInfo.domain` of every error.
 const DOMAIN: &str = "onair";
@@ -17,9 +18,24 @@ const DOMAIN: &str = "onair";
 /// The refusal on the wire.
 pub(super) fn status(refused: Refused) -> Status {
     let Refused { code, message } = refused;
-    let metadata = HashMap::from([("http_status".to_owned(), code.http_status().to_string())]);
-    let details = ErrorDetails::with_error_info(code.as_str(), DOMAIN, metadata);
-    Status::with_error_details(grpc_code(code), message, details)
+    with_reason(grpc_code(code), code.as_str(), code.http_status(), message)
+}
+
+/// What the media library refuses.
+pub(super) fn library_status(error: LibraryError) -> Status {
+    let code = match &error {
+        LibraryError::NotFound => Code::NotFound,
+        LibraryError::InUse => Code::FailedPrecondition,
+        LibraryError::Io(_) => Code::Internal,
+        _ => Code::InvalidArgument,
+    };
+    with_reason(code, error.code(), error.http_status(), error.to_string())
+}
+
+fn with_reason(code: Code, reason: &str, http_status: u16, message: String) -> Status {
+    let metadata = HashMap::from([("http_status".to_owned(), http_status.to_string())]);
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
 }
 
 pub(super) fn missing_key() -> Status {

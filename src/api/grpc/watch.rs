@@ -1,6 +1,7 @@
-//! `WatchCaster`: states of a caster as a stream.
+//! `WatchCaster`: states and events of a caster as a stream.
 //!
-//! Must not know how a state is made. Invariant: a client that reads slowly skips states; it never holds up the app.
+//! Must not know how a state is made. Invariant: a client that reads slowly skips states, and is told when it missed
+//! events; it never holds up the app.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::super::control::{Control, InputStatus, OutputStatus, Snapshot, StageTiming};
+use super::super::events::{Batch, Event, Follower};
 use super::pb;
 use crate::catalog::{ErrorCode, LocationId, Refused};
 use crate::engine::InputState;
@@ -37,13 +39,14 @@ pub(super) async fn start(
         let message = format!("MinIntervalMs must be from 0 to {}.", limits::WATCH_INTERVAL_MAX_MS);
         return Err(Refused::new(ErrorCode::ParameterMalformed, message));
     };
-    let snapshots = control.watch(caster).await?;
+    let snapshots = control.watch(caster.clone()).await?;
+    let follower = control.events(caster).await?.follow(request.events_after_sequence);
     // One state waits at most: the newest is taken when the client has room again.
     let (states, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let interval = Duration::from_millis(interval_ms.into());
         tokio::select! {
-            () = forward(snapshots, &states, admitted, interval) => {}
+            () = forward((snapshots, follower), &states, admitted, interval) => {}
             () = states.closed() => {}
             _ = closed.wait_for(|&closed| closed) => {}
         }
@@ -52,7 +55,7 @@ pub(super) async fn start(
 }
 
 async fn forward(
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    (mut snapshots, mut follower): (watch::Receiver<Arc<Snapshot>>, Follower),
     states: &mpsc::Sender<Result<pb::WatchCasterResponse, Status>>,
     admitted: impl Fn() -> Result<(), Status>,
     interval: Duration,
@@ -64,15 +67,21 @@ async fn forward(
             return;
         }
         let snapshot = snapshots.borrow_and_update().clone();
-        room.send(Ok(render(&snapshot)));
+        room.send(Ok(render(&snapshot, follower.take())));
         tokio::time::sleep(interval).await;
-        if snapshots.changed().await.is_err() {
+        // The last event of a caster that is deleted is told still.
+        let goes_on = tokio::select! {
+            biased;
+            more = follower.changed() => more,
+            changed = snapshots.changed() => changed.is_ok(),
+        };
+        if !goes_on {
             return;
         }
     }
 }
 
-fn render(snapshot: &Snapshot) -> pb::WatchCasterResponse {
+fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
     let names = |list: &[LocationId]| list.iter().map(ToString::to_string).collect();
     let status = match snapshot.on_air {
         true => pb::CasterStatus::Streaming,
@@ -84,10 +93,34 @@ fn render(snapshot: &Snapshot) -> pb::WatchCasterResponse {
         revision: snapshot.revision,
         applied_revision: snapshot.applied_revision,
         tick: snapshot.tick,
+        tick0_unix_ns: snapshot.tick0_unix_ns.and_then(|ns| i64::try_from(ns).ok()),
         tally: Some(pb::Tally { pgm: names(&snapshot.tally_pgm), pvw: names(&snapshot.tally_pvw) }),
         inputs: snapshot.inputs.iter().map(input).collect(),
         stages: snapshot.stages.iter().map(stage).collect(),
         outputs: snapshot.outputs.iter().map(output).collect(),
+        events: batch.events.iter().map(|happened| event(happened)).collect(),
+        events_missed: batch.missed,
+    }
+}
+
+fn event(event: &Event) -> pb::CasterEvent {
+    fn text(id: Option<&impl ToString>) -> String {
+        id.map(ToString::to_string).unwrap_or_default()
+    }
+    let about = &event.about;
+    pb::CasterEvent {
+        sequence: event.seq,
+        time_unix_ms: i64::try_from(event.unix_ms).unwrap_or(i64::MAX),
+        event_type: event.kind.to_string(),
+        request_id: text(about.request_id.as_ref()),
+        scene_id: text(about.scene.as_ref()),
+        layout_id: text(about.layout.as_ref()),
+        resource_id: text(about.resource.as_ref()),
+        component_id: text(about.component.as_ref()),
+        program_id: text(about.program.as_ref()),
+        episode_id: text(about.episode.as_ref()),
+        code: event.code.as_str().to_owned(),
+        message: event.message.clone(),
     }
 }
 

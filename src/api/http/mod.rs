@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::door::{Connection, Door};
 use crate::limits::{HTTP_HEAD_BYTES, HTTP_HEAD_TIMEOUT};
 
+pub mod library;
 pub mod pages;
 pub mod playback;
 

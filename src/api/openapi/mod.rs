@@ -16,7 +16,7 @@ mod rate;
 mod sign;
 #[cfg(test)]
 mod tests;
-mod utc;
+pub(super) mod utc;
 
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ impl Edge {
         if !key.role().may(&call) {
             return Err(Role::refusal(&call).into());
         }
-        let answer = self.control.call(call, None).await?;
+        let answer = self.control.call_as(call, envelope.request_id.clone()).await?;
         let answer = (operation.render)(answer, &self.addresses)?;
         Ok(envelope.success(operation.name, answer))
     }

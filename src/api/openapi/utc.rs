@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 }
 
 /// `yyyy-MM-ddTHH:mm:ssZ`
-pub(super) fn instant(unix_s: u64) -> String {
+pub(in crate::api) fn instant(unix_s: u64) -> String {
     let Civil { year, month, day, hour, minute, second } = Civil::of(unix_s);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }

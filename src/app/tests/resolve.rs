@@ -1,11 +1,140 @@
 //! Scenes of a caster, resolved.
 
 use super::*;
-use crate::catalog::Call;
 use crate::catalog::tests::World;
+use crate::catalog::{Call, Source};
 
 fn number(location: &LocationId) -> u32 {
     location.to_string()[2..].parse().unwrap()
+}
+
+/// The scene at a time, where the input of a source has the number of its location if `is_there`, those of episodes
+/// come from 100 on in their order, and standby's is 99.
+fn resolve_at(
+    caster: &Caster,
+    (bus, unix_ms): (Bus, u64),
+    is_there: &dyn Fn(u32) -> bool,
+    image: Option<&Arc<picture::RgbaImage>>,
+) -> SceneSpec {
+    let resource = |id: &ResourceId| {
+        let location = number(&caster.location_of(caster.resource(id)?)?);
+        is_there(location).then_some(InputKey(location))
+    };
+    let episode = |id: &EpisodeId| {
+        let index = caster.episodes.iter().position(|e| e.id == *id)?;
+        let is_file = matches!(
+            caster.resource(caster.episodes[index].resource()?)?.source,
+            Source::Vod { .. }
+        );
+        is_file.then(|| InputKey(100 + u32::try_from(index).unwrap()))
+    };
+    let found = Found {
+        resource: &resource,
+        episode: &episode,
+        standby: Some(InputKey(99)),
+        image: &|_| image.cloned(),
+    };
+    match bus {
+        Bus::Pvw => resolve_pvw(caster, &found),
+        Bus::Pgm => resolve_pgm(caster, unix_ms, &found),
+    }
+}
+
+/// Inputs that PGM shows at a time, its overlays, and what it sounds.
+fn pgm_at(world: &World, unix_ms: u64) -> (Vec<u32>, usize, Vec<u32>) {
+    let spec = resolve_at(world.the_caster(), (Bus::Pgm, unix_ms), &|_| true, None);
+    let layers = spec.picture.layers.iter().map(|l| l.input.0).collect();
+    (layers, spec.picture.overlays.len(), spec.mix.iter().map(|m| m.input.0).collect())
+}
+
+#[test]
+fn a_rundown_is_on_pgm_between_what_operators_set() {
+    let mut world = World::on_air();
+    let caster_id = world.caster.clone();
+    let config = crate::catalog::ConfigDraft {
+        domain_name: "live.example.com".into(),
+        caster_template: "lp_ld".into(),
+        program_effect: Some(1),
+        urgent_image_url: "file:///standby.png".into(),
+        ..Default::default()
+    };
+    world.ok(Call::SetCasterConfig { caster_id: caster_id.clone(), config });
+    let (live, file) = {
+        let of = |is_file: bool| {
+            let fits =
+                |r: &&crate::catalog::Resource| matches!(r.source, Source::Vod { .. }) == is_file;
+            world.the_caster().resources.iter().find(fits).unwrap().id.to_string()
+        };
+        (of(false), of(true))
+    };
+    let title = world.the_caster().components[0].id.to_string();
+    let t0 = i64::try_from(world.now_unix_ms).unwrap() + 10_000;
+    let episode =
+        |kind: &str, resource: &str, (start, end): (i64, i64)| crate::catalog::EpisodeDraft {
+            episode_type: kind.into(),
+            resource_id: resource.into(),
+            component_ids: if resource.is_empty() { vec![title.clone()] } else { Vec::new() },
+            start_time_unix_ms: Some(t0 + start),
+            end_time_unix_ms: Some(t0 + end),
+            switch_type: if resource == file { "ContentFirst".into() } else { String::new() },
+            ..Default::default()
+        };
+    let episodes = vec![
+        episode("Resource", &file, (0, 1000)),
+        episode("Resource", &live, (1000, 2000)),
+        episode("Resource", &file, (3000, 4000)),
+        episode("Component", "", (3500, 5000)),
+    ];
+    world.ok(Call::AddCasterProgram { caster_id: caster_id.clone(), episodes });
+    let own = pgm_at(&world, 0);
+    let live_input = number(
+        &world
+            .the_caster()
+            .resources
+            .iter()
+            .find(|r| r.id.as_str() == live)
+            .unwrap()
+            .location
+            .unwrap(),
+    );
+    let at = |world: &World, ms: i64| pgm_at(world, u64::try_from(t0 + ms).unwrap());
+    let table = [
+        (-1, own.clone()),
+        (0, (vec![100], 0, vec![100])),
+        (999, (vec![100], 0, vec![100])),
+        (1000, (vec![live_input], 0, vec![live_input])),
+        // A live episode lasts until the next one begins.
+        (2999, (vec![live_input], 0, vec![live_input])),
+        (3000, (vec![102], 0, vec![102])),
+        (3500, (vec![102], 1, vec![102])),
+        // A file ends at its own time, and PGM's own content is back; the component stays.
+        (4000, (own.0.clone(), own.1 + 1, own.2.clone())),
+        (5000, own.clone()),
+    ];
+    for (ms, expected) in &table {
+        assert_eq!(at(&world, *ms), *expected, "{ms}");
+    }
+    let times: Vec<i64> = rundown::switch_times(world.the_caster(), 0)
+        .into_iter()
+        .map(|ms| i64::try_from(ms).unwrap() - t0)
+        .collect();
+    assert_eq!(times, [0, 1000, 3000, 3500, 4000, 5000]);
+    // Standby stands over all of it.
+    world.ok(Call::EffectCasterUrgent {
+        caster_id: caster_id.clone(),
+        scene_id: world.scene_id(Bus::Pgm),
+    });
+    assert_eq!(at(&world, 500), (vec![99], 0, vec![99]));
+    // A set by hand passes over the episode that is on, not over the next one.
+    world.now_unix_ms = u64::try_from(t0 + 1500).unwrap();
+    let draft = crate::catalog::SceneDraft {
+        caster_id,
+        scene_id: world.scene_id(Bus::Pgm),
+        ..Default::default()
+    };
+    world.ok(Call::SetCasterSceneConfig(draft));
+    assert_eq!(at(&world, 1600), own);
+    assert_eq!(at(&world, 3000), (vec![102], 0, vec![102]));
 }
 
 #[test]
@@ -22,12 +151,8 @@ fn a_scene_resolves_to_what_is_there() {
     world.ok(Call::SetCasterSceneConfig(draft.clone()));
     let logo = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
     let check = |world: &World, bus, inputs: &dyn Fn(u32) -> bool, has_image: bool| {
-        let spec = resolve_scene(
-            world.the_caster(),
-            bus,
-            &|l| inputs(number(l)).then(|| InputKey(number(l))),
-            &|_| has_image.then(|| logo.clone()),
-        );
+        let caster = world.the_caster();
+        let spec = resolve_at(caster, (bus, 0), inputs, has_image.then_some(&logo));
         let layers: Vec<u32> = spec.picture.layers.iter().map(|l| l.input.0).collect();
         let mix: Vec<u32> = spec.mix.iter().map(|m| m.input.0).collect();
         (layers, spec.picture.overlays.len(), mix)
@@ -46,8 +171,7 @@ fn a_scene_resolves_to_what_is_there() {
 #[test]
 fn words_become_the_engines() {
     let world = World::on_air();
-    let spec =
-        resolve_scene(world.the_caster(), Bus::Pgm, &|l| Some(InputKey(number(l))), &|_| None);
+    let spec = resolve_at(world.the_caster(), (Bus::Pgm, 0), &|_| true, None);
     let placement = spec.picture.layers[0].placement;
     assert_eq!((placement.fill, placement.width), (picture::FillMode::Fit, 1.0));
     let overlay = &spec.picture.overlays[0];

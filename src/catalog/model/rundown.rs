@@ -157,6 +157,25 @@ pub struct EpisodeGroup {
     pub stream_name: String,
     /// The files, in the order they are played.
     pub items: Vec<GroupItem>,
+    /// How far it is.
+    pub progress: GroupProgress,
+}
+
+/// How far an episode group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum GroupProgress {
+    /// To come.
+    #[default]
+    Waiting,
+    /// On.
+    Playing {
+        /// Index of the file.
+        item: u32,
+        /// Which round, from 0 on.
+        pass: u32,
+    },
+    /// Over.
+    Ended,
 }
 
 /// A file of an episode group.

@@ -3,7 +3,7 @@
 //! Must not know how a file is played. Invariant: a source is in one channel at most; only files seek and pause.
 
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{Caster, Channel, LocationId, Source};
+use super::super::model::{Caster, Channel, LocationId, Source, TimedEventKind};
 use super::super::{Catalog, Change, ChannelDraft, Effect, Subject, When};
 use super::{Edit, Edited, check};
 use crate::ids::{Bus, CasterId, ResourceId};
@@ -128,6 +128,16 @@ fn face_beauty(text: &str, present: Option<&Channel>) -> Result<String, Refused>
 }
 
 impl Catalog {
+    /// The caster without the timed events that are due, and what they are. No write of a client's: the revision stays.
+    pub fn take_due(&self, id: &CasterId, unix_ms: u64) -> Option<(Vec<TimedEventKind>, Change)> {
+        let mut after = Caster::clone(self.caster(id)?);
+        let (due, later): (Vec<_>, Vec<_>) =
+            after.timed_events.iter().partition(|event| event.at_unix_ms <= unix_ms);
+        after.timed_events = later;
+        let due: Vec<_> = due.into_iter().map(|event| event.kind).collect();
+        (!due.is_empty()).then(|| (due, Change::Upsert(Arc::new(after))))
+    }
+
     /// The caster with its channels this far, ms; none when nothing is another. No write of a client's: the revision stays.
     pub fn with_positions(&self, id: &CasterId, positions: &[(LocationId, u64)]) -> Option<Change> {
         let before = self.caster(id)?;

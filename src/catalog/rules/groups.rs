@@ -5,11 +5,16 @@
 use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{EpisodeGroup, GroupItem};
+use super::super::model::{
+    Caster, EpisodeGroup, GroupItem, GroupProgress, Scene, Scenes, Status, Template,
+};
 use super::super::{Answer, Catalog, Change, Context, GroupDraft, GroupItemDraft, Prepared};
 use super::{check, config, studio};
-use crate::ids::{EpisodeId, ProgramId};
+use crate::ids::{CasterId, EpisodeId, ProgramId, SceneId};
 use crate::limits;
+
+/// What a group goes out as.
+const TEMPLATE: Template = Template::Hd;
 
 pub(super) fn add(
     catalog: &Catalog,
@@ -62,6 +67,7 @@ fn parse(token: &str, draft: &GroupDraft, ctx: &Context<'_>) -> Result<EpisodeGr
         side_output: check::url("SideOutputUrl", side_output, check::RELAY_SCHEMES)?,
         callback_url,
         stream_name: (ctx.fresh)().simple().to_string(),
+        progress: GroupProgress::Waiting,
         items: draft.items.iter().map(|item| parse_item(item, ctx)).collect::<Result<_, _>>()?,
     })
 }
@@ -73,6 +79,42 @@ fn parse_item(draft: &GroupItemDraft, ctx: &Context<'_>) -> Result<GroupItem, Re
         name: check::name("Item.ItemName", &draft.item_name)?,
         url: check::url("Item.VodUrl", url, check::FILE_SCHEMES)?,
     })
+}
+
+impl Catalog {
+    /// The group, this far.
+    pub fn with_progress(&self, id: &ProgramId, progress: GroupProgress) -> Option<Change> {
+        let before = self.group(id).filter(|group| group.progress != progress)?;
+        let after = EpisodeGroup { progress, ..EpisodeGroup::clone(before) };
+        Some(Change::UpsertGroup(Arc::new(after)))
+    }
+}
+
+impl EpisodeGroup {
+    /// The caster whose show plays it: on air, with scenes that nothing is set on.
+    pub fn as_caster(&self) -> Caster {
+        let scene = |name: &str| Scene {
+            id: SceneId::parse(&format!("{}-{name}", self.id)).expect("a UUID and five bytes"),
+            stream_name: format!("{}{name}", self.stream_name),
+            layout: None,
+            components: Vec::new(),
+            mix: Vec::new(),
+        };
+        let id = CasterId::parse(self.id.as_str()).expect("as long as it");
+        let mut caster = studio::blank(id, self.id.to_string());
+        caster.config.domain = Some(self.domain.clone());
+        caster.config.template = Some(TEMPLATE);
+        caster.config.relays = vec![self.side_output.clone()];
+        caster.status = Status::OnAir { since_unix_ms: self.start_unix_ms };
+        caster.scenes = Some(Scenes {
+            pvw: scene("-pvw"),
+            pgm: scene(""),
+            pvw_off: true,
+            on_standby: false,
+            pgm_set_unix_ms: 0,
+        });
+        caster
+    }
 }
 
 pub(super) fn delete(catalog: &Catalog, program_id: &str) -> Result<Prepared, Refused> {

@@ -54,9 +54,6 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     if outputs(&before.config) != outputs(&after.config) {
         effects.push(Effect::OutputsChanged);
     }
-    if before.config.sync_groups != after.config.sync_groups {
-        effects.push(Effect::SyncGroupsChanged);
-    }
     for resource in &before.resources {
         if after.resource(&resource.id).is_none() {
             effects.push(Effect::InputRemoved(resource.id.clone()));

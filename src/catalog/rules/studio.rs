@@ -161,11 +161,21 @@ fn new_caster(token: &str, name: String, ctx: &Context<'_>) -> Caster {
     let id = CasterId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes");
     let name = if name.is_empty() { id.to_string() } else { name };
     Caster {
-        id,
-        revision: 1,
         client_token: token.to_owned(),
         created_unix_ms: ctx.now_unix_ms,
         modified_unix_ms: ctx.now_unix_ms,
+        ..blank(id, name)
+    }
+}
+
+/// An idle caster that nothing was said of but its name.
+pub(super) fn blank(id: CasterId, name: String) -> Caster {
+    Caster {
+        id,
+        revision: 1,
+        client_token: String::new(),
+        created_unix_ms: 0,
+        modified_unix_ms: 0,
         status: Status::Idle,
         config: config::unset(name),
         resource_group: String::new(),

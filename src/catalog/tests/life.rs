@@ -79,10 +79,14 @@ fn config_on_air() {
     let mut world = World::on_air();
     let set_config =
         |world: &World, config| Call::SetCasterConfig { caster_id: world.caster.clone(), config };
-    let other = ConfigDraft { caster_template: "lp_ud".into(), ..config() };
-    world.refused(set_config(&world, other), CasterInUse);
-    let rate = ConfigDraft { frame_rate: "50".into(), ..config() };
-    world.refused(set_config(&world, rate), CasterInUse);
+    let no_template = ConfigDraft { caster_template: String::new(), ..config() };
+    world.refused(set_config(&world, no_template), CasterInUse);
+    let no_domain = ConfigDraft { domain_name: String::new(), ..config() };
+    world.refused(set_config(&world, no_domain), CasterInUse);
+    // They wait for the next start.
+    let larger =
+        ConfigDraft { caster_template: "lp_ud".into(), frame_rate: "50".into(), ..config() };
+    assert_eq!(world.ok(set_config(&world, larger)).effects, []);
     let name = ConfigDraft { caster_name: "evening".into(), ..config() };
     assert_eq!(world.ok(set_config(&world, name)).effects, []);
     let relays = ConfigDraft { side_output_urls: vec!["rtmp://a/b".into()], ..config() };

@@ -49,6 +49,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// Returns the refusal if it is so.
+macro_rules! refuse {
+    ($code:ident if $refused:expr) => {
+        if $refused {
+            return Err($code);
+        }
+    };
+}
+
 #[derive(Clone, Debug, Default)]
 struct Model {
     domain: bool,
@@ -91,18 +100,14 @@ impl Model {
         }
     }
 
-    fn refuse_if(refused: bool, code: ErrorCode) -> Result<(), ErrorCode> {
-        if refused { Err(code) } else { Ok(()) }
-    }
-
     fn configure(
         &mut self,
         [domain, template, standby, channels]: [bool; 4],
     ) -> Result<(), ErrorCode> {
-        Model::refuse_if(self.channels && !channels, ChannelDisableUnsupported)?;
+        refuse!(ChannelDisableUnsupported if self.channels && !channels);
         let in_use = !domain || !template || channels != self.channels;
-        Model::refuse_if(self.on_air && in_use, CasterInUse)?;
-        Model::refuse_if(self.on_standby && !standby, SceneInUse)?;
+        refuse!(CasterInUse if self.on_air && in_use);
+        refuse!(SceneInUse if self.on_standby && !standby);
         if channels && !self.channels {
             self.layouts = 0;
         }
@@ -112,16 +117,16 @@ impl Model {
     }
 
     fn start(&mut self) -> Result<(), ErrorCode> {
-        Model::refuse_if(self.on_air, CasterInUse)?;
-        Model::refuse_if(!self.domain, DomainNameNotFound)?;
-        Model::refuse_if(!self.template, ConfigurationNotFound)?;
+        refuse!(CasterInUse if self.on_air);
+        refuse!(DomainNameNotFound if !self.domain);
+        refuse!(ConfigurationNotFound if !self.template);
         (self.was_started, self.on_air) = (true, true);
         Ok(())
     }
 
     fn stop(&mut self) -> Result<(), ErrorCode> {
-        Model::refuse_if(!self.was_started, SceneNotFound)?;
-        Model::refuse_if(!self.on_air, SceneNotStarted)?;
+        refuse!(SceneNotFound if !self.was_started);
+        refuse!(SceneNotStarted if !self.on_air);
         (self.on_air, self.pvw_off, self.on_standby) = (false, false, false);
         (self.pvw_shows, self.pgm_shows) = (false, false);
         Ok(())
@@ -135,21 +140,27 @@ impl Model {
             Op::Start => self.start(),
             Op::Stop => self.stop(),
             Op::Restart => {
-                Model::refuse_if(!self.was_started, SceneNotFound)?;
-                Model::refuse_if(!self.on_air, CasterIdle)
+                refuse!(SceneNotFound if !self.was_started);
+                refuse!(CasterIdle if !self.on_air);
+                Ok(())
             }
-            Op::Delete => Model::refuse_if(self.on_air, CasterInUse),
+            Op::Delete => {
+                refuse!(CasterInUse if self.on_air);
+                Ok(())
+            }
             Op::StartScene(bus) => {
                 self.turns(bus)?;
-                Model::refuse_if(!std::mem::take(&mut self.pvw_off), SceneInUse)
+                refuse!(SceneInUse if !std::mem::take(&mut self.pvw_off));
+                Ok(())
             }
             Op::StopScene(bus) => {
                 self.turns(bus)?;
-                Model::refuse_if(std::mem::replace(&mut self.pvw_off, true), SceneNotStarted)
+                refuse!(SceneNotStarted if std::mem::replace(&mut self.pvw_off, true));
+                Ok(())
             }
             Op::SetScene { bus, layout } => {
                 self.on(bus)?;
-                Model::refuse_if(layout && self.layouts == 0, LayoutNotFound)?;
+                refuse!(LayoutNotFound if layout && self.layouts == 0);
                 match bus {
                     Bus::Pvw => self.pvw_shows |= layout,
                     Bus::Pgm => {
@@ -161,26 +172,26 @@ impl Model {
             }
             Op::Take => {
                 self.on(Bus::Pvw)?;
-                Model::refuse_if(!self.pvw_shows, LayoutNotFound)?;
+                refuse!(LayoutNotFound if !self.pvw_shows);
                 (self.pgm_shows, self.on_standby) = (true, false);
                 Ok(())
             }
             Op::Standby(bus) => {
                 self.on(bus)?;
-                Model::refuse_if(bus == Bus::Pvw, ParameterMalformed)?;
-                Model::refuse_if(!self.standby, UrgentMaterialNotFound)?;
+                refuse!(ParameterMalformed if bus == Bus::Pvw);
+                refuse!(UrgentMaterialNotFound if !self.standby);
                 self.on_standby = true;
                 Ok(())
             }
             Op::SetChannel(channel) => {
-                Model::refuse_if(!self.channels, ChannelDisabled)?;
-                Model::refuse_if(self.bound.is_some_and(|b| b != channel), ResourceOfChannelExist)?;
+                refuse!(ChannelDisabled if !self.channels);
+                refuse!(ResourceOfChannelExist if self.bound.is_some_and(|b| b != channel));
                 self.bound = Some(channel);
                 Ok(())
             }
             Op::DeleteLayout => {
-                Model::refuse_if(self.layouts == 0, LayoutNotFound)?;
-                Model::refuse_if(self.pvw_shows || self.pgm_shows, SceneInUse)?;
+                refuse!(LayoutNotFound if self.layouts == 0);
+                refuse!(SceneInUse if self.pvw_shows || self.pgm_shows);
                 self.layouts -= 1;
                 Ok(())
             }

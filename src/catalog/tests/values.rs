@@ -152,7 +152,7 @@ fn images_and_materials() {
         add_resource,
         &[
             (|d| d.image_url = "file:b.png".into(), None),
-            (|d| d.image_url = "https://a/b.png".into(), Some(ParameterMalformed)),
+            (|d| d.image_url = "https://a/b.png".into(), None),
             (|d| d.image_url = "srt://a/b".into(), Some(ParameterMalformed)),
             (|d| d.material_id = "m".into(), Some(MaterialIdMalformed)),
             (|d| d.image_id = "m".into(), Some(MaterialIdMalformed)),

@@ -16,7 +16,7 @@ const NOW: Readiness = Readiness { force: true, wait: Duration::ZERO };
 fn stage() -> Stage {
     let mut stage = Stage::new(FrameRate::FPS_30);
     for input in [A, B] {
-        stage.command(Command::AddInput { input, kind: InputKind::Still });
+        stage.command(Command::AddInput { input, kind: InputKind::Still, held: false });
     }
     stage.tick();
     stage

@@ -5,21 +5,21 @@ use super::{Stage, block, frame, shown};
 use crate::ids::InputKey;
 use crate::time::FrameRate;
 
-const FILE: InputKey = InputKey(1);
+pub(super) const FILE: InputKey = InputKey(1);
 
 /// A file of even cadence, `per_s = num / den` frames a second, with sample `i` worth `i / 2^17` (left).
-struct File {
+pub(super) struct File {
     num: i64,
     den: i64,
     /// Rounds timestamps to milliseconds, as Matroska does.
     rounded: bool,
     frames: i64,
     blocks: i64,
-    end_s: i64,
+    pub(super) end_s: i64,
 }
 
 impl File {
-    fn new(num: i64, den: i64) -> File {
+    pub(super) fn new(num: i64, den: i64) -> File {
         File { num, den, rounded: false, frames: 0, blocks: 0, end_s: i64::MAX }
     }
 
@@ -28,12 +28,12 @@ impl File {
         if self.rounded { (ns + 500_000) / 1_000_000 * 1_000_000 } else { ns }
     }
 
-    fn frame_of(&self, pts_ns: i64) -> i64 {
+    pub(super) fn frame_of(&self, pts_ns: i64) -> i64 {
         (pts_ns as i128 * self.num as i128 / self.den as i128 + 500_000_000) as i64 / 1_000_000_000
     }
 
     /// Gives what the engine wants, or the end.
-    fn feed(&mut self, stage: &mut Stage) {
+    pub(super) fn feed(&mut self, stage: &mut Stage) {
         let end_ns = self.end_s.saturating_mul(1_000_000_000);
         loop {
             let wants = stage.engine.wants(FILE);
@@ -55,7 +55,7 @@ impl File {
     }
 }
 
-fn coded(sample: i64) -> [f32; 2] {
+pub(super) fn coded(sample: i64) -> [f32; 2] {
     [(sample % 65_536) as f32 / 131_072.0, 0.25]
 }
 

@@ -2,7 +2,10 @@
 
 mod clocks;
 mod commands;
+mod cues;
 mod files;
+mod groups;
+mod pauses;
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,7 +38,7 @@ impl Stage {
         let mut stage = Stage::new(rate);
         let keys: Vec<_> = (1..=kinds.len() as u32).map(InputKey).collect();
         for (&input, &kind) in keys.iter().zip(kinds) {
-            stage.command(Command::AddInput { input, kind });
+            stage.command(Command::AddInput { input, kind, held: false });
         }
         let spec = scene(&keys);
         let when = super::Readiness { force: true, wait: std::time::Duration::ZERO };

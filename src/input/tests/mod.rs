@@ -2,6 +2,7 @@
 
 mod live;
 mod media;
+mod playlists;
 mod pushed;
 mod servers;
 mod support;

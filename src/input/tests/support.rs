@@ -13,7 +13,7 @@ use crate::input::{
     start,
 };
 use crate::media::pattern::{Area, Pattern, is_flash, read_frame_number};
-use crate::source::InputState;
+use crate::source::{InputState, Part};
 use crate::time::{Clock, FrameRate};
 
 /// Frame rate of every clip.
@@ -102,7 +102,8 @@ pub(super) fn options(name: &str) -> InputOptions {
 }
 
 /// The whole of a file, once.
-pub(super) const WHOLE: Excerpt = Excerpt { plays: Plays::Times(1), begin_ms: 0, end_ms: None };
+pub(super) const WHOLE: Excerpt =
+    Excerpt { plays: Plays::Times(1), seek_ms: None, begin_ms: 0, end_ms: None };
 
 pub(super) fn play_file(path: &Path, excerpt: Excerpt) -> Played {
     let location = path.display().to_string();
@@ -119,6 +120,7 @@ pub(super) struct Played {
     /// Time of each block and its samples.
     pub(super) blocks: Vec<(i64, Vec<StereoSample>)>,
     pub(super) states: Vec<InputState>,
+    pub(super) parts: Vec<Part>,
     pub(super) notices: Vec<String>,
     pub(super) eof: bool,
 }
@@ -153,6 +155,7 @@ impl Played {
             }
             Delivery::Audio(block) => self.blocks.push((block.pts_ns, block.samples.to_vec())),
             Delivery::State(state) => self.states.push(state),
+            Delivery::Part(part) => self.parts.push(part),
             Delivery::Notice(text) => self.notices.push(text),
             Delivery::Eof => self.eof = true,
         }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{all, parse};
-use crate::catalog::{EpisodeGroup, GroupItem};
+use crate::catalog::{EpisodeGroup, GroupItem, GroupProgress};
 use crate::ids::{EpisodeId, ProgramId};
 
 #[derive(Serialize, Deserialize)]
@@ -18,6 +18,20 @@ struct GroupRow {
     callback_url: Option<String>,
     stream_name: String,
     items: Vec<ItemRow>,
+    #[serde(default)]
+    progress: ProgressRow,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+enum ProgressRow {
+    #[default]
+    Waiting,
+    Playing {
+        item: u32,
+        pass: u32,
+    },
+    Ended,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +57,11 @@ pub(in crate::store) fn encode_group(group: &EpisodeGroup) -> String {
         callback_url: group.callback_url.clone(),
         stream_name: group.stream_name.clone(),
         items: group.items.iter().map(item).collect(),
+        progress: match group.progress {
+            GroupProgress::Waiting => ProgressRow::Waiting,
+            GroupProgress::Playing { item, pass } => ProgressRow::Playing { item, pass },
+            GroupProgress::Ended => ProgressRow::Ended,
+        },
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
@@ -67,5 +86,10 @@ pub(in crate::store) fn decode_group(id: &str, body: &str) -> Result<EpisodeGrou
         callback_url: row.callback_url,
         stream_name: row.stream_name,
         items: all(row.items, item)?,
+        progress: match row.progress {
+            ProgressRow::Waiting => GroupProgress::Waiting,
+            ProgressRow::Playing { item, pass } => GroupProgress::Playing { item, pass },
+            ProgressRow::Ended => GroupProgress::Ended,
+        },
     })
 }

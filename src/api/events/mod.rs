@@ -1,0 +1,171 @@
+//! Events: what happened to a caster, as callbacks, server-sent events and watching clients are told.
+//!
+//! Owns the event, its documented JSON (§4.13 of the API), the feed that live clients follow (`feed`), its HTTP edge
+//! (`sse`), and what callbacks need of the wire (`keys`, `post`). Must not know when an event happens or where a callback
+//! goes. Invariant: every client is told the same JSON of the same event, in the order of the events' numbers.
+
+mod feed;
+mod keys;
+mod post;
+pub mod sse;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::catalog::ErrorCode;
+use crate::ids::{CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId, SceneId};
+
+pub use feed::{Batch, Feed, Follower};
+pub use keys::{CallbackKey, WatchKey};
+pub use post::{Poster, SIGNATURE_HEADER};
+
+/// What kind of thing happened, as the API names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum EventType {
+    /// An operation was carried out, or refused while on air.
+    OperateCallback,
+    /// Something on air went wrong.
+    RuntimeErrorCallback,
+    /// An episode group moved on.
+    EpisodeGroupCallback,
+}
+
+impl EventType {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventType::OperateCallback => "OperateCallback",
+            EventType::RuntimeErrorCallback => "RuntimeErrorCallback",
+            EventType::EpisodeGroupCallback => "EpisodeGroupCallback",
+        }
+    }
+}
+
+/// What an event says happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventCode {
+    /// It worked.
+    Success,
+    /// A live stream was lost, or a file ended abnormally.
+    StreamInterrupt,
+    /// A relay does not take the stream.
+    SideOutputUrlInvalid,
+    /// An image cannot be shown.
+    ImageOpenFailed,
+    /// An operation was refused.
+    Refused(ErrorCode),
+}
+
+impl EventCode {
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventCode::Success => "Success",
+            EventCode::StreamInterrupt => "StreamInterrupt",
+            EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
+            EventCode::ImageOpenFailed => "ImageOpenFailed",
+            EventCode::Refused(code) => code.as_str(),
+        }
+    }
+}
+
+/// What an event is about; what does not apply is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The API call, as its answer named it.
+    pub request_id: Option<String>,
+    /// A scene.
+    pub scene: Option<SceneId>,
+    /// A layout.
+    pub layout: Option<LayoutId>,
+    /// A source.
+    pub resource: Option<ResourceId>,
+    /// A component.
+    pub component: Option<ComponentId>,
+    /// An episode group.
+    pub program: Option<ProgramId>,
+    /// An episode.
+    pub episode: Option<EpisodeId>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number: later events have larger ones, also over a restart of the process. Below 2^53.
+    pub seq: u64,
+    /// When it happened.
+    pub unix_ms: u64,
+    /// To which caster; none for an episode group.
+    pub caster: Option<CasterId>,
+    /// What kind of thing.
+    pub kind: EventType,
+    /// To which part of it.
+    pub about: About,
+    /// What happened.
+    pub code: EventCode,
+    /// The same in words. Holds no secret.
+    pub message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wire<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caster_id: Option<&'a str>,
+    event_type: EventType,
+    event_message: WireMessage<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireMessage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scene_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    episode_id: Option<&'a str>,
+    code: &'a str,
+    message: &'a str,
+}
+
+impl Event {
+    /// The documented JSON, on one line.
+    pub fn to_json(&self) -> String {
+        let about = &self.about;
+        let wire = Wire {
+            caster_id: self.caster.as_ref().map(CasterId::as_str),
+            event_type: self.kind,
+            event_message: WireMessage {
+                request_id: about.request_id.as_deref(),
+                scene_id: about.scene.as_ref().map(SceneId::as_str),
+                layout_id: about.layout.as_ref().map(LayoutId::as_str),
+                resource_id: about.resource.as_ref().map(ResourceId::as_str),
+                component_id: about.component.as_ref().map(ComponentId::as_str),
+                program_id: about.program.as_ref().map(ProgramId::as_str),
+                episode_id: about.episode.as_ref().map(EpisodeId::as_str),
+                code: self.code.as_str(),
+                message: &self.message,
+            },
+        };
+        serde_json::to_string(&wire).expect("strings have no foreign serializer")
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

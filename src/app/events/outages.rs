@@ -1,0 +1,121 @@
+//! What has gone wrong on air: found by comparing how sources, relays and images are with how they were.
+//!
+//! Must not tell anybody. Invariant: an outage is found once; it is over when the thing works again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::api::control::{InputStatus, Snapshot};
+use crate::api::events::{About, EventCode};
+use crate::catalog::{Caster, Place, Source};
+use crate::engine::InputState;
+use crate::ids::{ComponentId, ResourceId};
+use crate::input::redact;
+
+/// What output names of relays begin with.
+const RELAY: &str = "relay-";
+
+/// Something that has gone wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) about: About,
+    pub(super) code: EventCode,
+    pub(super) message: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    /// Nothing has come from it yet, or all there was.
+    Fresh,
+    Live,
+    /// It was told that it does not work.
+    Lost,
+}
+
+/// What of one caster on air does not work.
+#[derive(Default)]
+pub(super) struct Outages {
+    inputs: BTreeMap<ResourceId, Health>,
+    relays: BTreeSet<String>,
+    images: BTreeSet<ComponentId>,
+}
+
+impl Outages {
+    /// Takes in how things are now; answers what does not work any more.
+    pub(super) fn update(
+        &mut self,
+        caster: &Caster,
+        now: &Snapshot,
+        missing_images: Vec<ComponentId>,
+    ) -> Vec<Trouble> {
+        let mut troubles = self.update_inputs(caster, &now.inputs);
+        let before = std::mem::take(&mut self.relays);
+        for relay in now.outputs.iter().filter(|output| output.name.starts_with(RELAY)) {
+            let (was_out, has_failed) = (before.contains(&relay.name), !relay.message.is_empty());
+            if has_failed && !was_out {
+                let message = format!("{}: {}", relay.name, relay.message);
+                let code = EventCode::SideOutputUrlInvalid;
+                troubles.push(Trouble { about: About::default(), code, message });
+            }
+            // Between two attempts it has neither failed nor does it work.
+            let works = relay.subscribers > 0;
+            if has_failed || (was_out && !works) {
+                self.relays.insert(relay.name.clone());
+            }
+        }
+        let before = std::mem::take(&mut self.images);
+        self.images = missing_images.into_iter().collect();
+        for id in self.images.difference(&before) {
+            let name = caster.component(id).map_or(id.as_str(), |component| &component.name);
+            let message = format!("Fail to open image: component {name}");
+            let about = About { component: Some(id.clone()), ..About::default() };
+            troubles.push(Trouble { about, code: EventCode::ImageOpenFailed, message });
+        }
+        troubles
+    }
+
+    fn update_inputs(&mut self, caster: &Caster, now: &[InputStatus]) -> Vec<Trouble> {
+        let mut troubles = Vec::new();
+        let before = std::mem::take(&mut self.inputs);
+        for input in now {
+            let was = before.get(&input.resource).copied().unwrap_or(Health::Fresh);
+            let is = follow(was, input.state);
+            if is == Health::Lost && was != Health::Lost {
+                troubles.extend(lost(caster, &input.resource));
+            }
+            self.inputs.insert(input.resource.clone(), is);
+        }
+        troubles
+    }
+}
+
+fn follow(was: Health, state: InputState) -> Health {
+    match (was, state) {
+        (_, InputState::Live) => Health::Live,
+        // A file that has played to its end may be played again.
+        (_, InputState::Ended) => Health::Fresh,
+        (_, InputState::Failed | InputState::Stale) => Health::Lost,
+        // It connects anew: what it had is lost.
+        (Health::Live, InputState::Connecting) => Health::Lost,
+        (was, InputState::Idle | InputState::Connecting | InputState::Buffering) => was,
+    }
+}
+
+/// A place as it may be told.
+fn named(place: &Place) -> String {
+    match place {
+        Place::Url(url) => redact(url),
+        Place::Material(id) => id.to_string(),
+    }
+}
+
+fn lost(caster: &Caster, id: &ResourceId) -> Option<Trouble> {
+    let source = &caster.resource(id)?.source;
+    const STREAM: (EventCode, &str) = (EventCode::StreamInterrupt, "Failed to open stream");
+    let (code, failed, url) = match source {
+        Source::Image { place } => (EventCode::ImageOpenFailed, "Fail to open image", named(place)),
+        Source::Vod { place, .. } => (STREAM.0, STREAM.1, named(place)),
+        Source::Live { url } => (STREAM.0, STREAM.1, redact(url)),
+    };
+    let about = About { resource: Some(id.clone()), ..About::default() };
+    Some(Trouble { about, code, message: format!("{failed}: {url}") })
+}

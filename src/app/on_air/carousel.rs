@@ -1,0 +1,90 @@
+//! An episode group on air: its files one after the other, over the whole picture.
+//!
+//! Must not know when it begins or who is told. Invariant: it is a show like any other, without PVW.
+
+use std::sync::Arc;
+
+use super::super::resolve;
+use super::super::world::World;
+use super::OnAir;
+use crate::app::frame_thread::Message;
+use crate::catalog::{EpisodeGroup, GroupProgress, Refused, When};
+use crate::engine::Command;
+use crate::ids::{Bus, InputKey};
+
+/// A group that plays.
+pub(in crate::app) struct Carousel {
+    show: OnAir,
+    input: InputKey,
+    /// How far it was when it began here.
+    began: GroupProgress,
+    told: Option<GroupProgress>,
+}
+
+/// What became of a carousel since the last look.
+pub(in crate::app) enum Step {
+    /// Nothing new.
+    Same,
+    /// It is this far.
+    At(GroupProgress),
+    /// It is over, or broke.
+    Ended,
+}
+
+impl Carousel {
+    /// Begins, or goes on with the file that it was at.
+    ///
+    /// # Errors
+    /// When there is no encoder or no input to be had.
+    pub(in crate::app) async fn start(
+        world: Arc<World>,
+        group: &EpisodeGroup,
+    ) -> Result<Carousel, Refused> {
+        let show = OnAir::start(world.clone(), Arc::new(group.as_caster())).await?;
+        let input = match world.start_group(group) {
+            Ok(input) => input,
+            Err(refused) => {
+                show.stop().await;
+                return Err(refused);
+            }
+        };
+        let key = input.key();
+        let _ = show.messages.send(Message::AddInput(input));
+        let spec = resolve::whole(key, Vec::new());
+        let when = resolve::readiness(When { force: true, wait_ms: 0 });
+        // A show that broke at once is noticed at the next look.
+        let _ = show.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await;
+        Ok(Carousel { show, input: key, began: group.progress, told: None })
+    }
+
+    /// How far it is.
+    pub(in crate::app) fn look(&mut self) -> Step {
+        let report = self.show.report.borrow().clone();
+        let Some(found) = report.inputs.iter().find(|report| report.input == self.input) else {
+            return if self.show.is_dead() { Step::Ended } else { Step::Same };
+        };
+        if found.stats.ended || self.show.is_dead() {
+            return Step::Ended;
+        }
+        let Some(part) = found.part else { return Step::Same };
+        let now =
+            GroupProgress::Playing { item: part.item, pass: part.pass + self.passes_before() };
+        match std::mem::replace(&mut self.told, Some(now)) {
+            Some(told) if told == now => Step::Same,
+            _ => Step::At(now),
+        }
+    }
+
+    /// Rounds that were over when it went on.
+    fn passes_before(&self) -> u32 {
+        match self.began {
+            GroupProgress::Playing { pass, .. } => pass,
+            GroupProgress::Waiting | GroupProgress::Ended => 0,
+        }
+    }
+
+    /// Ends it.
+    pub(in crate::app) async fn stop(self) {
+        self.show.stop().await;
+    }
+}

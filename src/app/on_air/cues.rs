@@ -1,0 +1,75 @@
+//! From the rundown's times to cues at ticks.
+//!
+//! Must not know what an episode shows. Invariant: a cue's tick is the one on air at its time, by a wall clock that is
+//! looked at again and again; a clock that is set moves the cues that are still to come.
+
+use super::super::rundown;
+use super::OnAir;
+use super::sources::now;
+use crate::catalog::Caster;
+use crate::engine::{Command, Cue};
+use crate::ids::Bus;
+use crate::limits;
+use crate::time;
+
+/// How far back cues are told again, ms: the engine knows which of them have happened.
+const LOOK_BACK_MS: u64 = 1000;
+
+impl OnAir {
+    /// The time at which tick 0 began, ns since 1970; none before the first tick was reported.
+    fn follow_wall_clock(&mut self) -> Option<i128> {
+        let started_ns = self.report.borrow().started_ns?;
+        let since_start_ns = self.world.clock.now_ns().saturating_sub(started_ns);
+        let tick0 = time::unix_ns() - i128::from(since_start_ns);
+        let half_tick = i128::from(self.rate.tick_ns(1) / 2);
+        // Reading two clocks one after the other is not exact: only a clock that was set counts.
+        let known = self.tick0_unix_ns.filter(|known| (known - tick0).abs() < half_tick);
+        self.tick0_unix_ns = Some(known.unwrap_or(tick0));
+        self.tick0_unix_ns
+    }
+
+    /// Tells the engine the switches to come, if they are others than before.
+    pub(super) async fn follow_rundown(&mut self) {
+        let caster = self.caster.clone();
+        let Some(tick0_unix_ns) = self.follow_wall_clock() else { return };
+        if caster.episodes.is_empty() && self.cues.is_empty() {
+            return;
+        }
+        let unix_ms = now();
+        self.follow_episodes(&caster, unix_ms);
+        let cues = self.cues_from(&caster, unix_ms.saturating_sub(LOOK_BACK_MS), tick0_unix_ns);
+        if cues != self.cues {
+            match self.command(Command::SetCues(cues.clone())).await {
+                Ok(_) => self.cues = cues,
+                Err(refused) => tracing::error!(caster = %caster.id, %refused, "no rundown"),
+            }
+        }
+    }
+
+    fn cues_from(&self, caster: &Caster, after_unix_ms: u64, tick0_unix_ns: i128) -> Vec<Cue> {
+        let on_standby = caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
+        if on_standby {
+            return Vec::new();
+        }
+        let cue = |unix_ms: u64| Cue {
+            id: unix_ms,
+            tick: self.rate.tick_at_offset(i128::from(unix_ms) * 1_000_000 - tick0_unix_ns),
+            spec: self.scene(caster, Bus::Pgm, unix_ms),
+            starts: self.starting(caster, unix_ms),
+        };
+        rundown::switch_times(caster, after_unix_ms)
+            .into_iter()
+            .take(limits::MAX_CUES)
+            .map(cue)
+            .collect()
+    }
+
+    /// The input of the episode that begins at this very time.
+    fn starting(&self, caster: &Caster, unix_ms: u64) -> Vec<crate::ids::InputKey> {
+        rundown::source_on(caster, unix_ms)
+            .filter(|slot| slot.begin_unix_ms == unix_ms)
+            .and_then(|slot| self.episode_input(&slot.episode.id))
+            .into_iter()
+            .collect()
+    }
+}

@@ -1,0 +1,148 @@
+//! What PGM goes out as besides itself: renditions, recordings, the delay.
+//!
+//! Must not know scenes or when something changes. Invariant: what cannot be made leaves what is on air as it was.
+
+use std::time::Duration;
+
+use super::resolve;
+use super::world::World;
+use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
+use crate::ids::Bus;
+use crate::limits;
+use crate::media::encode::VideoSettings;
+use crate::output::{
+    OnFinished, Output, RecordFormat, RecordPlan, RecordedFile, RenditionSettings, Sink, SinkId,
+};
+use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
+
+/// Application under which the scenes' streams are played, `{AppName}`.
+const APP: &str = "caster";
+/// `OnDemand` of a recording that goes from start to stop.
+const AUTOMATIC: u8 = 0;
+
+/// How the scenes of a caster are encoded.
+///
+/// # Errors
+/// When its output size is not configured.
+pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Refused> {
+    let template = caster.config.template;
+    let size = template
+        .map(resolve::canvas_size)
+        .ok_or_else(|| Refused::from(ErrorCode::ConfigurationNotFound))?;
+    let rate = caster.config.rate;
+    let mut video = VideoSettings::for_size(size, rate);
+    video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
+    video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
+    video.gop_ticks =
+        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    Ok(video)
+}
+
+/// What runs besides PGM itself.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    recordings: Vec<(catalog::RecordFormat, SinkId)>,
+}
+
+impl Extras {
+    /// Makes `pgm` carry what the caster is configured for; blocks while what is gone is finished.
+    ///
+    /// # Errors
+    /// When something cannot be made. Renditions are then as they were.
+    pub(super) fn apply(
+        &mut self,
+        world: &World,
+        caster: &Caster,
+        pgm: &Output,
+    ) -> Result<(), Refused> {
+        let stream = match caster.scene(Bus::Pgm) {
+            Some(scene) => scene.stream_name.as_str(),
+            None => return Ok(()),
+        };
+        let mut plans = Vec::new();
+        for format in automatic(caster) {
+            plans.push((format, plan(format, stream).map_err(refused)?));
+        }
+        set_renditions(world, caster, (stream, pgm))?;
+        for (format, sink) in std::mem::take(&mut self.recordings) {
+            if plans.iter().any(|(wanted, _)| **wanted == format) {
+                self.recordings.push((format, sink));
+            } else {
+                pgm.remove_sink(sink, limits::DRAIN_TIMEOUT);
+            }
+        }
+        for (format, plan) in plans {
+            if !self.recordings.iter().any(|(running, _)| running == format) {
+                let sink = Sink::Record { dir: world.config.record_dir.clone(), plan };
+                let id = pgm.add_sink(sink).map_err(internal)?;
+                self.recordings.push((format.clone(), id));
+            }
+        }
+        let delay = Duration::from_millis(caster.config.delay_ms.into());
+        let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        pgm.set_delay(caster.config.rate.tick_at(delay_ns));
+        Ok(())
+    }
+}
+
+/// What is recorded without being asked.
+fn automatic(caster: &Caster) -> impl Iterator<Item = &catalog::RecordFormat> {
+    let record = caster.config.record.iter().filter(|record| record.on_demand == AUTOMATIC);
+    record.flat_map(|record| &record.formats)
+}
+
+fn set_renditions(
+    world: &World,
+    caster: &Caster,
+    (stream, pgm): (&str, &Output),
+) -> Result<(), Refused> {
+    let video = video(world, caster)?;
+    let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
+    let wanted: Vec<_> = names.filter_map(|name| RenditionSettings::named(name, &video)).collect();
+    let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
+    pgm.set_renditions(&wanted).map_err(internal)?;
+    let of_rendition = |settings: &RenditionSettings| format!("{stream}_{}", settings.name);
+    for gone in before.iter().filter(|settings| !wanted.contains(settings)) {
+        world.remove_hls(&of_rendition(gone));
+    }
+    for new in wanted.iter().filter(|settings| !before.contains(settings)) {
+        let stream = of_rendition(new);
+        let hub = Sink::Hub { hub: world.hub.clone(), name: format!("{APP}/{stream}") };
+        for sink in [hub, Sink::Hls { dir: world.hls_dir(&stream) }] {
+            pgm.add_rendition_sink(&new.name, sink).map_err(internal)?;
+        }
+    }
+    Ok(())
+}
+
+fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadRecordName> {
+    let or = |given: &str, usual: &str| if given.is_empty() { usual.into() } else { given.into() };
+    let name: String = or(&format.prefix, DEFAULT_RECORD_NAME);
+    let slice_name: String = or(&format.slice_prefix, DEFAULT_SLICE_NAME);
+    Ok(RecordPlan {
+        format: match format.kind {
+            RecordKind::Flv => RecordFormat::Flv,
+            RecordKind::Mp4 => RecordFormat::Mp4,
+            RecordKind::M3u8 => RecordFormat::Hls,
+        },
+        name: RecordName::parse(&name)?,
+        slice_name: RecordName::parse_slice(&slice_name)?,
+        cycle: Some(Duration::from_secs(format.cycle_s.into())),
+        app: APP.into(),
+        stream: stream.into(),
+        finished: OnFinished::new(tell),
+    })
+}
+
+fn tell(file: RecordedFile) {
+    let RecordedFile { path, duration_ms, bytes, .. } = file;
+    tracing::info!(path = %path.display(), duration_ms, bytes, "a recording is finished");
+}
+
+fn refused(error: BadRecordName) -> Refused {
+    Refused::new(ErrorCode::ParameterMalformed, error.to_string())
+}
+
+fn internal(error: impl std::fmt::Display) -> Refused {
+    Refused::new(ErrorCode::Internal, error.to_string())
+}

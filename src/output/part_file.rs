@@ -1,0 +1,191 @@
+//! Files that are not there before they are whole: written under a name that ends in `.part`, renamed when finished.
+//!
+//! Owns naming on disk, locking and finishing what a process left behind. Must not know containers. Invariants: a finished
+//! file is never overwritten; a part that somebody writes is locked, so that nobody else finishes it; what is in a part is
+//! whole up to the last write that succeeded.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::limits::RECORD_DEPTH;
+use crate::record_name::with_end;
+
+/// Behind the name of a file that is being written.
+pub(super) const PART: &str = ".part";
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(super) struct PartFile {
+    file: File,
+    root: PathBuf,
+    /// Name below the root; may hold the end's placeholder.
+    name: String,
+    bytes: u64,
+}
+
+impl PartFile {
+    /// Makes `name` + `.` + `extension` below `root`, or a name like it that is free.
+    pub(super) fn create(root: &Path, name: &str, extension: &str) -> io::Result<PartFile> {
+        for attempt in 0..u32::MAX {
+            let name = numbered(name, attempt) + "." + extension;
+            if root.join(&name).exists() {
+                continue;
+            }
+            if let Some(file) = claim(&root.join(name.clone() + PART))? {
+                return Ok(PartFile { file, root: root.to_owned(), name, bytes: 0 });
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Name below the root, without `.part`.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes written.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Writes all or nothing.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(bytes) {
+            // A piece of something would be a broken file.
+            let _ = self.file.set_len(self.bytes);
+            let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.bytes));
+            return Err(error);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Removes it.
+    pub(super) fn discard(self) {
+        // What stays is removed when it is found by a later run.
+        let _ = fs::remove_file(self.root.join(self.name.clone() + PART));
+    }
+
+    /// Makes it a file that is there; gives its path.
+    pub(super) fn finish(self, end_unix_ms: u64) -> io::Result<PathBuf> {
+        self.file.sync_all()?;
+        publish(&self.root.join(self.name.clone() + PART), end_unix_ms)
+    }
+
+    /// Has it end as a file with this content, whatever was written; gives its path.
+    pub(super) fn finish_as(self, text: &str, end_unix_ms: u64) -> io::Result<PathBuf> {
+        replace(&self.root.join(self.name.clone() + PART), text, end_unix_ms)
+    }
+}
+
+/// `name-2` for a name that is taken.
+fn numbered(name: &str, attempt: u32) -> String {
+    if attempt == 0 { name.to_owned() } else { format!("{name}-{}", attempt + 1) }
+}
+
+/// Creates and locks a part; `None` when it is there already.
+fn claim(path: &Path) -> io::Result<Option<File>> {
+    if path.exists() {
+        return Ok(None);
+    }
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    // Locked before it has the name by which it would be taken for one that was left behind.
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    if file.try_lock().is_err() {
+        return Ok(None);
+    }
+    fs::rename(&new, path)?;
+    Ok(Some(file))
+}
+
+/// Gives a part its final name, or one like it that is free.
+fn publish(part: &Path, end_unix_ms: u64) -> io::Result<PathBuf> {
+    let path = free_path(part, end_unix_ms)?;
+    fs::rename(part, &path)?;
+    sync_dir(&path)?;
+    Ok(path)
+}
+
+/// Puts a file with this content in the place of a part.
+pub(super) fn replace(part: &Path, text: &str, end_unix_ms: u64) -> io::Result<PathBuf> {
+    let path = free_path(part, end_unix_ms)?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut file = File::create(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    fs::remove_file(part)?;
+    sync_dir(&path)?;
+    Ok(path)
+}
+
+fn free_path(part: &Path, end_unix_ms: u64) -> io::Result<PathBuf> {
+    let name = part.file_name().unwrap_or_default().to_string_lossy();
+    let name = with_end(name.strip_suffix(PART).unwrap_or(&name), end_unix_ms);
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
+    let candidates =
+        (0..u32::MAX).map(|attempt| part.with_file_name(numbered(stem, attempt) + "." + extension));
+    candidates.into_iter().find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists.into())
+}
+
+/// The new name itself is on disk only when its directory is.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A part that was left behind, held so that nobody else finishes it.
+pub(super) struct Orphan {
+    pub(super) path: PathBuf,
+    pub(super) end_unix_ms: u64,
+    pub(super) bytes: u64,
+    _lock: File,
+}
+
+impl Orphan {
+    /// Takes hold of a part; `None` when it is not there or somebody writes it.
+    pub(super) fn take(path: PathBuf) -> Option<Orphan> {
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+        file.try_lock().ok()?;
+        let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        // Its writer may have renamed it between the opening and the lock.
+        if !path.exists() {
+            return None;
+        }
+        let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let end_unix_ms = u64::try_from(modified.as_millis()).unwrap_or(u64::MAX);
+        Some(Orphan { path, end_unix_ms, bytes: metadata.len(), _lock: file })
+    }
+
+    /// Finishes it as it is; one without content is removed.
+    pub(super) fn finish(self) -> io::Result<Option<PathBuf>> {
+        if self.bytes == 0 {
+            fs::remove_file(&self.path)?;
+            return Ok(None);
+        }
+        publish(&self.path, self.end_unix_ms).map(Some)
+    }
+}
+
+/// The parts below a directory, in order of their names; links are not followed.
+pub(super) fn parts(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut level) = (Vec::new(), vec![dir.to_owned()]);
+    for _ in 0..RECORD_DEPTH {
+        let mut next = Vec::new();
+        for entry in level.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                next.push(entry.path());
+            } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(PART) {
+                found.push(entry.path());
+            }
+        }
+        level = next;
+    }
+    found.sort();
+    found
+}

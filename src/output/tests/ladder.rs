@@ -1,0 +1,94 @@
+//! Renditions beside the programme: the same ticks, keyframes and sound.
+
+use super::super::testing::{Dir, Live, await_true, media, probe, settings};
+use super::super::{Overflow, RenditionSettings, Sink, StartError, start};
+use super::LONG;
+use crate::frame::Size;
+use crate::media::encode::VideoSettings;
+use crate::media::hub::{Hub, Received};
+use crate::worker::StopToken;
+
+fn rendition(name: &str, size: Size) -> RenditionSettings {
+    let video = VideoSettings { size, bitrate_bps: 200_000, ..settings("").video };
+    RenditionSettings { name: name.into(), video }
+}
+
+fn file(dir: &Dir, name: &str) -> Sink {
+    Sink::File { path: dir.0.join(name), overflow: Overflow::Wait }
+}
+
+#[test]
+fn every_rung_has_the_same_frames_keyframes_and_sound() {
+    let dir = Dir::new();
+    let sizes =
+        [("lsd", Size::new(240, 134)), ("lld", Size::new(160, 90)), ("same", Size::new(320, 180))];
+    let renditions: Vec<_> = sizes.iter().map(|(name, size)| rendition(name, *size)).collect();
+    let output =
+        start(&super::super::ProgrammeSettings { renditions, ..settings("ladder") }).unwrap();
+    output.add_sink(file(&dir, "main.mp4")).unwrap();
+    for (name, _) in sizes {
+        output.add_rendition_sink(name, file(&dir, &format!("{name}.mp4"))).unwrap();
+    }
+    // One picture is missing, one keyframe is asked for.
+    for tick in (500..600).filter(|tick| *tick != 510) {
+        if tick == 540 {
+            output.request_idr();
+        }
+        output.push_wait(media(tick)).unwrap();
+    }
+    output.finish(LONG);
+    let main = probe(dir.0.join("main.mp4").to_str().unwrap(), 10);
+    let keys: Vec<usize> = (0..100).filter(|n| main.packets("video")[*n].1).collect();
+    assert_eq!(keys, [0, 30, 40, 70]);
+    for (name, size) in sizes {
+        let rung = probe(dir.0.join(format!("{name}.mp4")).to_str().unwrap(), 10);
+        assert_eq!(rung.packets("video"), main.packets("video"), "{name}");
+        assert_eq!(rung.packets("audio"), main.packets("audio"), "{name}");
+        let video = rung.stream("video");
+        assert_eq!(video["width"], size.width_px, "{name}");
+        assert_eq!(video["height"], size.height_px, "{name}");
+    }
+    for rung in output.renditions() {
+        let stats = rung.stats;
+        assert_eq!((stats.encoded, stats.filled, stats.ticks_refused), (100, 0, 0), "{stats:?}");
+        assert_eq!((stats.keyframes, stats.failure), (4, None));
+    }
+}
+
+#[test]
+fn rungs_come_and_go_while_the_output_runs() {
+    let hub = Hub::new();
+    let publish = |name: &str| Sink::Hub { hub: hub.clone(), name: name.into() };
+    let live = Live::start("comes", vec![publish("caster/comes")]);
+    await_true("on air", || hub.is_live("caster/comes"));
+    let lld = rendition("lld", Size::new(160, 90));
+    for _ in 0..2 {
+        live.output.set_renditions(std::slice::from_ref(&lld)).unwrap();
+        live.output.add_rendition_sink("lld", publish("caster/comes_lld")).unwrap();
+        await_true("the rung is on air", || hub.is_live("caster/comes_lld"));
+        let player = hub.subscribe("caster/comes_lld").unwrap();
+        for _ in 0..30 {
+            assert!(matches!(player.recv(&StopToken::new(), LONG), Received::Tag(_)));
+        }
+        // The same again changes nothing.
+        live.output.set_renditions(std::slice::from_ref(&lld)).unwrap();
+        assert!(hub.is_live("caster/comes_lld"));
+        live.output.set_renditions(&[]).unwrap();
+        assert!(!hub.is_live("caster/comes_lld"));
+    }
+    let other_rate =
+        VideoSettings { rate: crate::time::FrameRate::SUPPORTED[0], ..lld.video.clone() };
+    for bad in [
+        vec![lld.clone(), lld.clone()],
+        vec![RenditionSettings { video: other_rate, ..lld.clone() }],
+        (0..=crate::limits::MAX_RENDITIONS)
+            .map(|n| RenditionSettings { name: n.to_string(), ..lld.clone() })
+            .collect(),
+    ] {
+        assert!(matches!(live.output.set_renditions(&bad), Err(StartError::Renditions)));
+    }
+    let stats = live.output.stats();
+    assert_eq!((stats.filled, stats.ticks_refused, stats.failure), (0, 0, None));
+    let nowhere = live.output.add_rendition_sink("lld", publish("x"));
+    assert!(matches!(nowhere, Err(StartError::NoRendition(_))));
+}
