@@ -6,10 +6,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "caster",
         "caster_service",
+        "channel",
         "component",
         "layout",
         "library",
         "resource",
+        "rundown",
         "scene",
         "watch",
     ]

@@ -104,6 +104,7 @@ async fn start_quad(
             height_normalized: 0.5,
             position_normalized: vec![(index % 2) as f32 / 2.0, (index / 2) as f32 / 2.0],
             position_refer: "topLeft".into(),
+            ..Default::default()
         });
     }
     let request = v1::AddCasterLayoutRequest { caster_id: caster_id.clone(), layout: Some(layout) };

@@ -100,6 +100,8 @@ pub const HTTP_HEAD_BYTES: usize = 64 << 10;
 pub const ACCEPT_QUEUE: usize = 16;
 /// How long an address that the API hands out lets new connections in.
 pub const STREAM_URL_VALID: Duration = Duration::from_secs(24 * 3600);
+/// How long a token for a caster's event stream is valid.
+pub const WATCH_TOKEN_VALID: Duration = Duration::from_secs(3600);
 
 /// Bytes of the body of one request of the cloud API; larger ones are refused.
 pub const API_BODY_BYTES: usize = 1 << 20;

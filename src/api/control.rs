@@ -34,6 +34,8 @@ pub enum Message {
 pub struct Request {
     /// The operation.
     pub call: Call,
+    /// The revision that a write expects its caster to have; none = any.
+    pub expected_revision: Option<u64>,
     /// What its answer names it, for the event that tells of it.
     pub request_id: Option<String>,
     /// Its answer. Closed when the client has left.
@@ -65,20 +67,37 @@ pub fn channel(capacity: usize) -> (Control, mpsc::Receiver<Message>) {
 }
 
 impl Control {
-    /// Asks for an operation and waits for its answer.
+    /// Asks for an operation and waits for its answer. A write can expect its caster to have a revision.
     ///
     /// # Errors
     /// What the app refuses; `InternalError` when it is gone.
     pub async fn call(&self, call: Call) -> Result<Answer, Refused> {
-        self.call_as(call, None).await
+        self.call_if(call, None).await
+    }
+
+    /// The same for a write that expects its caster to have this revision.
+    ///
+    /// # Errors
+    /// What the app refuses; `InternalError` when it is gone.
+    pub async fn call_if(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+    ) -> Result<Answer, Refused> {
+        let request =
+            |reply| Box::new(Request { call, request_id: None, expected_revision, reply });
+        self.ask(|reply| Message::Call(request(reply))).await
     }
 
     /// The same for an operation whose answer will name this request.
     ///
     /// # Errors
     /// What the app refuses; `InternalError` when it is gone.
-    pub async fn call_as(&self, call: Call, request_id: Option<String>) -> Result<Answer, Refused> {
-        self.ask(|reply| Message::Call(Box::new(Request { call, request_id, reply }))).await
+    pub async fn call_as(&self, call: Call, request_id: String) -> Result<Answer, Refused> {
+        let request_id = Some(request_id);
+        let request =
+            |reply| Box::new(Request { call, request_id, expected_revision: None, reply });
+        self.ask(|reply| Message::Call(request(reply))).await
     }
 
     /// Asks to watch a caster.

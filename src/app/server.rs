@@ -126,6 +126,7 @@ impl Server {
                 config::PlaybackAuth::Public => PlaybackAuth::Public,
             },
             key,
+            watch: tellers.watch_key.clone(),
         });
         let world = Arc::new(World {
             config,

@@ -25,6 +25,7 @@ fn layer(width: f32, height: f32, x: f32, y: f32) -> v1::VideoLayer {
         height_normalized: height,
         position_normalized: vec![x, y],
         position_refer: "topLeft".into(),
+        ..Default::default()
     }
 }
 

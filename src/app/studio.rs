@@ -125,8 +125,8 @@ impl Studio {
             match message {
                 Message::Call(request) => {
                     tokio::spawn(async move {
-                        let Request { call, request_id, reply } = *request;
-                        let answer = studio.call(call, request_id).await;
+                        let Request { call, request_id, expected_revision, reply } = *request;
+                        let answer = studio.call(call, expected_revision, request_id).await;
                         // A client that went away misses the answer, not the effect.
                         let _ = reply.send(answer);
                     });
@@ -265,18 +265,23 @@ impl Studio {
     }
 
     /// One call, from "may I" to "it took effect".
-    async fn call(&self, call: Call, request_id: Option<String>) -> Result<Answer, Refused> {
+    async fn call(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+        request_id: Option<String>,
+    ) -> Result<Answer, Refused> {
         let place = CasterId::parse(call.caster_id()).and_then(|id| Some((self.place(&id)?, id)));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
-            return Ok(self.prepare(call)?.answer);
+            return Ok(self.prepare(call, expected_revision)?.answer);
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
         let Some((place, id)) = place else {
             let _one_at_a_time = self.creating[creating_lane(&call)].lock().await;
-            let Prepared { change, answer, .. } = self.prepare(call)?;
+            let Prepared { change, answer, .. } = self.prepare(call, expected_revision)?;
             if let Some(change) = change {
                 self.make_durable(change, None).await?;
             }
@@ -284,7 +289,8 @@ impl Studio {
         };
         let mut on_air = place.lane.lock().await;
         let operation = Operation::new(&call, request_id);
-        let answered = self.operate((&place, &mut on_air), call, &operation).await;
+        let answered =
+            self.operate((&place, &mut on_air), (call, expected_revision), &operation).await;
         let caster = lock(&self.catalog).caster(&id).cloned();
         if let (Err(refused), Some(caster)) = (&answered, caster) {
             self.events.refused(&operation, &caster, refused);
@@ -296,10 +302,10 @@ impl Studio {
     async fn operate(
         &self,
         (place, on_air): (&Place, &mut Option<OnAir>),
-        call: Call,
+        (call, expected_revision): (Call, Option<u64>),
         operation: &Operation,
     ) -> Result<Answer, Refused> {
-        let Prepared { change, answer, effects } = self.prepare(call)?;
+        let Prepared { change, answer, effects } = self.prepare(call, expected_revision)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => {
@@ -374,12 +380,12 @@ impl Studio {
         Ok(())
     }
 
-    fn prepare(&self, call: Call) -> Result<Prepared, Refused> {
+    fn prepare(&self, call: Call, expected_revision: Option<u64>) -> Result<Prepared, Refused> {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
             media: &|id| self.world.media_facts(id),
-            expected_revision: None,
+            expected_revision,
         };
         lock(&self.catalog).prepare(call, &context)
     }

@@ -67,6 +67,27 @@ pub struct Written {
     pub applied: Option<Applied>,
 }
 
+impl Written {
+    /// The identifier of what was made, changed or deleted; of several the first.
+    pub fn subject_id(&self) -> &str {
+        match &self.subject {
+            Subject::Caster => self.caster.as_str(),
+            Subject::Resource(id) => id.as_str(),
+            Subject::Layout(id) => id.as_str(),
+            Subject::Component(id) => id.as_str(),
+            Subject::Episodes(ids) => ids.first().map_or("", EpisodeId::as_str),
+        }
+    }
+
+    /// The episodes that were made or changed, in the order of the call.
+    pub fn episodes(&self) -> &[EpisodeId] {
+        match &self.subject {
+            Subject::Episodes(ids) => ids,
+            _ => &[],
+        }
+    }
+}
+
 /// What a write was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {

@@ -3,7 +3,25 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{KEY, SECRET, Server};
+use crate::support::{KEY, SECRET, Server, run_ffmpeg, spawn_ffmpeg};
+
+/// Plays the worked example against a server of its own, to which a camera pushes, and with the pictures that it names in
+/// the media directory.
+fn play(script: &str, modes: &[&[&str]]) {
+    let server = Server::start();
+    for name in ["standby.png", "logo.png"] {
+        let picture = server.folder.path("media").join(name);
+        run_ffmpeg(&format!("-f lavfi -i color=teal:size=64x36 -frames:v 1 {}", picture.display()));
+    }
+    let url = format!("rtmp://{}/app/cam1", server.rtmp);
+    let _camera = spawn_ffmpeg(&format!(
+        "-re -f lavfi -i testsrc2=size=320x180:rate=15 -f lavfi -i sine=frequency=440 \
+         -c:v libx264 -preset ultrafast -tune zerolatency -g 15 -pix_fmt yuv420p -c:a aac -f flv {url}"
+    ));
+    for mode in modes {
+        run_against(&server, script, &[&[&url[..]], *mode].concat());
+    }
+}
 
 /// Runs a script of `tests/sdk` against a server of its own.
 fn run(script: &str, mode: &[&str]) {
@@ -23,29 +41,27 @@ fn run_against(server: &Server, script: &str, mode: &[&str]) {
 
 #[test]
 fn classic_python_by_v1() {
-    run("classic.py", &[]);
+    play("classic.py", &[&[]]);
 }
 
 #[test]
 fn typed_python_by_v3() {
-    run("tea.py", &[]);
+    play("tea.py", &[&[]]);
 }
 
 #[test]
 fn typed_python_by_v1() {
-    run("tea.py", &["v2"]);
+    play("tea.py", &[&["v2"]]);
 }
 
 #[test]
 fn pop_core_by_get_and_post() {
-    run("pop_core.js", &["GET"]);
-    run("pop_core.js", &["POST"]);
+    play("pop_core.js", &[&["GET"], &["POST"]]);
 }
 
 #[test]
 fn openapi_core_by_v3() {
-    run("openapi_core.js", &["query"]);
-    run("openapi_core.js", &["form"]);
+    play("openapi_core.js", &[&["query"], &["form"]]);
 }
 
 #[test]

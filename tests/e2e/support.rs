@@ -195,6 +195,7 @@ impl Studio {
                 height_normalized: *height,
                 position_normalized: vec![*x, *y],
                 position_refer: "topLeft".into(),
+                ..Default::default()
             })
             .collect();
         let layout = v1::Layout {

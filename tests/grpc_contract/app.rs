@@ -9,12 +9,13 @@ use onair::api::addresses::{Addresses, PlaybackAuth};
 use onair::api::auth_key::StreamKey;
 use onair::api::control::{self, Control, Message, Snapshot};
 use onair::api::events::Feed;
+use onair::api::events::WatchKey;
 use onair::api::grpc::pb::caster_service_client::CasterServiceClient;
 use onair::api::grpc::{self, KEY_ID_METADATA, KEY_SECRET_METADATA};
 use onair::api::keys::{AccessKey, AccessKeys, KeyFile, KeyProblem, Role};
 use onair::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, LocationId,
-    Prepared, Refused,
+    MediaFacts, Prepared, Refused,
 };
 use onair::ids::{Bus, CasterId};
 use onair::store::Store;
@@ -27,6 +28,10 @@ pub(crate) const KEY_ID: &str = "tester";
 pub(crate) const KEY_SECRET: &str = "not-so-secret";
 /// A source at this location never has a frame ready.
 pub(crate) const NEVER_READY: &str = "RV66";
+
+/// The one item of the media library, and how long it is.
+pub(crate) const CLIP: &str = "clip";
+pub(crate) const CLIP_MS: u64 = 10_000;
 
 type Known = Result<Arc<AccessKey>, KeyProblem>;
 pub(crate) type Client = CasterServiceClient<InterceptedService<Channel, WithKey>>;
@@ -56,6 +61,7 @@ pub(crate) struct Server {
     pub(crate) channel: Channel,
     pub(crate) client: Client,
     pub(crate) key: StreamKey,
+    pub(crate) watch: WatchKey,
     keys: Arc<AccessKeys>,
     catalog: Arc<Mutex<Catalog>>,
     dir: PathBuf,
@@ -74,12 +80,14 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let key = StreamKey::new("stream key");
+        let watch = WatchKey::new("watch key");
         let addresses = Addresses {
             rtmp_port: 1935,
             http_port: 8080,
             https: false,
             playback: PlaybackAuth::Signed,
             key: key.clone(),
+            watch: watch.clone(),
         };
         let (shutdown, stopping) = oneshot::channel();
         let keys = Arc::new(AccessKeys::open(&dir, Some((KEY_ID, KEY_SECRET))).unwrap());
@@ -91,7 +99,7 @@ impl Server {
             WithKey::new(KEY_ID, KEY_SECRET),
         );
         let shutdown = Some(shutdown);
-        Server { channel, client, key, keys, catalog, dir, shutdown, app, server }
+        Server { channel, client, key, watch, keys, catalog, dir, shutdown, app, server }
     }
 
     /// A client with a new key of this role, known to the server, and the key's id.
@@ -202,7 +210,7 @@ impl App {
         while let Some(message) = messages.recv().await {
             match message {
                 Message::Call(request) => {
-                    let answer = self.call(request.call);
+                    let answer = self.call(request.call, request.expected_revision);
                     let _ = request.reply.send(answer);
                 }
                 Message::Watch(request) => {
@@ -216,8 +224,16 @@ impl App {
         }
     }
 
-    fn call(&mut self, call: Call) -> Result<Answer, Refused> {
-        let ctx = Context::new(time::unix_ms(), &uuid::Uuid::new_v4);
+    fn call(&mut self, call: Call, expected_revision: Option<u64>) -> Result<Answer, Refused> {
+        let ctx = Context {
+            now_unix_ms: time::unix_ms(),
+            fresh: &uuid::Uuid::new_v4,
+            media: &|id| {
+                let clip = MediaFacts::Video { duration_ms: CLIP_MS };
+                (id.as_str() == CLIP).then_some(clip)
+            },
+            expected_revision,
+        };
         let prepared = self.catalog.lock().unwrap().prepare(call, &ctx)?;
         let answer = self.take_effect(&prepared)?;
         if let Some(change) = prepared.change {

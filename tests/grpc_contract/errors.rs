@@ -2,21 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use onair::api::grpc::IF_REVISION_METADATA;
 use onair::api::grpc::pb::{
-    AddCasterComponentRequest, AddCasterLayoutRequest, AddCasterVideoResourceRequest,
-    CopyCasterSceneConfigRequest, CreateCasterRequest, DeleteCasterLayoutRequest,
-    DeleteCasterRequest, DeleteCasterVideoResourceRequest, DescribeCasterLayoutsRequest,
-    DescribeCasterScenesRequest, DescribeCastersRequest, Layout, ModifyCasterComponentRequest,
-    RestartCasterRequest, Scene, SetCasterConfigRequest, SetCasterSceneConfigRequest,
-    StartCasterRequest, StopCasterRequest, TranscodeConfig, UpdateCasterSceneAudioRequest,
-    VideoLayer, VideoResource, WatchCasterRequest,
+    AddCasterComponentRequest, AddCasterEpisodeGroupRequest, AddCasterEpisodeRequest,
+    AddCasterLayoutRequest, AddCasterProgramRequest, AddCasterVideoResourceRequest, CasterConfig,
+    CopyCasterSceneConfigRequest, CreateCasterRequest, DeleteCasterEpisodeGroupRequest,
+    DeleteCasterEpisodeRequest, DeleteCasterLayoutRequest, DeleteCasterRequest,
+    DeleteCasterVideoResourceRequest, DescribeCasterConfigRequest, DescribeCasterLayoutsRequest,
+    DescribeCasterScenesRequest, DescribeCastersRequest, EffectCasterUrgentRequest, Episode,
+    Layout, ModifyCasterComponentRequest, RestartCasterRequest, Scene, SetCasterChannelRequest,
+    SetCasterConfigRequest, SetCasterSceneConfigRequest, SetCasterTimedEventRequest,
+    StartCasterRequest, StopCasterRequest, UpdateCasterResourceGroupRequest,
+    UpdateCasterSceneAudioRequest, VideoLayer, VideoResource, WatchCasterRequest,
 };
 use onair::catalog::ErrorCode::{self, *};
 use onair::limits;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::app::{Client, NEVER_READY, Server};
+use super::app::{CLIP, CLIP_MS, Client, NEVER_READY, Server};
 use super::workflow::{self, Ids};
 
 /// Calls a method, wants this refusal, wants the catalog as it was.
@@ -100,6 +104,10 @@ async fn every_code_arises_and_changes_nothing() {
     resources(&mut world).await;
     layouts_and_components(&mut world).await;
     scenes(&mut world).await;
+    standby(&mut world).await;
+    channels(&mut world).await;
+    rundown(&mut world).await;
+    revisions(&mut world).await;
     readiness(&mut world).await;
     numbers(&mut world).await;
     gone(&mut world).await;
@@ -166,8 +174,7 @@ async fn configs(world: &mut World) {
     world.client.set_caster_config(request).await.unwrap();
     refused!(world, ConfigurationNotFound, start_caster(start()));
     let mut config = workflow::config();
-    config.transcode_config =
-        Some(TranscodeConfig { caster_template: "lp_ud".into(), ..Default::default() });
+    config.domain_name.clear();
     let request = SetCasterConfigRequest { caster_id: world.caster(), config: Some(config) };
     refused!(world, CasterInUse, set_caster_config(request));
     let twice = StartCasterRequest { caster_id: world.caster() };
@@ -265,6 +272,144 @@ async fn scenes(world: &mut World) {
     workflow::start(&mut world.client, &good.caster_id).await;
 }
 
+async fn standby(world: &mut World) {
+    let effect = |scene: &Scene| EffectCasterUrgentRequest {
+        caster_id: world.ids.caster.clone(),
+        scene_id: scene.scene_id.clone(),
+    };
+    let (on_pgm, on_pvw) = (effect(&world.pgm), effect(&world.pvw));
+    refused!(world, ParameterMalformed, effect_caster_urgent(on_pvw));
+    let none = CasterConfig {
+        urgent_live_stream_url: String::new(),
+        urgent_image_url: String::new(),
+        ..workflow::config()
+    };
+    let config = |config| SetCasterConfigRequest { caster_id: on_pgm.caster_id.clone(), config };
+    world.client.effect_caster_urgent(on_pgm.clone()).await.unwrap();
+    refused!(world, SceneInUse, set_caster_config(config(Some(none.clone()))));
+    let back = world.set_pgm("");
+    world.client.set_caster_scene_config(back).await.unwrap();
+    world.client.set_caster_config(config(Some(none))).await.unwrap();
+    refused!(world, UrgentMaterialNotFound, effect_caster_urgent(on_pgm.clone()));
+}
+
+async fn channels(world: &mut World) {
+    let caster_id = workflow::create(&mut world.client, "channels").await;
+    let set = |channel: &str, resource_id: &str| SetCasterChannelRequest {
+        caster_id: caster_id.clone(),
+        channel_id: channel.into(),
+        resource_id: resource_id.into(),
+        ..Default::default()
+    };
+    refused!(world, ChannelDisabled, set_caster_channel(set("RV01", "r")));
+    let config = |channel_enable| SetCasterConfigRequest {
+        caster_id: caster_id.clone(),
+        config: Some(CasterConfig { channel_enable, ..workflow::config() }),
+    };
+    world.client.set_caster_config(config(true)).await.unwrap();
+    refused!(world, ChannelDisableUnsupported, set_caster_config(config(false)));
+    let add = AddCasterVideoResourceRequest {
+        caster_id: caster_id.clone(),
+        video_resource: Some(workflow::camera("RV01")),
+    };
+    let added = world.client.add_caster_video_resource(add).await.unwrap().into_inner();
+    let id = &added.resource_id;
+    refused!(world, ParameterMalformed, set_caster_channel(set("RV13", id)));
+    refused!(world, MissingParameter, set_caster_channel(set("RV01", "")));
+    refused!(world, ResourceNotFound, set_caster_channel(set("RV01", "nobody")));
+    let seek = SetCasterChannelRequest { seek_offset: Some(1), ..set("RV01", id) };
+    refused!(world, ParameterMalformed, set_caster_channel(seek));
+    world.client.set_caster_channel(set("RV01", id)).await.unwrap();
+    refused!(world, ResourceOfChannelExist, set_caster_channel(set("RV02", id)));
+}
+
+async fn rundown(world: &mut World) {
+    let clip = VideoResource {
+        live_stream_url: String::new(),
+        material_id: CLIP.into(),
+        ..workflow::camera("RV10")
+    };
+    let add = world.add(clip);
+    let added = world.client.add_caster_video_resource(add).await.unwrap().into_inner();
+    let episode = |start, end| Episode {
+        episode_type: "Resource".into(),
+        resource_id: added.resource_id.clone(),
+        start_time_unix_ms: start,
+        end_time_unix_ms: end,
+        ..Default::default()
+    };
+    let too_long = i64::try_from(CLIP_MS).unwrap() + 1;
+    let of_camera = Episode {
+        resource_id: world.ids.resources[0].clone(),
+        switch_type: "ContentFirst".into(),
+        ..episode(Some(0), Some(1))
+    };
+    for (episode, code) in [
+        (Episode::default(), MissingParameter),
+        (episode(None, Some(1)), MissingParameter),
+        (episode(Some(-1), Some(1)), StartTimeMalformed),
+        (episode(Some(1), Some(1)), EndTimeMalformed),
+        (episode(Some(0), Some(too_long)), EpisodeTooLong),
+        (of_camera, ParameterMalformed),
+        (Episode { resource_id: "nobody".into(), ..episode(Some(0), Some(1)) }, ResourceNotFound),
+        (
+            Episode { component_ids: vec!["nobody".into()], ..episode(Some(0), Some(1)) },
+            ComponentNotFound,
+        ),
+    ] {
+        let caster_id = world.caster();
+        let one = AddCasterEpisodeRequest {
+            caster_id: caster_id.clone(),
+            episode: Some(episode.clone()),
+        };
+        refused!(world, code, add_caster_episode(one));
+        let fine = Episode { start_time_unix_ms: Some(0), ..workflow::episode(&world.ids) };
+        let several = AddCasterProgramRequest { caster_id, episodes: vec![fine, episode] };
+        refused!(world, code, add_caster_program(several));
+    }
+    let delete =
+        DeleteCasterEpisodeRequest { caster_id: world.caster(), episode_id: "nobody".into() };
+    refused!(world, EpisodeNotFound, delete_caster_episode(delete));
+    let groups =
+        |program_id: &str| DeleteCasterEpisodeGroupRequest { program_id: program_id.into() };
+    refused!(world, MissingParameter, delete_caster_episode_group(groups("")));
+    refused!(world, ProgramNotFound, delete_caster_episode_group(groups("nobody")));
+    let group = AddCasterEpisodeGroupRequest { client_token: "g".into(), episode_group: None };
+    refused!(world, MissingParameter, add_caster_episode_group(group));
+    let over = SetCasterTimedEventRequest {
+        caster_id: world.caster(),
+        event_name: "StopCaster".into(),
+        start_time_unix_ms: Some(1),
+    };
+    refused!(world, StartTimeMalformed, set_caster_timed_event(over));
+}
+
+/// Who expects another revision changes nothing; reads do not ask.
+async fn revisions(world: &mut World) {
+    let caster_id = world.caster();
+    let expecting = |revision: &str| {
+        let mut request = tonic::Request::new(UpdateCasterResourceGroupRequest {
+            caster_id: caster_id.clone(),
+            new_resource_group_id: "rg".into(),
+        });
+        request.metadata_mut().insert(IF_REVISION_METADATA, revision.parse().unwrap());
+        request
+    };
+    let mut read =
+        tonic::Request::new(DescribeCasterConfigRequest { caster_id: caster_id.clone() });
+    read.metadata_mut().insert(IF_REVISION_METADATA, "1".parse().unwrap());
+    let now = world.client.describe_caster_config(read).await.unwrap().into_inner().revision;
+    refused!(world, RevisionMismatch, update_caster_resource_group(expecting("1")));
+    refused!(world, ParameterMalformed, update_caster_resource_group(expecting("one")));
+    let request = expecting(&now.to_string());
+    let written = world.client.update_caster_resource_group(request).await.unwrap().into_inner();
+    assert_eq!(written.revision, now + 1);
+    let other = workflow::create(&mut world.client, "revisions").await;
+    let mut delete = tonic::Request::new(DeleteCasterRequest { caster_id: other });
+    delete.metadata_mut().insert(IF_REVISION_METADATA, "7".parse().unwrap());
+    refused!(world, RevisionMismatch, delete_caster(delete));
+}
+
 /// A switch on PGM to a source that has no frame ready is refused, unless it is forced.
 async fn readiness(world: &mut World) {
     let add = world.add(workflow::camera(NEVER_READY));
@@ -292,7 +437,7 @@ async fn numbers(world: &mut World) {
     refused!(world, CasterNumberExceed, create_caster(request));
     for n in 1..=limits::MAX_RESOURCES {
         let request = world.add(workflow::camera(&format!("RV{n:02}")));
-        // Three of the places are taken.
+        // Some of the places are taken.
         let _ = world.client.add_caster_video_resource(request).await;
     }
     let request = world.add(workflow::camera("RV01"));

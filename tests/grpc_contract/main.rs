@@ -5,4 +5,5 @@
 mod app;
 mod edges;
 mod errors;
+mod operations;
 mod workflow;

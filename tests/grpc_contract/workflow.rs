@@ -1,19 +1,22 @@
 //! The worked example of the API, call by call.
 
 use onair::api::grpc::pb::{
-    AddCasterComponentRequest, AddCasterLayoutRequest, AddCasterVideoResourceRequest, AudioLayer,
-    CasterConfig, CasterStatus, Component, ComponentLayer, CopyCasterSceneConfigRequest,
-    CreateCasterRequest, DeleteCasterRequest, DescribeCasterComponentsRequest,
-    DescribeCasterConfigRequest, DescribeCasterLayoutsRequest, DescribeCasterSceneAudioRequest,
-    DescribeCasterScenesRequest, DescribeCasterStreamUrlRequest,
-    DescribeCasterVideoResourcesRequest, DescribeCastersRequest, Layout, OutputType, Scene,
-    SceneStatus, SetCasterConfigRequest, SetCasterSceneConfigRequest, StartCasterRequest,
-    StopCasterRequest, TextLayerContent, TranscodeConfig, UpdateCasterSceneAudioRequest,
-    VideoLayer, VideoResource, WatchCasterRequest,
+    AddCasterComponentRequest, AddCasterLayoutRequest, AddCasterVideoResourceRequest, AudioFilter,
+    AudioLayer, CasterConfig, CasterStatus, Component, ComponentLayer,
+    CopyCasterSceneConfigRequest, CreateCasterRequest, DeleteCasterRequest,
+    DescribeCasterComponentsRequest, DescribeCasterConfigRequest, DescribeCasterLayoutsRequest,
+    DescribeCasterSceneAudioRequest, DescribeCasterScenesRequest, DescribeCasterStreamUrlRequest,
+    DescribeCasterVideoResourcesRequest, DescribeCastersRequest, Episode, Layout, OutputType,
+    RecordConfig, RecordFormat, Scene, SceneStatus, SetCasterConfigRequest,
+    SetCasterSceneConfigRequest, StartCasterRequest, StopCasterRequest, TextLayerContent,
+    TranscodeConfig, UpdateCasterSceneAudioRequest, VideoLayer, VideoResource, WatchCasterRequest,
 };
 use onair::time;
 
 use super::app::{Client, Server};
+
+/// 2099-01-01, ms since 1970.
+pub(crate) const FAR_UNIX_MS: i64 = 4_070_908_800_000;
 
 pub(crate) async fn create(client: &mut Client, token: &str) -> String {
     let request = CreateCasterRequest {
@@ -34,9 +37,31 @@ pub(crate) fn config() -> CasterConfig {
             caster_template: "lp_hd".into(),
             x264_preset: "veryfast".into(),
             video_bps: Some(3_000_000),
+            live_templates: vec!["lld".into(), "daobo-lsd".into()],
         }),
         side_output_urls: vec!["rtmp://relay.example.com/app/s1".into()],
         frame_rate: "30000/1001".into(),
+        record_config: Some(RecordConfig {
+            oss_endpoint: "oss.example.com".into(),
+            oss_bucket: "shows".into(),
+            on_demand: 7,
+            record_formats: vec![RecordFormat {
+                format: "m3u8".into(),
+                cycle_duration: Some(900),
+                oss_object_prefix: "record/{StreamName}/{StartTime}".into(),
+                slice_oss_object_prefix: "record/{StreamName}/{UnixTimestamp}".into(),
+            }],
+        }),
+        delay: 1.5,
+        urgent_live_stream_url: "rtmp://in.example.com/app/standby".into(),
+        urgent_image_url: "http://files.example.com/standby.png".into(),
+        auto_switch_urgent_on: true,
+        auto_switch_after_s: Some(3.0),
+        callback_url: "http://hook.example.com/cb".into(),
+        side_output_url: "rtmp://relay.example.com/app/s2".into(),
+        program_name: "evening".into(),
+        program_effect: true,
+        ..CasterConfig::default()
     }
 }
 
@@ -45,6 +70,7 @@ pub(crate) fn camera(location: &str) -> VideoResource {
         resource_name: "cam".into(),
         location_id: location.into(),
         live_stream_url: "rtmp://in.example.com/app/cam1".into(),
+        fixed_delay_duration: Some(120),
         ..VideoResource::default()
     }
 }
@@ -56,6 +82,7 @@ pub(crate) fn clip(location: &str) -> VideoResource {
         repeat_num: Some(-1),
         begin_offset: Some(1000),
         end_offset: Some(0),
+        pts_callback_interval: Some(1000),
         ..camera(location)
     }
 }
@@ -68,6 +95,7 @@ pub(crate) fn layout(locations: &[&str]) -> Layout {
         height_normalized: if index == 0 { 1.0 } else { 0.3 },
         position_refer: "topLeft".into(),
         position_normalized: if index == 0 { vec![0.0, 0.0] } else { vec![0.68, 0.02] },
+        fixed_delay_duration: 40,
     };
     Layout {
         layout_id: String::new(),
@@ -78,6 +106,7 @@ pub(crate) fn layout(locations: &[&str]) -> Layout {
             volume_rate: Some(1.0),
             valid_channel: "all".into(),
             fixed_delay_duration: 0,
+            filter: Some(AudioFilter { enable_ans: 1, ans_mode: 1, ..AudioFilter::default() }),
         }],
     }
 }
@@ -102,7 +131,22 @@ pub(crate) fn title(location: &str) -> Component {
             border_color: "0x000000".into(),
         }),
         layer_order: "cover".into(),
+        effect: "none".into(),
         ..Component::default()
+    }
+}
+
+/// An episode far away, of the clip.
+pub(crate) fn episode(ids: &Ids) -> Episode {
+    Episode {
+        episode_name: "later".into(),
+        episode_type: "Resource".into(),
+        resource_id: ids.resources[1].clone(),
+        component_ids: vec![ids.component.clone()],
+        start_time_unix_ms: Some(FAR_UNIX_MS),
+        end_time_unix_ms: Some(FAR_UNIX_MS + 60_000),
+        switch_type: "ContentFirst".into(),
+        ..Episode::default()
     }
 }
 
@@ -222,7 +266,14 @@ async fn addresses_open_what_they_name() {
     for scene in [pvw, pgm] {
         let formats: Vec<&str> =
             scene.stream_infos.iter().map(|i| i.video_format.as_str()).collect();
-        assert_eq!(formats, ["rtmp", "flv", "m3u8"]);
+        let versions: Vec<&str> =
+            scene.stream_infos.iter().map(|i| i.transcode_config.as_str()).collect();
+        let expected: &[&str] = match scene.output_type() {
+            OutputType::Pvw => &[""],
+            OutputType::Pgm => &["", "lld", "daobo-lsd"],
+        };
+        assert_eq!(formats, ["flv", "rtmp", "m3u8"].repeat(expected.len()));
+        assert_eq!(versions, expected.iter().flat_map(|v| [*v; 3]).collect::<Vec<_>>());
         let urls = scene.stream_infos.iter().map(|i| &i.output_stream_url);
         for url in urls.chain([&scene.stream_url]) {
             let (address, auth_key) = url.split_once("?auth_key=").unwrap();
@@ -247,6 +298,12 @@ async fn the_mixer_is_read_as_it_was_set() {
         volume_rate: Some(0.5),
         valid_channel: "leftChannel".into(),
         fixed_delay_duration: 40,
+        filter: Some(AudioFilter {
+            enable_agc: 1,
+            enable_beautify: 1,
+            voice_beautify_mode: 1,
+            ..AudioFilter::default()
+        }),
     }];
     let request = UpdateCasterSceneAudioRequest {
         caster_id: ids.caster.clone(),

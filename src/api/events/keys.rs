@@ -62,6 +62,11 @@ impl CallbackKey {
 }
 
 impl WatchKey {
+    /// A key with this secret.
+    pub fn new(secret: impl Into<String>) -> WatchKey {
+        WatchKey(secret.into())
+    }
+
     /// The key kept in the data directory; made there at the first time.
     ///
     /// # Errors

@@ -43,6 +43,9 @@ pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
 /// Request metadata that proves it.
 pub const KEY_SECRET_METADATA: &str = "x-onair-access-key-secret";
 
+/// Request metadata of a write: the revision that its caster must have.
+pub const IF_REVISION_METADATA: &str = "x-onair-if-revision";
+
 /// What the services answer from.
 pub struct Desk {
     /// The way to the app.

@@ -13,8 +13,8 @@ use super::super::keys::{AccessKey, AccessKeys, Role};
 use super::answers::Render;
 use super::pb::caster_service_server::CasterService;
 use super::status::{bad_key, missing_key, status};
-use super::{pb, watch};
-use crate::catalog::Call;
+use super::{IF_REVISION_METADATA, pb, watch};
+use crate::catalog::{Call, ErrorCode, Refused};
 
 pub(super) struct Service {
     control: Control,
@@ -39,11 +39,12 @@ impl Service {
         request: Request<Q>,
     ) -> Result<Response<A>, Status> {
         let key = bearer(&request)?;
+        let expected_revision = expected_revision(&request).map_err(status)?;
         let call: Call = request.into_inner().into();
         if !key.role().may(&call) {
             return Err(status(Role::refusal(&call).into()));
         }
-        let answer = self.control.call(call).await.map_err(status)?;
+        let answer = self.control.call_if(call, expected_revision).await.map_err(status)?;
         A::render(answer, &self.addresses).map(Response::new).map_err(status)
     }
 }
@@ -51,6 +52,16 @@ impl Service {
 /// The key that the call was let in with.
 pub(super) fn bearer<Q>(request: &Request<Q>) -> Result<Arc<AccessKey>, Status> {
     request.extensions().get().cloned().ok_or_else(missing_key)
+}
+
+/// The revision that the call expects its caster to have, if it says so.
+fn expected_revision<Q>(request: &Request<Q>) -> Result<Option<u64>, Refused> {
+    let Some(value) = request.metadata().get(IF_REVISION_METADATA) else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(|text| text.parse().ok());
+    revision.map(Some).ok_or_else(|| {
+        let message = format!("{IF_REVISION_METADATA} must be a revision of a caster.");
+        Refused::new(ErrorCode::ParameterMalformed, message)
+    })
 }
 
 macro_rules! caster_service {
@@ -118,4 +129,21 @@ caster_service! {
     stop_caster_scene StopCasterSceneRequest StopCasterSceneResponse
     describe_caster_scene_audio DescribeCasterSceneAudioRequest DescribeCasterSceneAudioResponse
     update_caster_scene_audio UpdateCasterSceneAudioRequest UpdateCasterSceneAudioResponse
+    effect_caster_urgent EffectCasterUrgentRequest EffectCasterUrgentResponse
+    set_caster_channel SetCasterChannelRequest SetCasterChannelResponse
+    describe_caster_channels DescribeCasterChannelsRequest DescribeCasterChannelsResponse
+    add_caster_episode AddCasterEpisodeRequest AddCasterEpisodeResponse
+    modify_caster_episode ModifyCasterEpisodeRequest ModifyCasterEpisodeResponse
+    delete_caster_episode DeleteCasterEpisodeRequest DeleteCasterEpisodeResponse
+    add_caster_program AddCasterProgramRequest AddCasterProgramResponse
+    modify_caster_program ModifyCasterProgramRequest ModifyCasterProgramResponse
+    delete_caster_program DeleteCasterProgramRequest DeleteCasterProgramResponse
+    describe_caster_program DescribeCasterProgramRequest DescribeCasterProgramResponse
+    add_caster_episode_group AddCasterEpisodeGroupRequest AddCasterEpisodeGroupResponse
+    add_caster_episode_group_content AddCasterEpisodeGroupContentRequest AddCasterEpisodeGroupContentResponse
+    delete_caster_episode_group DeleteCasterEpisodeGroupRequest DeleteCasterEpisodeGroupResponse
+    set_caster_sync_group SetCasterSyncGroupRequest SetCasterSyncGroupResponse
+    describe_caster_sync_group DescribeCasterSyncGroupRequest DescribeCasterSyncGroupResponse
+    describe_caster_rtc_info DescribeCasterRtcInfoRequest DescribeCasterRtcInfoResponse
+    set_caster_timed_event SetCasterTimedEventRequest SetCasterTimedEventResponse
 }

@@ -44,11 +44,7 @@ pub(super) fn missing_key() -> Status {
 }
 
 pub(super) fn bad_key(problem: KeyProblem) -> Status {
-    let code = match problem {
-        KeyProblem::Unknown => ErrorCode::AccessKeyIdNotFound,
-        KeyProblem::Revoked => ErrorCode::AccessKeyIdInactive,
-    };
-    status(code.into())
+    status(ErrorCode::from(problem).into())
 }
 
 fn grpc_code(code: ErrorCode) -> Code {
@@ -62,10 +58,14 @@ fn grpc_code(code: ErrorCode) -> Code {
         | ErrorCode::SceneConfigError
         | ErrorCode::CasterInUse
         | ErrorCode::CasterIdle
+        | ErrorCode::ChannelDisabled
+        | ErrorCode::ChannelDisableUnsupported
+        | ErrorCode::UrgentMaterialNotFound
         | ErrorCode::DomainNameNotFound
         | ErrorCode::ConfigurationNotFound => Code::FailedPrecondition,
         ErrorCode::CasterNumberExceed | ErrorCode::ResourceNumberExceed => Code::ResourceExhausted,
-        ErrorCode::DuplicateLocationId => Code::AlreadyExists,
+        ErrorCode::DuplicateLocationId | ErrorCode::ResourceOfChannelExist => Code::AlreadyExists,
+        ErrorCode::RevisionMismatch => Code::Aborted,
         _ => match code.http_status() {
             404 => Code::NotFound,
             500.. => Code::Internal,

@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use subtle::ConstantTimeEq;
 
+use crate::catalog::ErrorCode;
 use crate::limits::KEYS_REFRESH;
 
 mod file;
@@ -40,6 +41,15 @@ pub enum KeyProblem {
     /// It was revoked.
     #[error("the access key was revoked")]
     Revoked,
+}
+
+impl From<KeyProblem> for ErrorCode {
+    fn from(problem: KeyProblem) -> ErrorCode {
+        match problem {
+            KeyProblem::Unknown => ErrorCode::AccessKeyIdNotFound,
+            KeyProblem::Revoked => ErrorCode::AccessKeyIdInactive,
+        }
+    }
 }
 
 /// The access keys of this server: one that the configuration may name, and those of the data directory.

@@ -45,7 +45,18 @@ impl Role {
             | Call::StartCasterScene { .. }
             | Call::StopCasterScene { .. }
             | Call::DescribeCasterSceneAudio { .. }
-            | Call::UpdateCasterSceneAudio(_) => ErrorCode::PermissionDenied,
+            | Call::UpdateCasterSceneAudio(_)
+            | Call::SetCasterChannel(_)
+            | Call::DescribeCasterChannels { .. }
+            | Call::AddCasterEpisode { .. }
+            | Call::ModifyCasterEpisode { .. }
+            | Call::DeleteCasterEpisode { .. }
+            | Call::AddCasterProgram { .. }
+            | Call::ModifyCasterProgram { .. }
+            | Call::DeleteCasterProgram { .. }
+            | Call::DescribeCasterProgram(_)
+            | Call::AddCasterEpisodeGroup(_)
+            | Call::DeleteCasterEpisodeGroup { .. } => ErrorCode::PermissionDenied,
             _ => ErrorCode::IllegalOperation,
         }
     }
@@ -62,7 +73,15 @@ fn needed(call: &Call) -> Role {
         | Call::StartCasterScene { .. }
         | Call::StopCasterScene { .. }
         | Call::EffectCasterVideoResource { .. }
-        | Call::UpdateCasterSceneAudio(_) => Role::Operator,
+        | Call::UpdateCasterSceneAudio(_)
+        | Call::SetCasterChannel(_)
+        | Call::EffectCasterUrgent { .. }
+        | Call::AddCasterEpisode { .. }
+        | Call::ModifyCasterEpisode { .. }
+        | Call::DeleteCasterEpisode { .. }
+        | Call::AddCasterProgram { .. }
+        | Call::ModifyCasterProgram { .. }
+        | Call::DeleteCasterProgram { .. } => Role::Operator,
         _ => Role::Admin,
     }
 }
@@ -85,7 +104,9 @@ impl FromStr for Role {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{AudioDraft, CreateCaster, SceneDraft};
+    use crate::catalog::{
+        AudioDraft, ChannelDraft, CreateCaster, GroupDraft, ProgramFilter, SceneDraft,
+    };
 
     #[test]
     fn each_role_may_what_it_is_for() {
@@ -108,6 +129,21 @@ mod tests {
             (take, Role::Operator),
             (Call::StartCasterScene { caster_id: id(), scene_id: id() }, Role::Operator),
             (Call::StopCasterScene { caster_id: id(), scene_id: id() }, Role::Operator),
+            (Call::DescribeCasterProgram(ProgramFilter::default()), Role::Viewer),
+            (Call::DescribeCasterChannels { caster_id: id() }, Role::Viewer),
+            (Call::DescribeCasterSyncGroup { caster_id: id() }, Role::Viewer),
+            (Call::DescribeCasterRtcInfo { caster_id: id() }, Role::Viewer),
+            (Call::SetCasterChannel(ChannelDraft::default()), Role::Operator),
+            (Call::EffectCasterUrgent { caster_id: id(), scene_id: id() }, Role::Operator),
+            (
+                Call::AddCasterEpisode { caster_id: id(), episode: Default::default() },
+                Role::Operator,
+            ),
+            (Call::ModifyCasterProgram { caster_id: id(), episodes: vec![] }, Role::Operator),
+            (Call::DeleteCasterProgram { caster_id: id() }, Role::Operator),
+            (Call::AddCasterEpisodeGroup(GroupDraft::default()), Role::Admin),
+            (Call::DeleteCasterEpisodeGroup { program_id: id() }, Role::Admin),
+            (Call::SetCasterSyncGroup { caster_id: id(), sync_groups: vec![] }, Role::Admin),
             (Call::RestartCaster { caster_id: id() }, Role::Admin),
             (Call::CreateCaster(CreateCaster::default()), Role::Admin),
             (Call::DeleteCaster { caster_id: id() }, Role::Admin),

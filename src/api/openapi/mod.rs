@@ -9,6 +9,7 @@ mod calls;
 mod envelope;
 mod fault;
 mod operations;
+mod outside;
 mod params;
 mod percent;
 mod rate;
@@ -151,7 +152,7 @@ impl Edge {
         if !key.role().may(&call) {
             return Err(Role::refusal(&call).into());
         }
-        let answer = self.control.call_as(call, Some(envelope.request_id.clone())).await?;
+        let answer = self.control.call_as(call, envelope.request_id.clone()).await?;
         let answer = (operation.render)(answer, &self.addresses)?;
         Ok(envelope.success(operation.name, answer))
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fault::Fault;
 use super::params::Params;
-use super::{answers, calls};
+use super::{answers, calls, outside};
 use crate::api::addresses::Addresses;
 use crate::catalog::{Answer, Call, ErrorCode, Refused};
 
@@ -78,6 +78,26 @@ operations! {
     StopCasterScene 10 [CasterId SceneId] stop_scene nothing
     DescribeCasterSceneAudio 15 [CasterId SceneId] describe_scene_audio scene_audio
     UpdateCasterSceneAudio 10 [CasterId SceneId] update_scene_audio nothing
+    SetCasterChannel 10 [CasterId ChannelId] set_channel nothing
+    DescribeCasterChannels 15 [CasterId] describe_channels channels
+    EffectCasterUrgent 10 [CasterId SceneId] effect_urgent nothing
+    // SwitchType means nothing for components, and the first clients left it out.
+    AddCasterEpisode 4 [CasterId EpisodeType StartTime EndTime] add_episode episode_id
+    ModifyCasterEpisode 4 [CasterId EpisodeId] modify_episode caster_and_episode_id
+    DeleteCasterEpisode 4 [CasterId EpisodeId] delete_episode caster_and_episode_id
+    AddCasterProgram 10 [CasterId Episode] add_program episode_ids
+    ModifyCasterProgram 4 [CasterId Episode] modify_program caster_id
+    DeleteCasterProgram 4 [CasterId] delete_program caster_id
+    DescribeCasterProgram 4 [CasterId] describe_program program
+    AddCasterEpisodeGroup 4 [ClientToken DomainName StartTime RepeatNum SideOutputUrl CallbackUrl Item]
+        add_group group_ids
+    AddCasterEpisodeGroupContent 4 [ClientToken Content] add_group_content group_ids
+    DeleteCasterEpisodeGroup 4 [ProgramId] delete_group group_gone
+    // Of older clients; their limits are not documented.
+    SetCasterSyncGroup 10 [CasterId SyncGroup] set_sync_group nothing
+    DescribeCasterSyncGroup 15 [CasterId] describe_sync_group sync_groups
+    DescribeCasterRtcInfo 15 [CasterId] describe_rtc_info rtc_info
+    SetCasterTimedEvent 10 [CasterId EventName StartTimeUTC] set_timed_event nothing
 }
 
 /// The operation of this name and version.
@@ -85,7 +105,8 @@ operations! {
 /// # Errors
 /// `InvalidApi.NotFound`, `InvalidVersion`.
 pub(super) fn find(action: &str, version: &str) -> Result<&'static Operation, Fault> {
-    let operation = OPERATIONS.iter().find(|operation| operation.name == action);
+    let mut all = OPERATIONS.iter().chain(outside::OPERATIONS);
+    let operation = all.find(|operation| operation.name == action);
     let operation = operation.ok_or(ErrorCode::ApiNotFound)?;
     if version != VERSION {
         return Err(ErrorCode::VersionInvalid.into());

@@ -148,6 +148,13 @@ impl Params {
         Ok((1..=self.count(name)?).map(|index| self.part(&element(name, index))).collect())
     }
 
+    /// Of several names of the same list the one that is used here, else the first. An empty one is that of the list that
+    /// these parameters are themselves.
+    pub(super) fn list_name<'a>(&self, names: &[&'a str]) -> &'a str {
+        let is_used = |name: &&&str| self.require(&[&element(name, 1)]).is_ok();
+        names.iter().find(is_used).or(names.first()).copied().unwrap_or_default()
+    }
+
     /// The structure called `name`: what stands behind its dot.
     pub(super) fn part(&self, name: &str) -> Params {
         let start = format!("{name}.");

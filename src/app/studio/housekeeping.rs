@@ -39,7 +39,7 @@ impl Studio {
         let studio = self.clone();
         tokio::spawn(async move {
             let told = format!("{call:?}");
-            match studio.call(call, None).await {
+            match studio.call(call, None, None).await {
                 Ok(_) => tracing::info!(call = told, "done by itself"),
                 Err(refused) => {
                     tracing::warn!(call = told, %refused, "could not be done by itself")

@@ -44,7 +44,11 @@ pub(super) fn prepare(
     match &call {
         Call::CreateCaster(draft) => studio::create(catalog, draft, ctx),
         Call::CopyCaster(draft) => studio::copy(catalog, draft, ctx),
-        Call::DeleteCaster { caster_id } => studio::delete(find(catalog, caster_id)?),
+        Call::DeleteCaster { caster_id } => {
+            let caster = find(catalog, caster_id)?;
+            is_as_expected(caster, ctx)?;
+            studio::delete(caster)
+        }
         Call::DescribeCasters(filter) => studio::describe_all(catalog, filter).map(read),
         Call::StartCaster { caster_id } => {
             let rule = |caster: &mut Caster| studio::start(caster, ctx);
@@ -205,15 +209,23 @@ fn read(answer: Answer) -> Prepared {
     Prepared { change: None, answer, effects: Vec::new() }
 }
 
+/// Refuses who expects the caster to have another revision.
+fn is_as_expected(caster: &Caster, ctx: &Context<'_>) -> Result<(), Refused> {
+    match ctx.expected_revision {
+        Some(expected) if expected != caster.revision => {
+            let message = format!("The caster is at revision {} now.", caster.revision);
+            Err(Refused::new(ErrorCode::RevisionMismatch, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn write(
     before: &Arc<Caster>,
     ctx: &Context<'_>,
     rule: impl Fn(&mut Caster) -> Edit,
 ) -> Result<Prepared, Refused> {
-    if ctx.expected_revision.is_some_and(|expected| expected != before.revision) {
-        let message = format!("The caster is at revision {} now.", before.revision);
-        return Err(Refused::new(ErrorCode::RevisionMismatch, message));
-    }
+    is_as_expected(before, ctx)?;
     let mut after = Caster::clone(before);
     let Edited { subject, mut effects } = rule(&mut after)?;
     after.revision += 1;

@@ -53,7 +53,8 @@ pub(super) fn modify(
     if !draft.location_id.is_empty() && draft.location_id != location {
         return Err(check::malformed("LocationId of a resource cannot change."));
     }
-    if draft.fixed_delay_duration_ms.is_some() {
+    let is_other = |ms: i32| u32::try_from(ms) != Ok(resource.delay_ms);
+    if draft.fixed_delay_duration_ms.is_some_and(is_other) {
         return Err(check::malformed("FixedDelayDuration of a resource cannot change."));
     }
     resource.pts_callback_ms = pts_callback_ms(draft, resource.pts_callback_ms)?;

@@ -2,6 +2,7 @@
 
 mod config;
 mod life;
+mod model;
 mod operations;
 pub(crate) mod property;
 mod rundown;

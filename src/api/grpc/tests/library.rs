@@ -13,6 +13,7 @@ use super::pb::media_library_client::MediaLibraryClient;
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::control;
+use crate::api::events::WatchKey;
 use crate::api::grpc::{Desk, KEY_ID_METADATA, KEY_SECRET_METADATA, serve_desk};
 use crate::api::keys::{AccessKey, AccessKeys, KeyFile, Role};
 use crate::api::media::Media;
@@ -29,6 +30,7 @@ async fn connect(dir: &Dir, media: Option<Media>) -> MediaLibraryClient<Channel>
         https: false,
         playback: PlaybackAuth::Signed,
         key: StreamKey::new("k"),
+        watch: WatchKey::new("w"),
     };
     let (control, _calls) = control::channel(1);
     let keys = Arc::new(AccessKeys::open(&dir.0, None).unwrap());

@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use super::fault::Fault;
 use super::params::Params;
 use super::utc;
-use crate::api::keys::{AccessKey, AccessKeys, KeyProblem};
+use crate::api::keys::{AccessKey, AccessKeys};
 use crate::api::secret::hex;
 use crate::catalog::ErrorCode;
 use crate::limits;
@@ -132,10 +132,7 @@ impl Claim {
         nonces: &Nonces,
         now_unix_s: u64,
     ) -> Result<Arc<AccessKey>, Fault> {
-        let key = keys.get(&self.key_id).map_err(|problem| match problem {
-            KeyProblem::Unknown => ErrorCode::AccessKeyIdNotFound,
-            KeyProblem::Revoked => ErrorCode::AccessKeyIdInactive,
-        })?;
+        let key = keys.get(&self.key_id).map_err(ErrorCode::from)?;
         let signed_unix_s = utc::parse(&self.date).ok_or(ErrorCode::TimeStampFormat)?;
         let skew_s = limits::API_CLOCK_SKEW.as_secs();
         if signed_unix_s.abs_diff(now_unix_s) > skew_s {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::control::{self, Message};
+use crate::api::events::WatchKey;
 use crate::api::keys::AccessKeys;
 use crate::api::openapi::operations::OPERATIONS;
 use crate::api::openapi::percent::encode_pairs;
@@ -22,17 +23,21 @@ use crate::api::openapi::{Edge, answer, utc};
 use crate::catalog::{Catalog, Context};
 use crate::{limits, time};
 
-const KEY: [&str; 2] = ["key", "secret"];
+pub(super) const KEY: [&str; 2] = ["key", "secret"];
 
 /// An edge, and what is behind it.
-struct World {
+pub(super) struct World {
     edge: Arc<Edge>,
-    catalog: Arc<Mutex<Catalog>>,
+    pub(super) catalog: Arc<Mutex<Catalog>>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
+        World::with_rate(Rate::new(0))
+    }
+
+    pub(super) fn with_rate(rate: Rate) -> World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (control, mut messages) = control::channel(1);
         let catalog = Arc::new(Mutex::new(Catalog::default()));
@@ -41,7 +46,10 @@ impl World {
             while let Some(message) = messages.recv().await {
                 let Message::Call(request) = message else { continue };
                 let mut catalog = behind.lock().unwrap();
-                let ctx = Context::new(time::unix_ms(), &Uuid::new_v4);
+                let ctx = Context {
+                    expected_revision: request.expected_revision,
+                    ..Context::new(time::unix_ms(), &Uuid::new_v4)
+                };
                 let answer = catalog.prepare(request.call, &ctx).map(|prepared| {
                     prepared.change.into_iter().for_each(|change| catalog.commit(change));
                     prepared.answer
@@ -55,19 +63,20 @@ impl World {
             https: false,
             playback: PlaybackAuth::Signed,
             key: StreamKey::new("k"),
+            watch: WatchKey::new("w"),
         };
         let edge = Arc::new(Edge {
             control,
             keys: Arc::new(AccessKeys::new(KEY[0], KEY[1]).unwrap()),
             addresses: Arc::new(addresses),
             nonces: Nonces::default(),
-            rate: Rate::new(0),
+            rate,
         });
         World { edge, catalog, runtime }
     }
 
     /// Status and body of the answer.
-    fn send(&self, request: Request) -> (u16, Value) {
+    pub(super) fn send(&self, request: Request) -> (u16, Value) {
         self.runtime.block_on(async {
             let response = answer(State(self.edge.clone()), request).await;
             let status = response.status().as_u16();
@@ -77,13 +86,13 @@ impl World {
     }
 
     /// The answer to a well-signed call.
-    fn call(&self, action: &str, params: &[(&str, &str)]) -> (u16, Value) {
+    pub(super) fn call(&self, action: &str, params: &[(&str, &str)]) -> (u16, Value) {
         self.send(signed(action, params))
     }
 }
 
 /// A call by V1, its parameters in a form.
-fn signed(action: &str, params: &[(&str, &str)]) -> Request {
+pub(super) fn signed(action: &str, params: &[(&str, &str)]) -> Request {
     let nonce = Uuid::new_v4().to_string();
     let timestamp = utc::instant(time::unix_ms() / 1000);
     let mut all = vec![
@@ -96,6 +105,7 @@ fn signed(action: &str, params: &[(&str, &str)]) -> Request {
         ("Timestamp", &timestamp),
         ("Version", "2016-11-01"),
     ];
+    all.retain(|(name, _)| params.iter().all(|(given, _)| given != name));
     all.extend(params);
     all.sort_unstable();
     all.dedup_by_key(|pair| pair.0);
@@ -106,7 +116,7 @@ fn signed(action: &str, params: &[(&str, &str)]) -> Request {
     post(body)
 }
 
-fn post(body: impl Into<Body>) -> Request {
+pub(super) fn post(body: impl Into<Body>) -> Request {
     HttpRequest::post("/")
         .header("accept", "application/json")
         .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
@@ -160,43 +170,72 @@ fn what_is_no_request_of_the_api() {
     assert_eq!(body["Code"], "InvalidVersion");
 }
 
-/// Names that mean something somewhere, in and out of place.
+/// Names that mean something somewhere.
+const NAMES: &[&str] = &[
+    "CasterId",
+    "CasterName",
+    "ClientToken",
+    "NormType",
+    "ChargeType",
+    "DomainName",
+    "Status",
+    "TranscodeConfig",
+    "SideOutputUrlList",
+    "ResourceId",
+    "ResourceName",
+    "LocationId",
+    "SceneId",
+    "VodUrl",
+    "RepeatNum",
+    "LayoutId",
+    "ComponentId",
+    "ComponentType",
+    "ComponentLayer",
+    "PageNum",
+    "TextLayerContent",
+    "ImageLayerContent",
+    "FromSceneId",
+    "ToSceneId",
+    "FollowEnable",
+    "StartTime",
+    "BlendList",
+    "MixList",
+    "VideoLayer",
+    "AudioLayer",
+    "PageSize",
+    "ImageUrl",
+    "LiveStreamUrl",
+    "Delay",
+    "RecordConfig",
+    "UrgentImageUrl",
+    "AutoSwitchUrgentOn",
+    "AutoSwitchUrgentConfig",
+    "CallbackUrl",
+    "ChannelEnable",
+    "ProgramEffect",
+    "SyncGroupsConfig",
+    "SyncGroup",
+    "ChannelId",
+    "SeekOffset",
+    "PlayStatus",
+    "FaceBeauty",
+    "EpisodeType",
+    "EpisodeId",
+    "Episode",
+    "EndTime",
+    "SwitchType",
+    "Item",
+    "Content",
+    "ProgramId",
+    "EventName",
+    "StartTimeUTC",
+    "FixedDelayDuration",
+    "SideOutputUrl",
+    "RepeatNum",
+];
+
+/// A name, in and out of place.
 fn name() -> impl Strategy<Value = String> {
-    const NAMES: &[&str] = &[
-        "CasterId",
-        "CasterName",
-        "ClientToken",
-        "NormType",
-        "ChargeType",
-        "DomainName",
-        "Status",
-        "TranscodeConfig",
-        "SideOutputUrlList",
-        "ResourceId",
-        "ResourceName",
-        "LocationId",
-        "SceneId",
-        "VodUrl",
-        "RepeatNum",
-        "LayoutId",
-        "ComponentId",
-        "ComponentType",
-        "ComponentLayer",
-        "PageNum",
-        "TextLayerContent",
-        "ImageLayerContent",
-        "FromSceneId",
-        "ToSceneId",
-        "FollowEnable",
-        "StartTime",
-        "BlendList",
-        "MixList",
-        "VideoLayer",
-        "AudioLayer",
-        "PageSize",
-        "ImageUrl",
-        "LiveStreamUrl",
-    ];
     const TAILS: &[&str] = &[
         "",
         "",
@@ -206,6 +245,14 @@ fn name() -> impl Strategy<Value = String> {
         ".1.FillMode",
         ".1.PositionNormalized.2",
         ".1.VolumeRate",
+        ".1.Filter",
+        ".1.EpisodeType",
+        ".1.StartTime",
+        ".1.EndTime",
+        ".1.ComponentId.1",
+        ".1.VodUrl",
+        ".1.Mode",
+        ".1.ResourceIds.1",
         ".",
         "..1",
     ];
@@ -245,6 +292,18 @@ fn value() -> impl Strategy<Value = String> {
         "../../etc/passwd",
         "%00",
         "live.example.com",
+        "Resource",
+        "Component",
+        "TimeFirst",
+        "StopCaster",
+        "2099-01-01T00:00:00Z",
+        "{\"LiveTemplate\":[\"lld\"]}",
+        "{\"liveTemplateIds\":{\"locationId\":[null,\"lld\"]}}",
+        "{\"VideoFormat\":[{\"Format\":\"flv\",\"OssObjectPrefix\":\"../{x}\"}]}",
+        "{\"eofThres\":1e39}",
+        "[{\"mode\":1,\"resourceIds\":[\"a\",\"b\"]}]",
+        "{\"enableAns\":2}",
+        "{\"DomainName\":\"a\",\"Items\":[{\"VodUrl\":\"file:a\"}]}",
     ];
     prop_oneof![prop::sample::select(KNOWN).prop_map(str::to_owned), any::<String>(),]
 }

@@ -1,5 +1,6 @@
 //! Tests of the edge's parts that take more room than their files have.
 
+mod codes;
 mod edge;
 mod params;
 mod sign;

@@ -4,7 +4,9 @@ use crate::api::openapi::calls;
 use crate::api::openapi::fault::Fault;
 use crate::api::openapi::params::Params;
 use crate::api::openapi::percent::{decode_pairs, encode};
-use crate::catalog::{Call, ComponentDraft, ConfigDraft, LayoutDraft};
+use crate::catalog::{
+    Call, ComponentDraft, ConfigDraft, LayoutDraft, RecordDraft, RecordFormatDraft,
+};
 
 fn params(query: &str) -> Params {
     Params::merge(decode_pairs(query.as_bytes()).unwrap().into_iter()).unwrap()
@@ -133,24 +135,118 @@ fn transcode_configs_in_every_spelling() {
     }
 }
 
-#[test]
-fn what_would_do_nothing_is_refused() {
-    for (name, text, fine) in [
-        ("Delay", "0", true),
-        ("Delay", "0.0", true),
-        ("Delay", "15", false),
-        ("AutoSwitchUrgentOn", "False", true),
-        ("AutoSwitchUrgentOn", "True", false),
-        ("CallbackUrl", "", true),
-        ("CallbackUrl", "http://hook.example.com/cb", false),
-        ("ChannelEnable", "1", false),
-        ("RecordConfig", "{\"OnDemand\":7}", false),
-        ("TranscodeConfig", r#"{"LiveTemplate":["lld"]}"#, false),
-        ("TranscodeConfig", r#"{"liveTemplate":["lld"]}"#, false),
-        ("TranscodeConfig", r#"{"LiveTemplateIds":{"LocationId":["lld"]}}"#, false),
-    ] {
-        assert_eq!(calls::set_config(&json(name, text)).is_ok(), fine, "{name} {text}");
+fn config(params: &Params) -> ConfigDraft {
+    match calls::set_config(params) {
+        Ok(Call::SetCasterConfig { config, .. }) => config,
+        other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn renditions_in_every_spelling() {
+    for (text, expected) in [
+        (r#"{"LiveTemplate":["lld","lsd"]}"#, &["lld", "lsd"][..]),
+        (r#"{"liveTemplate":["lld"]}"#, &["lld"]),
+        (r#"{"LiveTemplateIds":{"LocationId":["lld","lsd"]}}"#, &["lld", "lsd"]),
+        (r#"{"liveTemplateIds":{"locationId":["lld"]}}"#, &["lld"]),
+        (r#"{"LiveTemplateIds":["lld"]}"#, &["lld"]),
+        (r#"{"LiveTemplate":"lld"}"#, &["lld"]),
+        (r#"{"LiveTemplate":""}"#, &[]),
+        (r#"{"LiveTemplate":[]}"#, &[]),
+        ("", &[]),
+    ] {
+        assert_eq!(config(&json("TranscodeConfig", text)).live_templates, expected, "{text}");
+    }
+}
+
+#[test]
+fn recordings_in_every_spelling() {
+    for text in [
+        r#"{"OssEndpoint":"e","OssBucket":"b","VideoFormat":[{"Format":"m3u8","OssObjectPrefix":"p","SliceOssObjectPrefix":"s","CycleDuration":900}]}"#,
+        r#"{"endpoint":"e","ossBucket":"b","videoFormat":[{"prefix":"p","slicePrefix":"s","format":"m3u8","interval":900}],"interval":"5"}"#,
+        r#"{"OssEndpoint":"e","OssBucket":"b","RecordFormat":{"RecordFormat":[{"Format":"m3u8","OssObjectPrefix":"p","SliceOssObjectPrefix":"s","CycleDuration":"900"}]}}"#,
+        r#"{"OssEndpoint":"e","OssBucket":"b","RecordFormat":[{"Format":"m3u8","OssObjectPrefix":"p","SliceOssObjectPrefix":"s","CycleDuration":900}]}"#,
+    ] {
+        let record = config(&json("RecordConfig", text)).record.unwrap();
+        let RecordDraft { oss_endpoint, oss_bucket, on_demand, formats } = &record;
+        assert_eq!((&oss_endpoint[..], &oss_bucket[..], *on_demand), ("e", "b", None), "{text}");
+        let [
+            RecordFormatDraft {
+                format,
+                cycle_duration_s,
+                oss_object_prefix,
+                slice_oss_object_prefix,
+            },
+        ] = &formats[..]
+        else {
+            panic!("{text}: {record:?}")
+        };
+        assert_eq!((&format[..], *cycle_duration_s), ("m3u8", Some(900)), "{text}");
+        assert_eq!((&oss_object_prefix[..], &slice_oss_object_prefix[..]), ("p", "s"), "{text}");
+    }
+    for (text, is_asked_for) in [("", false), ("{}", false), (r#"{"OnDemand":7}"#, true)] {
+        assert_eq!(config(&json("RecordConfig", text)).record.is_some(), is_asked_for, "{text}");
+    }
+}
+
+#[test]
+fn sync_groups_in_every_spelling() {
+    for text in [
+        r#"[{"mode":0,"resourceIds":["a","b"],"hostResourceId":"a"}]"#,
+        r#"[{"Mode":"0","ResourceIds":["a","b"],"HostResourceId":"a"}]"#,
+        r#"{"SyncGroup":[{"Mode":0,"ResourceIds":{"ResourceId":["a","b"]},"HostResourceId":"a"}]}"#,
+    ] {
+        let groups = config(&json("SyncGroupsConfig", text)).sync_groups;
+        let [group] = &groups[..] else { panic!("{text}: {groups:?}") };
+        assert_eq!((group.mode, &group.host_resource_id[..]), (Some(0), "a"), "{text}");
+        assert_eq!(group.resource_ids, ["a", "b"], "{text}");
+    }
+    for text in ["", "[]", "{}"] {
+        assert!(config(&json("SyncGroupsConfig", text)).sync_groups.is_empty(), "{text}");
+    }
+    assert!(calls::set_config(&json("SyncGroupsConfig", r#"{"Groups":[]}"#)).is_ok());
+    assert!(calls::set_config(&json("SyncGroupsConfig", r#"{"Groups":[1]}"#)).is_err());
+}
+
+#[test]
+fn standby_by_itself() {
+    for (query, on, after_s) in [
+        (
+            "AutoSwitchUrgentOn=True&AutoSwitchUrgentConfig=%7B%22eofThres%22%3A3%7D",
+            true,
+            Some(3.0),
+        ),
+        (
+            "AutoSwitchUrgentOn=false&AutoSwitchUrgentConfig=%7B%22EofThres%22%3A%221.5%22%7D",
+            false,
+            Some(1.5),
+        ),
+        ("AutoSwitchUrgentOn=1", true, None),
+        ("Delay=", false, None),
+    ] {
+        let config = config(&params(query));
+        assert_eq!(
+            (config.auto_switch_urgent_on, config.auto_switch_after_s),
+            (on, after_s),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn episode_groups_by_parameters_and_by_content() {
+    let flat = params(
+        "ClientToken=t&DomainName=d&StartTime=2099-01-01T00:00:00Z&RepeatNum=-1&SideOutputUrl=rtmp://a/b\
+         &CallbackUrl=http://c&Item.1.ItemName=one&Item.1.VodUrl=file:1.mp4&Item.2.VodUrl=file:2.mp4",
+    );
+    let content = r#"{"DomainName":"d","StartTime":"2099-01-01T00:00:00Z","RepeatNum":-1,
+        "SideOutputUrl":"rtmp://a/b","CallbackUrl":"http://c",
+        "Items":[{"ItemName":"one","VodUrl":"file:1.mp4"},{"VodUrl":"file:2.mp4"}]}"#;
+    let content = params(&format!("ClientToken=t&Content={}", encode(content)));
+    let group = calls::add_group(&flat).unwrap();
+    assert_eq!(calls::add_group_content(&content).unwrap(), group);
+    let Call::AddCasterEpisodeGroup(draft) = group else { panic!("{group:?}") };
+    assert_eq!((draft.items.len(), draft.start_time_unix_ms), (2, Some(4_070_908_800_000)));
 }
 
 #[test]

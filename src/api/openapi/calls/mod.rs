@@ -6,9 +6,18 @@
 use super::fault::Fault;
 use super::params::Params;
 use crate::catalog::{
-    AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, ConfigDraft,
-    CopyCaster, CreateCaster, DescribeCasters, ErrorCode, ImageDraft, LayoutDraft, PlacementDraft,
-    ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
+    AudioDraft, AudioLayerDraft, Call, ChannelDraft, ComponentDraft, ComponentLayerDraft,
+    CopyCaster, CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft,
+    PlacementDraft, ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
+};
+
+mod config;
+mod rundown;
+
+pub(super) use config::{set_config, set_sync_group};
+pub(super) use rundown::{
+    add_episode, add_group, add_group_content, add_program, describe_program, modify_episode,
+    modify_program, set_timed_event,
 };
 
 /// A call, or the parameter that cannot be read.
@@ -94,58 +103,13 @@ texts! {
     start_scene => StartCasterScene { caster_id "CasterId", scene_id "SceneId" };
     stop_scene => StopCasterScene { caster_id "CasterId", scene_id "SceneId" };
     describe_scene_audio => DescribeCasterSceneAudio { caster_id "CasterId", scene_id "SceneId" };
-}
-
-/// Options of the studio that would be accepted and do nothing: refused unless they say what is the case anyway.
-const NOT_YET: &[&str] = &[
-    "Delay",
-    "RecordConfig",
-    "UrgentMaterialId",
-    "UrgentLiveStreamUrl",
-    "UrgentImageId",
-    "UrgentImageUrl",
-    "AutoSwitchUrgentOn",
-    "CallbackUrl",
-    "ChannelEnable",
-    "ProgramEffect",
-    "SyncGroupsConfig",
-    "SideOutputUrl",
-];
-
-fn refuse_what_does_nothing(p: &Params) -> Read<()> {
-    let is_off = |text: &str| {
-        text.is_empty()
-            || text.eq_ignore_ascii_case("false")
-            || text.parse::<f64>().is_ok_and(|number| number == 0.0)
-    };
-    let given = NOT_YET.iter().find(|name| !is_off(&p.text(name)));
-    let transcode = p.json("TranscodeConfig")?.unwrap_or_default();
-    let renditions = transcode.iter().any(|(name, _)| name.starts_with("LiveTemplate"));
-    match given.copied().or(renditions.then_some("TranscodeConfig.LiveTemplate")) {
-        Some(name) => {
-            let message = format!("{name} is not available yet: leave it out.");
-            Err(Fault::new(ErrorCode::ParameterMalformed, message))
-        }
-        None => Ok(()),
-    }
-}
-
-pub(super) fn set_config(p: &Params) -> Read {
-    refuse_what_does_nothing(p)?;
-    let transcode = p.json("TranscodeConfig")?.unwrap_or_default();
-    Ok(Call::SetCasterConfig {
-        caster_id: p.text("CasterId"),
-        config: ConfigDraft {
-            caster_name: p.text("CasterName"),
-            domain_name: p.text("DomainName"),
-            caster_template: transcode.text("CasterTemplate"),
-            frame_rate: transcode.text("FrameRate"),
-            side_output_urls: p.json_texts("SideOutputUrlList")?,
-            x264_preset: transcode.text("X264Preset"),
-            video_bps: transcode.number("VideoBps")?,
-            ..ConfigDraft::default()
-        },
-    })
+    describe_channels => DescribeCasterChannels { caster_id "CasterId" };
+    effect_urgent => EffectCasterUrgent { caster_id "CasterId", scene_id "SceneId" };
+    delete_episode => DeleteCasterEpisode { caster_id "CasterId", episode_id "EpisodeId" };
+    delete_program => DeleteCasterProgram { caster_id "CasterId" };
+    delete_group => DeleteCasterEpisodeGroup { program_id "ProgramId" };
+    describe_sync_group => DescribeCasterSyncGroup { caster_id "CasterId" };
+    describe_rtc_info => DescribeCasterRtcInfo { caster_id "CasterId" };
 }
 
 pub(super) fn add_resource(p: &Params) -> Read {
@@ -172,7 +136,8 @@ fn resource(p: &Params) -> Read<ResourceDraft> {
         repeat_num: p.number("RepeatNum")?,
         begin_offset_ms: p.number("BeginOffset")?,
         end_offset_ms: p.number("EndOffset")?,
-        ..ResourceDraft::default()
+        pts_callback_interval_ms: p.number("PtsCallbackInterval")?,
+        fixed_delay_duration_ms: p.number("FixedDelayDuration")?,
     })
 }
 
@@ -194,7 +159,7 @@ fn layout(p: &Params) -> Read<LayoutDraft> {
         Ok(VideoLayerDraft {
             fill_mode: layer.text("FillMode"),
             placement,
-            ..VideoLayerDraft::default()
+            fixed_delay_duration_ms: layer.number("FixedDelayDuration")?.unwrap_or_default(),
         })
     };
     Ok(LayoutDraft {
@@ -220,10 +185,21 @@ fn audio_layers(p: &Params) -> Read<Vec<AudioLayerDraft>> {
             volume_rate: layer.number("VolumeRate")?,
             valid_channel: layer.text("ValidChannel"),
             fixed_delay_duration_ms: layer.number("FixedDelayDuration")?.unwrap_or_default(),
-            ..AudioLayerDraft::default()
+            filter: layer.json("Filter")?.map(filter).transpose()?,
         })
     };
     p.items("AudioLayer")?.into_iter().map(audio_layer).collect()
+}
+
+fn filter(p: Params) -> Read<FilterDraft> {
+    let number = |name: &str| -> Read<i32> { Ok(p.number(name)?.unwrap_or_default()) };
+    Ok(FilterDraft {
+        enable_agc: number("EnableAgc")?,
+        enable_ans: number("EnableAns")?,
+        ans_mode: number("AnsMode")?,
+        enable_beautify: number("EnableBeautify")?,
+        voice_beautify_mode: number("VoiceBeautifyMode")?,
+    })
 }
 
 pub(super) fn add_component(p: &Params) -> Read {
@@ -265,7 +241,7 @@ fn component(p: &Params) -> Read<ComponentDraft> {
         text: p.json("TextLayerContent")?.map(text).transpose()?,
         image: p.json("ImageLayerContent")?.map(image),
         layer_order: p.text("LayerOrder"),
-        ..ComponentDraft::default()
+        effect: p.text("Effect"),
     })
 }
 
@@ -308,5 +284,16 @@ pub(super) fn update_scene_audio(p: &Params) -> Read {
         follow_enable: p.number("FollowEnable")?,
         audio_layers: audio_layers(p)?,
         mix_list: p.texts("MixList")?,
+    }))
+}
+
+pub(super) fn set_channel(p: &Params) -> Read {
+    Ok(Call::SetCasterChannel(ChannelDraft {
+        caster_id: p.text("CasterId"),
+        channel_id: p.text("ChannelId"),
+        resource_id: p.text("ResourceId"),
+        seek_offset_ms: p.number("SeekOffset")?,
+        play_status: p.number("PlayStatus")?,
+        face_beauty: p.text("FaceBeauty"),
     }))
 }

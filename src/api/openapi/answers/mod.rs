@@ -6,13 +6,19 @@
 use serde_json::{Map, Value, json};
 
 use super::utc;
-use crate::api::addresses::{Addresses, SceneUrls};
+use crate::api::addresses::{Addresses, SceneUrls, StreamInfo, source_url};
 use crate::catalog::{
-    Answer, AudioLayer, Caster, Component, ComponentContent, ErrorCode, Layout, Place, Placement,
-    Play, Refused, Resource, Source, Status, Subject, Tag, Text, Written,
+    AnsMode, Answer, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ErrorCode,
+    Layout, Place, Placement, Play, Refused, Resource, Source, Status, Tag, Text,
 };
 use crate::ids::Bus;
 use crate::time;
+
+mod config;
+mod rundown;
+
+pub(super) use config::{config, sync_groups};
+pub(super) use rundown::{channels, group_gone, group_ids, program, rtc_info};
 
 /// A response, or why there is none.
 type Rendered = Result<Value, Refused>;
@@ -61,25 +67,21 @@ macro_rules! writes {
 writes! {
     nothing: w => json!({});
     caster_id: w => json!({ "CasterId": w.caster.as_str() });
-    resource_id: w => json!({ "ResourceId": subject(&w) });
-    caster_and_resource_id: w => json!({ "CasterId": w.caster.as_str(), "ResourceId": subject(&w) });
-    layout_id: w => json!({ "LayoutId": subject(&w) });
-    caster_and_layout_id: w => json!({ "CasterId": w.caster.as_str(), "LayoutId": subject(&w) });
-    component_id: w => json!({ "ComponentId": subject(&w) });
+    resource_id: w => json!({ "ResourceId": w.subject_id() });
+    caster_and_resource_id: w => json!({ "CasterId": w.caster.as_str(), "ResourceId": w.subject_id() });
+    layout_id: w => json!({ "LayoutId": w.subject_id() });
+    caster_and_layout_id: w => json!({ "CasterId": w.caster.as_str(), "LayoutId": w.subject_id() });
+    component_id: w => json!({ "ComponentId": w.subject_id() });
     caster_and_component_id: w => json!({
         "CasterId": w.caster.as_str(),
-        "ComponentId": subject(&w),
+        "ComponentId": w.subject_id(),
     });
-}
-
-fn subject(written: &Written) -> String {
-    match &written.subject {
-        Subject::Caster => written.caster.to_string(),
-        Subject::Resource(id) => id.to_string(),
-        Subject::Layout(id) => id.to_string(),
-        Subject::Component(id) => id.to_string(),
-        Subject::Episodes(ids) => ids.first().map(ToString::to_string).unwrap_or_default(),
-    }
+    episode_id: w => json!({ "EpisodeId": w.subject_id() });
+    caster_and_episode_id: w => json!({ "CasterId": w.caster.as_str(), "EpisodeId": w.subject_id() });
+    episode_ids: w => {
+        let ids = w.episodes().iter().map(|id| json!({ "EpisodeId": id.as_str() }));
+        json!({ "EpisodeIds": list("EpisodeId", ids) })
+    };
 }
 
 pub(super) fn casters(answer: Answer, _: &Addresses) -> Rendered {
@@ -99,7 +101,7 @@ fn caster_item(caster: &Caster, now_unix_ms: u64) -> Value {
         "CasterId": caster.id.as_str(),
         "CasterName": caster.config.name,
         "CasterTemplate": caster.config.template.map(|t| t.as_str()),
-        "ChannelEnable": 0,
+        "ChannelEnable": i32::from(caster.config.channel_enable),
         // The only ones there are, see the rules of CreateCaster.
         "ChargeType": "PostPaid",
         "NormType": 1,
@@ -118,29 +120,6 @@ fn tag(tag: &Tag) -> Value {
     json!({ "TagKey": tag.key, "TagValue": tag.value })
 }
 
-pub(super) fn config(answer: Answer, _: &Addresses) -> Rendered {
-    let Answer::Caster(caster) = answer else { return Err(foreign()) };
-    let config = &caster.config;
-    let relays = match &config.relays[..] {
-        [] => Value::Null,
-        urls => json!(json!(urls).to_string()),
-    };
-    let transcode = present(json!({
-        "CasterTemplate": config.template.map(|t| t.as_str()),
-        "FrameRate": config.rate.to_string(),
-        "X264Preset": config.encoder.preset.map(|p| p.as_str()),
-        "VideoBps": config.encoder.video_bps,
-    }));
-    Ok(present(json!({
-        "CasterId": caster.id.as_str(),
-        "CasterName": config.name,
-        "DomainName": config.domain,
-        "ChannelEnable": 0,
-        "SideOutputUrlList": relays,
-        "TranscodeConfig": transcode,
-    })))
-}
-
 pub(super) fn resources(answer: Answer, _: &Addresses) -> Rendered {
     let Answer::Resources(_, found) = answer else { return Err(foreign()) };
     let total = found.len();
@@ -152,12 +131,18 @@ fn resource(resource: &Resource) -> Value {
     let mut item = json!({
         "ResourceId": resource.id.as_str(),
         "ResourceName": resource.name,
+        "FixedDelayDuration": resource.delay_ms,
     });
     if let Some(location) = resource.location {
         item["LocationId"] = location.to_string().into();
     }
     match resource.configured() {
-        Source::Live { url } => item["LiveStreamUrl"] = url.as_str().into(),
+        source @ Source::Live { url } => {
+            item["LiveStreamUrl"] = url.as_str().into();
+            if let Some(url) = source_url(source, "flv") {
+                item["FlvUrl"] = url.into();
+            }
+        }
         Source::Image { place: Place::Url(url) } => item["ImageUrl"] = url.as_str().into(),
         Source::Image { place: Place::Material(id) } => item["ImageId"] = id.as_str().into(),
         Source::Vod { place, play: Play { repeat_num, begin_offset_ms, end_offset_ms } } => {
@@ -168,6 +153,7 @@ fn resource(resource: &Resource) -> Value {
             item["RepeatNum"] = (*repeat_num).into();
             item["BeginOffset"] = (*begin_offset_ms).into();
             item["EndOffset"] = (*end_offset_ms).into();
+            item["PtsCallbackInterval"] = resource.pts_callback_ms.into();
         }
     }
     item
@@ -186,6 +172,7 @@ fn layout(layout: &Layout) -> Value {
             "WidthNormalized": float(layer.placement.width),
             "PositionNormalizeds": position(&layer.placement),
             "PositionRefer": layer.placement.refer.as_str(),
+            "FixedDelayDuration": layer.delay_ms,
         })
     });
     let blend = layout.video.iter().map(|layer| layer.location.to_string().into());
@@ -204,13 +191,30 @@ fn mix_list(mix: &[AudioLayer]) -> Value {
 
 fn audio_layers(mix: &[AudioLayer]) -> Value {
     let layer = |layer: &AudioLayer| {
-        json!({
+        let mut item = json!({
             "VolumeRate": float(layer.volume_rate),
             "ValidChannel": layer.channel.as_str(),
             "FixedDelayDuration": layer.delay_ms,
-        })
+        });
+        if layer.filter != AudioFilter::default() {
+            item["Filter"] = filter(layer.filter).into();
+        }
+        item
     };
     list("AudioLayer", mix.iter().map(layer))
+}
+
+/// As it was given: JSON in a string.
+fn filter(filter: AudioFilter) -> String {
+    let AudioFilter { agc, ans, beautify } = filter;
+    let filter = json!({
+        "enableAgc": i32::from(agc),
+        "enableAns": i32::from(ans.is_some()),
+        "ansMode": i32::from(ans == Some(AnsMode::Music)),
+        "enableBeautify": i32::from(beautify.is_some()),
+        "voiceBeautifyMode": beautify.unwrap_or_default(),
+    });
+    filter.to_string()
 }
 
 pub(super) fn components(answer: Answer, _: &Addresses) -> Rendered {
@@ -261,24 +265,18 @@ fn text_content(text: Text) -> Value {
     })
 }
 
-/// A scene of a caster and where it can be watched.
-fn scene_urls(
-    caster: &Caster,
-    bus: Bus,
-    addresses: &Addresses,
-) -> Result<Option<SceneUrls>, Refused> {
-    let Some(scene) = caster.scene(bus) else { return Ok(None) };
-    let domain = caster.config.domain.as_deref().ok_or(ErrorCode::DomainNameNotFound)?;
-    Ok(Some(addresses.scene(domain, bus, &scene.stream_name, time::unix_ms() / 1000)))
-}
-
 /// The streams that players are meant to have: of PGM alone.
-fn stream_infos(bus: Bus, urls: &SceneUrls) -> Value {
-    let infos = [("flv", &urls.flv), ("rtmp", &urls.rtmp), ("m3u8", &urls.m3u8)]
-        .map(|(format, url)| json!({ "VideoFormat": format, "OutputStreamUrl": url }));
+fn stream_infos(bus: Bus, infos: &[StreamInfo]) -> Value {
+    let info = |info: &StreamInfo| {
+        present(json!({
+            "VideoFormat": info.format,
+            "TranscodeConfig": info.rendition.map(|rendition| rendition.as_str()),
+            "OutputStreamUrl": info.url,
+        }))
+    };
     match bus {
         Bus::Pvw => Value::Null,
-        Bus::Pgm => list("StreamInfo", infos),
+        Bus::Pgm => list("StreamInfo", infos.iter().map(info)),
     }
 }
 
@@ -287,11 +285,11 @@ fn each_scene(
     caster: &Caster,
     buses: &[Bus],
     addresses: &Addresses,
-    item: impl Fn(Bus, SceneUrls) -> Value,
+    item: impl Fn(Bus, SceneUrls, &[StreamInfo]) -> Value,
 ) -> Result<Vec<Value>, Refused> {
     let each = buses.iter().map(|&bus| {
-        let urls = scene_urls(caster, bus, addresses)?;
-        Ok(urls.map(|urls| present(item(bus, urls))))
+        let streams = addresses.of_scene(caster, bus)?;
+        Ok(streams.map(|(urls, infos)| present(item(bus, urls, &infos))))
     });
     Ok(each.collect::<Result<Vec<_>, Refused>>()?.into_iter().flatten().collect())
 }
@@ -303,10 +301,10 @@ fn scene_id(caster: &Caster, bus: Bus) -> &str {
 pub(super) fn started(answer: Answer, addresses: &Addresses) -> Rendered {
     let Answer::Caster(caster) = answer else { return Err(foreign()) };
     let infos = |bus| -> Rendered {
-        let info = each_scene(&caster, &[bus], addresses, |bus, urls| {
+        let info = each_scene(&caster, &[bus], addresses, |bus, urls, infos| {
             json!({
                 "SceneId": scene_id(&caster, bus),
-                "StreamInfos": stream_infos(bus, &urls),
+                "StreamInfos": stream_infos(bus, infos),
                 "StreamUrl": urls.rtmp,
             })
         })?;
@@ -317,17 +315,18 @@ pub(super) fn started(answer: Answer, addresses: &Addresses) -> Rendered {
 
 pub(super) fn scene_url(answer: Answer, addresses: &Addresses) -> Rendered {
     let Answer::Scenes(caster, buses) = answer else { return Err(foreign()) };
-    let urls = each_scene(&caster, &buses, addresses, |_, urls| json!({ "StreamUrl": urls.rtmp }))?;
+    let urls =
+        each_scene(&caster, &buses, addresses, |_, urls, _| json!({ "StreamUrl": urls.rtmp }))?;
     urls.into_iter().next().ok_or_else(foreign)
 }
 
 pub(super) fn streams(answer: Answer, addresses: &Addresses) -> Rendered {
     let Answer::Scenes(caster, buses) = answer else { return Err(foreign()) };
-    let streams = each_scene(&caster, &buses, addresses, |bus, urls| {
+    let streams = each_scene(&caster, &buses, addresses, |bus, urls, infos| {
         json!({
             "SceneId": scene_id(&caster, bus),
             "OutputType": bus.output_type(),
-            "StreamInfos": stream_infos(bus, &urls),
+            "StreamInfos": stream_infos(bus, infos),
             "StreamUrl": urls.flv,
             "RtmpUrl": urls.rtmp,
         })
@@ -341,7 +340,7 @@ pub(super) fn streams(answer: Answer, addresses: &Addresses) -> Rendered {
 
 pub(super) fn scenes(answer: Answer, addresses: &Addresses) -> Rendered {
     let Answer::Scenes(caster, buses) = answer else { return Err(foreign()) };
-    let scenes = each_scene(&caster, &buses, addresses, |bus, urls| {
+    let scenes = each_scene(&caster, &buses, addresses, |bus, urls, infos| {
         let scene = caster.scene(bus);
         let components = scene.into_iter().flat_map(|scene| &scene.components);
         json!({
@@ -351,7 +350,7 @@ pub(super) fn scenes(answer: Answer, addresses: &Addresses) -> Rendered {
             "LayoutId": scene.and_then(|scene| scene.layout.as_ref()).map(|id| id.as_str()),
             "ComponentIds": list("componentId", components.map(|id| id.as_str().into())),
             "Status": i32::from(caster.is_scene_on(bus)),
-            "StreamInfos": stream_infos(bus, &urls),
+            "StreamInfos": stream_infos(bus, infos),
             "StreamUrl": urls.rtmp,
         })
     })?;

@@ -5,8 +5,8 @@
 
 use super::pb;
 use crate::catalog::{
-    AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, ConfigDraft,
-    CopyCaster, CreateCaster, DescribeCasters, ImageDraft, LayoutDraft, PlacementDraft,
+    AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, CopyCaster,
+    CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft, PlacementDraft,
     ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
 };
 
@@ -22,6 +22,9 @@ macro_rules! calls {
         )*
     };
 }
+
+mod config;
+mod rundown;
 
 calls! {
     CreateCasterRequest as r => Call::CreateCaster(CreateCaster {
@@ -54,7 +57,7 @@ calls! {
     });
     SetCasterConfigRequest as r => Call::SetCasterConfig {
         caster_id: r.caster_id,
-        config: config(r.config.unwrap_or_default()),
+        config: config::config(r.config.unwrap_or_default()),
     };
     DescribeCasterConfigRequest as r => Call::DescribeCasterConfig { caster_id: r.caster_id };
     StartCasterRequest as r => Call::StartCaster { caster_id: r.caster_id };
@@ -168,24 +171,14 @@ calls! {
         audio_layers: r.audio_layers.into_iter().map(audio_layer).collect(),
         mix_list: r.mix_list,
     });
+    EffectCasterUrgentRequest as r => Call::EffectCasterUrgent {
+        caster_id: r.caster_id,
+        scene_id: r.scene_id,
+    };
 }
 
 fn tags(tags: Vec<pb::Tag>) -> Vec<TagDraft> {
     tags.into_iter().map(|tag| TagDraft { key: tag.key, value: tag.value }).collect()
-}
-
-fn config(m: pb::CasterConfig) -> ConfigDraft {
-    let transcode = m.transcode_config.unwrap_or_default();
-    ConfigDraft {
-        caster_name: m.caster_name,
-        domain_name: m.domain_name,
-        caster_template: transcode.caster_template,
-        frame_rate: m.frame_rate,
-        side_output_urls: m.side_output_urls,
-        x264_preset: transcode.x264_preset,
-        video_bps: transcode.video_bps,
-        ..ConfigDraft::default()
-    }
 }
 
 fn resource(m: pb::VideoResource) -> ResourceDraft {
@@ -200,7 +193,8 @@ fn resource(m: pb::VideoResource) -> ResourceDraft {
         repeat_num: m.repeat_num,
         begin_offset_ms: m.begin_offset,
         end_offset_ms: m.end_offset,
-        ..ResourceDraft::default()
+        pts_callback_interval_ms: m.pts_callback_interval,
+        fixed_delay_duration_ms: m.fixed_delay_duration,
     }
 }
 
@@ -222,7 +216,7 @@ fn video_layer(m: pb::VideoLayer) -> VideoLayerDraft {
             position_normalized: m.position_normalized,
             position_refer: m.position_refer,
         },
-        ..VideoLayerDraft::default()
+        fixed_delay_duration_ms: m.fixed_delay_duration,
     }
 }
 
@@ -231,7 +225,17 @@ fn audio_layer(m: pb::AudioLayer) -> AudioLayerDraft {
         volume_rate: m.volume_rate,
         valid_channel: m.valid_channel,
         fixed_delay_duration_ms: m.fixed_delay_duration,
-        ..AudioLayerDraft::default()
+        filter: m.filter.map(filter),
+    }
+}
+
+fn filter(m: pb::AudioFilter) -> FilterDraft {
+    FilterDraft {
+        enable_agc: m.enable_agc,
+        enable_ans: m.enable_ans,
+        ans_mode: m.ans_mode,
+        enable_beautify: m.enable_beautify,
+        voice_beautify_mode: m.voice_beautify_mode,
     }
 }
 
@@ -261,6 +265,6 @@ fn component(m: pb::Component) -> ComponentDraft {
             .image_layer_content
             .map(|i| ImageDraft { material_id: i.material_id, image_url: i.image_url }),
         layer_order: m.layer_order,
-        ..ComponentDraft::default()
+        effect: m.effect,
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Must not know how an answer came about. Invariant: what was stored is told in the API's own words.
 
-use super::super::addresses::{Addresses, SceneUrls};
 use super::pb;
+use crate::api::addresses::{Addresses, StreamInfo};
 use crate::catalog::{
-    Answer, AudioLayer, Caster, Component, ComponentContent, ErrorCode, Layout, Placement, Play,
-    Refused, Resource, Source, Status, Subject, Text, Written,
+    AnsMode, Answer, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ErrorCode,
+    Layout, Placement, Play, Refused, Resource, Source, Status, Text, VideoLayer, Written,
 };
 use crate::ids::Bus;
 
@@ -31,7 +31,7 @@ macro_rules! writes {
             impl Render for pb::$response {
                 fn render(answer: Answer, _: &Addresses) -> Result<Self, Refused> {
                     let Answer::Written($w) = answer else { return Err(foreign()) };
-                    let $id = subject_id(&$w);
+                    let $id = $w.subject_id().to_owned();
                     let _ = &$id;
                     Ok($value)
                 }
@@ -39,6 +39,24 @@ macro_rules! writes {
         )*
     };
 }
+
+/// `Response, pattern of its answer, addresses => response`: responses to reads.
+macro_rules! reads {
+    ($($response:ident, $pattern:pat, $addresses:ident => $value:expr;)*) => {
+        $(
+            impl Render for pb::$response {
+                fn render(answer: Answer, $addresses: &Addresses) -> Result<Self, Refused> {
+                    let $pattern = answer else { return Err(foreign()) };
+                    let _ = $addresses;
+                    Ok($value)
+                }
+            }
+        )*
+    };
+}
+
+mod config;
+mod rundown;
 
 writes! {
     CreateCasterResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
@@ -85,35 +103,11 @@ writes! {
     DeleteCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     StopCasterSceneResponse, w, id => Self { revision: w.revision };
     UpdateCasterSceneAudioResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
-}
-
-fn subject_id(written: &Written) -> String {
-    match &written.subject {
-        Subject::Caster => written.caster.to_string(),
-        Subject::Resource(id) => id.to_string(),
-        Subject::Layout(id) => id.to_string(),
-        Subject::Component(id) => id.to_string(),
-        Subject::Episodes(ids) => ids.first().map(ToString::to_string).unwrap_or_default(),
-    }
+    EffectCasterUrgentResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
 }
 
 fn applied(written: &Written) -> Option<pb::Applied> {
     written.applied.map(|a| pb::Applied { revision: a.revision, tick: a.tick })
-}
-
-/// `Response, pattern of its answer, addresses => response`: responses to reads.
-macro_rules! reads {
-    ($($response:ident, $pattern:pat, $addresses:ident => $value:expr;)*) => {
-        $(
-            impl Render for pb::$response {
-                fn render(answer: Answer, $addresses: &Addresses) -> Result<Self, Refused> {
-                    let $pattern = answer else { return Err(foreign()) };
-                    let _ = $addresses;
-                    Ok($value)
-                }
-            }
-        )*
-    };
 }
 
 reads! {
@@ -123,7 +117,7 @@ reads! {
     };
     DescribeCasterConfigResponse, Answer::Caster(caster), addresses => Self {
         caster_id: caster.id.to_string(),
-        config: Some(config(&caster)),
+        config: Some(config::config(&caster)),
         status: status(&caster).into(),
         revision: caster.revision,
     };
@@ -223,22 +217,7 @@ fn caster_item(caster: &Caster) -> pb::Caster {
             .iter()
             .map(|tag| pb::Tag { key: tag.key.clone(), value: tag.value.clone() })
             .collect(),
-    }
-}
-
-fn config(caster: &Caster) -> pb::CasterConfig {
-    let config = &caster.config;
-    let transcode = pb::TranscodeConfig {
-        caster_template: config.template.map_or("", |t| t.as_str()).to_owned(),
-        x264_preset: config.encoder.preset.map_or("", |p| p.as_str()).to_owned(),
-        video_bps: config.encoder.video_bps,
-    };
-    pb::CasterConfig {
-        caster_name: config.name.clone(),
-        domain_name: config.domain.clone().unwrap_or_default(),
-        transcode_config: Some(transcode),
-        side_output_urls: config.relays.clone(),
-        frame_rate: config.rate.to_string(),
+        channel_enable: caster.config.channel_enable,
     }
 }
 
@@ -247,6 +226,7 @@ fn resource(resource: &Resource) -> pb::VideoResource {
         resource_id: resource.id.to_string(),
         resource_name: resource.name.clone(),
         location_id: resource.location.map(|location| location.to_string()).unwrap_or_default(),
+        fixed_delay_duration: Some(small(resource.delay_ms)),
         ..Default::default()
     };
     match resource.configured() {
@@ -261,27 +241,28 @@ fn resource(resource: &Resource) -> pb::VideoResource {
             message.repeat_num = Some(*repeat_num);
             message.begin_offset = Some(*begin_offset_ms);
             message.end_offset = Some(*end_offset_ms);
+            message.pts_callback_interval = Some(small(resource.pts_callback_ms));
         }
     }
     message
 }
 
 fn layout(layout: &Layout) -> pb::Layout {
-    let video_layer = |Placement { width, height, x, y, refer }, fill: &str| pb::VideoLayer {
-        fill_mode: fill.to_owned(),
-        height_normalized: height,
-        width_normalized: width,
-        position_normalized: vec![x, y],
-        position_refer: refer.as_str().to_owned(),
+    let video_layer = |layer: &VideoLayer| {
+        let Placement { width, height, x, y, refer } = layer.placement;
+        pb::VideoLayer {
+            fill_mode: layer.fill.as_str().to_owned(),
+            height_normalized: height,
+            width_normalized: width,
+            position_normalized: vec![x, y],
+            position_refer: refer.as_str().to_owned(),
+            fixed_delay_duration: small(layer.delay_ms),
+        }
     };
     pb::Layout {
         layout_id: layout.id.to_string(),
         blend_list: layout.video.iter().map(|v| v.location.to_string()).collect(),
-        video_layers: layout
-            .video
-            .iter()
-            .map(|v| video_layer(v.placement, v.fill.as_str()))
-            .collect(),
+        video_layers: layout.video.iter().map(video_layer).collect(),
         mix_list: layout.audio.iter().map(|a| a.location.to_string()).collect(),
         audio_layers: layout.audio.iter().map(audio_layer).collect(),
     }
@@ -291,9 +272,24 @@ fn audio_layer(layer: &AudioLayer) -> pb::AudioLayer {
     pb::AudioLayer {
         volume_rate: Some(layer.volume_rate),
         valid_channel: layer.channel.as_str().to_owned(),
-        // At most 5000, see limits.
-        fixed_delay_duration: i32::try_from(layer.delay_ms).unwrap_or(i32::MAX),
+        fixed_delay_duration: small(layer.delay_ms),
+        filter: Some(layer.filter).filter(|f| *f != AudioFilter::default()).map(filter),
     }
+}
+
+fn filter(AudioFilter { agc, ans, beautify }: AudioFilter) -> pb::AudioFilter {
+    pb::AudioFilter {
+        enable_agc: agc.into(),
+        enable_ans: ans.is_some().into(),
+        ans_mode: (ans == Some(AnsMode::Music)).into(),
+        enable_beautify: beautify.is_some().into(),
+        voice_beautify_mode: beautify.unwrap_or_default().into(),
+    }
+}
+
+/// A number that the limits keep far below the largest.
+fn small(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 fn component(component: Component) -> pb::Component {
@@ -321,6 +317,7 @@ fn component(component: Component) -> pb::Component {
         text_layer_content: text,
         image_layer_content: image,
         layer_order: component.order.as_str().to_owned(),
+        effect: "none".to_owned(),
     }
 }
 
@@ -344,14 +341,12 @@ fn scenes(
 }
 
 fn scene(caster: &Caster, bus: Bus, addresses: &Addresses) -> Result<Option<pb::Scene>, Refused> {
-    let Some(scene) = caster.scene(bus) else { return Ok(None) };
-    let domain = caster.config.domain.as_deref().ok_or(ErrorCode::DomainNameNotFound)?;
-    let now_unix_s = crate::time::unix_ms() / 1000;
-    let SceneUrls { rtmp, flv, m3u8 } =
-        addresses.scene(domain, bus, &scene.stream_name, now_unix_s);
-    let info = |format: &str, url: &str| pb::StreamInfo {
-        video_format: format.to_owned(),
-        output_stream_url: url.to_owned(),
+    let streams = addresses.of_scene(caster, bus)?;
+    let Some((scene, (urls, infos))) = caster.scene(bus).zip(streams) else { return Ok(None) };
+    let info = |info: StreamInfo| pb::StreamInfo {
+        video_format: info.format.to_owned(),
+        output_stream_url: info.url,
+        transcode_config: info.rendition.map_or("", |rendition| rendition.as_str()).to_owned(),
     };
     let (name, output_type) = match bus {
         Bus::Pvw => ("PVW", pb::OutputType::Pvw),
@@ -365,7 +360,7 @@ fn scene(caster: &Caster, bus: Bus, addresses: &Addresses) -> Result<Option<pb::
         status: status.into(),
         layout_id: scene.layout.as_ref().map(ToString::to_string).unwrap_or_default(),
         component_ids: scene.components.iter().map(ToString::to_string).collect(),
-        stream_infos: vec![info("rtmp", &rtmp), info("flv", &flv), info("m3u8", &m3u8)],
-        stream_url: rtmp,
+        stream_infos: infos.into_iter().map(info).collect(),
+        stream_url: urls.rtmp,
     }))
 }
