@@ -64,23 +64,29 @@ pub(super) fn recover(orphan: &Orphan) -> io::Result<Option<PathBuf>> {
             slices.push(Slice { duration_ns, uri: line.to_owned() });
         }
     }
-    if let Some(uri) = open {
-        slices.extend(recover_slice(dir, uri)?);
+    let mut end_unix_ms = orphan.end_unix_ms;
+    if let Some((slice, slice_end_unix_ms)) =
+        open.map_or(Ok(None), |uri| recover_slice(dir, uri))?
+    {
+        end_unix_ms = end_unix_ms.max(slice_end_unix_ms);
+        slices.push(slice);
     }
     if slices.is_empty() {
         std::fs::remove_file(&orphan.path)?;
         return Ok(None);
     }
-    replace(&orphan.path, &finished(&slices), orphan.end_unix_ms).map(Some)
+    replace(&orphan.path, &finished(&slices), end_unix_ms).map(Some)
 }
 
-fn recover_slice(dir: &Path, uri: String) -> io::Result<Option<Slice>> {
+/// The segment, and when it was last written to, ms since 1970 (0 when it was finished already).
+fn recover_slice(dir: &Path, uri: String) -> io::Result<Option<(Slice, u64)>> {
     let path = dir.join(&uri);
-    let part = dir.join(uri.clone() + PART);
-    if let Some(orphan) = Orphan::take(part)
-        && orphan.finish()?.is_none()
-    {
-        return Ok(None);
+    let mut end_unix_ms = 0;
+    if let Some(orphan) = Orphan::take(dir.join(uri.clone() + PART)) {
+        end_unix_ms = orphan.end_unix_ms;
+        if orphan.finish()?.is_none() {
+            return Ok(None);
+        }
     }
     // It may have been finished, and only its line be missing.
     let Ok(metadata) = path.metadata() else { return Ok(None) };
@@ -89,7 +95,7 @@ fn recover_slice(dir: &Path, uri: String) -> io::Result<Option<Slice>> {
         true => ts_duration_ns(&std::fs::read(&path)?).unwrap_or(estimate_ns),
         false => estimate_ns,
     };
-    Ok(Some(Slice { duration_ns, uri }))
+    Ok(Some((Slice { duration_ns, uri }, end_unix_ms)))
 }
 
 /// Seconds with six decimals, as [`closed`] writes them.
