@@ -241,6 +241,10 @@ pub const SYNC_FRAMES: usize = 332;
 pub const SYNC_BYTES: usize = 512 << 20;
 /// Audio samples that the engine keeps of it: 9 s.
 pub const SYNC_SAMPLES: usize = 9 * 48_000;
+/// Inputs that are shown delayed at once, each delay of each counted; more are shown without delay.
+pub const MAX_VIEWS: usize = 32;
+/// Bytes of pictures kept for one delay of one input; past it the delay becomes shorter.
+pub const VIEW_BYTES: usize = 512 << 20;
 /// Coming switches of PGM that one caster's engine knows; longer lists are refused.
 pub const MAX_CUES: usize = 2000;
 /// Beginnings of plays (of a file, of an item of a playlist) that the engine remembers of one input; the oldest goes.

@@ -154,7 +154,7 @@ fn at(x: f32, y: f32, width: f32, height: f32) -> Placement {
 }
 
 fn layer(input: InputKey, placement: Placement) -> LayerSpec {
-    LayerSpec { input, placement }
+    LayerSpec { input, placement, delay_ms: 0 }
 }
 
 fn overlay(content: OverlayContent, placement: Placement) -> OverlaySpec {

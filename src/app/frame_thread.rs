@@ -178,6 +178,9 @@ fn note_events(frames: &mut FrameLoop, plan: &Plan) {
             Event::Unsynced { input, cause } => {
                 tracing::warn!(%input, ?cause, "not on the clock of its sync group");
             }
+            Event::DelayCut { input } => {
+                tracing::warn!(%input, "the delay of its layer takes too much memory and is cut short");
+            }
             Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }
     }

@@ -179,7 +179,11 @@ fn scenes(
         let layout = script.layouts.iter().find(|layout| layout.name == switch.layout);
         for layer in layout.iter().flat_map(|layout| &layout.layers) {
             let placement = layer.place.placement()?;
-            spec.picture.layers.push(LayerSpec { input: keys[&layer.source], placement });
+            spec.picture.layers.push(LayerSpec {
+                input: keys[&layer.source],
+                placement,
+                delay_ms: 0,
+            });
         }
         for heard in layout.iter().flat_map(|layout| &layout.mix) {
             spec.mix.push(MixSpec {

@@ -15,6 +15,7 @@ use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
 use crate::frame::Size;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
+use crate::limits;
 use crate::media::encode;
 use crate::picture::{self, LayerSpec, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
 
@@ -34,12 +35,30 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn at(&self, caster: &Caster, location: LocationId) -> Option<InputKey> {
-        caster.resource_at(location).and_then(|resource| (self.resource)(&resource.id))
+    fn at(&self, caster: &Caster, location: LocationId) -> Option<Shown> {
+        let resource = caster.resource_at(location)?;
+        let input = (self.resource)(&resource.id)?;
+        Some(Shown { input, delay_ms: resource.delay_ms })
     }
 
-    fn of(&self, episode: &Episode) -> Option<InputKey> {
-        (self.episode)(&episode.id).or_else(|| (self.resource)(episode.resource()?))
+    fn of(&self, caster: &Caster, episode: &Episode) -> Option<Shown> {
+        let id = episode.resource()?;
+        let input = (self.episode)(&episode.id).or_else(|| (self.resource)(id))?;
+        Some(Shown { input, delay_ms: caster.resource(id).map_or(0, |r| r.delay_ms) })
+    }
+}
+
+/// An input, and the constant delay of its source, ms.
+#[derive(Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) input: InputKey,
+    pub(super) delay_ms: u32,
+}
+
+impl Shown {
+    /// Its delay and that of a layer together.
+    fn delayed_by(self, layer_ms: u32) -> u32 {
+        (self.delay_ms + layer_ms).min(limits::MAX_FIXED_DELAY_MS)
     }
 }
 
@@ -56,12 +75,12 @@ pub fn resolve_pgm(caster: &Caster, unix_ms: u64, found: &Found<'_>) -> SceneSpe
     if scenes.on_standby
         && let Some(input) = found.standby
     {
-        return whole(input, Vec::new());
+        return whole(Shown { input, delay_ms: 0 }, Vec::new());
     }
     let overlays = |episode: &Episode| resolve_overlays(caster, &episode.components, found);
     let mut spec = match rundown::source_on(caster, unix_ms) {
-        Some(slot) => match found.of(slot.episode) {
-            Some(input) => whole(input, overlays(slot.episode)),
+        Some(slot) => match found.of(caster, slot.episode) {
+            Some(shown) => whole(shown, overlays(slot.episode)),
             None => SceneSpec::default(),
         },
         None => resolve_own(caster, &scenes.pgm, found),
@@ -76,13 +95,14 @@ pub fn resolve_pgm(caster: &Caster, unix_ms: u64, found: &Found<'_>) -> SceneSpe
 pub fn resolve_pgm_mix(caster: &Caster, found: &Found<'_>) -> Vec<MixSpec> {
     let Some(scenes) = &caster.scenes else { return Vec::new() };
     match found.standby.filter(|_| scenes.on_standby) {
-        Some(input) => whole(input, Vec::new()).mix,
+        Some(input) => whole(Shown { input, delay_ms: 0 }, Vec::new()).mix,
         None => resolve_mix(&scenes.pgm.mix, &|location| found.at(caster, *location)),
     }
 }
 
 /// A source over the whole canvas, with its sound.
-pub(super) fn whole(input: InputKey, overlays: Vec<OverlaySpec>) -> SceneSpec {
+pub(super) fn whole(shown: Shown, overlays: Vec<OverlaySpec>) -> SceneSpec {
+    let Shown { input, delay_ms } = shown;
     let placement = picture::Placement {
         width: 1.0,
         height: 1.0,
@@ -91,9 +111,9 @@ pub(super) fn whole(input: InputKey, overlays: Vec<OverlaySpec>) -> SceneSpec {
         refer: picture::PositionRefer::TopLeft,
         fill: picture::FillMode::Fit,
     };
-    let mix = MixSpec { input, gain: 1.0, channel: engine::ValidChannel::All, delay_ms: 0 };
+    let mix = MixSpec { input, gain: 1.0, channel: engine::ValidChannel::All, delay_ms };
     SceneSpec {
-        picture: ScenePicture { layers: vec![LayerSpec { input, placement }], overlays },
+        picture: ScenePicture { layers: vec![LayerSpec { input, placement, delay_ms }], overlays },
         mix: vec![mix],
     }
 }
@@ -122,20 +142,18 @@ fn resolve_overlays(
 }
 
 /// A mix; locations without an input are left out.
-fn resolve_mix(
-    mix: &[AudioLayer],
-    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
-) -> Vec<MixSpec> {
+fn resolve_mix(mix: &[AudioLayer], inputs: &dyn Fn(&LocationId) -> Option<Shown>) -> Vec<MixSpec> {
     let resolve = |layer: &AudioLayer| {
+        let shown = inputs(&layer.location)?;
         Some(MixSpec {
-            input: inputs(&layer.location)?,
+            input: shown.input,
             gain: layer.volume_rate,
             channel: match layer.channel {
                 ValidChannel::All => engine::ValidChannel::All,
                 ValidChannel::Left => engine::ValidChannel::Left,
                 ValidChannel::Right => engine::ValidChannel::Right,
             },
-            delay_ms: layer.delay_ms,
+            delay_ms: shown.delayed_by(layer.delay_ms),
         })
     };
     mix.iter().filter_map(resolve).collect()
@@ -169,14 +187,18 @@ pub fn preset(asked: Option<catalog::X264Preset>, default: Preset) -> encode::X2
 
 fn resolve_layer(
     layer: &VideoLayer,
-    inputs: &dyn Fn(&LocationId) -> Option<InputKey>,
+    inputs: &dyn Fn(&LocationId) -> Option<Shown>,
 ) -> Option<LayerSpec> {
     let fill = match layer.fill {
         FillMode::None => picture::FillMode::None,
         FillMode::Fit => picture::FillMode::Fit,
     };
-    let input = inputs(&layer.location)?;
-    Some(LayerSpec { input, placement: resolve_placement(&layer.placement, fill) })
+    let shown = inputs(&layer.location)?;
+    Some(LayerSpec {
+        input: shown.input,
+        placement: resolve_placement(&layer.placement, fill),
+        delay_ms: shown.delayed_by(layer.delay_ms),
+    })
 }
 
 fn resolve_overlay(

@@ -10,7 +10,7 @@ use super::reader::{Beginning, Span};
 use super::servo::{SLEW_PPM, Servo};
 use super::unwrap::{Opening, Track, Unwrap};
 use super::video::EARLY_NS;
-use crate::frame::{AudioBlock, Picture, VideoFrame};
+use crate::frame::{AudioBlock, VideoFrame};
 use crate::limits;
 use crate::time::{NS_PER_S, SAMPLE_RATE};
 
@@ -118,10 +118,7 @@ impl Live {
 
     pub(super) fn video(&mut self, frame: VideoFrame) {
         let opening = self.opening(frame.pts_ns);
-        let bytes =
-            |picture: &Picture| picture.planes().iter().map(|p| p.data.len()).sum::<usize>();
-        let scaled = frame.scaled.iter().map(|picture| bytes(picture)).sum::<usize>();
-        self.frame_bytes = bytes(&frame.picture) + scaled;
+        self.frame_bytes = super::views::bytes(&frame);
         self.media.push_video(frame, self.due_ns, opening);
         let most = match self.goes {
             Goes::ByItself => limits::TIMELINE_FRAMES,

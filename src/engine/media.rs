@@ -72,6 +72,10 @@ pub struct InputStats {
     /// Paced: time of the file at which the picture that is shown lies, from the file's first picture, ms. In a loop that
     /// of the present pass, in a playlist that of the present item.
     pub position_ms: u64,
+    /// Paced: the item of the playlist that plays, from 0; 0 for a single file.
+    pub item: u32,
+    /// Paced: which play of the file, or pass of the playlist, it is, from 0.
+    pub pass: u32,
     /// It runs: it is not held and not paused.
     pub playing: bool,
     /// A file that has played to its end.

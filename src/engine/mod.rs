@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock (time is the tick), no locks. Must not know codecs, sockets or GPUs.
 //! Invariants: one plan per tick, each with exactly `rate.samples_in(tick)` samples; an input's frames are shown in
-//! order; a command is answered exactly once; a take changes the picture on exactly the tick it names.
+//! order; a command is answered exactly once; a take and a cue change the picture on exactly the tick that they name.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ mod audio;
 mod cues;
 mod groups;
 mod input;
+mod lists;
 mod live;
 mod media;
 mod paced;
@@ -29,6 +30,7 @@ mod scenes;
 mod servo;
 mod unwrap;
 mod video;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -259,6 +261,11 @@ pub enum Event {
         /// Why not.
         cause: Apart,
     },
+    /// The pictures of a delayed layer take more than `limits::VIEW_BYTES`: it is shown less late than it should be.
+    DelayCut {
+        /// The input that it shows.
+        input: InputKey,
+    },
     /// A cue switched PGM.
     Cued {
         /// Which.
@@ -296,13 +303,15 @@ pub struct Plan {
     pub pgm: DrawList,
     /// PVW's picture.
     pub pvw: DrawList,
-    /// Current frame of each input that a list above shows.
+    /// Current frame of each input that a list above shows. Layers with a delay are inputs of their own here and in the
+    /// lists, under keys that count down from the largest.
     pub frames: Vec<(InputKey, VideoFrame)>,
     /// PGM's sound: exactly the samples of this tick.
     pub audio: Vec<StereoSample>,
     /// Levels of it and of what went into it.
     pub meters: Meters,
-    /// Sizes that each input is shown at (PGM and PVW), for workers that scale ahead.
+    /// Sizes that each input is shown at (PGM and PVW), for workers that scale ahead; those of a layer with a delay under
+    /// its own key and under that of its input.
     pub wanted: Vec<(InputKey, Vec<Size>)>,
     /// Answers to commands, in order.
     pub replies: Vec<(CommandId, Result<Applied, Refusal>)>,

@@ -306,7 +306,10 @@ impl Paced {
 
     pub(super) fn stats(&self, n: u64) -> InputStats {
         let shown_ns = self.media.shown.as_ref().map(|shown| shown.frame.pts_ns);
+        let part = self.parts.present();
         InputStats {
+            item: part.item,
+            pass: part.pass,
             position_ms: shown_ns.map_or(0, |pts_ns| self.parts.position_ms(pts_ns)),
             playing: self.pause.motion == Motion::Runs,
             ended: self.ended && self.since_ns.is_none(),

@@ -42,10 +42,15 @@ impl Parts {
         std::mem::take(&mut self.begun)
     }
 
+    /// The part that plays, or will play first.
+    pub(super) fn present(&self) -> Part {
+        self.now.or(self.coming.front().copied()).unwrap_or_default()
+    }
+
     /// The time of the present file, from its first picture, that a timestamp is; of a source that tells no parts, the
     /// timestamp itself. ms.
     pub(super) fn position_ms(&self, pts_ns: i64) -> u64 {
-        let part = self.now.or(self.coming.front().copied()).unwrap_or_default();
+        let part = self.present();
         let position_ns = (pts_ns - part.begin_ns).max(0) + part.position_ns;
         (position_ns.max(0) / 1_000_000) as u64
     }

@@ -3,22 +3,24 @@
 //! Must not know how media time maps to ticks (the inputs do) or how the mix is made (`sound` does). Invariant: the same
 //! calls in the same order give the same plans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cues::Cues;
 use super::groups::Groups;
 use super::input::{Heard, Input};
+use super::lists::{layers, visible, wanted};
 use super::media::{InputStats, Tick};
 use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
+use super::views::Views;
 use super::{
     Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan, Readiness,
     Refusal, SceneSpec, SyncGroup, Tally, Wants,
 };
-use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::{Bus, InputKey};
 use crate::limits;
-use crate::picture::{DrawList, DrawOp, Rect, ScenePicture, compose};
+use crate::picture::{DrawList, ScenePicture, compose};
 use crate::sound::{Level, MixSpec, Mixer};
 
 /// Decides, tick by tick, what one running caster shows and sounds.
@@ -29,6 +31,7 @@ pub struct Engine {
     scenes: Scenes,
     cues: Cues,
     groups: Groups,
+    views: Views,
     mixer: Mixer,
     commands: Vec<(CommandId, Command)>,
     replies: Vec<Reply>,
@@ -42,11 +45,12 @@ impl Engine {
     /// An engine without inputs: PGM and PVW are black and silent.
     pub fn new(config: EngineConfig) -> Engine {
         Engine {
-            config,
             inputs: BTreeMap::new(),
             scenes: Scenes::new(),
             cues: Cues::default(),
             groups: Groups::default(),
+            views: Views::new(config.rate),
+            config,
             mixer: Mixer::new(),
             commands: Vec::new(),
             replies: Vec::new(),
@@ -302,34 +306,41 @@ impl Engine {
         self.settle_waiting(n);
     }
 
-    fn plan(&mut self, at: &Tick, events: Vec<Event>) -> Plan {
+    fn plan(&mut self, at: &Tick, mut events: Vec<Event>) -> Plan {
+        let waiting = self.scenes.waiting.as_ref().map(|waiting| &waiting.spec.picture);
+        let mut pictures = vec![&self.scenes.pgm.picture, &self.scenes.pvw.picture];
+        pictures.extend(waiting);
+        let inputs = &self.inputs;
+        let shown = |key| inputs.get(&key).and_then(Input::frame);
+        events.extend(self.views.feed(at.n, &pictures, &shown));
         let [pgm, pvw] = [Bus::Pgm, Bus::Pvw].map(|bus| self.draw(&self.scenes.get(bus).picture));
-        let tally = Tally { pgm: visible(&pgm), pvw: visible(&pvw) };
+        let input_of = |key| self.views.input(key);
+        let drawn: BTreeSet<_> = layers(&pgm).chain(layers(&pvw)).map(|(key, _)| key).collect();
+        let frame = |key| Some((key, self.shown(key)?.clone()));
         let mut plan = Plan {
             tick: at.n,
-            frames: Vec::new(),
+            frames: drawn.into_iter().filter_map(frame).collect(),
             audio: Vec::new(),
             meters: Meters::default(),
-            wanted: wanted(&[&pgm, &pvw]),
+            wanted: wanted(&[&pgm, &pvw], &input_of),
             replies: std::mem::take(&mut self.replies),
-            tally,
+            tally: Tally { pgm: visible(&pgm, &input_of), pvw: visible(&pvw, &input_of) },
             events,
             pgm,
             pvw,
         };
-        for (key, input) in &self.inputs {
-            let drawn = plan.wanted.binary_search_by_key(key, |(key, _)| *key).is_ok();
-            if let Some(frame) = input.frame().filter(|_| drawn) {
-                plan.frames.push((*key, frame.clone()));
-            }
-        }
         self.sound(at, &mut plan);
         plan
     }
 
+    /// What an input or a view shows.
+    fn shown(&self, key: InputKey) -> Option<&VideoFrame> {
+        self.views.frame(key).or_else(|| self.inputs.get(&key)?.frame())
+    }
+
     fn draw(&self, picture: &ScenePicture) -> DrawList {
-        let size = |key| Some(self.inputs.get(&key)?.frame()?.picture.size());
-        compose(picture, &size, self.config.canvas)
+        let size = |key| Some(self.shown(key)?.picture.size());
+        compose(&self.views.place(picture), &size, self.config.canvas)
     }
 
     fn sound(&mut self, at: &Tick, plan: &mut Plan) {
@@ -354,39 +365,4 @@ impl Engine {
         let source = |key| inputs.get(&key).and_then(Input::samples);
         (plan.audio, plan.meters.master) = self.mixer.mix(&source, at.samples);
     }
-}
-
-/// The layers of a draw list that meet the canvas.
-fn layers(list: &DrawList) -> impl Iterator<Item = (InputKey, Rect)> {
-    list.ops.iter().filter_map(|op| match op {
-        DrawOp::Layer { input, rect } => meets(*rect, list.canvas).then_some((*input, *rect)),
-        DrawOp::Overlay(_) => None,
-    })
-}
-
-fn meets(rect: Rect, canvas: Size) -> bool {
-    let inside = |at: i32, length: u32, of: u32| {
-        i64::from(at) < i64::from(of) && i64::from(at) + i64::from(length) > 0
-    };
-    inside(rect.x_px, rect.width_px, canvas.width_px)
-        && inside(rect.y_px, rect.height_px, canvas.height_px)
-}
-
-fn visible(list: &DrawList) -> Vec<InputKey> {
-    let mut inputs: Vec<_> = layers(list).map(|(input, _)| input).collect();
-    inputs.sort_unstable();
-    inputs.dedup();
-    inputs
-}
-
-fn wanted(lists: &[&DrawList]) -> Vec<(InputKey, Vec<Size>)> {
-    let mut sizes: BTreeMap<InputKey, Vec<Size>> = BTreeMap::new();
-    for (input, rect) in lists.iter().flat_map(|list| layers(list)) {
-        sizes.entry(input).or_default().push(Size::new(rect.width_px, rect.height_px));
-    }
-    for sizes in sizes.values_mut() {
-        sizes.sort_unstable();
-        sizes.dedup();
-    }
-    sizes.into_iter().collect()
 }

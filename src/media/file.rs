@@ -360,6 +360,10 @@ impl File {
     /// Where the first pass begins, ms, and how many passes a seek leads over.
     fn sought(&self, excerpt: Excerpt) -> Result<(u64, u32), MediaError> {
         let Some(seek_ms) = excerpt.seek_ms else { return Ok((excerpt.begin_ms, 0)) };
+        if matches!(excerpt.plays, Plays::Times(0 | 1)) {
+            // No play follows that it could lead into: the end need not be known.
+            return Ok((seek_ms, 0));
+        }
         let whole_ns = match self.end_ns() {
             Err(MediaError::Stopped) => return Err(MediaError::Stopped),
             end => end.ok().flatten(),
@@ -369,7 +373,7 @@ impl File {
             ms => whole_ns.map(|end| end.saturating_add(ms.unwrap_or(0).saturating_mul(NS_PER_MS))),
         };
         // Of a file whose end is unknown the plays that follow begin when this one has found it.
-        Ok(wrap(seek_ms, excerpt, end_ns.map(|end| end.max(0) as u64 / NS_PER_MS as u64)))
+        Ok(wrap(seek_ms, excerpt, end_ns.map(to_ms)))
     }
 }
 
@@ -384,6 +388,11 @@ fn wrap(seek_ms: u64, excerpt: Excerpt, end_ms: Option<u64>) -> (u64, u32) {
         Plays::Forever => over,
     };
     (seek_ms.saturating_sub(u64::from(over).saturating_mul(length_ms)), over)
+}
+
+/// To the nearest: containers round the times of their frames.
+fn to_ms(ns: i64) -> u64 {
+    (ns.max(0) as u64 + 500_000) / NS_PER_MS as u64
 }
 
 fn ns(ms: u64) -> i64 {

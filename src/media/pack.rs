@@ -29,8 +29,10 @@ pub enum Container {
 #[derive(Debug)]
 pub enum Packer {
     /// Ours.
-    #[expect(missing_docs, reason = "the bytes not taken yet")]
-    Flv { ready: Vec<u8> },
+    Flv {
+        /// The bytes that were not taken yet.
+        ready: Vec<u8>,
+    },
     /// FFmpeg's.
     Ffmpeg(FfmpegPacker),
 }

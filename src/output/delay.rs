@@ -118,9 +118,8 @@ impl DelayRing {
     fn jump(&mut self, now: u64, delay_ticks: u64) {
         let Some(target) = now.checked_sub(delay_ticks) else { return };
         let first = self.held.partition_point(|held| held.tick < target);
-        let of_target = self.held.iter().skip(first).take_while(|held| held.tick == target);
-        let has_key =
-            of_target.clone().any(|held| held.packet.track == Track::Video && held.packet.key);
+        let mut of_target = self.held.iter().skip(first).take_while(|held| held.tick == target);
+        let has_key = of_target.any(|held| held.packet.track == Track::Video && held.packet.key);
         let Some(oldest) = self.held.front().map(|held| held.tick) else { return };
         if !has_key {
             return;

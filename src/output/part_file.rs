@@ -128,9 +128,9 @@ fn free_path(part: &Path, end_unix_ms: u64) -> io::Result<PathBuf> {
     let name = part.file_name().unwrap_or_default().to_string_lossy();
     let name = with_end(name.strip_suffix(PART).unwrap_or(&name), end_unix_ms);
     let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-    let candidates =
+    let mut candidates =
         (0..u32::MAX).map(|attempt| part.with_file_name(numbered(stem, attempt) + "." + extension));
-    candidates.into_iter().find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists.into())
+    candidates.find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists.into())
 }
 
 /// The new name itself is on disk only when its directory is.

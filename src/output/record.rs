@@ -188,7 +188,9 @@ impl<'a> Recorder<'a> {
         if is_first {
             // What an earlier process left of this recording.
             let name = self.dir.join(self.plan.name.fill(&place.facts(self.plan)));
-            name.parent().map(recover_recordings);
+            if let Some(dir) = name.parent() {
+                recover_recordings(dir);
+            }
         }
         let take = Take::open(place, self.plan, self.header);
         self.take = Some(take.map_err(|error| error.to_string())?);
@@ -350,6 +352,7 @@ impl Take {
         flushed
     }
 
+    /// Ends it; `None` when nothing could be written to it.
     fn finish(mut self, plan: &RecordPlan) -> Result<Option<RecordedFile>, String> {
         let last = match self.segments {
             Some(_) => self.close_segment(self.end_ns),

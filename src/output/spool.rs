@@ -90,8 +90,8 @@ impl Spool {
             std::fs::create_dir_all(&self.dir)?;
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = self.dir.join(format!("delay-{}-{number}.tmp", std::process::id()));
-            let options =
-                OpenOptions::new().read(true).write(true).create(true).truncate(true).clone();
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true);
             self.file = Some(options.open(&path)?);
             std::fs::remove_file(path)?;
         }
@@ -125,11 +125,5 @@ impl Spool {
                 }
             }
         }
-    }
-
-    /// Slots that the file has.
-    #[cfg(test)]
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
     }
 }

@@ -64,6 +64,8 @@ pub struct LayerSpec {
     pub input: InputKey,
     /// Where.
     pub placement: Placement,
+    /// How much later than the input itself plays, ms: 0–`limits::MAX_FIXED_DELAY_MS`. The sound has its own delay.
+    pub delay_ms: u32,
 }
 
 /// What an overlay shows. Compared by content: equal content is rasterised once.

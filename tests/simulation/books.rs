@@ -42,12 +42,22 @@ impl Books {
         cue
     }
 
-    pub(crate) fn set_playing(&mut self, n: u64, input: InputKey, runs: bool) {
-        let stands = self.moves.get(&input).is_some_and(|moves| moves.stands_since.is_some());
-        if stands == runs {
-            let stands_since = (!runs).then_some(n);
-            self.moves.insert(input, Moves { stands_since, told_at: n });
+    /// It was told at tick `n` to stand still.
+    pub(crate) fn stand(&mut self, n: u64, input: InputKey) {
+        if !self.stood(input) {
+            self.moves.insert(input, Moves { stands_since: Some(n), told_at: n });
         }
+    }
+
+    /// It was told at tick `n` to run.
+    pub(crate) fn run(&mut self, n: u64, input: InputKey) {
+        if self.stood(input) {
+            self.moves.insert(input, Moves { stands_since: None, told_at: n });
+        }
+    }
+
+    fn stood(&self, input: InputKey) -> bool {
+        self.moves.get(&input).is_some_and(|moves| moves.stands_since.is_some())
     }
 
     /// Whether the input stands still at tick `n`.

@@ -71,8 +71,9 @@ impl Operator {
             Command::SetScene { bus: Bus::Pvw, spec, .. } => self.pvw = spec.picture.clone(),
             Command::RemoveInput { input } => self.forget(*input),
             Command::SetCues(cues) => self.books.set_cues(n, cues.clone()),
-            Command::SetPlaying { input, playing } => self.books.set_playing(n, *input, *playing),
-            Command::AddInput { input, held: true, .. } => self.books.set_playing(n, *input, false),
+            Command::SetPlaying { input, playing: true } => self.books.run(n, *input),
+            Command::SetPlaying { input, playing: false }
+            | Command::AddInput { input, held: true, .. } => self.books.stand(n, *input),
             Command::SetSyncGroups(groups) => self.books.set_groups(n, groups.clone()),
             _ => {}
         }
@@ -157,9 +158,7 @@ impl Operator {
         if let Some(cue) = due {
             (self.pgm, self.mixed_at) = (cue.spec.picture, plan.tick);
             for input in cue.starts {
-                if self.books.moves.contains_key(&input) {
-                    self.books.set_playing(plan.tick, input, true);
-                }
+                self.books.run(plan.tick, input);
             }
         }
         self.books.book(plan);
@@ -217,6 +216,7 @@ impl Operator {
 fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
     let layers = (0..chance.within(0, 4)).map(|_| LayerSpec {
         input: chance.pick(inputs),
+        delay_ms: 0,
         placement: Placement {
             width: 0.5,
             height: 0.5,

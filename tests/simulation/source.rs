@@ -199,8 +199,11 @@ impl Source {
             self.until_ns = now_ns + chance.within(10 * MS, 4 * S);
             self.rough_until_ns = self.until_ns + FELT_NS;
         }
-        if chance.once_in(4000) {
-            let (frames_ns, blocks_ns) = (self.frames * self.period_ns, self.blocks * BLOCK_NS);
+        let (frames_ns, blocks_ns) = (self.frames * self.period_ns, self.blocks * BLOCK_NS);
+        // While it is paused nothing comes after a cut that could be cut again.
+        let last = self.cut.map_or(i64::MIN, |(cut, _)| cut);
+        let is_whole = frames_ns > last && (blocks_ns > last || !self.has_audio) && !self.begins;
+        if is_whole && chance.once_in(4000) {
             let before = self.cut.take().map_or(0, |(_, by)| by);
             self.offset_ns += before;
             let by = if self.offset_ns > 0 { -3600 * S } else { 3600 * S };

@@ -182,7 +182,10 @@ impl Watch {
     /// Whether an input has to play perfectly now.
     fn is_steady(&self, source: &Source, now_ns: i64) -> bool {
         let mended = self.mended.get(&source.key).is_some_and(|(_, at)| now_ns < at + 2 * S);
-        source.is_steady(now_ns) && !mended && !self.changed.contains(&source.key)
+        // What disturbs a source is seen when its frames are, which on the clock of a group is later.
+        let later_ns =
+            if self.is_grouped(source.key) { limits::SYNC_MAX.as_nanos() as i64 } else { 0 };
+        source.is_steady(now_ns - later_ns) && !mended && !self.changed.contains(&source.key)
     }
 
     /// The picture that an input shows.

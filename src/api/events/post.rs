@@ -49,6 +49,11 @@ impl Poster {
         if added == 0 {
             tracing::warn!("no certificate authorities found: callbacks over https will fail");
         }
+        Poster::trusting(roots, key)
+    }
+
+    /// A poster that trusts these certificate authorities only.
+    pub(super) fn trusting(roots: RootCertStore, key: CallbackKey) -> Result<Poster, String> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS: {error}"))?

@@ -1,5 +1,7 @@
 //! The documented JSON, the feed, the keys, and server-sent events over a real listener.
 
+mod https;
+
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -204,7 +206,8 @@ impl Edge {
 
     async fn get(&self, path: &str, headers: &str) -> BufReader<TcpStream> {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
         BufReader::new(socket)
     }

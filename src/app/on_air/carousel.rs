@@ -50,7 +50,7 @@ impl Carousel {
         };
         let key = input.key();
         let _ = show.messages.send(Message::AddInput(input));
-        let spec = resolve::whole(key, Vec::new());
+        let spec = resolve::whole(resolve::Shown { input: key, delay_ms: 0 }, Vec::new());
         let when = resolve::readiness(When { force: true, wait_ms: 0 });
         // A show that broke at once is noticed at the next look.
         let _ = show.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await;

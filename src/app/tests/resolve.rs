@@ -59,6 +59,13 @@ fn a_rundown_is_on_pgm_between_what_operators_set() {
         ..Default::default()
     };
     world.ok(Call::SetCasterConfig { caster_id: caster_id.clone(), config });
+    let file = crate::catalog::ResourceDraft {
+        resource_name: "clip".into(),
+        location_id: "RV09".into(),
+        material_id: "clip".into(),
+        ..Default::default()
+    };
+    world.ok(Call::AddCasterVideoResource { caster_id: caster_id.clone(), draft: file });
     let (live, file) = {
         let of = |is_file: bool| {
             let fits =

@@ -11,6 +11,7 @@ use super::super::{ConfigDraft, Context, RecordDraft, RecordFormatDraft, Subject
 use super::{Edit, Edited, check};
 use crate::ids::ResourceId;
 use crate::limits;
+use crate::record_name::{BadRecordName, RecordName};
 use crate::time::FrameRate;
 
 /// `OnDemand` of what is recorded from start to stop, and of what is recorded when it is asked for.
@@ -19,9 +20,6 @@ const ON_DEMAND: [i32; 2] = [0, 7];
 const DEFAULT_CYCLE_S: i32 = 900;
 /// Interruption after which standby is shown by itself unless the call says otherwise, s.
 const DEFAULT_EOF_THRES_S: f32 = 3.0;
-/// What a recorded file's name may be made of.
-const PLACEHOLDERS: &[&str] =
-    &["AppName", "StreamName", "StartTime", "EndTime", "UnixTimestamp", "Sequence"];
 
 /// Nothing but a name.
 pub(super) fn unset(name: String) -> CasterConfig {
@@ -236,26 +234,25 @@ fn record_format(draft: &RecordFormatDraft) -> Result<RecordFormat, Refused> {
     Ok(RecordFormat {
         kind,
         cycle_s: check::integer("CycleDuration", cycle_s, limits::MAX_RECORD_CYCLE_S)?,
-        prefix: file_name("OssObjectPrefix", &draft.oss_object_prefix)?,
-        slice_prefix: file_name("SliceOssObjectPrefix", &draft.slice_oss_object_prefix)?,
+        prefix: file_name("OssObjectPrefix", &draft.oss_object_prefix, RecordName::parse)?,
+        slice_prefix: file_name(
+            "SliceOssObjectPrefix",
+            &draft.slice_oss_object_prefix,
+            RecordName::parse_slice,
+        )?,
     })
 }
 
-/// The template of a name that stays in its directory.
-fn file_name(field: &str, text: &str) -> Result<String, Refused> {
-    let is_part = |part: &str| !part.is_empty() && part != "." && part != "..";
-    let plain = text.is_empty() || text.split('/').all(is_part);
-    if !plain || text.contains('\\') {
-        return Err(check::malformed(format!("{field} {text:?} must name a file further down.")));
+/// The template of a name that stays in its directory; empty for the usual one.
+fn file_name(
+    field: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<RecordName, BadRecordName>,
+) -> Result<String, Refused> {
+    if !text.is_empty() {
+        parse(text).map_err(|error| check::malformed(format!("{field} {text:?}: {error}.")))?;
     }
-    for part in text.split('{').skip(1) {
-        let name = part.split_once('}').map(|(name, _)| name);
-        if !name.is_some_and(|name| PLACEHOLDERS.contains(&name)) {
-            let known = PLACEHOLDERS.join("}, {");
-            return Err(check::malformed(format!("{field} knows {{{known}}} only.")));
-        }
-    }
-    check::name(field, text)
+    Ok(text.to_owned())
 }
 
 /// The groups of a call, whose members are live sources of the caster, in one group each.

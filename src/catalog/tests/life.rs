@@ -79,14 +79,16 @@ fn config_on_air() {
     let mut world = World::on_air();
     let set_config =
         |world: &World, config| Call::SetCasterConfig { caster_id: world.caster.clone(), config };
-    let no_template = ConfigDraft { caster_template: String::new(), ..config() };
-    world.refused(set_config(&world, no_template), CasterInUse);
-    let no_domain = ConfigDraft { domain_name: String::new(), ..config() };
-    world.refused(set_config(&world, no_domain), CasterInUse);
-    // They wait for the next start.
-    let larger =
+    // Another output is for the next start or restart; what is on air needs one, and a host.
+    let other =
         ConfigDraft { caster_template: "lp_ud".into(), frame_rate: "50".into(), ..config() };
-    assert_eq!(world.ok(set_config(&world, larger)).effects, []);
+    assert_eq!(world.ok(set_config(&world, other)).effects, []);
+    let none = ConfigDraft { caster_template: String::new(), ..config() };
+    world.refused(set_config(&world, none), CasterInUse);
+    let nowhere = ConfigDraft { domain_name: String::new(), ..config() };
+    world.refused(set_config(&world, nowhere), CasterInUse);
+    let channels = ConfigDraft { channel_enable: Some(1), ..config() };
+    world.refused(set_config(&world, channels), CasterInUse);
     let name = ConfigDraft { caster_name: "evening".into(), ..config() };
     assert_eq!(world.ok(set_config(&world, name)).effects, []);
     let relays = ConfigDraft { side_output_urls: vec!["rtmp://a/b".into()], ..config() };

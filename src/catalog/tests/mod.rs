@@ -1,27 +1,31 @@
 //! Tests of the catalog: values (tables of what is refused), life (states and effects), property (random calls).
 
+mod config;
 mod life;
 mod model;
 mod operations;
 pub(crate) mod property;
+mod rundown;
 mod values;
 
 use std::cell::Cell;
 
 use uuid::Uuid;
 
+use super::MediaFacts;
 use super::{
     Answer, AudioLayerDraft, Call, Caster, Catalog, Change, ComponentDraft, ComponentLayerDraft,
     ConfigDraft, Context, CreateCaster, Effect, ErrorCode, LayoutDraft, PlacementDraft, Prepared,
     Refused, ResourceDraft, SceneDraft, Subject, TextDraft, VideoLayerDraft, WhenDraft,
 };
-use crate::ids::{Bus, CasterId};
+use crate::ids::{Bus, CasterId, MaterialId};
 
 /// A catalog with its own time and identifiers, and one caster.
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
     pub(crate) caster: String,
     pub(crate) now_unix_ms: u64,
+    pub(crate) expected_revision: Option<u64>,
     ids: Cell<u128>,
 }
 
@@ -32,6 +36,7 @@ impl World {
             catalog: Catalog::default(),
             caster: String::new(),
             now_unix_ms: 1000,
+            expected_revision: None,
             ids: Cell::new(0),
         };
         world.caster = world.create("token").unwrap();
@@ -85,7 +90,16 @@ impl World {
             self.ids.set(self.ids.get() + 1);
             Uuid::from_u128(self.ids.get())
         };
-        let ctx = Context::new(self.now_unix_ms, &fresh);
+        let media = |id: &MaterialId| match id.as_str() {
+            "clip" => Some(MediaFacts::Video { duration_ms: 60_000 }),
+            "still" => Some(MediaFacts::Image),
+            _ => None,
+        };
+        let ctx = Context {
+            media: &media,
+            expected_revision: self.expected_revision,
+            ..Context::new(self.now_unix_ms, &fresh)
+        };
         let prepared = self.catalog.prepare(call, &ctx)?;
         if let Some(change) = prepared.change.clone() {
             self.catalog.commit(change);

@@ -156,6 +156,10 @@ fn images_and_materials() {
             (|d| d.image_url = "srt://a/b".into(), Some(ParameterMalformed)),
             (|d| d.material_id = "m".into(), Some(MaterialIdMalformed)),
             (|d| d.image_id = "m".into(), Some(MaterialIdMalformed)),
+            (|d| d.material_id = "clip".into(), None),
+            (|d| d.material_id = "still".into(), Some(MaterialIdMalformed)),
+            (|d| d.image_id = "still".into(), None),
+            (|d| d.image_id = "clip".into(), Some(MaterialIdMalformed)),
         ],
     );
 }

@@ -16,11 +16,21 @@ pub(super) struct File {
     frames: i64,
     blocks: i64,
     pub(super) end_s: i64,
+    /// Seconds, from and to, without pictures and without sound: items of a playlist may lack either.
+    dumb_s: [(i64, i64); 2],
 }
 
 impl File {
     pub(super) fn new(num: i64, den: i64) -> File {
-        File { num, den, rounded: false, frames: 0, blocks: 0, end_s: i64::MAX }
+        File {
+            num,
+            den,
+            rounded: false,
+            frames: 0,
+            blocks: 0,
+            end_s: i64::MAX,
+            dumb_s: [(0, 0); 2],
+        }
     }
 
     fn pts(&self, frame: i64) -> i64 {
@@ -38,10 +48,18 @@ impl File {
         loop {
             let wants = stage.engine.wants(FILE);
             let (pts, at) = (self.pts(self.frames), self.blocks * 1024 * 62_500 / 3);
-            if wants.video > 0 && pts < end_ns {
+            let lacks = |track: usize, ns: i64| {
+                let (from, to) = self.dumb_s[track];
+                (from * 1_000_000_000..to * 1_000_000_000).contains(&ns)
+            };
+            if lacks(0, pts) {
+                self.frames += 1;
+            } else if lacks(1, at) && at < pts {
+                self.blocks += 1;
+            } else if wants.video > 0 && pts < end_ns {
                 stage.engine.video(FILE, frame(pts));
                 self.frames += 1;
-            } else if wants.audio > 0 && at < end_ns {
+            } else if wants.audio > 0 && at < end_ns && !lacks(1, at) {
                 let from = self.blocks * 1024;
                 stage.engine.audio(FILE, block(at, (from..from + 1024).map(coded)));
                 self.blocks += 1;
@@ -176,6 +194,26 @@ fn the_last_picture_stays_and_a_new_start_plays_from_its_start() {
     for n in 0..40 {
         file.feed(&mut stage);
         assert_eq!(file.frame_of(shown(&stage.tick(), 1).unwrap()), n.min(29));
+    }
+    assert_eq!(stage.engine.input_stats(FILE).underruns, 0);
+}
+
+#[test]
+fn a_stretch_without_sound_does_not_stop_the_picture() {
+    let mut stage = Stage::with(FrameRate::FPS_30, &[InputKind::Paced]);
+    let mut file = File::new(30, 1);
+    file.dumb_s[1] = (2, 15);
+    for n in 0..600 {
+        file.feed(&mut stage);
+        let plan = stage.tick();
+        assert_eq!(file.frame_of(shown(&plan, 1).unwrap()), n, "tick {n}");
+        let silent = plan.audio.iter().all(|s| s[1] == 0.0);
+        // Blocks begin and end within some ticks of it.
+        let edge = (60..64).contains(&n) || (449..453).contains(&n);
+        assert!(edge || silent == (62..450).contains(&n), "tick {n}");
+        if n > 460 {
+            assert_eq!(plan.audio[5], coded(n * 1600 + 5), "tick {n}: together again");
+        }
     }
     assert_eq!(stage.engine.input_stats(FILE).underruns, 0);
 }

@@ -122,11 +122,13 @@ fn left(events: &[(u64, Event)]) -> Vec<(u32, Apart)> {
     apart
 }
 
+/// Name, delays, mode; the members that join, the others, how old is what the group shows, ms.
+type Row<'a> = (&'a str, &'a [i64], SyncMode, &'a [u32], &'a [(u32, Apart)], i64);
+
 #[test]
 fn members_show_equal_timestamps_at_the_same_tick() {
-    // Delays, mode → the members that join, the others, the age of what the group shows.
     let host = |key| SyncMode::Host(InputKey(key));
-    let table: [(&str, &[i64], SyncMode, &[u32], &[(u32, Apart)], i64); 6] = [
+    let table: [Row; 6] = [
         ("mutual", &[0, 300, 1200], SyncMode::Mutual, &[1, 2, 3], &[], 1500),
         ("mutual, far", &[0, 7000, 300], SyncMode::Mutual, &[1, 3], &[(2, Apart::TooFar)], 600),
         ("at the limit", &[0, 4800], SyncMode::Mutual, &[1, 2], &[], 5100),

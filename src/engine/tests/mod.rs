@@ -6,6 +6,7 @@ mod cues;
 mod files;
 mod groups;
 mod pauses;
+mod views;
 
 use std::sync::{Arc, OnceLock};
 
@@ -62,7 +63,8 @@ impl Stage {
 }
 
 fn scene(inputs: &[InputKey]) -> super::SceneSpec {
-    let layer = |&input: &InputKey| LayerSpec { input, placement: Placement::default() };
+    let layer =
+        |&input: &InputKey| LayerSpec { input, placement: Placement::default(), delay_ms: 0 };
     let entry =
         |&input: &InputKey| MixSpec { input, gain: 1.0, channel: ValidChannel::All, delay_ms: 0 };
     super::SceneSpec {

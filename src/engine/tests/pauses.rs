@@ -9,9 +9,8 @@ use crate::limits;
 use crate::sound::RAMP_SAMPLES;
 use crate::time::FrameRate;
 
-fn set(stage: &mut Stage, playing: bool) {
-    stage.command(Command::SetPlaying { input: FILE, playing });
-}
+const RUN: Command = Command::SetPlaying { input: FILE, playing: true };
+const PAUSE: Command = Command::SetPlaying { input: FILE, playing: false };
 
 /// Which sample of the file this is, in a round of 65536.
 fn told(sample: [f32; 2]) -> i64 {
@@ -29,7 +28,7 @@ fn a_pause_freezes_and_goes_on_with_the_next_frame() {
         for n in 0..600_u64 {
             let (pauses, goes_on) = (n % 100 == 50, n % 100 == 50 + n / 100 * 9 + 1);
             if pauses || goes_on {
-                set(&mut stage, goes_on);
+                stage.command(if goes_on { RUN } else { PAUSE });
             }
             stands &= !goes_on;
             let plan = stage.tick();
@@ -61,8 +60,8 @@ fn the_sound_of_a_pause_fades_both_ways() {
     let mut heard = Vec::new();
     for n in 0..120 {
         match n {
-            30 => set(&mut stage, false),
-            90 => set(&mut stage, true),
+            30 => _ = stage.command(PAUSE),
+            90 => _ = stage.command(RUN),
             _ => {}
         }
         file.feed(&mut stage);
@@ -97,8 +96,8 @@ fn a_held_file_shows_its_first_frame_and_is_ready() {
         assert!(plan.events.is_empty(), "{:?}", plan.events);
     }
     // On and off and on within a tick is on.
-    for playing in [true, false, true] {
-        set(&mut stage, playing);
+    for command in [RUN, PAUSE, RUN] {
+        stage.command(command);
     }
     for n in 0..100 {
         let plan = stage.tick();
@@ -156,6 +155,7 @@ fn the_position_is_that_of_the_picture_in_its_pass() {
         let from = if shown < 30 { 9000 } else { 8000 };
         let off = stats.position_ms as i64 - (from + shown % 30 * 1000 / 30);
         assert!((-1..=0).contains(&off), "tick {n}: {stats:?}");
+        assert_eq!((stats.item, i64::from(stats.pass)), (0, shown / 30), "tick {n}");
         // Its sound ends some milliseconds after its picture.
         assert_eq!(stats.ended, n >= 121, "tick {n}");
     }

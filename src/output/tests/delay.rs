@@ -120,7 +120,7 @@ fn more_holds_and_less_jumps_to_a_keyframe() {
 fn what_is_too_much_for_the_memory_waits_in_a_file_that_is_used_again() {
     let dir = Dir::new();
     let mut harness = Harness::new(Spool::with_memory(dir.0.clone(), 100_000));
-    let bytes = DELAY_SLOT_BYTES / 10;
+    let bytes = DELAY_SLOT_BYTES / 100;
     (0..200).for_each(|tick| harness.push(tick, 30, bytes));
     let expected: Vec<_> = (30..200).map(|at| (at, at - 30)).collect();
     assert_eq!(harness.pictures(), expected);
@@ -136,7 +136,7 @@ fn a_file_that_cannot_be_written_loses_packets_up_to_a_keyframe() {
     let dir = Dir::new();
     std::fs::write(dir.0.join("file"), "").unwrap();
     // Room for a group of pictures at most.
-    let mut harness = Harness::new(Spool::with_memory(dir.0.join("file"), 1500));
+    let mut harness = Harness::new(Spool::with_memory(dir.0.join("file"), 1000));
     (0..60).for_each(|tick| harness.push(tick, 5, 100));
     assert!(harness.lost.load(Ordering::Relaxed) > 0);
     let mut pictures = harness.pictures().into_iter().map(|(_, of)| of);

@@ -102,7 +102,7 @@ fn overlay(content: Arc<OverlayContent>) -> OverlaySpec {
 
 #[test]
 fn composes_in_order_and_leaves_out_what_does_not_show() {
-    let layer = |key, placement| LayerSpec { input: InputKey(key), placement };
+    let layer = |key, placement| LayerSpec { input: InputKey(key), placement, delay_ms: 0 };
     let scene = ScenePicture {
         layers: vec![
             layer(1, at(1.0, 1.0, 0.0, 0.0)),

@@ -1,38 +1,50 @@
-//! The whole server: what operations do is told alike on `WatchCaster` and as server-sent events.
+//! The whole server: what operations do is told alike by callback, on `WatchCaster` and as server-sent events.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::dir;
-use crate::api::client::{self, Client};
+use super::{dir, receiver};
+use crate::api::client;
 use crate::api::grpc::pb as v1;
 use crate::app::server::Server;
+use crate::catalog::tests::World;
+use crate::catalog::{Caster, Change};
 use crate::config::Settings;
+use crate::store::Store;
 
-async fn start(data: &std::path::Path) -> Server {
+async fn start(data: &Path) -> Server {
     let any = Some("127.0.0.1:0".parse().unwrap());
-    let data = Some(data.to_owned());
-    let settings = Settings { data, http: any, grpc: any, rtmp: any, ..Settings::default() };
+    let settings = Settings {
+        data: Some(data.to_owned()),
+        http: any,
+        grpc: any,
+        rtmp: any,
+        allow_addresses: Some("127.0.0.0/8".to_owned()),
+        ..Settings::default()
+    };
     Server::start(settings.resolve().unwrap()).await.unwrap()
 }
 
-async fn create(client: &mut Client) -> String {
-    let request = v1::CreateCasterRequest {
-        client_token: "t".to_owned(),
-        norm_type: Some(1),
-        charge_type: "PostPaid".to_owned(),
-        ..Default::default()
-    };
-    client.create_caster(request).await.unwrap().into_inner().caster_id
+/// Keeps a caster with this receiver; answers its identifier.
+fn keep_caster(data: &Path, callback_url: String) -> String {
+    let mut caster = Caster::clone(World::bare().the_caster());
+    caster.config.callback_url = Some(callback_url);
+    let id = caster.id.to_string();
+    Store::open(data).unwrap().save(&Change::Upsert(Arc::new(caster))).unwrap();
+    id
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operations_are_told_on_every_wire() {
     let dir = dir();
+    let (address, mut arrived) = receiver(&[500]).await;
+    let caster_id = keep_caster(&dir.0, format!("http://{address}/"));
     let server = start(&dir.0).await;
     let key = server.access_key().unwrap();
     let mut client = client::connect(server.grpc_address(), key.id(), key.secret()).await.unwrap();
-    let caster_id = create(&mut client).await;
     let request = v1::WatchCasterRequest {
         caster_id: caster_id.clone(),
         min_interval_ms: Some(0),
@@ -44,7 +56,7 @@ async fn operations_are_told_on_every_wire() {
     let mut stream = BufReader::new(TcpStream::connect(server.http_address()).await.unwrap());
     let (id, secret) = (key.id(), key.secret());
     let request = format!(
-        "GET /casters/{caster_id}/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {id}:{secret}\r\n\r\n"
+        "GET /casters/{caster_id}/events HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: Bearer {id}:{secret}\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut line = String::new();
@@ -74,15 +86,22 @@ async fn operations_are_told_on_every_wire() {
         events.iter().map(|event| (event.event_type.as_str(), event.code.as_str())).collect();
     assert_eq!(told, [("OperateCallback", "Success"); 2]);
     assert!(events[0].sequence < events[1].sequence);
-    let mut ids = Vec::new();
+    let (mut ids, mut bodies) = (Vec::new(), Vec::new());
     let mut line = String::new();
     while stream.read_line(&mut line).await.unwrap() > 0 {
         ids.extend(line.trim().strip_prefix("id: ").map(|id| id.parse::<u64>().unwrap()));
         if let Some(data) = line.trim().strip_prefix("data: ") {
             assert!(data.contains(&caster_id) && data.contains(r#""Code":"Success""#), "{data}");
+            bodies.push(data.to_owned());
         }
         line.clear();
     }
     assert_eq!(ids, [events[0].sequence, events[1].sequence]);
+    // The first attempt fails.
+    for n in [0, 0, 1] {
+        let request = arrived.recv().await.unwrap();
+        assert_eq!(request.header("x-onair-event-id"), ids[n].to_string());
+        assert_eq!(request.body, bodies[n]);
+    }
     server.drain().await;
 }
