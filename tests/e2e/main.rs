@@ -7,6 +7,7 @@ mod edges;
 mod keys;
 mod live;
 mod render;
+mod rundown;
 mod sdk;
 mod sources;
 mod support;

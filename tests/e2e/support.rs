@@ -103,6 +103,13 @@ impl Server {
         Server::run(self.folder, &[])
     }
 
+    /// Another process on the same data, after this one was killed.
+    pub(crate) fn killed(self) -> Server {
+        let Server { process, folder, .. } = self;
+        drop(process);
+        Server::run(folder, &[])
+    }
+
     fn run(folder: Folder, flags: &[&str]) -> Server {
         let mut settings = vec!["--playback-auth", "public", "--ingest-auth", "off"];
         if !flags.is_empty() {
@@ -334,6 +341,14 @@ pub(crate) fn run_ffmpeg(line: &str) {
 /// Starts ffmpeg in the background.
 pub(crate) fn spawn_ffmpeg(line: &str) -> Process {
     Process(ffmpeg(line).spawn().unwrap())
+}
+
+/// Records PGM's FLV as it is, until the guard is dropped or ended.
+pub(crate) fn record(url: &str, to: &Path) -> Process {
+    spawn_ffmpeg(&format!(
+        "-rw_timeout 10000000 -analyzeduration 500000 -i {url} -c copy -flush_packets 1 -f flv {}",
+        to.display()
+    ))
 }
 
 /// What ffprobe says of a stream of `url`: the values of `entries`, in ffprobe's order.
