@@ -10,6 +10,8 @@ mod edges;
 mod keys;
 mod live;
 mod load;
+mod malformed;
+mod mischief;
 mod render;
 mod sdk;
 mod sources;
