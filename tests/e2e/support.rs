@@ -15,6 +15,12 @@ pub(crate) const SECRET: &str = "test-secret-of-some-length";
 /// Everything is small: size is not the point.
 pub(crate) const CANVAS: Size = Size::new(640, 360);
 
+/// Whether the tests that hammer run at their full length: `ONAIR_THOROUGH=1`.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+pub(crate) fn is_thorough() -> bool {
+    std::env::var("ONAIR_THOROUGH").is_ok_and(|text| text == "1")
+}
+
 /// A folder that goes away.
 pub(crate) struct Folder(PathBuf);
 

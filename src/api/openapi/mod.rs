@@ -8,6 +8,8 @@ mod answers;
 mod calls;
 mod envelope;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod operations;
 mod outside;
 mod params;
