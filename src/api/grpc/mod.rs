@@ -37,6 +37,7 @@ use super::media::Media;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
 use pb::media_library_server::MediaLibraryServer;
+pub use status::grpc_code;
 
 /// Request metadata that names the access key.
 pub const KEY_ID_METADATA: &str = "x-onair-access-key-id";
