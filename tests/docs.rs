@@ -195,7 +195,7 @@ fn errors() -> String {
          |---|---|---|---|\n",
     );
     for &code in ErrorCode::ALL {
-        let grpc = match code.is_of_the_wire() && code != ErrorCode::Internal {
+        let grpc = match code.is_of_the_wire() {
             true => "–".to_owned(),
             false => format!("{:?}", grpc_code(code)),
         };
