@@ -203,7 +203,7 @@ pub struct Settings {
     /// Directory of everything that must survive [default: ./data].
     #[arg(long, env = "ONAIR_DATA")]
     pub data: Option<PathBuf>,
-    /// Address for playback, metrics and health [default: 127.0.0.1:8080].
+    /// Address of the HTTP server: the cloud API, playback, uploads, events, metrics, health [default: 127.0.0.1:8080].
     #[arg(long, env = "ONAIR_HTTP")]
     pub http: Option<SocketAddr>,
     /// Address of the gRPC API [default: 127.0.0.1:50051].
@@ -224,7 +224,7 @@ pub struct Settings {
     /// Bytes of the largest video that the media library takes [default: 21474836480, that is 20 GiB].
     #[arg(long, env = "ONAIR_MAX_UPLOAD_BYTES")]
     pub max_upload_bytes: Option<u64>,
-    /// Address ranges that sources and relays may reach although they are not public: CIDR,…
+    /// Address ranges that sources, images, relays and callbacks may reach although they are not public: CIDR,…
     #[arg(long, env = "ONAIR_ALLOW_ADDRESSES")]
     pub allow_addresses: Option<String>,
     /// Whether a push needs the auth_key of its stream [default: key].
@@ -254,7 +254,7 @@ pub struct Settings {
     /// Calls per second of the cloud API, per key and operation: this many times what its documentation grants, 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_API_RATE")]
     pub api_rate: Option<u32>,
-    /// x264 preset of the outputs [default: veryfast].
+    /// x264 preset of casters that ask for none [default: veryfast].
     #[arg(long, env = "ONAIR_PRESET")]
     pub preset: Option<Preset>,
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].

@@ -60,7 +60,9 @@ async fn tick0_unix_ns(studio: &mut Studio) -> i128 {
     panic!("the server does not tell when frame 0 was on air");
 }
 
-/// How many episodes began within a recording; each on its frame, with the first frame of its file.
+/// How many episodes began within a recording; each on its frame, with the first frame of its file. A machine that is
+/// late repeats pictures, so what is compared is the frame that each picture's tick should show: frame n of the file n ticks
+/// after the episode's own.
 fn check(recording: &Path, begin_ms: u64, tick0_unix_ns: i128) -> usize {
     let ticks = ticks(recording);
     let mut shown = std::collections::BTreeMap::new();
@@ -74,13 +76,17 @@ fn check(recording: &Path, begin_ms: u64, tick0_unix_ns: i128) -> usize {
             continue;
         }
         let tick = FrameRate::FPS_30.tick_at_offset(start_ns - tick0_unix_ns);
-        let at = |tick: u64| shown.get(&tick).copied();
-        let (Some(before), Some(first), Some(second)) = (at(tick - 1), at(tick), at(tick + 1))
-        else {
+        let (Some(before), Some(_)) = (shown.get(&(tick - 1)), shown.get(&(tick + 20))) else {
             continue;
         };
-        assert_eq!((first, second), (Some(0), Some(1)), "episode {index}, tick {tick}");
-        assert_ne!(before, Some(0), "episode {index} began before tick {tick}");
+        let seen: Vec<_> = (tick..tick + 20).filter_map(|tick| shown.get(&tick).copied()).collect();
+        // What is late is the last picture once more.
+        let is_late =
+            |at: usize| if at == 0 { seen[at] == *before } else { seen[at] == seen[at - 1] };
+        let due = |at: usize| seen[at] == u64::try_from(at).ok();
+        let exact = (0..seen.len()).filter(|&at| due(at)).count();
+        let explained = (0..seen.len()).all(|at| due(at) || is_late(at));
+        assert!(explained && exact >= 10, "episode {index}, tick {tick}, {before:?}: {seen:?}");
         checked += 1;
     }
     checked

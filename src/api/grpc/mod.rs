@@ -38,6 +38,7 @@ use super::media::Media;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
 use pb::media_library_server::MediaLibraryServer;
+pub use status::grpc_code;
 use worded::Worded;
 
 /// Request metadata that names the access key.

@@ -47,7 +47,8 @@ pub(super) fn bad_key(problem: KeyProblem) -> Status {
     status(ErrorCode::from(problem).into())
 }
 
-fn grpc_code(code: ErrorCode) -> Code {
+/// The status that an error code goes with.
+pub fn grpc_code(code: ErrorCode) -> Code {
     match code {
         ErrorCode::AccessKeyIdMissing
         | ErrorCode::AccessKeyIdNotFound

@@ -7,6 +7,7 @@
 mod answers;
 mod calls;
 mod envelope;
+mod facts;
 mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -38,6 +39,7 @@ use super::keys::{AccessKeys, Role};
 use crate::catalog::ErrorCode;
 use crate::{limits, time};
 use envelope::{Envelope, Format};
+pub use facts::{OperationFacts, OutsideFacts, operation_facts, outside_facts};
 use fault::Fault;
 use params::Params;
 use percent::decode_pairs;
