@@ -89,7 +89,7 @@ impl Writer {
                 v1::DescribeCastersRequest { caster_name: token.clone(), ..Default::default() };
             let found = client.describe_casters(request).await.unwrap().into_inner().casters;
             if let Some(caster) = found.first() {
-                self.done("", write, (&[caster.caster_id.clone()], caster.revision));
+                self.done("", write, (std::slice::from_ref(&caster.caster_id), caster.revision));
             }
         }
         for (id, mut expected) in std::mem::take(&mut self.casters) {
