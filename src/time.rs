@@ -179,13 +179,12 @@ impl Clock {
 }
 
 /// Wall-clock time in milliseconds since 1970-01-01 UTC.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(unix_ns() / 1_000_000).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds since 1970-01-01 UTC.
+/// The same in nanoseconds.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn unix_ns() -> i128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)

@@ -6,20 +6,12 @@ use onair::frame::{Picture, Size};
 use onair::media::pattern::{Area, is_flash, read_frame_number};
 
 use crate::support::{
-    CANVAS, From, Process, Server, Studio, pictures, probe, run_ffmpeg, samples, spawn_ffmpeg,
-    ticks, wait_for,
+    CANVAS, From, Process, Server, Studio, pictures, probe, record, run_ffmpeg, samples,
+    spawn_ffmpeg, ticks, wait_for,
 };
 
 const FULL: Area = Area { x_px: 0, y_px: 0, size: CANVAS };
 const CORNER: Area = Area { x_px: 320, y_px: 180, size: Size::new(320, 180) };
-
-/// Records PGM's FLV as it is, until the guard is dropped or ended.
-fn record(url: &str, to: &std::path::Path) -> Process {
-    spawn_ffmpeg(&format!(
-        "-rw_timeout 10000000 -analyzeduration 500000 -i {url} -c copy -flush_packets 1 -f flv {}",
-        to.display()
-    ))
-}
 
 fn finish(mut recorder: Process) {
     recorder.signal("INT");

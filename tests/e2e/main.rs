@@ -3,10 +3,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod bad_input;
+#[path = "../simulation/chance.rs"]
+mod chance;
+mod durability;
 mod edges;
 mod keys;
 mod live;
+mod load;
+mod malformed;
+mod mischief;
 mod render;
+mod rundown;
 mod sdk;
 mod sources;
 mod support;

@@ -15,6 +15,12 @@ pub(crate) const SECRET: &str = "test-secret-of-some-length";
 /// Everything is small: size is not the point.
 pub(crate) const CANVAS: Size = Size::new(640, 360);
 
+/// Whether the tests that hammer run at their full length: `ONAIR_THOROUGH=1`.
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+pub(crate) fn is_thorough() -> bool {
+    std::env::var("ONAIR_THOROUGH").is_ok_and(|text| text == "1")
+}
+
 /// A folder that goes away.
 pub(crate) struct Folder(PathBuf);
 
@@ -101,6 +107,13 @@ impl Server {
     /// Another process on the same data, after this one has ended.
     pub(crate) fn again(self) -> Server {
         Server::run(self.folder, &[])
+    }
+
+    /// Another process on the same data, after this one was killed.
+    pub(crate) fn killed(self) -> Server {
+        let Server { process, folder, .. } = self;
+        drop(process);
+        Server::run(folder, &[])
     }
 
     fn run(folder: Folder, flags: &[&str]) -> Server {
@@ -334,6 +347,14 @@ pub(crate) fn run_ffmpeg(line: &str) {
 /// Starts ffmpeg in the background.
 pub(crate) fn spawn_ffmpeg(line: &str) -> Process {
     Process(ffmpeg(line).spawn().unwrap())
+}
+
+/// Records PGM's FLV as it is, until the guard is dropped or ended.
+pub(crate) fn record(url: &str, to: &Path) -> Process {
+    spawn_ffmpeg(&format!(
+        "-rw_timeout 10000000 -analyzeduration 500000 -i {url} -c copy -flush_packets 1 -f flv {}",
+        to.display()
+    ))
 }
 
 /// What ffprobe says of a stream of `url`: the values of `entries`, in ffprobe's order.

@@ -111,7 +111,8 @@ async function channels(call, SrcCasterId) {
   const { ResourceId } = VideoResources.VideoResource[1];
   await on('SetCasterChannel', { ChannelId: 'RV05', ResourceId, SeekOffset: 500, PlayStatus: 1 });
   const { Channels } = await on('DescribeCasterChannels');
-  assert.deepStrictEqual(Channels.Channel, [{ ChannelId: 'RV05', ResourceId }]);
+  const [channel] = Channels.Channel;
+  assert.deepStrictEqual({ ...channel }, { ChannelId: 'RV05', ResourceId });
   await on('DeleteCaster');
 }
 

@@ -260,6 +260,7 @@ def channels(call, caster):
         DomainName="127.0.0.1", TranscodeConfig=json.dumps({"CasterTemplate": "lp_ld"}), ChannelEnable=1,
         ProgramName="of channels",
     )
+    same(copy.DescribeCasterProgram()["ProgramName"], "of channels", "ProgramName")
     same(copy.DescribeCasterLayouts()["Total"], 0, "layouts of locations")
     live, file, flv, _ = [
         item["ResourceId"] for item in copy.DescribeCasterVideoResources()["VideoResources"]["VideoResource"]

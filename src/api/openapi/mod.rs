@@ -9,6 +9,8 @@ mod calls;
 mod envelope;
 mod facts;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod operations;
 mod outside;
 mod params;

@@ -113,13 +113,19 @@ pub(super) fn begin(
         frame_thread,
         bin,
     };
+    connect(&mut on_air, &caster)?;
+    Ok(on_air)
+}
+
+/// Starts what the caster plays and is pushed to.
+fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
     for resource in &caster.resources {
         // One source that cannot be started must not keep the show off the air.
-        if let Err(refused) = on_air.start_input(&caster, &resource.id) {
+        if let Err(refused) = on_air.start_input(caster, &resource.id) {
             tracing::error!(name = resource.name, %refused, "a source is left out");
         }
     }
-    if let Err(refused) = on_air.start_standby(&caster) {
+    if let Err(refused) = on_air.start_standby(caster) {
         tracing::error!(%refused, "standby is left out");
     }
     for url in caster.config.destinations() {
@@ -128,6 +134,5 @@ pub(super) fn begin(
     }
     let follow = Command::SetFollow { follow: caster.audio_follows_video };
     let (reply, _) = oneshot::channel();
-    on_air.messages.send(Message::Command(follow, reply)).map_err(internal)?;
-    Ok(on_air)
+    on_air.messages.send(Message::Command(follow, reply)).map_err(internal)
 }

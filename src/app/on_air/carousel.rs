@@ -69,7 +69,7 @@ impl Carousel {
         let Some(part) = found.part else { return Step::Same };
         let now =
             GroupProgress::Playing { item: part.item, pass: part.pass + self.passes_before() };
-        match std::mem::replace(&mut self.told, Some(now)) {
+        match self.told.replace(now) {
             Some(told) if told == now => Step::Same,
             _ => Step::At(now),
         }

@@ -47,8 +47,9 @@ fn pgm_at(world: &World, unix_ms: u64) -> (Vec<u32>, usize, Vec<u32>) {
     (layers, spec.picture.overlays.len(), spec.mix.iter().map(|m| m.input.0).collect())
 }
 
-#[test]
-fn a_rundown_is_on_pgm_between_what_operators_set() {
+/// A caster on air with a rundown: a file, a live source, the file again, a component; which location is live, and when
+/// the first episode begins.
+fn with_rundown() -> (World, u32, i64) {
     let mut world = World::on_air();
     let caster_id = world.caster.clone();
     let config = crate::catalog::ConfigDraft {
@@ -93,7 +94,6 @@ fn a_rundown_is_on_pgm_between_what_operators_set() {
         episode("Component", "", (3500, 5000)),
     ];
     world.ok(Call::AddCasterProgram { caster_id: caster_id.clone(), episodes });
-    let own = pgm_at(&world, 0);
     let live_input = number(
         &world
             .the_caster()
@@ -104,6 +104,14 @@ fn a_rundown_is_on_pgm_between_what_operators_set() {
             .location
             .unwrap(),
     );
+    (world, live_input, t0)
+}
+
+#[test]
+fn a_rundown_is_on_pgm_between_what_operators_set() {
+    let (mut world, live_input, t0) = with_rundown();
+    let caster_id = world.caster.clone();
+    let own = pgm_at(&world, 0);
     let at = |world: &World, ms: i64| pgm_at(world, u64::try_from(t0 + ms).unwrap());
     let table = [
         (-1, own.clone()),

@@ -2,5 +2,6 @@
 
 mod codes;
 mod edge;
+mod fuzzing;
 mod params;
 mod sign;
