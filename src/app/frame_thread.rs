@@ -12,7 +12,6 @@ use super::run_tick::{Canvas, Counts, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
-use crate::source::Part;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -47,8 +46,6 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
-    /// What it plays now, if it is a file.
-    pub(super) part: Option<Part>,
 }
 
 /// Reports a second.
@@ -89,7 +86,7 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
         let mut plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
-        note_events(&mut frames, &plan);
+        log_events(&plan);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
         let replies = std::mem::take(&mut plan.replies);
         // Who is answered finds in the report what the answer is about.
@@ -123,7 +120,6 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
             if let Some(scalers) = &mut frames.late_scalers {
                 scalers.remove(&key);
             }
-            frames.parts.remove(&key);
             if let Some(input) = frames.inputs.remove(&key) {
                 // The bin outlives every frame thread.
                 let _ = bin.send(Discarded::Input(input));
@@ -146,7 +142,6 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
-            part: frames.parts.get(&key).copied(),
         })
         .collect();
     Report {
@@ -160,7 +155,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
     }
 }
 
-fn note_events(frames: &mut FrameLoop, plan: &Plan) {
+fn log_events(plan: &Plan) {
     for event in &plan.events {
         match event {
             Event::Reanchored { input, jump_ns } => {
@@ -170,7 +165,7 @@ fn note_events(frames: &mut FrameLoop, plan: &Plan) {
                 tracing::debug!(%input, count, "more frames than the buffer holds, oldest dropped");
             }
             Event::Began { input, part } => {
-                frames.parts.insert(*input, *part);
+                tracing::debug!(%input, item = part.item, pass = part.pass, "play began");
             }
             Event::Synced { input, by_ns } => {
                 tracing::info!(%input, by_ms = by_ns / 1_000_000, "joined the clock of its sync group");

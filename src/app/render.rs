@@ -51,7 +51,6 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         pgm: Canvas::new(compositor, Arc::new(output)),
         pvw: None,
         waiting: BTreeMap::new(),
-        parts: BTreeMap::new(),
         stages: Stages::default(),
         counts: Counts::default(),
         trouble: Trouble::default(),

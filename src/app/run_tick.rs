@@ -20,7 +20,6 @@ use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
 use crate::output::{Output, TickMedia};
 use crate::picture::DrawList;
-use crate::source::Part;
 use crate::time::Clock;
 use crate::worker::StopToken;
 
@@ -218,8 +217,6 @@ pub(super) struct FrameLoop {
     pub(super) pvw: Option<Canvas>,
     /// Who waits for the answer to a command.
     pub(super) waiting: BTreeMap<CommandId, oneshot::Sender<Result<Applied, Refusal>>>,
-    /// What each file plays now.
-    pub(super) parts: BTreeMap<InputKey, Part>,
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) trouble: Trouble,
@@ -254,6 +251,10 @@ impl FrameLoop {
     /// Moves what has arrived from the inputs to the engine, as much as it wants.
     fn drain(&mut self) {
         for (&key, input) in &self.inputs {
+            // What came before the engine knows it (its state, what it plays) waits until it does.
+            if !self.engine.has(key) {
+                continue;
+            }
             loop {
                 let wants = self.engine.wants(key);
                 let want = Want { video: wants.video > 0, audio: wants.audio > 0 };

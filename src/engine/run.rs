@@ -98,6 +98,12 @@ impl Engine {
         }
     }
 
+    /// Whether the input has been added, so that what it delivers is heard: an input that is added is there after the next
+    /// tick.
+    pub fn has(&self, input: InputKey) -> bool {
+        self.inputs.contains_key(&input)
+    }
+
     /// How much of an input can be handed over now; nothing for unknown inputs.
     pub fn wants(&self, input: InputKey) -> Wants {
         self.inputs.get(&input).map_or(Wants { video: 0, audio: 0 }, Input::wants)

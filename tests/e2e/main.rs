@@ -13,6 +13,7 @@ mod load;
 mod malformed;
 mod mischief;
 mod render;
+mod resume;
 mod rundown;
 mod sdk;
 mod sources;

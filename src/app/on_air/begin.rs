@@ -76,7 +76,6 @@ pub(super) fn begin(
         pgm,
         pvw: None,
         waiting: BTreeMap::new(),
-        parts: BTreeMap::new(),
         stages: Stages::default(),
         counts: Counts::default(),
         trouble: Trouble::default(),

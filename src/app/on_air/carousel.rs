@@ -66,9 +66,11 @@ impl Carousel {
         if found.stats.ended || self.show.is_dead() {
             return Step::Ended;
         }
-        let Some(part) = found.part else { return Step::Same };
-        let now =
-            GroupProgress::Playing { item: part.item, pass: part.pass + self.passes_before() };
+        if found.status.video_frames == 0 {
+            return Step::Same;
+        }
+        let (item, pass) = (found.stats.item, found.stats.pass + self.passes_before());
+        let now = GroupProgress::Playing { item, pass };
         match self.told.replace(now) {
             Some(told) if told == now => Step::Same,
             _ => Step::At(now),

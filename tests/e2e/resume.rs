@@ -1,0 +1,117 @@
+//! What a caster shows after its process was killed: the files of its channels where they were, standby where it was on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use onair::api::grpc::pb as v1;
+use onair::frame::Picture;
+
+use crate::support::{From, Server, Studio, pictures, record, run_ffmpeg, wait_for};
+
+/// Two seconds of each, in this order; standby is white.
+const COLORS: [&str; 3] = ["red", "green", "blue"];
+
+/// The name of the colour in the middle of a picture.
+fn color(picture: &Picture) -> &'static str {
+    let at = |plane: usize| {
+        let plane = &picture.planes()[plane];
+        let rows = plane.data.len() / plane.stride_bytes;
+        plane.data[rows / 2 * plane.stride_bytes + plane.stride_bytes / 4]
+    };
+    match (at(0), at(1), at(2)) {
+        (0..40, ..) => "black",
+        (200.., ..) => "white",
+        (_, _, 180..) => "red",
+        (_, 180.., _) => "blue",
+        _ => "green",
+    }
+}
+
+/// The colour that PGM comes to show and stays with.
+fn shown(url: &str, folder: &Path) -> &'static str {
+    let file = folder.join(format!("{}.flv", uuid::Uuid::new_v4()));
+    let recorder = record(url, &file);
+    wait_for("PGM to be played", Duration::from_secs(20), || {
+        (crate::support::ticks(&file).len() > 90).then_some(())
+    });
+    drop(recorder);
+    let mut last = "nothing";
+    pictures(&file, |_, picture| last = color(picture));
+    last
+}
+
+/// A caster with channels on air: RV01 plays the file, paused in its green part.
+async fn start(server: &Server) -> Studio {
+    let media = server.folder.path("media");
+    let inputs: Vec<_> = COLORS
+        .iter()
+        .map(|color| format!("-f lavfi -i color={color}:s=640x360:r=30:d=2"))
+        .collect();
+    run_ffmpeg(&format!(
+        "{} -filter_complex concat=n=3 -c:v libx264 -g 30 {}",
+        inputs.join(" "),
+        media.join("colors.mp4").display()
+    ));
+    run_ffmpeg(&format!(
+        "-f lavfi -i color=white:s=640x360 -frames:v 1 {}",
+        media.join("standby.png").display()
+    ));
+    let mut studio = Studio::start(server, &[From::Vod("file:colors.mp4")]).await;
+    let caster_id = studio.caster.clone();
+    let request = v1::StopCasterRequest { caster_id: caster_id.clone() };
+    studio.client.stop_caster(request).await.unwrap();
+    let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
+    let described = studio.client.describe_caster_config(request).await.unwrap().into_inner();
+    let config = v1::CasterConfig {
+        channel_enable: true,
+        urgent_image_url: "file:standby.png".into(),
+        ..described.config.unwrap()
+    };
+    let request = v1::SetCasterConfigRequest { caster_id: caster_id.clone(), config: Some(config) };
+    studio.client.set_caster_config(request).await.unwrap();
+    let request = v1::DescribeCasterVideoResourcesRequest { caster_id: caster_id.clone() };
+    let found = studio.client.describe_caster_video_resources(request).await.unwrap().into_inner();
+    let channel = v1::SetCasterChannelRequest {
+        caster_id: caster_id.clone(),
+        channel_id: "RV01".into(),
+        resource_id: found.video_resources[0].resource_id.clone(),
+        seek_offset: Some(3000),
+        play_status: Some(0),
+        ..Default::default()
+    };
+    studio.client.set_caster_channel(channel).await.unwrap();
+    studio.client.start_caster(v1::StartCasterRequest { caster_id }).await.unwrap();
+    let layout = studio.full("RV01").await;
+    studio.take(&layout).await;
+    studio
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_and_standby_outlive_a_kill() {
+    let server = Server::start();
+    let mut studio = start(&server).await;
+    let path = studio.flv().split_once("/caster/").unwrap().1.to_owned();
+    let url = |server: &Server| format!("http://{}/caster/{path}", server.http);
+    let folder = server.folder.path("");
+    assert_eq!(shown(&url(&server), &folder), "green", "before the kill");
+    let server = server.killed();
+    assert_eq!(shown(&url(&server), &folder), "green", "paused where it was");
+
+    studio.client = server.client().await;
+    let request = v1::EffectCasterUrgentRequest {
+        caster_id: studio.caster.clone(),
+        scene_id: studio.pgm.scene_id.clone(),
+    };
+    studio.client.effect_caster_urgent(request).await.unwrap();
+    assert_eq!(shown(&url(&server), &folder), "white", "on standby");
+    let server = server.killed();
+    assert_eq!(shown(&url(&server), &folder), "white", "still on standby");
+    studio.client = server.client().await;
+    let request = v1::SetCasterSceneConfigRequest {
+        caster_id: studio.caster.clone(),
+        scene_id: studio.pgm.scene_id.clone(),
+        ..Default::default()
+    };
+    studio.client.set_caster_scene_config(request).await.unwrap();
+    assert_eq!(shown(&url(&server), &folder), "green", "back from standby, paused where it was");
+}
