@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{Message, Report};
-use super::outputs::Extras;
+use super::outputs::{Extras, internal, stream};
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
@@ -21,7 +21,7 @@ use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
 use crate::picture::RgbaImage;
-use crate::time::FrameRate;
+use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
 
 mod begin;
@@ -31,7 +31,7 @@ mod destinations;
 mod sources;
 mod vigil;
 
-use begin::{begin, make_canvas, stream};
+use begin::{begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
 
 /// Audio bit rate of every output, bit/s.
@@ -77,10 +77,6 @@ pub(super) struct OnAir {
     bin: Worker,
 }
 
-fn internal(error: impl std::fmt::Display) -> Refused {
-    Refused::new(ErrorCode::Internal, error.to_string())
-}
-
 /// Runs what may block (opening encoders, joining threads) off the async threads.
 async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -98,14 +94,14 @@ impl OnAir {
     /// Gives both scenes the content that the catalog has for them, ready or not.
     pub(super) async fn restore_scenes(&mut self, caster: &Arc<Caster>) {
         let when = When { force: true, wait_ms: 0 };
-        self.follow_episodes(caster, sources::now());
+        self.follow_episodes(caster, time::unix_ms());
         let mut effects = vec![
             Effect::FollowSet,
             Effect::SceneSet { bus: Bus::Pvw, when },
             Effect::SceneSet { bus: Bus::Pgm, when },
         ];
         // An episode that is on has brought its own mix.
-        if rundown::source_on(caster, sources::now()).is_none() {
+        if rundown::source_on(caster, time::unix_ms()).is_none() {
             effects.push(Effect::MixSet { bus: Bus::Pgm });
         }
         if let Err(refused) = self.carry_out(caster, &effects).await {
@@ -151,7 +147,7 @@ impl OnAir {
 
     /// The rundown after a change: what it has on PGM at this moment, and what is to come.
     async fn follow_change(&mut self, earlier: &Caster) {
-        let (caster, unix_ms) = (self.caster.clone(), sources::now());
+        let (caster, unix_ms) = (self.caster.clone(), time::unix_ms());
         self.follow_episodes(&caster, unix_ms);
         let on = |caster: &Caster| {
             let source = rundown::source_on(caster, unix_ms).map(|slot| slot.episode.clone());
@@ -195,7 +191,7 @@ impl OnAir {
                 Ok(None)
             }
             Effect::SceneSet { bus, when } => {
-                let spec = self.scene(caster, *bus, sources::now());
+                let spec = self.scene(caster, *bus, time::unix_ms());
                 let (mix, when) = (spec.mix.clone(), resolve::readiness(*when));
                 let set = Command::SetScene { bus: *bus, spec, when };
                 let applied = self.command(set).await?;
@@ -206,9 +202,9 @@ impl OnAir {
                 Ok(Some(applied))
             }
             Effect::Take { when }
-                if rundown::components_on(caster, sources::now()).next().is_some() =>
+                if rundown::components_on(caster, time::unix_ms()).next().is_some() =>
             {
-                let spec = self.scene(caster, Bus::Pgm, sources::now());
+                let spec = self.scene(caster, Bus::Pgm, time::unix_ms());
                 let when = resolve::readiness(*when);
                 self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await.map(Some)
             }

@@ -20,6 +20,11 @@ const APP: &str = "caster";
 /// `OnDemand` of a recording that goes from start to stop.
 const AUTOMATIC: u8 = 0;
 
+/// Name of a scene's stream, or of a rendition's, in the hub.
+pub(super) fn stream(name: &str) -> String {
+    format!("{APP}/{name}")
+}
+
 /// How the scenes of a caster are encoded.
 ///
 /// # Errors
@@ -94,21 +99,21 @@ fn automatic(caster: &Caster) -> impl Iterator<Item = &catalog::RecordFormat> {
 fn set_renditions(
     world: &World,
     caster: &Caster,
-    (stream, pgm): (&str, &Output),
+    (name, pgm): (&str, &Output),
 ) -> Result<(), Refused> {
     let video = video(world, caster)?;
     let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
     let wanted: Vec<_> = names.filter_map(|name| RenditionSettings::named(name, &video)).collect();
     let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
     pgm.set_renditions(&wanted).map_err(internal)?;
-    let of_rendition = |settings: &RenditionSettings| format!("{stream}_{}", settings.name);
+    let of_rendition = |settings: &RenditionSettings| format!("{name}_{}", settings.name);
     for gone in before.iter().filter(|settings| !wanted.contains(settings)) {
         world.remove_hls(&of_rendition(gone));
     }
     for new in wanted.iter().filter(|settings| !before.contains(settings)) {
-        let stream = of_rendition(new);
-        let hub = Sink::Hub { hub: world.hub.clone(), name: format!("{APP}/{stream}") };
-        for sink in [hub, Sink::Hls { dir: world.hls_dir(&stream) }] {
+        let name = of_rendition(new);
+        let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&name) };
+        for sink in [hub, Sink::Hls { dir: world.hls_dir(&name) }] {
             pgm.add_rendition_sink(&new.name, sink).map_err(internal)?;
         }
     }
@@ -143,6 +148,7 @@ fn refused(error: BadRecordName) -> Refused {
     Refused::new(ErrorCode::ParameterMalformed, error.to_string())
 }
 
-fn internal(error: impl std::fmt::Display) -> Refused {
+/// A fault of the server's own, as it is told to a client.
+pub(super) fn internal(error: impl std::fmt::Display) -> Refused {
     Refused::new(ErrorCode::Internal, error.to_string())
 }

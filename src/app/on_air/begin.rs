@@ -9,10 +9,10 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
-use super::super::outputs::{self, Extras};
+use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
-use super::{AUDIO_BPS, OnAir, internal};
+use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
 use crate::gpu::Compositor;
@@ -21,11 +21,6 @@ use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
 use crate::picture::RgbaImage;
 use crate::worker::{self, StopToken};
-
-/// Name of a scene's stream in the hub.
-pub(super) fn stream(name: &str) -> String {
-    format!("caster/{name}")
-}
 
 /// A compositor and an encoder with its sinks, for one scene.
 pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {

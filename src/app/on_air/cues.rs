@@ -3,17 +3,20 @@
 //! Must not know what an episode shows. Invariant: a cue's tick is the one on air at its time, by a wall clock that is
 //! looked at again and again; a clock that is set moves the cues that are still to come.
 
+use std::ops::Range;
+
 use super::super::rundown;
 use super::OnAir;
-use super::sources::now;
 use crate::catalog::Caster;
 use crate::engine::{Command, Cue};
-use crate::ids::Bus;
+use crate::ids::{Bus, InputKey};
 use crate::limits;
 use crate::time;
 
 /// How far back cues are told again, ms: the engine knows which of them have happened.
 const LOOK_BACK_MS: u64 = 1000;
+/// How far ahead cues are told, ms: longer than any call holds a caster, so that no switch waits for one.
+const LOOK_AHEAD_MS: u64 = 60_000;
 
 impl OnAir {
     /// The time at which tick 0 began, ns since 1970; none before the first tick was reported.
@@ -35,9 +38,10 @@ impl OnAir {
         if caster.episodes.is_empty() && self.cues.is_empty() {
             return;
         }
-        let unix_ms = now();
+        let unix_ms = time::unix_ms();
         self.follow_episodes(&caster, unix_ms);
-        let cues = self.cues_from(&caster, unix_ms.saturating_sub(LOOK_BACK_MS), tick0_unix_ns);
+        let near = unix_ms.saturating_sub(LOOK_BACK_MS)..unix_ms + LOOK_AHEAD_MS;
+        let cues = self.cues_within(&caster, near, tick0_unix_ns);
         if cues != self.cues {
             match self.command(Command::SetCues(cues.clone())).await {
                 Ok(_) => self.cues = cues,
@@ -46,7 +50,7 @@ impl OnAir {
         }
     }
 
-    fn cues_from(&self, caster: &Caster, after_unix_ms: u64, tick0_unix_ns: i128) -> Vec<Cue> {
+    fn cues_within(&self, caster: &Caster, near: Range<u64>, tick0_unix_ns: i128) -> Vec<Cue> {
         let on_standby = caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
         if on_standby {
             return Vec::new();
@@ -57,18 +61,19 @@ impl OnAir {
             spec: self.scene(caster, Bus::Pgm, unix_ms),
             starts: self.starting(caster, unix_ms),
         };
-        rundown::switch_times(caster, after_unix_ms)
-            .into_iter()
+        rundown::switch_times(caster, near.start)
+            .range(..near.end)
+            .copied()
             .take(limits::MAX_CUES)
             .map(cue)
             .collect()
     }
 
     /// The input of the episode that begins at this very time.
-    fn starting(&self, caster: &Caster, unix_ms: u64) -> Vec<crate::ids::InputKey> {
+    fn starting(&self, caster: &Caster, unix_ms: u64) -> Vec<InputKey> {
         rundown::source_on(caster, unix_ms)
             .filter(|slot| slot.begin_unix_ms == unix_ms)
-            .and_then(|slot| self.episode_input(&slot.episode.id))
+            .and_then(|slot| self.episodes.get(&slot.episode.id).copied())
             .into_iter()
             .collect()
     }

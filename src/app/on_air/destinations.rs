@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::{OnAir, internal, off_thread};
+use super::{OnAir, off_thread};
+use crate::app::outputs::internal;
 use crate::catalog::{Caster, Refused};
 use crate::input::admit_relay;
 use crate::limits;

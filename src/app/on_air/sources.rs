@@ -4,15 +4,15 @@
 
 use super::super::world::From;
 use super::super::{resolve, rundown};
-use super::{OnAir, internal};
+use super::OnAir;
 use crate::app::frame_thread::Message;
+use crate::app::outputs::internal;
 use crate::catalog::{
     self, Caster, Episode, EpisodeContent, Play, Refused, Resource, Slot, Source, SwitchType,
 };
 use crate::engine::{Command, MixSpec, SceneSpec, SyncGroup, SyncMode};
-use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
+use crate::ids::{Bus, InputKey, ResourceId};
 use crate::limits;
-use crate::time;
 
 impl OnAir {
     /// Starts, or starts anew, the input of a source.
@@ -183,11 +183,6 @@ impl OnAir {
         self.episodes.insert(slot.episode.id.clone(), key);
         Ok(())
     }
-
-    /// The input that an episode has for itself.
-    pub(super) fn episode_input(&self, id: &EpisodeId) -> Option<InputKey> {
-        self.episodes.get(id).copied()
-    }
 }
 
 /// Where the file of a channel goes on; a source that is in no channel waits to be put into one.
@@ -209,9 +204,4 @@ fn file_of(caster: &Caster, episode: &Episode) -> Option<(Source, u64)> {
     let repeat_num = if *switch == SwitchType::TimeFirst { -1 } else { play.repeat_num };
     let play = Play { repeat_num, ..*play };
     Some((Source::Vod { place: place.clone(), play }, begin_ms))
-}
-
-/// The time, ms since 1970.
-pub(super) fn now() -> u64 {
-    time::unix_ms()
 }

@@ -130,12 +130,14 @@ fn face_beauty(text: &str, present: Option<&Channel>) -> Result<String, Refused>
 impl Catalog {
     /// The caster without the timed events that are due, and what they are. No write of a client's: the revision stays.
     pub fn take_due(&self, id: &CasterId, unix_ms: u64) -> Option<(Vec<TimedEventKind>, Change)> {
-        let mut after = Caster::clone(self.caster(id)?);
+        let before = self.caster(id)?;
+        before.timed_events.iter().find(|event| event.at_unix_ms <= unix_ms)?;
+        let mut after = Caster::clone(before);
         let (due, later): (Vec<_>, Vec<_>) =
             after.timed_events.iter().partition(|event| event.at_unix_ms <= unix_ms);
         after.timed_events = later;
         let due: Vec<_> = due.into_iter().map(|event| event.kind).collect();
-        (!due.is_empty()).then(|| (due, Change::Upsert(Arc::new(after))))
+        Some((due, Change::Upsert(Arc::new(after))))
     }
 
     /// The caster with its channels this far, ms; none when nothing is another. No write of a client's: the revision stays.

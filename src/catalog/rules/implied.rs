@@ -6,7 +6,7 @@
 
 use super::super::model::{
     AudioLayer, Caster, CasterConfig, Component, ComponentContent, LayerOrder, LocationId,
-    Placement, Source, VideoLayer,
+    Placement, RecordConfig, Rendition, Source, VideoLayer,
 };
 use super::super::{Effect, When};
 use super::check::DEFAULT_WAIT_MS;
@@ -50,7 +50,6 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     if before.config.destinations().ne(after.config.destinations()) {
         effects.push(Effect::RelaysChanged);
     }
-    let outputs = |c: &CasterConfig| (c.renditions.clone(), c.delay_ms, c.record.clone());
     if outputs(&before.config) != outputs(&after.config) {
         effects.push(Effect::OutputsChanged);
     }
@@ -60,6 +59,11 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
         }
     }
     effects
+}
+
+/// What PGM goes out as.
+fn outputs(config: &CasterConfig) -> (&[Rendition], u32, Option<&RecordConfig>) {
+    (&config.renditions, config.delay_ms, config.record.as_ref())
 }
 
 /// How a scene's change from `old` to `new` is accepted.

@@ -10,7 +10,7 @@ use super::super::model::{
 };
 use super::super::{Answer, Context, EpisodeDraft, MediaFacts, ProgramFilter, Subject};
 use super::{Edit, Edited, check, components, studio};
-use crate::ids::{ComponentId, EpisodeId, ResourceId};
+use crate::ids::{EpisodeId, ResourceId};
 use crate::limits;
 
 /// `EpisodeType` of a source.
@@ -56,7 +56,7 @@ fn new(caster: &Caster, draft: &EpisodeDraft, ctx: &Context<'_>) -> Result<Episo
         name: if name.is_empty() { id.to_string() } else { name },
         id,
         content,
-        components: component_ids(caster, &draft.component_ids)?,
+        components: components::ids(caster, &draft.component_ids)?,
         start_unix_ms: check::unix_ms("StartTime", start, ErrorCode::StartTimeMalformed)?,
         end_unix_ms: check::unix_ms("EndTime", end, ErrorCode::EndTimeMalformed)?,
     };
@@ -81,7 +81,7 @@ pub(super) fn modify(caster: &mut Caster, drafts: &[EpisodeDraft], ctx: &Context
 
 fn modified(caster: &Caster, before: &Episode, draft: &EpisodeDraft) -> Result<Episode, Refused> {
     let mut episode = before.clone();
-    let kind = type_name(&episode);
+    let kind = episode.type_name();
     if ![kind, ""].contains(&&draft.episode_type[..]) {
         return Err(check::malformed("EpisodeType of an episode cannot change."));
     }
@@ -95,7 +95,7 @@ fn modified(caster: &Caster, before: &Episode, draft: &EpisodeDraft) -> Result<E
         episode.name = check::name("EpisodeName", &draft.episode_name)?;
     }
     if !draft.component_ids.is_empty() {
-        episode.components = component_ids(caster, &draft.component_ids)?;
+        episode.components = components::ids(caster, &draft.component_ids)?;
     }
     if let Some(start) = draft.start_time_unix_ms {
         episode.start_unix_ms =
@@ -147,10 +147,6 @@ fn resource(caster: &Caster, text: &str) -> Result<ResourceId, Refused> {
     }
 }
 
-fn component_ids(caster: &Caster, texts: &[String]) -> Result<Vec<ComponentId>, Refused> {
-    components::ids(caster, texts)
-}
-
 fn find(caster: &Caster, episode_id: &str) -> Result<usize, Refused> {
     check::present("EpisodeId", episode_id)?;
     caster
@@ -171,18 +167,13 @@ pub(super) fn delete_all(caster: &mut Caster) -> Edit {
     Ok(Edited::of(Subject::Caster))
 }
 
-/// The API's `EpisodeType`.
-fn type_name(episode: &Episode) -> &'static str {
-    match episode.content {
-        EpisodeContent::Resource { .. } => RESOURCE,
-        EpisodeContent::Component => COMPONENT,
-    }
-}
-
 impl Episode {
     /// The API's `EpisodeType`.
     pub fn type_name(&self) -> &'static str {
-        type_name(self)
+        match self.content {
+            EpisodeContent::Resource { .. } => RESOURCE,
+            EpisodeContent::Component => COMPONENT,
+        }
     }
 
     /// The source that it shows, if any.
