@@ -11,7 +11,7 @@ use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
 use onair::media::scale::Prescaler;
 use onair::picture::{
-    DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
+    DrawList, DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec,
 };
 use onair::time::Clock;
 
@@ -81,16 +81,16 @@ fn measure(
 ) -> Result<[f64; 3], GpuError> {
     let mut prescalers: Vec<Prescaler> = (0..4).map(|_| Prescaler::default()).collect();
     let mut compositor = Compositor::new(Arc::clone(gpu), CANVAS)?;
-    let quads = (0..4u32).map(|i| DrawOp::Layer {
-        input: InputKey(i),
-        rect: Rect {
+    let quads = (0..4u32).map(|i| {
+        let rect = Rect {
             x_px: (i % 2 * 960).cast_signed(),
             y_px: (i / 2 * 540).cast_signed(),
             width_px: 960,
             height_px: 540,
-        },
+        };
+        DrawOp::layer(InputKey(i), rect)
     });
-    let list = DrawList { canvas: CANVAS, ops: quads.chain(overlays).collect() };
+    let list = DrawList::of(CANVAS, quads.chain(overlays).collect());
     let clock = Clock::real();
     let (mut start, mut first_ns) = ((0, 0), 0);
     let mut pictures = 0;
@@ -104,7 +104,7 @@ fn measure(
         let before = clock.now_ns();
         for ((_, frame), prescaler) in frames.iter_mut().zip(&mut prescalers) {
             if scale_first {
-                prescaler.fill(frame, &[Size::new(960, 540)]);
+                prescaler.fill(frame, &[Size::new(960, 540).into()]);
             }
         }
         if compositor.draw(tick, &list, &frames) == Err(GpuError::NoCanvas) {
@@ -163,5 +163,5 @@ fn logo() -> DrawOp {
 
 fn overlay(content: OverlayContent, placement: Placement) -> DrawOp {
     let content = Arc::new(content);
-    DrawOp::Overlay(OverlaySpec { content, placement, opacity: 255, background: false })
+    DrawOp::Overlay(OverlayDraw { content, placement, opacity: 1.0 })
 }

@@ -1,7 +1,10 @@
-// Black (16, 128, 128) where nothing opaque will be drawn. Needs canvas.wgsl.
+// One colour where nothing opaque will be drawn. Needs canvas.wgsl.
 
 struct FillParams {
     area: Area,
+    // Four luma samples; U V U V.
+    luma_word: u32,
+    chroma_word: u32,
 }
 
 var<immediate> params: FillParams;
@@ -14,7 +17,7 @@ fn fill(@builtin(global_invocation_id) id: vec3<u32>) {
     let block = params.area.first_block + id.xy;
     let words = words_of(params.area, block);
     let mask = mask_of(params.area, block);
-    put(words.x, 0x10101010u, mask);
-    put(words.y, 0x10101010u, mask);
-    put(words.z, 0x80808080u, mask);
+    put(words.x, params.luma_word, mask);
+    put(words.y, params.luma_word, mask);
+    put(words.z, params.chroma_word, mask);
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use crate::shot::{Shot, Turn};
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Size {
@@ -86,6 +88,18 @@ impl Color {
     pub const CANVAS: Color = Color { matrix: Matrix::Bt709, range: Range::Limited };
 }
 
+/// Where the chroma samples of 4:2:0 and 4:2:2 video lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ChromaSite {
+    /// On the left luma column of their pair; in 4:2:0 half-way between the two rows (MPEG-2, H.264, the canvas).
+    #[default]
+    Left,
+    /// In the middle of the luma samples that share them (MPEG-1, JPEG).
+    Center,
+    /// On the upper left luma sample (BT.2020 as broadcast).
+    TopLeft,
+}
+
 /// One plane of samples.
 #[derive(Clone, Debug)]
 pub struct Plane {
@@ -102,6 +116,9 @@ pub struct Picture {
     format: PixelFormat,
     size: Size,
     color: Color,
+    site: ChromaSite,
+    turn: Turn,
+    pixel_aspect: (u32, u32),
     planes: Vec<Plane>,
 }
 
@@ -134,7 +151,28 @@ impl Picture {
                 ));
             }
         }
-        Ok(Picture { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), format, size, color, planes })
+        Ok(Picture {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            format,
+            size,
+            color,
+            site: ChromaSite::default(),
+            turn: Turn::NONE,
+            pixel_aspect: (1, 1),
+            planes,
+        })
+    }
+
+    /// The same picture with its chroma somewhere else than on the left.
+    pub fn with_site(self, site: ChromaSite) -> Picture {
+        Picture { site, ..self }
+    }
+
+    /// The same picture, meant to be seen turned, with pixels `width / height` as wide as they are high (a ratio with a
+    /// zero counts as 1).
+    pub fn with_shape(self, turn: Turn, (width, height): (u32, u32)) -> Picture {
+        let pixel_aspect = if width == 0 || height == 0 { (1, 1) } else { (width, height) };
+        Picture { turn, pixel_aspect, ..self }
     }
 
     /// A picture of one colour (limited-range code values).
@@ -167,6 +205,39 @@ impl Picture {
         self.size
     }
 
+    /// Where its chroma samples lie.
+    pub fn site(&self) -> ChromaSite {
+        self.site
+    }
+
+    /// Which way up it is meant.
+    pub fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// Its size as it is meant to be seen: upright, in square pixels; the side that its pixels are longer along grows.
+    pub fn shown_size(&self) -> Size {
+        let (wide, high) = self.pixel_aspect;
+        let longer = |side: u32, num: u32, den: u32| {
+            let length = (u64::from(side) * u64::from(num) + u64::from(den) / 2) / u64::from(den);
+            u32::try_from(length).unwrap_or(u32::MAX)
+        };
+        let Size { width_px, height_px } = self.size;
+        let upright = match wide >= high {
+            true => Size::new(longer(width_px, wide, high), height_px),
+            false => Size::new(width_px, longer(height_px, high, wide)),
+        };
+        match self.turn.is_sideways() {
+            true => Size::new(upright.height_px, upright.width_px),
+            false => upright,
+        }
+    }
+
+    /// Whether the canvas can take its samples as they are, if its size is right.
+    pub fn is_like_canvas(&self) -> bool {
+        self.color == Color::CANVAS && self.site == ChromaSite::Left && self.turn == Turn::NONE
+    }
+
     /// Meaning of the code values.
     pub fn color(&self) -> Color {
         self.color
@@ -194,9 +265,28 @@ pub struct VideoFrame {
     pub pts_ns: i64,
     /// The picture as decoded.
     pub picture: Arc<Picture>,
-    /// The same picture already scaled (NV12, canvas colour) to sizes it is shown at; made on the input's own
-    /// thread when the adapter is software, empty otherwise.
-    pub scaled: Vec<Arc<Picture>>,
+    /// The same picture as layers show it (NV12, like the canvas); made on the input's own thread when the adapter is
+    /// software, empty otherwise.
+    pub scaled: Vec<Scaled>,
+}
+
+/// A picture as it is shown.
+#[derive(Clone, Debug)]
+pub struct Scaled {
+    /// Which part of the frame, how large.
+    pub shot: Shot,
+    /// Upright, of the shot's size.
+    pub picture: Arc<Picture>,
+}
+
+impl VideoFrame {
+    /// The picture of this frame that needs only be copied to show a shot of it, if there is one.
+    pub fn ready(&self, shot: Shot) -> Option<&Arc<Picture>> {
+        let picture = &self.picture;
+        let as_it_is = shot.is_whole() && picture.size() == shot.size && picture.is_like_canvas();
+        let scaled = || self.scaled.iter().find(|s| s.shot == shot).map(|s| &s.picture);
+        if as_it_is { Some(picture) } else { scaled() }
+    }
 }
 
 /// One stereo sample, left and right, nominally −1…1.
@@ -225,6 +315,10 @@ mod tests {
         assert!(make(vec![plane(8, 3), plane(8, 4)]).is_err());
         assert!(make(vec![plane(9, 2), plane(8, 4)]).is_err());
         assert!(make(vec![plane(9, 3)]).is_err());
+        let turned = Picture::flat(Size::new(720, 576), [16, 128, 128]);
+        assert_eq!(turned.shown_size(), turned.size());
+        let turned = turned.with_shape(Turn::clockwise(1), (16, 11));
+        assert_eq!(turned.shown_size(), Size::new(576, 1047));
         let flat = Picture::flat(size, [16, 128, 128]);
         assert_eq!(flat.planes()[1].data.len(), 4);
         assert_ne!(flat.id(), Picture::flat(size, [16, 128, 128]).id());

@@ -5,7 +5,7 @@
 //!
 //! ## The map, in reading order
 //!
-//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
 //! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod output;
 pub mod picture;
 pub mod record_name;
+pub mod shot;
 pub mod sound;
 pub mod source;
 pub mod store;

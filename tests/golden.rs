@@ -12,12 +12,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use onair::frame::{Color, Picture, PixelFormat, Plane, Size, VideoFrame};
+use onair::frame::{Color, Picture, PixelFormat, Plane, Scaled, Size, VideoFrame};
 use onair::gpu::{AdapterChoice, Compositor, Gpu};
 use onair::ids::InputKey;
 use onair::picture::{
-    DrawList, DrawOp, FillMode, LayerSpec, OverlayContent, OverlaySpec, Placement, PositionRefer,
-    Rect, RgbaImage, ScenePicture, TextSpec, compose,
+    DrawList, DrawOp, FillMode, LayerSpec, Look, OverlayContent, OverlaySpec, Placement,
+    PositionRefer, Rect, RgbaImage, ScenePicture, TextSpec, compose,
 };
 
 const CANVAS: Size = Size::new(640, 360);
@@ -154,7 +154,7 @@ fn at(x: f32, y: f32, width: f32, height: f32) -> Placement {
 }
 
 fn layer(input: InputKey, placement: Placement) -> LayerSpec {
-    LayerSpec { input, placement, delay_ms: 0 }
+    LayerSpec { input, placement, delay_ms: 0, look: Look::default() }
 }
 
 fn overlay(content: OverlayContent, placement: Placement) -> OverlaySpec {
@@ -208,6 +208,7 @@ fn side_by_side_with_pip_logo_and_title() {
                     at(0.04, 0.66, 0.0, 0.0),
                 ),
             ],
+            ..ScenePicture::default()
         },
     );
 }
@@ -221,7 +222,11 @@ fn fit_letterbox_over_a_background() {
     let placement = Placement { fill: FillMode::Fit, ..at(0.0, 0.0, 1.0, 1.0) };
     check(
         "letterbox",
-        &ScenePicture { layers: vec![layer(TALL, placement)], overlays: vec![behind, faint] },
+        &ScenePicture {
+            layers: vec![layer(TALL, placement)],
+            overlays: vec![behind, faint],
+            ..ScenePicture::default()
+        },
     );
 }
 
@@ -253,6 +258,7 @@ fn nine_origins() {
                     overlay(title(name, "NotoSansHans-Bold", 0.1), p)
                 })
                 .collect(),
+            ..ScenePicture::default()
         },
     );
 }
@@ -281,9 +287,12 @@ fn scaled_ahead_looks_like_scaled_by_shader() {
     let picture = ffmpeg_frame(lavfi, source, "");
     let scaled = ffmpeg_frame(lavfi, shown, "scale=960:540:flags=bilinear,");
     let rect = Rect { x_px: 0, y_px: 0, width_px: shown.width_px, height_px: shown.height_px };
-    let list = DrawList { canvas: shown, ops: vec![DrawOp::Layer { input: WIDE, rect }] };
+    let list = DrawList::of(shown, vec![DrawOp::layer(WIDE, rect)]);
     let plain = VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
-    let ahead = VideoFrame { scaled: vec![Arc::clone(&scaled)], ..plain.clone() };
+    let ahead = VideoFrame {
+        scaled: vec![Scaled { shot: shown.into(), picture: Arc::clone(&scaled) }],
+        ..plain.clone()
+    };
     let [by_shader, by_copy] = [plain, ahead].map(|frame| draw(&list, &[(WIDE, frame)]));
     for plane in 0..2 {
         let [a, b] = [&by_shader, &by_copy].map(|p| &p.planes()[plane].data[..]);

@@ -29,10 +29,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
-const LEAVES: &[&str] =
-    &["frame", "source", "ids", "limits", "record_name", "time", "metrics", "worker", "config"];
+const LEAVES: &[&str] = &[
+    "frame",
+    "shot",
+    "source",
+    "ids",
+    "limits",
+    "record_name",
+    "time",
+    "metrics",
+    "worker",
+    "config",
+];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];
-const PURE_LEAVES: &[&str] = &["frame", "source", "ids", "limits", "record_name", "time"];
+const PURE_LEAVES: &[&str] = &["frame", "shot", "source", "ids", "limits", "record_name", "time"];
 
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[

@@ -26,7 +26,7 @@ use crate::limits;
 use crate::media::encode::{Latency, VideoSettings};
 use crate::media::still;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink, SinkState};
-use crate::picture::{LayerSpec, OverlayContent, OverlaySpec, ScenePicture};
+use crate::picture::{LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture};
 use crate::time::{Clock, FrameRate, NS_PER_S};
 
 /// Renders a script into an MP4.
@@ -182,6 +182,7 @@ fn scenes(
                 input: keys[&layer.source],
                 placement,
                 delay_ms: 0,
+                look: Look::default(),
             });
         }
         for heard in layout.iter().flat_map(|layout| &layout.mix) {

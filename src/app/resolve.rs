@@ -17,7 +17,7 @@ use crate::frame::Size;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
-use crate::picture::{self, LayerSpec, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
+use crate::picture::{self, LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
 
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
@@ -113,7 +113,11 @@ pub(super) fn whole(shown: Shown, overlays: Vec<OverlaySpec>) -> SceneSpec {
     };
     let mix = MixSpec { input, gain: 1.0, channel: engine::ValidChannel::All, delay_ms };
     SceneSpec {
-        picture: ScenePicture { layers: vec![LayerSpec { input, placement, delay_ms }], overlays },
+        picture: ScenePicture {
+            layers: vec![LayerSpec { input, placement, delay_ms, look: Look::default() }],
+            overlays,
+            ..ScenePicture::default()
+        },
         mix: vec![mix],
     }
 }
@@ -127,6 +131,7 @@ fn resolve_own(caster: &Caster, scene: &Scene, found: &Found<'_>) -> SceneSpec {
         picture: ScenePicture {
             layers: layers.iter().filter_map(|layer| resolve_layer(layer, &inputs)).collect(),
             overlays: resolve_overlays(caster, &scene.components, found),
+            ..ScenePicture::default()
         },
         mix: resolve_mix(&scene.mix, &inputs),
     }
@@ -198,6 +203,7 @@ fn resolve_layer(
         input: shown.input,
         placement: resolve_placement(&layer.placement, fill),
         delay_ms: shown.delayed_by(layer.delay_ms),
+        look: Look::default(),
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
-use crate::frame::{Picture, Size, StereoSample, VideoFrame};
+use crate::frame::{Scaled, StereoSample, VideoFrame};
 use crate::gpu::{Compositor, GpuError};
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
@@ -20,6 +20,7 @@ use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
 use crate::output::{Output, TickMedia};
 use crate::picture::DrawList;
+use crate::shot::Shot;
 use crate::time::Clock;
 use crate::worker::StopToken;
 
@@ -173,15 +174,12 @@ impl Canvas {
 pub(super) struct LateScaler {
     prescaler: Prescaler,
     /// What was scaled last, for sources that show a picture for several ticks.
-    last: Option<(u64, Vec<Arc<Picture>>)>,
+    last: Option<(u64, Vec<Scaled>)>,
 }
 
 impl LateScaler {
-    fn fill(&mut self, frame: &mut VideoFrame, wanted: &[Size]) {
-        let native = frame.picture.size();
-        let is_there =
-            |size: &Size| *size == native || frame.scaled.iter().any(|p| p.size() == *size);
-        if wanted.iter().all(is_there) {
+    fn fill(&mut self, frame: &mut VideoFrame, wanted: &[Shot]) {
+        if wanted.iter().all(|shot| frame.ready(*shot).is_some()) {
             return;
         }
         if let Some((id, scaled)) = &self.last
@@ -287,17 +285,17 @@ impl FrameLoop {
     fn scale_late(&mut self, plan: &mut Plan) {
         let Some(scalers) = &mut self.late_scalers else { return };
         for (key, frame) in &mut plan.frames {
-            if let Some((_, sizes)) = plan.wanted.iter().find(|(wanted, _)| wanted == key) {
-                scalers.entry(*key).or_default().fill(frame, sizes);
+            if let Some((_, shots)) = plan.wanted.iter().find(|(wanted, _)| wanted == key) {
+                scalers.entry(*key).or_default().fill(frame, shots);
             }
         }
     }
 
-    /// Tells the inputs which sizes they are shown at.
+    /// Tells the inputs what is shown of them.
     fn spread_wanted(&self, plan: &Plan) {
-        for (key, sizes) in &plan.wanted {
+        for (key, shots) in &plan.wanted {
             if let Some(input) = self.inputs.get(key) {
-                input.set_wanted(sizes);
+                input.set_wanted(shots);
             }
         }
     }

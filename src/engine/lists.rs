@@ -1,4 +1,4 @@
-//! What draw lists show: which inputs, at which sizes.
+//! What draw lists show: which inputs, and what of them.
 //!
 //! Must not know why. Invariant: a layer beside the canvas is not shown.
 
@@ -7,12 +7,15 @@ use std::collections::BTreeMap;
 use crate::frame::Size;
 use crate::ids::InputKey;
 use crate::picture::{DrawList, DrawOp, Rect};
+use crate::shot::Shot;
 
 /// The layers of a draw list that meet the canvas.
-pub(super) fn layers(list: &DrawList) -> impl Iterator<Item = (InputKey, Rect)> {
-    list.ops.iter().filter_map(|op| match op {
-        DrawOp::Layer { input, rect } => meets(*rect, list.canvas).then_some((*input, *rect)),
-        DrawOp::Overlay(_) => None,
+pub(super) fn layers(list: &DrawList) -> impl Iterator<Item = (InputKey, Shot)> {
+    list.all_ops().filter_map(|op| match op {
+        DrawOp::Layer { input, rect, look } => {
+            meets(*rect, list.canvas).then(|| (*input, look.shot(*rect)))
+        }
+        DrawOp::Overlay(_) | DrawOp::Cover(_) => None,
     })
 }
 
@@ -32,20 +35,20 @@ pub(super) fn visible(list: &DrawList, input_of: &dyn Fn(InputKey) -> InputKey) 
     inputs
 }
 
-/// The sizes that everything in these lists is shown at, by key: views and the inputs that they show alike.
+/// The shots that these lists show of everything, by key: views and the inputs that they show alike.
 pub(super) fn wanted(
     lists: &[&DrawList],
     input_of: &dyn Fn(InputKey) -> InputKey,
-) -> Vec<(InputKey, Vec<Size>)> {
-    let mut sizes: BTreeMap<InputKey, Vec<Size>> = BTreeMap::new();
-    for (input, rect) in lists.iter().flat_map(|list| layers(list)) {
+) -> Vec<(InputKey, Vec<Shot>)> {
+    let mut shots: BTreeMap<InputKey, Vec<Shot>> = BTreeMap::new();
+    for (input, shot) in lists.iter().flat_map(|list| layers(list)) {
         for key in [input, input_of(input)] {
-            sizes.entry(key).or_default().push(Size::new(rect.width_px, rect.height_px));
+            shots.entry(key).or_default().push(shot);
         }
     }
-    for sizes in sizes.values_mut() {
-        sizes.sort_unstable();
-        sizes.dedup();
+    for shots in shots.values_mut() {
+        shots.sort_unstable();
+        shots.dedup();
     }
-    sizes.into_iter().collect()
+    shots.into_iter().collect()
 }

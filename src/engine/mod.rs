@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::frame::{Size, StereoSample, VideoFrame};
 use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
+use crate::shot::Shot;
 use crate::sound::Level;
 pub use crate::sound::{MixSpec, ValidChannel};
 pub use crate::source::{InputKind, InputState, Part};
@@ -310,9 +311,9 @@ pub struct Plan {
     pub audio: Vec<StereoSample>,
     /// Levels of it and of what went into it.
     pub meters: Meters,
-    /// Sizes that each input is shown at (PGM and PVW), for workers that scale ahead; those of a layer with a delay under
-    /// its own key and under that of its input.
-    pub wanted: Vec<(InputKey, Vec<Size>)>,
+    /// What is shown of each input (PGM and PVW), for workers that scale ahead; that of a layer with a delay under its own
+    /// key and under that of its input.
+    pub wanted: Vec<(InputKey, Vec<Shot>)>,
     /// Answers to commands, in order.
     pub replies: Vec<(CommandId, Result<Applied, Refusal>)>,
     /// What is on air and on preview.

@@ -345,7 +345,7 @@ impl Engine {
     }
 
     fn draw(&self, picture: &ScenePicture) -> DrawList {
-        let size = |key| Some(self.shown(key)?.picture.size());
+        let size = |key| Some(self.shown(key)?.picture.shown_size());
         compose(&self.views.place(picture), &size, self.config.canvas)
     }
 

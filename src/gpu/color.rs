@@ -19,6 +19,15 @@ pub(super) fn canvas_from(source: Color) -> CodeMatrix {
     })
 }
 
+/// Code values of the canvas: Y, U, V.
+pub(super) type Code = [u8; 3];
+
+/// What a colour (0xRRGGBB) is on the canvas, to the nearest code.
+pub(super) fn code_of(rgb: u32) -> Code {
+    let [_, r, g, b] = rgb.to_be_bytes();
+    encode(Color::CANVAS, [r, g, b].map(|c| f64::from(c) / 255.0)).map(|code| code.round() as u8)
+}
+
 /// Weights of red and blue in luma.
 fn red_blue_weights(matrix: Matrix) -> (f64, f64) {
     match matrix {
@@ -79,6 +88,18 @@ mod tests {
             let got = apply(&canvas_from(Color { matrix, range }), source);
             let near = got.iter().zip(canvas).all(|(got, want)| got.abs_diff(want) <= 1);
             assert!(near, "{matrix:?} {range:?} {source:?}: {got:?}, not {canvas:?}");
+        }
+    }
+
+    #[test]
+    fn colours_have_the_codes_of_the_standard() {
+        for (rgb, code) in [
+            (0, [16, 128, 128]),
+            (0xff_ffff, [235, 128, 128]),
+            (0xff_0000, [63, 102, 240]),
+            (0x00_00ff, [32, 240, 118]),
+        ] {
+            assert_eq!(code_of(rgb), code, "{rgb:06x}");
         }
     }
 

@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use super::GpuError;
 use super::canvas::{CanvasShape, Lease, Mapping, Ring, canvas_bind_group, canvas_buffer};
-use super::color::canvas_from;
+use super::color::{Code, canvas_from, code_of};
 use super::copy::{MappedCanvas, uncovered};
 use super::device::Gpu;
 use super::overlays::{Art, Overlays};
-use super::shaders::{Area, Conversion, Filter, LayerParams, OverlayParams};
+use super::shaders::{Area, Conversion, FillParams, Filter, LayerParams, OverlayParams};
 use super::sources::Sources;
 use crate::frame::{Color, Picture, Size, VideoFrame};
 use crate::ids::InputKey;
-use crate::picture::{DrawList, DrawOp, OverlaySpec, Rect, overlay_rect};
+use crate::picture::{DrawList, DrawOp, Look, OverlayContent, Rect, cover_rect, overlay_rect};
 
 /// Draws the pictures of one canvas.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ enum Step<'a> {
     /// By a shader.
     Layer { input: InputKey, picture: &'a Picture, rect: Rect },
     /// By a shader.
-    Overlay { art: Arc<Art>, rect: Rect, opacity: u8 },
+    Overlay { art: Arc<Art>, rect: Rect, opacity: f32 },
 }
 
 impl Step<'_> {
@@ -153,9 +153,10 @@ impl Compositor {
         self.overlays.forget_idle(self.draws);
         let lease = self.ring.take()?;
         let steps = self.resolve(list, frames);
+        let drawn = (code_of(list.ground_rgb), &steps[..]);
         let pending = match self.path {
-            Path::Shared => Pending::Ready(self.draw_shared(lease, &steps)?),
-            Path::Staged { .. } => self.draw_staged(lease, &steps)?,
+            Path::Shared => Pending::Ready(self.draw_shared(lease, drawn)?),
+            Path::Staged { .. } => self.draw_staged(lease, drawn)?,
         };
         self.gpu.check()?;
         self.in_flight.push_back((tick, pending));
@@ -226,22 +227,34 @@ impl Compositor {
         let mut steps = Vec::with_capacity(list.ops.len());
         for op in &list.ops {
             match op {
-                DrawOp::Layer { input, rect } => {
+                DrawOp::Layer { input, rect, look } => {
                     if self.shape.clip(*rect).is_some()
                         && let Some(frame) = frame_of(frames, *input)
                     {
-                        steps.push(self.layer_step(*input, frame, *rect));
+                        steps.push(self.layer_step(*input, frame, (*rect, look)));
                     }
                 }
-                DrawOp::Overlay(spec) => steps.extend(self.overlay_step(spec)),
+                DrawOp::Overlay(overlay) => {
+                    let rect = |native| overlay_rect(&overlay.placement, native, list.canvas);
+                    steps.extend(self.overlay_step(&overlay.content, &rect, overlay.opacity));
+                }
+                DrawOp::Cover(content) => {
+                    let rect = |native| cover_rect(native, list.canvas);
+                    steps.extend(self.overlay_step(content, &rect, 1.0));
+                }
             }
         }
         steps
     }
 
-    fn layer_step<'a>(&mut self, input: InputKey, frame: &'a VideoFrame, rect: Rect) -> Step<'a> {
+    fn layer_step<'a>(
+        &mut self,
+        input: InputKey,
+        frame: &'a VideoFrame,
+        (rect, look): (Rect, &Look),
+    ) -> Step<'a> {
         if matches!(self.path, Path::Shared)
-            && let Some(picture) = copyable(frame, rect)
+            && let Some(picture) = frame.ready(look.shot(rect))
         {
             return Step::Copy { picture, rect };
         }
@@ -249,22 +262,31 @@ impl Compositor {
         Step::Layer { input, picture: &frame.picture, rect }
     }
 
-    fn overlay_step<'a>(&mut self, spec: &OverlaySpec) -> Option<Step<'a>> {
-        if spec.opacity == 0 {
+    fn overlay_step<'a>(
+        &mut self,
+        content: &Arc<OverlayContent>,
+        rect: &dyn Fn(Size) -> Rect,
+        opacity: f32,
+    ) -> Option<Step<'a>> {
+        if opacity <= 0.0 {
             return None;
         }
-        let art = self.overlays.art(&self.gpu, &spec.content, self.draws)?;
-        let rect = overlay_rect(&spec.placement, art.size, self.shape.size);
+        let art = self.overlays.art(&self.gpu, content, self.draws)?;
+        let rect = rect(art.size);
         self.shape.clip(rect)?;
-        Some(Step::Overlay { art, rect, opacity: spec.opacity })
+        Some(Step::Overlay { art, rect, opacity })
     }
 
     /// The CPU and the shaders take turns on a shared canvas, as the order of the steps demands.
-    fn draw_shared(&mut self, mut lease: Lease, steps: &[Step]) -> Result<Arc<Picture>, GpuError> {
+    fn draw_shared(
+        &mut self,
+        mut lease: Lease,
+        (ground, steps): (Code, &[Step]),
+    ) -> Result<Arc<Picture>, GpuError> {
         let bare = self.bare(steps);
         if !bare.is_empty() {
             let mut canvas = self.mapped(&mut lease)?;
-            bare.into_iter().for_each(|rect| canvas.blacken(rect));
+            bare.into_iter().for_each(|rect| canvas.fill(rect, ground));
         }
         for turn in steps.chunk_by(|a, b| a.is_copy() == b.is_copy()) {
             if turn[0].is_copy() {
@@ -278,7 +300,8 @@ impl Compositor {
                 lease.unmap();
                 let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
                 if let Some(canvas) = lease.bind_group()? {
-                    self.dispatch(&mut encoder, canvas, &[], turn);
+                    let mut pass = self.begin(&mut encoder, canvas);
+                    self.dispatch(&mut pass, turn);
                 }
                 lease.submitted(self.gpu.queue.submit([encoder.finish()]));
             }
@@ -294,12 +317,19 @@ impl Compositor {
         Ok(MappedCanvas { shape: self.shape, bytes, row: &mut self.chroma_row })
     }
 
-    fn draw_staged(&mut self, mut lease: Lease, steps: &[Step]) -> Result<Pending, GpuError> {
+    fn draw_staged(
+        &mut self,
+        mut lease: Lease,
+        (ground, steps): (Code, &[Step]),
+    ) -> Result<Pending, GpuError> {
         lease.unmap();
         let bare = self.bare(steps);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         if let Path::Staged { canvas, bind_group } = &self.path {
-            self.dispatch(&mut encoder, bind_group, &bare, steps);
+            let mut pass = self.begin(&mut encoder, bind_group);
+            self.fill(&mut pass, &bare, ground);
+            self.dispatch(&mut pass, steps);
+            drop(pass);
             encoder.copy_buffer_to_buffer(canvas, 0, lease.buffer()?, 0, None);
         }
         self.gpu.queue.submit([encoder.finish()]);
@@ -307,33 +337,39 @@ impl Compositor {
         Ok(Pending::Reading(lease, mapping))
     }
 
-    /// What must be black because nothing opaque is drawn there.
+    /// Where the ground must be filled in because nothing opaque is drawn there.
     fn bare(&self, steps: &[Step]) -> Vec<Rect> {
         let covers: Vec<Rect> = steps.iter().filter_map(Step::covers).collect();
         uncovered(&self.shape, &covers)
     }
 
-    fn dispatch(
+    fn begin<'e>(
         &self,
-        encoder: &mut wgpu::CommandEncoder,
+        encoder: &'e mut wgpu::CommandEncoder,
         canvas: &wgpu::BindGroup,
-        bare: &[Rect],
-        steps: &[Step],
-    ) {
+    ) -> wgpu::ComputePass<'e> {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_bind_group(0, canvas, &[]);
+        pass
+    }
+
+    fn fill(&self, pass: &mut wgpu::ComputePass<'_>, bare: &[Rect], ground: Code) {
         for area in bare.iter().filter_map(|rect| Area::of(&self.shape, *rect)) {
             pass.set_pipeline(&self.gpu.shaders.fill);
-            run(&mut pass, &area, bytemuck::bytes_of(&area));
+            let params = FillParams::new(area, ground);
+            run(pass, &area, bytemuck::bytes_of(&params));
         }
+    }
+
+    fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, steps: &[Step]) {
         for step in steps {
             match step {
                 Step::Copy { .. } => {}
                 Step::Layer { input, picture, rect } => {
-                    self.dispatch_layer(&mut pass, *input, picture, *rect);
+                    self.dispatch_layer(pass, *input, picture, *rect);
                 }
                 Step::Overlay { art, rect, opacity } => {
-                    self.dispatch_overlay(&mut pass, art, *rect, *opacity);
+                    self.dispatch_overlay(pass, art, *rect, *opacity);
                 }
             }
         }
@@ -368,7 +404,7 @@ impl Compositor {
         pass: &mut wgpu::ComputePass<'_>,
         art: &Art,
         rect: Rect,
-        opacity: u8,
+        opacity: f32,
     ) {
         let Some(area) = Area::of(&self.shape, rect) else { return };
         let texels_per_pixel = ratio(art.size, rect);
@@ -378,7 +414,7 @@ impl Compositor {
             area,
             rect_origin_px: [rect.x_px, rect.y_px],
             texels_per_pixel,
-            opacity: f32::from(opacity) / 255.0,
+            opacity,
             _pad: 0.0,
         };
         run(pass, &area, bytemuck::bytes_of(&params));
@@ -410,33 +446,34 @@ fn frame_of(frames: &[(InputKey, VideoFrame)], input: InputKey) -> Option<&Video
     frames.iter().find(|(key, _)| *key == input).map(|(_, frame)| frame)
 }
 
-/// The version of a frame that only needs to be copied to `rect`, if there is one.
-fn copyable(frame: &VideoFrame, rect: Rect) -> Option<&Picture> {
-    let size = Size::new(rect.width_px, rect.height_px);
-    let fits = |p: &&Arc<Picture>| p.size() == size && p.color() == Color::CANVAS;
-    [&frame.picture].into_iter().chain(&frame.scaled).find(fits).map(|picture| &**picture)
-}
-
 /// Ids of the pictures that a list shows, in its order; 0 where there is none.
 fn shown_pictures(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Vec<u64> {
     let id = |input| frame_of(frames, input).map_or(0, |frame| frame.picture.id());
-    let layers = list.ops.iter().filter_map(|op| match op {
+    let layers = list.all_ops().filter_map(|op| match op {
         DrawOp::Layer { input, .. } => Some(*input),
-        DrawOp::Overlay(_) => None,
+        DrawOp::Overlay(_) | DrawOp::Cover(_) => None,
     });
     layers.map(id).collect()
 }
 
 /// Whether two lists show the same. Contents are compared by address: equal ones elsewhere are drawn again, no harm.
 fn same_list(a: &DrawList, b: &DrawList) -> bool {
-    let same_op = |(a, b): (&DrawOp, &DrawOp)| match (a, b) {
+    let frame = |list: &DrawList| {
+        let over = list.over.as_ref().map(|over| (over.ground_rgb, over.blend, over.ops.len()));
+        (list.canvas, list.ground_rgb, list.ops.len(), over, list.veil)
+    };
+    frame(a) == frame(b) && a.all_ops().zip(b.all_ops()).all(same_op)
+}
+
+fn same_op((a, b): (&DrawOp, &DrawOp)) -> bool {
+    match (a, b) {
         (DrawOp::Overlay(a), DrawOp::Overlay(b)) => {
             Arc::ptr_eq(&a.content, &b.content)
                 && (a.placement, a.opacity) == (b.placement, b.opacity)
         }
+        (DrawOp::Cover(a), DrawOp::Cover(b)) => Arc::ptr_eq(a, b),
         (a, b) => a == b,
-    };
-    a.canvas == b.canvas && a.ops.len() == b.ops.len() && a.ops.iter().zip(&b.ops).all(same_op)
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::canvas::CanvasShape;
+use super::color::Code;
 use crate::frame::{Picture, PixelFormat, Plane};
 use crate::picture::Rect;
 
@@ -56,18 +57,18 @@ impl MappedCanvas<'_> {
         }
     }
 
-    /// Makes a rectangle black.
-    pub(super) fn blacken(&mut self, rect: Rect) {
+    /// Fills a rectangle with one colour.
+    pub(super) fn fill(&mut self, rect: Rect, [y_code, u, v]: Code) {
         let Some((columns, rows)) = self.shape.clip(rect) else { return };
         let (x, width) = (columns.start as usize, columns.len());
         let height = self.shape.size.height_px;
-        for (lines, value) in
-            [(rows.clone(), 16), (height + rows.start / 2..height + rows.end.div_ceil(2), 128)]
-        {
-            for y in lines {
-                let start = self.start(y as usize, x);
-                self.bytes.slice(start..start + width).fill(value);
-            }
+        for y in rows.clone() {
+            let start = self.start(y as usize, x);
+            self.bytes.slice(start..start + width).fill(y_code);
+        }
+        let chroma: Vec<u8> = [u, v].into_iter().cycle().take(width).collect();
+        for y in height + rows.start / 2..height + rows.end.div_ceil(2) {
+            self.put(y as usize, x, &chroma);
         }
     }
 

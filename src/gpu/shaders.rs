@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use bytemuck::{Pod, Zeroable};
 
 use super::canvas::CanvasShape;
-use super::color::CodeMatrix;
+use super::color::{Code, CodeMatrix};
 use crate::frame::PixelFormat;
 use crate::picture::Rect;
 
@@ -59,6 +59,22 @@ impl Area {
     /// Work groups that cover it.
     pub(super) fn groups(&self) -> [u32; 2] {
         self.block_count.map(|blocks| blocks.div_ceil(GROUP))
+    }
+}
+
+/// `FillParams` of fill.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct FillParams {
+    area: Area,
+    luma_word: u32,
+    chroma_word: u32,
+}
+
+impl FillParams {
+    pub(super) fn new(area: Area, [y, u, v]: Code) -> FillParams {
+        let word = u32::from_le_bytes;
+        FillParams { area, luma_word: word([y; 4]), chroma_word: word([u, v, u, v]) }
     }
 }
 

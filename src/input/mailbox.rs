@@ -8,11 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::Delivery;
-use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::frame::{AudioBlock, VideoFrame};
 use crate::limits::{
     FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE,
 };
 use crate::media::reader::{Description, Room};
+use crate::shot::Shot;
 use crate::source::{InputState, Part};
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -80,7 +81,7 @@ struct Inner {
     events: VecDeque<Delivery>,
     status: InputStatus,
     last_media_ns: Option<u64>,
-    wanted: Arc<[Size]>,
+    wanted: Arc<[Shot]>,
     /// The worker can do nothing before something is taken.
     is_waiting: bool,
     /// The worker has ended; nothing more will come.
@@ -262,12 +263,12 @@ impl Mailbox {
         self.arrived.notify_all();
     }
 
-    pub(super) fn wanted(&self) -> Arc<[Size]> {
+    pub(super) fn wanted(&self) -> Arc<[Shot]> {
         Arc::clone(&self.lock().wanted)
     }
 
-    /// Waits for wanted sizes that differ from `known`; none when stopped.
-    pub(super) fn wait_wanted(&self, known: &[Size], stop: &StopToken) -> Option<Arc<[Size]>> {
+    /// Waits for wanted shots that differ from `known`; none when stopped.
+    pub(super) fn wait_wanted(&self, known: &[Shot], stop: &StopToken) -> Option<Arc<[Shot]>> {
         let mut inner = self.lock();
         loop {
             if stop.is_stopped() || inner.is_closed {
@@ -344,10 +345,10 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn set_wanted(&self, sizes: &[Size]) {
+    pub(super) fn set_wanted(&self, shots: &[Shot]) {
         let mut inner = self.lock();
-        if inner.wanted[..] != *sizes {
-            inner.wanted = Arc::from(sizes);
+        if inner.wanted[..] != *shots {
+            inner.wanted = Arc::from(shots);
             self.taken.notify_all();
         }
     }

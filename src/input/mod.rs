@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::InputKey;
 use crate::media::open::ByteSource;
+use crate::shot::Shot;
 use crate::source::{InputKind, InputState, Part};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
@@ -145,7 +146,7 @@ pub struct InputOptions {
     pub name: String,
     /// Whether a source that cannot be opened, or ends, is tried again. Local files never are.
     pub retry: bool,
-    /// Whether pictures are scaled here to the sizes given to [`Input::set_wanted`] (software adapter).
+    /// Whether pictures are scaled here to the shots given to [`Input::set_wanted`] (software adapter).
     pub prescale: bool,
     /// Whether every source waits instead of dropping (offline rendering).
     pub lossless: bool,
@@ -294,8 +295,8 @@ impl Input {
 
     /// The sizes it is shown at; from the next picture on they are in `VideoFrame::scaled`, if the input
     /// scales at all. A still image is delivered again.
-    pub fn set_wanted(&self, sizes: &[Size]) {
-        self.mailbox.set_wanted(sizes);
+    pub fn set_wanted(&self, shots: &[Shot]) {
+        self.mailbox.set_wanted(shots);
     }
 
     /// How it is.

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use ffmpeg_next::ffi::{self, AVPixelFormat};
 
 use super::open::MediaError;
-use crate::frame::{Color, Matrix, Picture, PixelFormat, Plane, Range, Size, VideoFrame};
+use crate::frame::{Color, Matrix, Picture, PixelFormat, Plane, Range, Scaled, Size, VideoFrame};
 use crate::limits::MAX_PRESCALED_SIZES;
+use crate::shot::Shot;
 
 /// Plane rows begin at multiples of this, which suits every SIMD width.
 const ROW_ALIGN: usize = 64;
@@ -223,28 +224,27 @@ impl Scaler {
     }
 }
 
-/// Scales an input's pictures to the sizes they are shown at, on the input's own thread.
+/// Scales an input's pictures as they are shown, on the input's own thread.
 #[derive(Default)]
 pub struct Prescaler {
     scalers: Vec<Scaler>,
 }
 
 impl Prescaler {
-    /// Adds to `frame.scaled` an NV12 picture in canvas colour for each of `sizes` (at most
+    /// Adds to `frame.scaled` an NV12 picture like the canvas for each of `shots` (at most
     /// `limits::MAX_PRESCALED_SIZES`), except where the picture itself is already just that.
-    pub fn fill(&mut self, frame: &mut VideoFrame, sizes: &[Size]) {
-        let sizes = &sizes[..sizes.len().min(MAX_PRESCALED_SIZES)];
+    pub fn fill(&mut self, frame: &mut VideoFrame, shots: &[Shot]) {
+        let shots = &shots[..shots.len().min(MAX_PRESCALED_SIZES)];
         let picture = Arc::clone(&frame.picture);
         let from = shape_of(&picture);
-        self.scalers.retain(|s| s.from == from && sizes.contains(&s.to.size));
-        for &size in sizes {
-            let as_it_is = picture.size() == size && picture.color() == Color::CANVAS;
-            let done = frame.scaled.iter().any(|p| p.size() == size);
-            if as_it_is || done || size.width_px == 0 || size.height_px == 0 {
+        self.scalers.retain(|s| s.from == from && shots.iter().any(|shot| shot.size == s.to.size));
+        for &shot in shots {
+            let size = shot.size;
+            if frame.ready(shot).is_some() || size.width_px == 0 || size.height_px == 0 {
                 continue;
             }
             if let Some(scaled) = self.scale(&picture, from, size) {
-                frame.scaled.push(Arc::new(scaled));
+                frame.scaled.push(Scaled { shot, picture: Arc::new(scaled) });
             }
         }
     }
@@ -296,11 +296,11 @@ mod tests {
         let half = Size::new(32, 18);
         let mut prescaler = Prescaler::default();
         let mut native = frame(Picture::flat(size, [100, 90, 200]));
-        prescaler.fill(&mut native, &[size, half, half]);
+        prescaler.fill(&mut native, &[size, half, half].map(Shot::from));
         assert_eq!(native.scaled.len(), 1);
-        assert_eq!(native.scaled[0].size(), half);
-        assert_eq!(native.scaled[0].format(), PixelFormat::Nv12);
-        assert_eq!(samples(&native.scaled[0]), [100, 90, 200]);
+        assert_eq!(native.scaled[0].picture.size(), half);
+        assert_eq!(native.scaled[0].picture.format(), PixelFormat::Nv12);
+        assert_eq!(samples(&native.scaled[0].picture), [100, 90, 200]);
     }
 
     #[test]
@@ -317,8 +317,8 @@ mod tests {
             let picture =
                 Picture::new(PixelFormat::I420, size, color, flat.planes().to_vec()).unwrap();
             let mut frame = frame(picture);
-            Prescaler::default().fill(&mut frame, &[size]);
-            let got = samples(&frame.scaled[0]);
+            Prescaler::default().fill(&mut frame, &[size.into()]);
+            let got = samples(&frame.scaled[0].picture);
             let near = got.iter().zip([63, 102, 240]).all(|(&a, b)| a.abs_diff(b) <= 3);
             assert!(near, "{color:?}: {got:?}");
         }
@@ -330,8 +330,8 @@ mod tests {
         let mut address = None;
         for _ in 0..3 {
             let mut frame = frame(Picture::flat(Size::new(64, 36), [16, 128, 128]));
-            prescaler.fill(&mut frame, &[Size::new(32, 18)]);
-            let now = frame.scaled[0].planes()[0].data.as_ptr() as usize;
+            prescaler.fill(&mut frame, &[Size::new(32, 18).into()]);
+            let now = frame.scaled[0].picture.planes()[0].data.as_ptr() as usize;
             assert_eq!(*address.get_or_insert(now), now);
         }
     }

@@ -247,9 +247,9 @@ impl RungLoop {
             return;
         }
         let mut frame = VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
-        self.scaler.fill(&mut frame, &[self.size]);
+        self.scaler.fill(&mut frame, &[self.size.into()]);
         if let Some(scaled) = frame.scaled.pop() {
-            self.picture = scaled;
+            self.picture = scaled.picture;
         }
     }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 pub use crate::frame::RgbaImage;
 use crate::frame::Size;
 use crate::ids::InputKey;
+use crate::shot::{Crop, Mirror, Shot};
 
 mod place;
 
-pub use place::{compose, layer_rect, overlay_rect};
+pub use place::{compose, cover_rect, layer_rect, overlay_rect};
 
 /// The origin that a position refers to: the same-named point of the layer is put at that point of the canvas,
 /// plus the offset towards the inside (right and down from left and top edges and centres, left and up from right and bottom edges).
@@ -66,6 +67,57 @@ pub struct LayerSpec {
     pub placement: Placement,
     /// How much later than the input itself plays, ms: 0–`limits::MAX_FIXED_DELAY_MS`. The sound has its own delay.
     pub delay_ms: u32,
+    /// How it looks there.
+    pub look: Look,
+}
+
+/// How a layer looks where it stands. The default is the whole picture, opaque, with square corners and no border.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// Cut off from the picture; the rest is placed as if it were the whole.
+    pub crop: Crop,
+    /// Left and right, top and bottom change places.
+    pub mirror: Mirror,
+    /// 0 invisible – 1 opaque, border included.
+    pub opacity: f32,
+    /// Radius of the corners / canvas height; at most half the shorter side counts.
+    pub corner_radius: f32,
+    /// Drawn inside the edge.
+    pub border: Option<Border>,
+}
+
+/// A line along the inside of an edge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Border {
+    /// Width / canvas height.
+    pub width: f32,
+    /// 0xRRGGBB.
+    pub rgb: u32,
+}
+
+impl Default for Look {
+    fn default() -> Look {
+        Look {
+            crop: Crop::default(),
+            mirror: Mirror::default(),
+            opacity: 1.0,
+            corner_radius: 0.0,
+            border: None,
+        }
+    }
+}
+
+impl Look {
+    /// Whether every pixel of the layer's rectangle is one of the picture, opaque.
+    pub fn is_plain(&self) -> bool {
+        self.opacity >= 1.0 && self.corner_radius <= 0.0 && self.border.is_none()
+    }
+
+    /// What of the picture fills a rectangle of this size.
+    pub fn shot(&self, rect: Rect) -> Shot {
+        let size = Size::new(rect.width_px, rect.height_px);
+        Shot { crop: self.crop, mirror: self.mirror, size }
+    }
 }
 
 /// What an overlay shows. Compared by content: equal content is rasterised once.
@@ -107,9 +159,20 @@ pub struct OverlaySpec {
     pub background: bool,
 }
 
+/// What a scene is drawn on.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Backdrop {
+    /// 0xRRGGBB; black by default.
+    pub rgb: u32,
+    /// Over the colour: covers the canvas in its own aspect, centred; what sticks out is cut off.
+    pub image: Option<Arc<OverlayContent>>,
+}
+
 /// Everything that a scene shows.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ScenePicture {
+    /// Under everything.
+    pub backdrop: Backdrop,
     /// Sources, bottom to top.
     pub layers: Vec<LayerSpec>,
     /// Overlays, bottom to top.
@@ -132,22 +195,154 @@ pub struct Rect {
 /// One thing to draw, over what was drawn before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DrawOp {
-    /// The current frame of an input, whole, scaled to `rect`.
+    /// The current frame of an input, as its look says, scaled to `rect`.
     Layer {
         /// Whose frame.
         input: InputKey,
         /// Where on the canvas.
         rect: Rect,
+        /// What of it, and how.
+        look: Look,
     },
     /// An overlay; its rectangle follows from its native size by [`overlay_rect`].
-    Overlay(OverlaySpec),
+    Overlay(OverlayDraw),
+    /// An image over the whole canvas, by [`cover_rect`].
+    Cover(Arc<OverlayContent>),
 }
 
-/// A picture, described. Drawn on black, in order.
+impl DrawOp {
+    /// The whole picture of an input, plain.
+    pub fn layer(input: InputKey, rect: Rect) -> DrawOp {
+        DrawOp::Layer { input, rect, look: Look::default() }
+    }
+}
+
+/// An overlay at one tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverlayDraw {
+    /// What it shows.
+    pub content: Arc<OverlayContent>,
+    /// Where.
+    pub placement: Placement,
+    /// 0 invisible – 1 opaque.
+    pub opacity: f32,
+}
+
+impl OverlaySpec {
+    /// The overlay as it is drawn when nothing about it moves.
+    pub fn draw(&self) -> OverlayDraw {
+        OverlayDraw {
+            content: Arc::clone(&self.content),
+            placement: self.placement,
+            opacity: f32::from(self.opacity) / 255.0,
+        }
+    }
+}
+
+/// A picture, described: `ops` in order on the ground, then `over`, then `veil`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawList {
     /// Size of the canvas.
     pub canvas: Size,
+    /// Colour where nothing is drawn, 0xRRGGBB.
+    pub ground_rgb: u32,
     /// Bottom to top.
     pub ops: Vec<DrawOp>,
+    /// A second picture that is about to take the place of the first.
+    pub over: Option<Over>,
+    /// One colour over everything.
+    pub veil: Option<Veil>,
+}
+
+/// A picture that comes in over another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Over {
+    /// Colour where nothing is drawn, 0xRRGGBB.
+    pub ground_rgb: u32,
+    /// Drawn on a canvas of its own, bottom to top.
+    pub ops: Vec<DrawOp>,
+    /// How the two become one.
+    pub blend: Blend,
+}
+
+/// How two pictures become one. `progress` runs from 0 (only the first) to 1 (only the second).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Blend {
+    /// Every pixel is `first · (1 − progress) + second · progress`.
+    Mix {
+        /// 0–1.
+        progress: f32,
+    },
+    /// A straight edge moves over the canvas; the second picture is behind it.
+    Wipe {
+        /// Where the edge moves to.
+        towards: Direction,
+        /// 0–1.
+        progress: f32,
+    },
+    /// The second picture moves in over the first.
+    Slide {
+        /// Where it moves to.
+        towards: Direction,
+        /// 0–1.
+        progress: f32,
+    },
+    /// The second picture moves in and the first out before it.
+    Push {
+        /// Where both move to.
+        towards: Direction,
+        /// 0–1.
+        progress: f32,
+    },
+}
+
+/// A direction on the canvas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say all")]
+pub enum Direction {
+    Left,
+    Right,
+    Up,
+    Down,
+    UpLeft,
+    UpRight,
+    DownLeft,
+    DownRight,
+}
+
+impl Direction {
+    /// Its steps along x (right) and y (down): −1, 0 or 1 each.
+    pub fn steps(self) -> [i32; 2] {
+        match self {
+            Direction::Left => [-1, 0],
+            Direction::Right => [1, 0],
+            Direction::Up => [0, -1],
+            Direction::Down => [0, 1],
+            Direction::UpLeft => [-1, -1],
+            Direction::UpRight => [1, -1],
+            Direction::DownLeft => [-1, 1],
+            Direction::DownRight => [1, 1],
+        }
+    }
+}
+
+/// One colour over everything, half-transparent: fades to a colour and back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Veil {
+    /// 0xRRGGBB.
+    pub rgb: u32,
+    /// 0 (not there) – 1 (nothing else is seen).
+    pub opacity: f32,
+}
+
+impl DrawList {
+    /// A list of these operations on black and nothing else.
+    pub fn of(canvas: Size, ops: Vec<DrawOp>) -> DrawList {
+        DrawList { canvas, ground_rgb: 0, ops, over: None, veil: None }
+    }
+
+    /// All operations, those of the picture that comes in last.
+    pub fn all_ops(&self) -> impl Iterator<Item = &DrawOp> {
+        self.ops.iter().chain(self.over.iter().flat_map(|over| &over.ops))
+    }
 }

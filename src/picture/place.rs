@@ -43,7 +43,16 @@ pub fn overlay_rect(p: &Placement, native: Size, canvas: Size) -> Rect {
     anchored(p, proportional(p, native, canvas), canvas)
 }
 
-/// What a scene comes to on a canvas: background overlays, then layers, then the other overlays, each bottom to top.
+/// Where an image `native` pixels large stands that covers a whole `canvas` in its own aspect, centred.
+pub fn cover_rect(native: Size, canvas: Size) -> Rect {
+    let ((native_w, native_h), (canvas_w, canvas_h)) = (sides(native), sides(canvas));
+    let scale = (canvas_w / native_w.max(1.0)).max(canvas_h / native_h.max(1.0));
+    let centred = Placement { refer: PositionRefer::Center, ..Placement::default() };
+    anchored(&centred, (native_w * scale, native_h * scale), canvas)
+}
+
+/// What a scene comes to on a canvas: backdrop, background overlays, then layers, then the other overlays, each bottom to
+/// top. Sizes are those of pictures as they are meant to be seen.
 ///
 /// Left out: inputs without a size yet, overlays that are invisible or empty, and what stands wholly outside the
 /// canvas as far as its size is known here (a text's is not).
@@ -54,13 +63,19 @@ pub fn compose(
 ) -> DrawList {
     let overlays = |background: bool| {
         let shown = move |o: &&OverlaySpec| o.background == background && overlay_shows(o, canvas);
-        scene.overlays.iter().filter(shown).cloned().map(DrawOp::Overlay)
+        scene.overlays.iter().filter(shown).map(|overlay| DrawOp::Overlay(overlay.draw()))
     };
     let layers = scene.layers.iter().filter_map(|layer| {
-        let rect = layer_rect(&layer.placement, sizes(layer.input)?, canvas);
-        touches(rect, canvas).then_some(DrawOp::Layer { input: layer.input, rect })
+        let native = layer.look.crop.of(sizes(layer.input)?);
+        let rect = layer_rect(&layer.placement, native, canvas);
+        let is_seen = layer.look.opacity > 0.0 && touches(rect, canvas);
+        is_seen.then_some(DrawOp::Layer { input: layer.input, rect, look: layer.look })
     });
-    DrawList { canvas, ops: overlays(true).chain(layers).chain(overlays(false)).collect() }
+    let backdrop = &scene.backdrop;
+    let cover = backdrop.image.clone().map(DrawOp::Cover);
+    let under = cover.into_iter().chain(overlays(true));
+    let ops = under.chain(layers).chain(overlays(false)).collect();
+    DrawList { ground_rgb: backdrop.rgb, ..DrawList::of(canvas, ops) }
 }
 
 fn overlay_shows(overlay: &OverlaySpec, canvas: Size) -> bool {

@@ -9,7 +9,7 @@ use onair::engine::{
 };
 use onair::ids::{Bus, InputKey};
 use onair::limits;
-use onair::picture::{FillMode, LayerSpec, Placement, ScenePicture};
+use onair::picture::{FillMode, LayerSpec, Look, Placement, ScenePicture};
 use onair::time::FrameRate;
 
 use crate::books::Books;
@@ -217,6 +217,7 @@ fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
     let layers = (0..chance.within(0, 4)).map(|_| LayerSpec {
         input: chance.pick(inputs),
         delay_ms: 0,
+        look: Look::default(),
         placement: Placement {
             width: 0.5,
             height: 0.5,
@@ -226,7 +227,7 @@ fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
             ..Placement::default()
         },
     });
-    let picture = ScenePicture { layers: layers.collect(), overlays: Vec::new() };
+    let picture = ScenePicture { layers: layers.collect(), ..ScenePicture::default() };
     SceneSpec { picture, mix: mix(inputs, chance) }
 }
 

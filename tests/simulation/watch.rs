@@ -313,14 +313,14 @@ fn check_cadence(
 /// Inputs and rectangles of the layers that meet the canvas.
 fn on_canvas(list: &DrawList) -> Vec<(InputKey, [i64; 4])> {
     let layers = list.ops.iter().filter_map(|op| match op {
-        DrawOp::Layer { input, rect } => {
+        DrawOp::Layer { input, rect, .. } => {
             let (x, y) = (i64::from(rect.x_px), i64::from(rect.y_px));
             let (w, h) = (i64::from(rect.width_px), i64::from(rect.height_px));
             let across = x < i64::from(list.canvas.width_px) && x + w > 0;
             let down = y < i64::from(list.canvas.height_px) && y + h > 0;
             (across && down).then_some((*input, [x, y, w, h]))
         }
-        DrawOp::Overlay(_) => None,
+        DrawOp::Overlay(_) | DrawOp::Cover(_) => None,
     });
     layers.collect()
 }

@@ -14,7 +14,7 @@ use super::{Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, 
 use crate::frame::{AudioBlock, Picture, Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
 use crate::limits;
-use crate::picture::{LayerSpec, Placement};
+use crate::picture::{LayerSpec, Look, Placement};
 use crate::time::FrameRate;
 
 /// An engine and the tick it is at.
@@ -63,14 +63,18 @@ impl Stage {
 }
 
 fn scene(inputs: &[InputKey]) -> super::SceneSpec {
-    let layer =
-        |&input: &InputKey| LayerSpec { input, placement: Placement::default(), delay_ms: 0 };
+    let layer = |&input: &InputKey| LayerSpec {
+        input,
+        placement: Placement::default(),
+        delay_ms: 0,
+        look: Look::default(),
+    };
     let entry =
         |&input: &InputKey| MixSpec { input, gain: 1.0, channel: ValidChannel::All, delay_ms: 0 };
     super::SceneSpec {
         picture: crate::picture::ScenePicture {
             layers: inputs.iter().map(layer).collect(),
-            overlays: Vec::new(),
+            ..Default::default()
         },
         mix: inputs.iter().map(entry).collect(),
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::frame::{Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
-use crate::picture::{OverlayContent, Placement, RgbaImage, TextSpec};
+use crate::picture::{OverlayContent, OverlayDraw, Placement, RgbaImage, TextSpec};
 use crate::worker;
 
 #[path = "twin.rs"]
@@ -135,9 +135,9 @@ fn layers_agree_with_their_twin() {
         let picture = noise.picture(format, Size::new(source.0, source.1), color);
         let mut want = TwinCanvas::black(size);
         want.layer(&picture, at);
-        let ops = vec![DrawOp::Layer { input: InputKey(1), rect: at }];
+        let ops = vec![DrawOp::layer(InputKey(1), at)];
         let what = format!("{format:?} {source:?} {color:?} at {at:?} of {canvas_px:?}");
-        check(&what, &DrawList { canvas: size, ops }, &[(InputKey(1), frame(&picture))], &want);
+        check(&what, &DrawList::of(size, ops), &[(InputKey(1), frame(&picture))], &want);
     }
 }
 
@@ -166,17 +166,18 @@ fn overlays_agree_with_their_twin() {
         let padded = padded(&image);
         want.overlay(&padded, overlay_rect(&placement, padded.size, size), opacity);
         let ops = vec![
-            DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, size.width_px, size.height_px) },
+            DrawOp::layer(InputKey(1), rect(0, 0, size.width_px, size.height_px)),
             overlay(image, placement, opacity),
         ];
         let what = format!("{placement:?} {opacity} of {canvas_px:?}");
-        check(&what, &DrawList { canvas: size, ops }, &[(InputKey(1), frame(&under))], &want);
+        check(&what, &DrawList::of(size, ops), &[(InputKey(1), frame(&under))], &want);
     }
 }
 
 fn overlay(image: RgbaImage, placement: Placement, opacity: u8) -> DrawOp {
     let content = Arc::new(OverlayContent::Image(Arc::new(image)));
-    DrawOp::Overlay(OverlaySpec { content, placement, opacity, background: false })
+    let opacity = f32::from(opacity) / 255.0;
+    DrawOp::Overlay(OverlayDraw { content, placement, opacity })
 }
 
 /// To even sides with transparent pixels.
@@ -200,12 +201,12 @@ fn order_holds_where_copies_and_shaders_take_turns() {
     let mut want = TwinCanvas::black(size);
     let ops = vec![
         overlay(image.clone(), Placement::default(), 255),
-        DrawOp::Layer { input: InputKey(1), rect: rect(20, 10, 32, 24) },
+        DrawOp::layer(InputKey(1), rect(20, 10, 32, 24)),
         overlay(image.clone(), Placement { x: 0.5, ..Placement::default() }, 180),
-        DrawOp::Layer { input: InputKey(2), rect: rect(40, 20, 64, 48) },
+        DrawOp::layer(InputKey(2), rect(40, 20, 64, 48)),
         // Scaled, so by shader, and under it an input that has no frame.
-        DrawOp::Layer { input: InputKey(9), rect: rect(0, 0, 64, 48) },
-        DrawOp::Layer { input: InputKey(1), rect: rect(2, 30, 16, 14) },
+        DrawOp::layer(InputKey(9), rect(0, 0, 64, 48)),
+        DrawOp::layer(InputKey(1), rect(2, 30, 16, 14)),
     ];
     want.overlay(&image, rect(0, 0, 40, 30), 255);
     want.layer(&small, rect(20, 10, 32, 24));
@@ -213,7 +214,7 @@ fn order_holds_where_copies_and_shaders_take_turns() {
     want.layer(&large, rect(40, 20, 64, 48));
     want.layer(&small, rect(2, 30, 16, 14));
     let frames = [(InputKey(1), frame(&small)), (InputKey(2), frame(&large))];
-    check("turns", &DrawList { canvas: size, ops }, &frames, &want);
+    check("turns", &DrawList::of(size, ops), &frames, &want);
 }
 
 #[test]
@@ -221,9 +222,8 @@ fn an_empty_list_is_black_whatever_was_there() {
     let size = Size::new(854, 480);
     let picture = Noise(4).picture(PixelFormat::Nv12, size, Color::CANVAS);
     let whole = rect(0, 0, 854, 480);
-    let full =
-        DrawList { canvas: size, ops: vec![DrawOp::Layer { input: InputKey(1), rect: whole }] };
-    let empty = DrawList { canvas: size, ops: Vec::new() };
+    let full = DrawList::of(size, vec![DrawOp::layer(InputKey(1), whole)]);
+    let empty = DrawList::of(size, Vec::new());
     for mut compositor in compositors(size) {
         for _ in 0..CANVAS_RING {
             draw_one(&mut compositor, &full, &[(InputKey(1), frame(&picture))]);
@@ -236,10 +236,7 @@ fn an_empty_list_is_black_whatever_was_there() {
 #[test]
 fn canvases_come_back_and_handed_out_pictures_stay() {
     let size = Size::new(64, 48);
-    let list = DrawList {
-        canvas: size,
-        ops: vec![DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) }],
-    };
+    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 64, 48))]);
     let flat = |y| [(InputKey(1), frame(&Arc::new(Picture::flat(size, [y, 128, 128]))))];
     for mut compositor in compositors(size) {
         let mut held: Vec<Arc<Picture>> =
@@ -265,10 +262,7 @@ fn what_is_the_same_is_not_drawn_again() {
     let size = Size::new(64, 48);
     let picture = Noise(5).picture(PixelFormat::I420, size, Color::CANVAS);
     let frames = [(InputKey(1), frame(&picture))];
-    let at = |x| DrawList {
-        canvas: size,
-        ops: vec![DrawOp::Layer { input: InputKey(1), rect: rect(x, 0, 64, 48) }],
-    };
+    let at = |x| DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(x, 0, 64, 48))]);
     for mut compositor in compositors(size) {
         for tick in 0..4 {
             compositor.draw(tick, &at(0), &frames).unwrap();
@@ -296,7 +290,7 @@ fn textures_are_shared_by_content_bounded_and_let_go_of() {
     let mut compositor = Compositor::new(gpu(), size).unwrap();
     let mut noise = Noise(6);
     let image = noise.image(4, 4);
-    let showing = |ops| DrawList { canvas: size, ops };
+    let showing = |ops| DrawList::of(size, ops);
     let twice = [
         overlay(image.clone(), Placement::default(), 255),
         overlay(image, Placement::default(), 9),
@@ -310,11 +304,11 @@ fn textures_are_shared_by_content_bounded_and_let_go_of() {
     assert_eq!(compositor.overlays.len(), OVERLAY_CACHE);
 
     // A source that is scaled by a shader, then not shown for long: black, moved back and forth by an empty list.
-    let layer = DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) };
+    let layer = DrawOp::layer(InputKey(1), rect(0, 0, 64, 48));
     let picture = noise.picture(PixelFormat::I420, Size::new(32, 24), Color::CANVAS);
     draw_one(&mut compositor, &showing(vec![layer]), &[(InputKey(1), frame(&picture))]);
     assert!(compositor.sources.bind_group(InputKey(1)).is_some());
-    let absent = |key| DrawOp::Layer { input: InputKey(key), rect: rect(0, 0, 2, 2) };
+    let absent = |key| DrawOp::layer(InputKey(key), rect(0, 0, 2, 2));
     for draw in 0..=OVERLAY_IDLE_DRAWS.max(SOURCE_IDLE_DRAWS) as u32 {
         draw_one(&mut compositor, &showing(vec![absent(2 + draw % 2)]), &[]);
     }
@@ -336,8 +330,8 @@ fn a_text_that_cannot_be_painted_does_no_harm() {
             border_rgb: Some(0),
         }));
         let placement = Placement::default();
-        let spec = OverlaySpec { content, placement, opacity: 255, background: false };
-        let list = DrawList { canvas: size, ops: vec![DrawOp::Overlay(spec)] };
+        let spec = OverlayDraw { content, placement, opacity: 1.0 };
+        let list = DrawList::of(size, vec![DrawOp::Overlay(spec)]);
         for mut compositor in compositors(size) {
             assert_eq!(largest_difference(&draw_one(&mut compositor, &list, &[]), &black), 0);
         }
@@ -353,8 +347,8 @@ fn compositors_on_several_threads_share_one_device() {
         worker::spawn("draws", worker::StopToken::new(), move |_| {
             let mut compositor = Compositor::new(gpu, size).unwrap();
             // Scaled, so that shaders draw and every picture is waited for among the others' work.
-            let layer = DrawOp::Layer { input: InputKey(1), rect: rect(0, 0, 64, 48) };
-            let list = DrawList { canvas: size, ops: vec![layer] };
+            let layer = DrawOp::layer(InputKey(1), rect(0, 0, 64, 48));
+            let list = DrawList::of(size, vec![layer]);
             for draw in 0..50 {
                 let luma = 16 + number * 50 + draw;
                 let picture = Arc::new(Picture::flat(Size::new(32, 24), [luma, 128, 128]));

@@ -59,7 +59,12 @@ fn parameters_lie_as_their_twins_say() {
     for name in PROGRAMS {
         check(&parse(name), "Area", size_of::<Area>(), &area);
     }
-    check(&parse("fill"), "FillParams", size_of::<Area>(), &[("area", 0)]);
+    let members = [
+        ("area", offset_of!(FillParams, area)),
+        ("luma_word", offset_of!(FillParams, luma_word)),
+        ("chroma_word", offset_of!(FillParams, chroma_word)),
+    ];
+    check(&parse("fill"), "FillParams", size_of::<FillParams>(), &members);
     let matrix = offset_of!(LayerParams, canvas_from_source);
     let members = [
         ("area", offset_of!(LayerParams, area)),

@@ -204,13 +204,13 @@ fn pictures_are_scaled_ahead_to_the_sizes_wanted() {
         let prescale = InputOptions { prescale: true, ..options("pip") };
         let input = start(spec, prescale).unwrap();
         for wanted in [Size::new(160, 90), Size::new(240, 136)] {
-            input.set_wanted(&[wanted]);
+            input.set_wanted(&[wanted.into()]);
             let mut found = false;
             for _ in 0..1000 {
                 StopToken::new().wait(Duration::from_millis(2));
                 input.poll(Take::ALL, &mut |delivery| {
                     if let Delivery::Video(frame) = delivery {
-                        found = frame.scaled.iter().any(|picture| picture.size() == wanted);
+                        found = frame.scaled.iter().any(|scaled| scaled.picture.size() == wanted);
                     }
                 });
                 if found {

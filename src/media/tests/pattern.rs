@@ -38,8 +38,8 @@ fn numbers_are_read_back_at_any_size_and_place() {
             let area = Area::whole(&frame.picture);
             assert_eq!(read_frame_number(&frame.picture, area), Some(n), "{size} {n}");
             let mut scaled = frame.clone();
-            Prescaler::default().fill(&mut scaled, &[Size::new(322, 182)]);
-            let small = &scaled.scaled[0];
+            Prescaler::default().fill(&mut scaled, &[Size::new(322, 182).into()]);
+            let small = &scaled.scaled[0].picture;
             assert_eq!(read_frame_number(small, Area::whole(small)), Some(n), "{size} {n} scaled");
             let off = Area { x_px: 20, y_px: 10, size: Size::new(140, 80) };
             assert_eq!(read_frame_number(&frame.picture, off), None, "{size} {n} off");
@@ -82,8 +82,8 @@ fn numbers_are_read_in_a_corner_of_a_canvas() {
     let pattern = Pattern::new(spec("pattern:1280x720"));
     for n in [7, 30, 31, 4_000_000_000] {
         let (mut frame, _) = pattern.frame(n);
-        Prescaler::default().fill(&mut frame, &[Size::new(320, 180)]);
-        let (canvas, area) = in_a_corner(&frame.scaled[0]);
+        Prescaler::default().fill(&mut frame, &[Size::new(320, 180).into()]);
+        let (canvas, area) = in_a_corner(&frame.scaled[0].picture);
         assert_eq!(read_frame_number(&canvas, area), Some(n));
         assert_eq!(is_flash(&canvas, area), n == 30 || n == 31, "{n}");
         // A rectangle that is off by a fraction of a cell still reads.

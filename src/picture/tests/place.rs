@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::picture::{LayerSpec, RgbaImage, TextSpec};
+use crate::picture::{Backdrop, LayerSpec, Look, RgbaImage, TextSpec};
 
 const HD: Size = Size::new(1920, 1080);
 
@@ -102,7 +102,12 @@ fn overlay(content: Arc<OverlayContent>) -> OverlaySpec {
 
 #[test]
 fn composes_in_order_and_leaves_out_what_does_not_show() {
-    let layer = |key, placement| LayerSpec { input: InputKey(key), placement, delay_ms: 0 };
+    let layer = |key, placement| LayerSpec {
+        input: InputKey(key),
+        placement,
+        delay_ms: 0,
+        look: Look::default(),
+    };
     let scene = ScenePicture {
         layers: vec![
             layer(1, at(1.0, 1.0, 0.0, 0.0)),
@@ -117,17 +122,15 @@ fn composes_in_order_and_leaves_out_what_does_not_show() {
             overlay(text(" \n")),
             overlay(image(8, 8)),
         ],
+        ..ScenePicture::default()
     };
     let sizes = |key: InputKey| (key != InputKey(2)).then_some(Size::new(1280, 720));
     let list = compose(&scene, &sizes, HD);
     let want = [
-        DrawOp::Overlay(scene.overlays[1].clone()),
-        DrawOp::Layer {
-            input: InputKey(1),
-            rect: Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 },
-        },
-        DrawOp::Overlay(scene.overlays[0].clone()),
-        DrawOp::Overlay(scene.overlays[5].clone()),
+        DrawOp::Overlay(scene.overlays[1].draw()),
+        DrawOp::layer(InputKey(1), Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 }),
+        DrawOp::Overlay(scene.overlays[0].draw()),
+        DrawOp::Overlay(scene.overlays[5].draw()),
     ];
     assert_eq!((list.canvas, list.ops.as_slice()), (HD, want.as_slice()));
 }
@@ -205,5 +208,27 @@ proptest! {
             assert_even(layer_rect(&p, Size::new(1, u32::MAX), HD));
             assert_even(overlay_rect(&p, Size::new(u32::MAX, 1), HD));
         }
+    }
+}
+
+#[test]
+fn a_backdrop_is_under_everything_and_covers_the_canvas() {
+    let image = image(64, 64);
+    let backdrop = Backdrop { rgb: 0x10_20_30, image: Some(Arc::clone(&image)) };
+    let scene = ScenePicture {
+        backdrop,
+        overlays: vec![OverlaySpec { background: true, ..overlay(text("under")) }],
+        ..ScenePicture::default()
+    };
+    let list = compose(&scene, &|_| None, HD);
+    assert_eq!(list.ground_rgb, 0x10_20_30);
+    assert_eq!(list.ops, [DrawOp::Cover(image), DrawOp::Overlay(scene.overlays[0].draw())]);
+    for (native, want) in [
+        (Size::new(1280, 720), (0, 0, 1920, 1080)),
+        (Size::new(100, 100), (0, -420, 1920, 1920)),
+        (Size::new(400, 100), (-1200, 0, 4320, 1080)),
+    ] {
+        let rect = cover_rect(native, HD);
+        assert_eq!((rect.x_px, rect.y_px, rect.width_px, rect.height_px), want, "{native:?}");
     }
 }

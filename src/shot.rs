@@ -1,0 +1,212 @@
+//! How a picture is seen: which way up it is, which part of it is shown, mirrored or not, how large.
+//!
+//! Pure geometry, shared by those who scale on the CPU and those who draw on the GPU. Must not know pixels. Invariant: a
+//! [`Shot`] and the shape of a picture give one affine map ([`Shot::source_from_shot`]), which both sides go by.
+
+use crate::frame::Size;
+
+/// Which way up a picture is meant: mirrored (left becomes right) first, then turned clockwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Turn {
+    /// Quarter turns clockwise, 0–3.
+    quarters: u8,
+    mirrored: bool,
+}
+
+/// Whether left and right, or top and bottom, change places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Mirror {
+    /// Left becomes right.
+    pub horizontal: bool,
+    /// Top becomes bottom.
+    pub vertical: bool,
+}
+
+/// What is cut off from each side of a picture as it is meant to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Crop {
+    left: u16,
+    top: u16,
+    right: u16,
+    bottom: u16,
+}
+
+/// What of a picture is shown, and at which size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shot {
+    /// Cut off before anything else.
+    pub crop: Crop,
+    /// What is left is mirrored …
+    pub mirror: Mirror,
+    /// … and scaled to this size.
+    pub size: Size,
+}
+
+/// An affine map between pixel positions (pixel i reaches from i to i + 1): `(x, y)` → `(row_x · (x, y, 1), row_y · (x, y, 1))`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// Gives x.
+    pub row_x: [f64; 3],
+    /// Gives y.
+    pub row_y: [f64; 3],
+}
+
+impl Turn {
+    /// As it is.
+    pub const NONE: Turn = Turn { quarters: 0, mirrored: false };
+
+    /// By quarters clockwise (any number).
+    pub fn clockwise(quarters: u32) -> Turn {
+        Turn { quarters: (quarters % 4) as u8, mirrored: false }
+    }
+
+    /// The same turn, of the picture mirrored first.
+    pub fn of_mirrored(self) -> Turn {
+        Turn { mirrored: true, ..self }
+    }
+
+    /// Quarter turns clockwise, 0–3.
+    pub fn quarters(self) -> u8 {
+        self.quarters
+    }
+
+    /// Whether it is mirrored before it is turned.
+    pub fn is_mirrored(self) -> bool {
+        self.mirrored
+    }
+
+    /// Whether width and height change places.
+    pub fn is_sideways(self) -> bool {
+        self.quarters % 2 == 1
+    }
+}
+
+impl Crop {
+    /// Steps of a side: a crop of `n` is `n / CROP_STEPS` of the picture's width or height.
+    pub const STEPS: u32 = 10_000;
+
+    /// Fractions of width and height, each 0–1; what would leave less than a hundredth of a side is limited to that.
+    pub fn new([left, top, right, bottom]: [f32; 4]) -> Crop {
+        let steps = |fraction: f32| {
+            // NaN becomes 0; at most 9900.
+            (fraction.clamp(0.0, 0.99) * Crop::STEPS as f32).round() as u16
+        };
+        let pair = |a: f32, b: f32| {
+            let a = steps(a);
+            (a, steps(b).min(9_900 - a))
+        };
+        let ((left, right), (top, bottom)) = (pair(left, right), pair(top, bottom));
+        Crop { left, top, right, bottom }
+    }
+
+    /// Fractions of width and height cut off: left, top, right, bottom.
+    pub fn fractions(self) -> [f64; 4] {
+        [self.left, self.top, self.right, self.bottom]
+            .map(|s| f64::from(s) / f64::from(Crop::STEPS))
+    }
+
+    /// The size of what is left of `whole`, at least one pixel each way.
+    pub fn of(self, whole: Size) -> Size {
+        let [left, top, right, bottom] = self.fractions();
+        let side =
+            |length: u32, cut: f64| ((f64::from(length) * (1.0 - cut)).round() as u32).max(1);
+        Size::new(side(whole.width_px, left + right), side(whole.height_px, top + bottom))
+    }
+}
+
+impl From<Size> for Shot {
+    /// The whole picture.
+    fn from(size: Size) -> Shot {
+        Shot { crop: Crop::default(), mirror: Mirror::default(), size }
+    }
+}
+
+impl Shot {
+    /// Whether it is the whole picture, unmirrored.
+    pub fn is_whole(&self) -> bool {
+        self.crop == Crop::default() && self.mirror == Mirror::default()
+    }
+
+    /// Where in a picture of `coded` pixels that is meant `turn`ed the positions of this shot lie.
+    pub fn source_from_shot(&self, coded: Size, turn: Turn) -> Affine {
+        let [left, top, right, bottom] = self.crop.fractions();
+        // Along each axis of the shot: where it begins on the upright picture (0–1), and how far a pixel goes.
+        let axis = |pixels: u32, low: f64, high: f64, is_mirrored: bool| {
+            let span = (1.0 - low - high) / f64::from(pixels.max(1));
+            if is_mirrored { (1.0 - high, -span) } else { (low, span) }
+        };
+        let (u0, u) = axis(self.size.width_px, left, right, self.mirror.horizontal);
+        let (v0, v) = axis(self.size.height_px, top, bottom, self.mirror.vertical);
+        let (across, down) = ([u, 0.0, u0], [0.0, v, v0]);
+        let back = |row: [f64; 3]| [-row[0], -row[1], 1.0 - row[2]];
+        // A quarter turn clockwise puts the left edge on top: what was at (x, y) is then at (1 − y, x).
+        let (x, y) = match turn.quarters {
+            0 => (across, down),
+            1 => (down, back(across)),
+            2 => (back(across), back(down)),
+            _ => (back(down), across),
+        };
+        let x = if turn.mirrored { back(x) } else { x };
+        let times = |row: [f64; 3], side: u32| row.map(|factor| factor * f64::from(side));
+        Affine { row_x: times(x, coded.width_px), row_y: times(y, coded.height_px) }
+    }
+}
+
+impl Affine {
+    /// Where a position goes.
+    pub fn apply(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [self.row_x, self.row_y].map(|row| row[0] * x + row[1] * y + row[2])
+    }
+
+    /// How far one pixel reaches along each axis of where it goes.
+    pub fn reach(&self) -> [f64; 2] {
+        [self.row_x, self.row_y].map(|row| row[0].abs() + row[1].abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corners_go_where_the_turn_says() {
+        // The shot's top left and top right corners on a picture of 40 × 20, for each way up.
+        for (quarters, mirrored, top_left, top_right) in [
+            (0, false, [0.0, 0.0], [40.0, 0.0]),
+            (1, false, [0.0, 20.0], [0.0, 0.0]),
+            (2, false, [40.0, 20.0], [0.0, 20.0]),
+            (3, false, [40.0, 0.0], [40.0, 20.0]),
+            (0, true, [40.0, 0.0], [0.0, 0.0]),
+            (1, true, [40.0, 20.0], [40.0, 0.0]),
+            (5, false, [0.0, 20.0], [0.0, 0.0]),
+        ] {
+            let turn = Turn::clockwise(quarters);
+            let turn = if mirrored { turn.of_mirrored() } else { turn };
+            let size = if turn.is_sideways() { Size::new(20, 40) } else { Size::new(40, 20) };
+            let map = Shot::from(size).source_from_shot(Size::new(40, 20), turn);
+            let got = [map.apply([0.0, 0.0]), map.apply([f64::from(size.width_px), 0.0])];
+            assert_eq!(got, [top_left, top_right], "{turn:?}");
+            assert_eq!(map.reach(), [1.0, 1.0], "{turn:?}");
+        }
+    }
+
+    #[test]
+    fn a_crop_is_of_the_upright_picture_and_a_mirror_of_what_is_left() {
+        let crop = Crop::new([0.25, 0.0, 0.0, 0.5]);
+        assert_eq!(crop.of(Size::new(40, 20)), Size::new(30, 10));
+        let mirror = Mirror { horizontal: true, vertical: false };
+        let shot = Shot { crop, mirror, size: Size::new(60, 10) };
+        let map = shot.source_from_shot(Size::new(40, 20), Turn::NONE);
+        assert_eq!(map.apply([0.0, 0.0]), [40.0, 0.0]);
+        assert_eq!(map.apply([60.0, 10.0]), [10.0, 10.0]);
+        assert_eq!(map.reach(), [0.5, 1.0]);
+    }
+
+    #[test]
+    fn something_is_always_left() {
+        for fractions in [[1.0; 4], [0.9, 0.9, 0.9, 0.9], [f32::NAN, -1.0, 5.0, 0.995]] {
+            let left = Crop::new(fractions).of(Size::new(1000, 1000));
+            assert!(left.width_px >= 10 && left.height_px >= 10, "{fractions:?} {left:?}");
+        }
+    }
+}
