@@ -5,10 +5,12 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::*;
-use crate::frame::{Matrix, PixelFormat, Plane, Range};
+use crate::frame::{Color, Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
-use crate::picture::{OverlayContent, OverlayDraw, Placement, RgbaImage, TextSpec};
+use crate::picture::{
+    DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec, overlay_rect,
+};
 use crate::worker;
 
 #[path = "twin.rs"]
