@@ -10,7 +10,9 @@ mod views;
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel};
+use super::{
+    AudioFilter, Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel,
+};
 use crate::frame::{AudioBlock, Picture, Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
 use crate::limits;
@@ -65,8 +67,13 @@ impl Stage {
 fn scene(inputs: &[InputKey]) -> super::SceneSpec {
     let layer =
         |&input: &InputKey| LayerSpec { input, placement: Placement::default(), delay_ms: 0 };
-    let entry =
-        |&input: &InputKey| MixSpec { input, gain: 1.0, channel: ValidChannel::All, delay_ms: 0 };
+    let entry = |&input: &InputKey| MixSpec {
+        input,
+        gain: 1.0,
+        channel: ValidChannel::All,
+        delay_ms: 0,
+        filter: AudioFilter::default(),
+    };
     super::SceneSpec {
         picture: crate::picture::ScenePicture {
             layers: inputs.iter().map(layer).collect(),
