@@ -33,6 +33,11 @@ impl Sources {
     /// Brings a picture onto its input's textures unless it is there already.
     pub(super) fn upload(&mut self, gpu: &Gpu, input: InputKey, picture: &Picture, draw: u64) {
         let (format, size) = (picture.format(), picture.size());
+        // The layer shader reads 8-bit 4:2:0; what else there is must come scaled.
+        if !matches!(format, PixelFormat::I420 | PixelFormat::Nv12) {
+            self.by_input.remove(&input);
+            return;
+        }
         let entry = self.by_input.entry(input).or_insert_with(|| Source::new(gpu, format, size));
         if entry.format != format || entry.size != size {
             *entry = Source::new(gpu, format, size);
@@ -66,7 +71,7 @@ impl Source {
         let chroma = size.chroma();
         let shapes: &[(Size, wgpu::TextureFormat)] = match format {
             PixelFormat::I420 => &[(size, R8Unorm), (chroma, R8Unorm), (chroma, R8Unorm)],
-            PixelFormat::Nv12 => &[(size, R8Unorm), (chroma, Rg8Unorm)],
+            _ => &[(size, R8Unorm), (chroma, Rg8Unorm)],
         };
         let planes: Vec<_> = shapes.iter().map(|&(size, texel)| plane(gpu, size, texel)).collect();
         let views: Vec<_> = planes.iter().map(|t| t.create_view(&Default::default())).collect();

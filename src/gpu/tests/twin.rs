@@ -110,6 +110,7 @@ fn planes(picture: &Picture) -> (Samples, Samples) {
         PixelFormat::Nv12 => {
             all(chroma, &|x, y| [byte(1, 2 * x, y), byte(1, 2 * x + 1, y), 0.0, 0.0])
         }
+        other => panic!("no twin reads {other:?}"),
     };
     (luma, chroma)
 }
