@@ -42,6 +42,16 @@ pub struct Shot {
     pub size: Size,
 }
 
+/// How pictures are magnified. What is made smaller is averaged, whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ScaleQuality {
+    /// By 4 × 4 neighbours: the cubic of Mitchell and Netravali with B = 0 and C = 0.6, FFmpeg's `bicubic`.
+    #[default]
+    Bicubic,
+    /// By 6 × 6 neighbours: sharper, with a little more ringing; FFmpeg's `lanczos`.
+    Lanczos,
+}
+
 /// An affine map between pixel positions (pixel i reaches from i to i + 1): `(x, y)` → `(row_x · (x, y, 1), row_y · (x, y, 1))`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `sources`
-//! and `overlays` (what is on the GPU), `text` (glyphon), [`compositor`](Compositor) (a tick's picture).
+//! and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` (glyphon), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
@@ -13,6 +13,7 @@ mod color;
 mod compositor;
 mod copy;
 mod device;
+mod layers;
 mod overlays;
 mod shaders;
 mod sources;

@@ -4,12 +4,13 @@
 
 use super::Compositor;
 use super::steps::Step;
-use crate::frame::{Color, Picture, Size};
-use crate::gpu::color::{Code, canvas_from};
+use crate::frame::Size;
+use crate::gpu::color::Code;
 use crate::gpu::copy::uncovered;
+use crate::gpu::layers::{Filter, LayerDraw};
 use crate::gpu::overlays::Art;
-use crate::gpu::shaders::{Area, Conversion, FillParams, Filter, LayerParams, OverlayParams};
-use crate::ids::InputKey;
+use crate::gpu::shaders::{Area, FillParams, OverlayParams};
+use crate::gpu::sources::SourceKey;
 use crate::picture::Rect;
 
 impl Compositor {
@@ -41,9 +42,7 @@ impl Compositor {
         for step in steps {
             match step {
                 Step::Copy { .. } => {}
-                Step::Layer { input, picture, rect } => {
-                    self.dispatch_layer(pass, *input, picture, *rect);
-                }
+                Step::Layer { source, draw } => self.dispatch_layer(pass, *source, draw),
                 Step::Overlay { art, rect, opacity } => {
                     self.dispatch_overlay(pass, art, *rect, *opacity);
                 }
@@ -54,25 +53,14 @@ impl Compositor {
     fn dispatch_layer(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        input: InputKey,
-        picture: &Picture,
-        rect: Rect,
+        source: SourceKey,
+        draw: &LayerDraw<'_>,
     ) {
-        let Some(area) = Area::of(&self.shape, rect) else { return };
-        let Some(source) = self.sources.bind_group(input) else { return };
-        let source_per_canvas = ratio(picture.size(), rect);
-        let conversion =
-            if picture.color() == Color::CANVAS { Conversion::Keep } else { Conversion::Convert };
-        let filter = Filter::of(source_per_canvas);
-        pass.set_pipeline(self.gpu.shaders.layer(filter, picture.format(), conversion));
+        let Some((kind, params)) = draw.on(&self.shape, self.quality) else { return };
+        let Some(source) = self.sources.bind_group(source) else { return };
+        pass.set_pipeline(&self.gpu.shaders.layer(kind));
         pass.set_bind_group(1, source, &[]);
-        let params = LayerParams {
-            area,
-            rect_origin_px: [rect.x_px, rect.y_px],
-            source_per_canvas,
-            canvas_from_source: canvas_from(picture.color()),
-        };
-        run(pass, &area, bytemuck::bytes_of(&params));
+        run(pass, &params.area, bytemuck::bytes_of(&params));
     }
 
     fn dispatch_overlay(
@@ -84,7 +72,7 @@ impl Compositor {
     ) {
         let Some(area) = Area::of(&self.shape, rect) else { return };
         let texels_per_pixel = ratio(art.size, rect);
-        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of(texels_per_pixel)));
+        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of_overlay(texels_per_pixel)));
         pass.set_bind_group(1, &art.bind_group, &[]);
         let params = OverlayParams {
             area,
