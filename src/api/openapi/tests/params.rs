@@ -92,7 +92,7 @@ fn a_layout_whole() {
          &MixList.1=RV01&AudioLayer.1.VolumeRate=0.5&AudioLayer.1.FixedDelayDuration=40",
     );
     let Ok(Call::AddCasterLayout { caster_id, draft }) = calls::add_layout(&p) else { panic!() };
-    let LayoutDraft { blend_list, video_layers, mix_list, audio_layers } = draft;
+    let LayoutDraft { blend_list, video_layers, mix_list, audio_layers, .. } = draft;
     assert_eq!(
         (&caster_id[..], &blend_list[..], &mix_list[..]),
         ("c", &["RV01".into(), "RV02".into()][..], &["RV01".into()][..])
