@@ -41,6 +41,9 @@ pub const MAX_RELAYS: usize = 20;
 pub const MAX_DELAY_S: f32 = 300.0;
 /// Shortest and longest interruption after which standby is shown by itself, s.
 pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Least time between callbacks that tell how far a file is, ms: positions are known five times a second. A shorter
+/// interval counts as this.
+pub const MIN_PTS_CALLBACK_MS: u32 = 1000;
 /// Longest time between callbacks that tell how far a file is, ms.
 pub const MAX_PTS_CALLBACK_MS: u32 = 3_600_000;
 /// Longest recorded file, s.

@@ -28,6 +28,7 @@ mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod progress;
 mod sources;
 mod vigil;
 
@@ -62,6 +63,8 @@ pub(super) struct OnAir {
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
+    /// How far the files that tell it were at the last look.
+    marks: BTreeMap<InputKey, progress::Mark>,
     /// What the engine was last told of sync groups.
     synced: Vec<SyncGroup>,
     /// What the engine was last told of the rundown.

@@ -209,7 +209,7 @@ impl Studio {
             let known = lock(&self.catalog).caster(&show.caster().id).cloned();
             let caster = known.unwrap_or_else(|| show.caster().clone());
             tracing::error!(caster = %caster.id, "the show broke, it begins again");
-            self.events.forget_outages(&caster.id);
+            self.events.forget_show(&caster.id);
             if let Some(broken) = on_air.take() {
                 broken.stop().await;
             }
@@ -218,6 +218,9 @@ impl Studio {
             show.follow_demand().await;
             let snapshot = show.snapshot();
             self.events.observe(show.caster(), &snapshot, show.missing_images());
+            for passed in show.positions_passed() {
+                self.events.passed(show.caster(), &passed);
+            }
             place.snapshots.send_replace(Arc::new(snapshot));
         }
     }
@@ -322,7 +325,7 @@ impl Studio {
             return Err(refused);
         }
         if on_air.is_none() {
-            self.events.forget_outages(&id);
+            self.events.forget_show(&id);
         }
         self.publish(place, &id, on_air.as_ref());
         Ok(match applied {

@@ -96,6 +96,7 @@ pub(super) fn begin(
         images,
         interrupted: false,
         positions_ns: 0,
+        marks: BTreeMap::new(),
         synced: Vec::new(),
         cues: Vec::new(),
         tick0_unix_ns: None,
