@@ -228,6 +228,10 @@ pub const RENDER_AHEAD_FRAMES: usize = 3;
 pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
 /// Commands of one caster waiting for the next tick; more are refused.
 pub const ENGINE_COMMANDS: usize = 256;
+/// How long a show that begins again waits for the sources that PGM shows, before anything goes out.
+pub const REOPEN_SOURCES_WAIT: Duration = Duration::from_millis(800);
+/// When it goes out at the latest, ready or not.
+pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 /// Longest wait of a take for its sources to be ready.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
+use super::run_tick::Curtain;
 use super::world::World;
 use crate::api::control::{Message, Request, Snapshot};
 use crate::api::events::Feed;
@@ -107,13 +108,29 @@ impl Studio {
         })
     }
 
-    /// Puts casters back on air that were when the process ended.
-    pub(super) async fn resume(self: &Arc<Self>) {
-        let running: Vec<_> =
-            lock(&self.catalog).casters().filter(|caster| caster.is_on_air()).cloned().collect();
-        for caster in running {
-            let Some(place) = self.place(&caster.id) else { continue };
-            let mut on_air = place.lane.lock().await;
+    /// Puts casters back on air that were when the process ended: side by side, and while others are served, since
+    /// publishers are among those who come back.
+    pub(super) fn resume(self: &Arc<Self>) {
+        let running: Vec<CasterId> = lock(&self.catalog)
+            .casters()
+            .filter(|caster| caster.is_on_air())
+            .map(|caster| caster.id.clone())
+            .collect();
+        for id in running {
+            let studio = self.clone();
+            tokio::spawn(async move { studio.resume_one(&id).await });
+        }
+    }
+
+    async fn resume_one(&self, id: &CasterId) {
+        let Some(place) = self.place(id) else { return };
+        let mut on_air = place.lane.lock().await;
+        // A call may have come first.
+        let caster = lock(&self.catalog).caster(id).filter(|caster| caster.is_on_air()).cloned();
+        if let Some(caster) = caster
+            && on_air.is_none()
+            && !self.draining.load(Ordering::Acquire)
+        {
             self.restart(&place, &mut on_air, &caster).await;
         }
     }
@@ -227,9 +244,9 @@ impl Studio {
 
     /// Puts a caster on air with the scenes that the catalog has for it.
     async fn restart(&self, place: &Place, on_air: &mut Option<OnAir>, caster: &Arc<Caster>) {
-        match self.begin(place, caster).await {
+        match self.begin(place, caster, Curtain::Closed).await {
             Ok(mut started) => {
-                started.restore_scenes(caster).await;
+                started.reopen(caster).await;
                 *on_air = Some(started);
                 tracing::info!(caster = %caster.id, "back on air");
             }
@@ -239,8 +256,13 @@ impl Studio {
         }
     }
 
-    async fn begin(&self, place: &Place, caster: &Arc<Caster>) -> Result<OnAir, Refused> {
-        let started = OnAir::start(self.world.clone(), caster.clone()).await?;
+    async fn begin(
+        &self,
+        place: &Place,
+        caster: &Arc<Caster>,
+        curtain: Curtain,
+    ) -> Result<OnAir, Refused> {
+        let started = OnAir::start(self.world.clone(), caster.clone(), curtain).await?;
         *lock(&place.ticks) = Some(started.stop_token());
         Ok(started)
     }
@@ -401,7 +423,7 @@ impl Studio {
     ) -> Result<Option<Applied>, Refused> {
         match effects {
             [Effect::Start] => {
-                *on_air = Some(self.begin(place, caster).await?);
+                *on_air = Some(self.begin(place, caster, Curtain::Open).await?);
                 Ok(None)
             }
             [Effect::Stop] => {
