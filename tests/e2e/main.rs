@@ -7,6 +7,7 @@ mod bad_input;
 mod chance;
 mod durability;
 mod edges;
+mod groups;
 mod keys;
 mod live;
 mod load;

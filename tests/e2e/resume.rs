@@ -15,7 +15,7 @@ use crate::support::{
 const COLORS: [&str; 3] = ["red", "green", "blue"];
 
 /// The name of the colour in the middle of a picture.
-fn color(picture: &Picture) -> &'static str {
+pub(crate) fn color(picture: &Picture) -> &'static str {
     let at = |plane: usize| {
         let plane = &picture.planes()[plane];
         let rows = plane.data.len() / plane.stride_bytes;
