@@ -163,7 +163,7 @@ impl OnAir {
                 tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
-        self.follow_rundown().await;
+        self.follow_cues().await;
     }
 
     async fn apply(
