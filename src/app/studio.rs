@@ -6,6 +6,7 @@
 
 mod groups;
 mod housekeeping;
+mod making;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,7 @@ use crate::limits;
 use crate::store::Keeper;
 use crate::time;
 use crate::worker::StopToken;
+use making::Made;
 
 /// A caster's place in the studio.
 struct Place {
@@ -42,6 +44,7 @@ struct Place {
 pub(super) struct Studio {
     world: Arc<World>,
     catalog: Mutex<Catalog>,
+    making: making::Making,
     store: Arc<Keeper>,
     events: Arc<Events>,
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
@@ -101,6 +104,7 @@ impl Studio {
             places: Mutex::new(places.collect()),
             groups: tokio::sync::Mutex::default(),
             catalog: Mutex::new(catalog),
+            making: making::Making::default(),
             store,
             events,
             creating: std::array::from_fn(|_| tokio::sync::Mutex::default()),
@@ -188,9 +192,11 @@ impl Studio {
         self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
     }
 
-    /// Whether a caster has an item of the media library among its sources, images or standby.
+    /// Whether a caster has an item of the media library among its sources, images or standby, or is about to.
     pub(super) fn uses_media(&self, id: &str) -> bool {
-        lock(&self.catalog).casters().any(|caster| caster.uses_media(id))
+        // The catalog stays locked, so that nothing moves from the one to the other meanwhile.
+        let catalog = lock(&self.catalog);
+        catalog.casters().any(|caster| caster.uses_media(id)) || self.making.uses_media(id)
     }
 
     /// How events fared.
@@ -299,14 +305,14 @@ impl Studio {
         let place = CasterId::parse(call.caster_id()).and_then(|id| Some((self.place(&id)?, id)));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
-            return Ok(self.prepare(call, expected_revision)?.answer);
+            return Ok(self.prepare(call, expected_revision)?.0.answer);
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
         let Some((place, id)) = place else {
             let _one_at_a_time = self.creating[creating_lane(&call)].lock().await;
-            let Prepared { change, answer, .. } = self.prepare(call, expected_revision)?;
+            let (Prepared { change, answer, .. }, _made) = self.prepare(call, expected_revision)?;
             if let Some(change) = change {
                 self.make_durable(change, None).await?;
             }
@@ -330,7 +336,8 @@ impl Studio {
         (call, expected_revision): (Call, Option<u64>),
         operation: &Operation,
     ) -> Result<Answer, Refused> {
-        let Prepared { change, answer, effects } = self.prepare(call, expected_revision)?;
+        let (Prepared { change, answer, effects }, _made) =
+            self.prepare(call, expected_revision)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => {
@@ -405,14 +412,22 @@ impl Studio {
         Ok(())
     }
 
-    fn prepare(&self, call: Call, expected_revision: Option<u64>) -> Result<Prepared, Refused> {
+    /// Asks the catalog. What a call is about to make counts as made until the second value is dropped.
+    fn prepare(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+    ) -> Result<(Prepared, Made<'_>), Refused> {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
             media: &|id| self.world.media_facts(id),
             expected_revision,
         };
-        lock(&self.catalog).prepare(call, &context)
+        let catalog = lock(&self.catalog);
+        let prepared = catalog.prepare(call, &context)?;
+        let made = self.making.hold(prepared.change.as_ref());
+        Ok((prepared, made))
     }
 
     async fn carry_out(

@@ -9,6 +9,7 @@ mod durability;
 mod edges;
 mod groups;
 mod keys;
+mod library;
 mod live;
 mod load;
 mod malformed;
