@@ -55,6 +55,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
+    ("nnnoiseless", &["sound"]),
     ("rustix", &["library"]),
     ("image::", &["media", "app"]),
 ];
