@@ -7,7 +7,8 @@ use super::pb;
 use crate::catalog::{
     AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, CopyCaster,
     CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft, PlacementDraft,
-    ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
+    ResourceDraft, SceneDraft, TagDraft, TextDraft, TransitionDraft, VideoLayerDraft, WayDraft,
+    WhenDraft,
 };
 
 /// `Request as r => call`: how each request becomes a call.
@@ -133,6 +134,7 @@ calls! {
         layout_id: r.layout_id,
         component_ids: r.component_ids,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     });
     UpdateCasterSceneConfigRequest as r => Call::UpdateCasterSceneConfig(SceneDraft {
         caster_id: r.caster_id,
@@ -140,6 +142,7 @@ calls! {
         layout_id: r.layout_id,
         component_ids: r.component_ids,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     });
     DeleteCasterSceneConfigRequest as r => Call::DeleteCasterSceneConfig {
         caster_id: r.caster_id,
@@ -159,6 +162,7 @@ calls! {
         from_scene_id: r.from_scene_id,
         to_scene_id: r.to_scene_id,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     };
     DescribeCasterSceneAudioRequest as r => Call::DescribeCasterSceneAudio {
         caster_id: r.caster_id,
@@ -171,10 +175,25 @@ calls! {
         audio_layers: r.audio_layers.into_iter().map(audio_layer).collect(),
         mix_list: r.mix_list,
     });
+    FadeCasterToBlackRequest as r => Call::FadeCasterToBlack {
+        caster_id: r.caster_id,
+        on: r.on,
+        duration_frames: r.duration_frames,
+    };
     EffectCasterUrgentRequest as r => Call::EffectCasterUrgent {
         caster_id: r.caster_id,
         scene_id: r.scene_id,
     };
+}
+
+fn way(transition: Option<pb::Transition>, component_fade_frames: Option<i32>) -> WayDraft {
+    let transition = transition.map(|m| TransitionDraft {
+        kind: m.kind,
+        direction: m.direction,
+        color: m.color,
+        duration_frames: m.duration_frames,
+    });
+    WayDraft { transition, component_fade_frames }
 }
 
 fn tags(tags: Vec<pb::Tag>) -> Vec<TagDraft> {
