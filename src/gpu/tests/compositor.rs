@@ -5,14 +5,19 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::*;
-use crate::frame::{Matrix, PixelFormat, Plane, Range};
+use crate::frame::{Color, Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
-use crate::picture::{OverlayContent, OverlayDraw, Placement, RgbaImage, TextSpec};
+use crate::picture::{
+    DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec, overlay_rect,
+};
 use crate::worker;
 
 #[path = "twin.rs"]
 mod twin;
+
+#[path = "blend.rs"]
+mod blend;
 
 use twin::TwinCanvas;
 
@@ -24,7 +29,8 @@ fn gpu() -> Arc<Gpu> {
 /// Both paths where the adapter has both; hardware has only the staged one.
 fn compositors(size: Size) -> Vec<Compositor> {
     let (gpu, shape) = (gpu(), CanvasShape::new(size).unwrap());
-    let staged = Compositor::on(Arc::clone(&gpu), shape, Path::staged(&gpu, &shape)).unwrap();
+    let path = Path::Staged(Staged::new(&gpu, &shape));
+    let staged = Compositor::on(Arc::clone(&gpu), shape, path).unwrap();
     let shared = gpu.is_software().then(|| Compositor::new(gpu, size).unwrap());
     shared.into_iter().chain([staged]).collect()
 }
