@@ -242,7 +242,9 @@ pub const REOPEN_SOURCES_WAIT: Duration = Duration::from_millis(800);
 pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 /// Longest wait of a take for its sources to be ready.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Length of every gain ramp.
+/// Longest transition, fade of components and fade to black; longer ones are refused.
+pub const TRANSITION_MAX: Duration = Duration::from_secs(60);
+/// Length of a gain ramp that belongs to nothing longer.
 pub const GAIN_RAMP_MS: u32 = 30;
 /// Largest difference of the delays of two live inputs that are shown on one clock.
 pub const SYNC_MAX: Duration = Duration::from_secs(5);

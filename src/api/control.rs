@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::Feed;
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
-use crate::engine::InputState;
+use crate::engine::{Black, InputState};
 use crate::ids::{CasterId, ResourceId};
 
 /// The edges' end. Cheap to clone.
@@ -146,6 +146,10 @@ pub struct Snapshot {
     pub tally_pgm: Vec<LocationId>,
     /// Locations with a visible layer in PVW.
     pub tally_pvw: Vec<LocationId>,
+    /// Whether PGM is to be black.
+    pub fade_to_black: bool,
+    /// How far it is that.
+    pub black: Black,
     /// Its sources.
     pub inputs: Vec<InputStatus>,
     /// How long each stage of the frame's path takes, in that order.
@@ -166,6 +170,8 @@ impl Snapshot {
             tick0_unix_ns: None,
             tally_pgm: Vec::new(),
             tally_pvw: Vec::new(),
+            fade_to_black: false,
+            black: Black::Off,
             inputs: Vec::new(),
             stages: Vec::new(),
             outputs: Vec::new(),

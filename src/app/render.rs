@@ -3,7 +3,7 @@
 //! Owns the order of an offline render. Must not look at a clock. Invariant: inputs and outputs wait, nothing is dropped,
 //! so the same script gives the same frames.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
-    ValidChannel,
+    ValidChannel, Way,
 };
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
@@ -66,11 +66,13 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     // From this tick on the engine knows the sources; their first frames are on the next one, the first that is drawn.
     frames.engine.tick(0);
     for tick in 0..ticks {
-        while let Some((_, spec)) = shows.first().filter(|(at, _)| rate.tick_at(*at) <= tick) {
-            switch(&mut frames.engine, tick, spec.clone());
-            shows.remove(0);
+        while let Some(show) = shows.pop_front_if(|show| rate.tick_at(show.at_ns) <= tick) {
+            switch(&mut frames.engine, tick, show);
         }
-        frames.run_tick(tick + 1, Pace::OnTime);
+        let plan = frames.run_tick(tick + 1, Pace::OnTime);
+        if let Some(refusal) = plan.replies.into_iter().find_map(|(_, reply)| reply.err()) {
+            return Err(format!("{}: {refusal}", args.script.display()));
+        }
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)
@@ -158,11 +160,14 @@ fn spec(source: &Source) -> Result<SourceSpec, String> {
     })
 }
 
-/// What PGM shows from which time on, ns.
-fn scenes(
-    script: &Script,
-    keys: &BTreeMap<String, InputKey>,
-) -> Result<Vec<(u64, SceneSpec)>, String> {
+/// What PGM shows from which time on, and how it gets there.
+struct Show {
+    at_ns: u64,
+    spec: SceneSpec,
+    way: Way,
+}
+
+fn scenes(script: &Script, keys: &BTreeMap<String, InputKey>) -> Result<VecDeque<Show>, String> {
     let overlays = overlays(script)?;
     let layouts = script.layouts.iter().map(|layout| Ok((&layout.name, arranged(layout, keys)?)));
     let layouts: BTreeMap<_, _> = layouts.collect::<Result<_, String>>()?;
@@ -170,9 +175,10 @@ fn scenes(
         let mut spec: SceneSpec = layouts.get(&switch.layout).cloned().unwrap_or_default();
         let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));
         spec.picture.overlays = shown.cloned().collect();
-        (seconds_ns(switch.at), spec)
+        let way = resolve::way(switch.way()?);
+        Ok(Show { at_ns: seconds_ns(switch.at), spec, way })
     };
-    Ok(script.commands.iter().map(scene).collect())
+    script.commands.iter().map(scene).collect()
 }
 
 /// The components of a script, by name.
@@ -223,9 +229,9 @@ fn load_image(path: &Path) -> Result<crate::picture::RgbaImage, String> {
     still::load_overlay_image(&bytes).map_err(|error| named(error.to_string()))
 }
 
-fn switch(engine: &mut Engine, tick: u64, spec: SceneSpec) {
+fn switch(engine: &mut Engine, tick: u64, Show { spec, way, .. }: Show) {
     let when = Readiness { force: true, wait: Duration::ZERO };
-    engine.command(CommandId(tick), Command::SetScene { bus: Bus::Pgm, spec, when });
+    engine.command(CommandId(tick), Command::SetScene { bus: Bus::Pgm, spec, when, way });
 }
 
 fn finish(frames: &FrameLoop, path: &Path, ticks: u64) -> Result<(), String> {

@@ -44,6 +44,8 @@ pub(super) fn of<'a>(
         tick: report.tick,
         tally_pgm: locations(&report.tally.pgm),
         tally_pvw: locations(&report.tally.pvw),
+        fade_to_black: caster.scenes.as_ref().is_some_and(|scenes| scenes.on_black),
+        black: report.tally.black,
         inputs: report
             .inputs
             .iter()

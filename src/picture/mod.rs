@@ -11,8 +11,10 @@ use crate::ids::InputKey;
 use crate::shot::{Crop, Mirror, Shot};
 
 mod place;
+mod transition;
 
 pub use place::{compose, cover_rect, layer_rect, overlay_rect};
+pub use transition::{Transition, TransitionKind, blend, progress};
 
 /// The origin that a position refers to: the same-named point of the layer is put at that point of the canvas,
 /// plus the offset towards the inside (right and down from left and top edges and centres, left and up from right and bottom edges).

@@ -248,7 +248,9 @@ impl App {
         let mut answer = prepared.answer.clone();
         for effect in &prepared.effects {
             let waits = match effect {
-                Effect::SceneSet { bus: Bus::Pgm, when } | Effect::Take { when } => !when.force,
+                Effect::SceneSet { bus: Bus::Pgm, when, .. } | Effect::Take { when, .. } => {
+                    !when.force
+                }
                 Effect::SceneSet { .. } | Effect::MixSet { .. } | Effect::FollowSet => false,
                 _ => continue,
             };

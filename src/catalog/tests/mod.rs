@@ -17,7 +17,7 @@ use super::MediaFacts;
 use super::{
     Answer, AudioLayerDraft, Call, Caster, Catalog, Change, ComponentDraft, ComponentLayerDraft,
     ConfigDraft, Context, CreateCaster, Effect, ErrorCode, LayoutDraft, PlacementDraft, Prepared,
-    Refused, ResourceDraft, SceneDraft, Subject, TextDraft, VideoLayerDraft, WhenDraft,
+    Refused, ResourceDraft, SceneDraft, Subject, TextDraft, VideoLayerDraft, WayDraft, WhenDraft,
 };
 use crate::ids::{Bus, CasterId, MaterialId};
 
@@ -158,6 +158,7 @@ impl World {
                 .map(|&i| caster.components[i].id.to_string())
                 .collect(),
             when: WhenDraft::default(),
+            way: WayDraft::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Command, InputKind, Readiness, Refusal};
+use super::super::{Command, InputKind, Readiness, Refusal, Way};
 use super::{Stage, frame, scene, shown};
 use crate::ids::{Bus, InputKey};
 use crate::limits;
@@ -23,14 +23,14 @@ fn stage() -> Stage {
 }
 
 fn on(bus: Bus, inputs: &[InputKey], when: Readiness) -> Command {
-    Command::SetScene { bus, spec: scene(inputs), when }
+    Command::SetScene { bus, spec: scene(inputs), when, way: Way::CUT }
 }
 
 #[test]
 fn a_take_waits_for_its_sources() {
     let mut stage = stage();
     stage.command(on(Bus::Pvw, &[A, B], NOW));
-    let take = stage.command(Command::Take { when: WITHIN_A_SECOND });
+    let take = stage.command(Command::Take { when: WITHIN_A_SECOND, way: Way::CUT });
     stage.engine.video(A, frame(0));
     let plan = stage.tick();
     assert_eq!(plan.replies.len(), 1, "PVW is set, the take waits");
