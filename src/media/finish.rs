@@ -98,28 +98,34 @@ impl Pose {
     }
 }
 
-/// Fraction bits of the factors: each is less than 2, so that they fit 16 bits.
+/// Fraction bits of factors of chroma: each is less than 2.
 const FACTOR_BITS: u32 = 14;
+/// Fraction bits of what chroma adds to luma: that is less than 128, and four times as much fits 16 bits.
+const PART_BITS: u32 = 6;
 
-/// Brings NV12 pictures from their own colour to the canvas'.
+/// Brings NV12 pictures from their own colour to the canvas'. In 16 bits wherever they do, which compilers turn into eight or
+/// sixteen samples at a time.
 pub(super) struct Recolor {
-    /// Y from Y, U, V and 1; U and V from U, V and 1.
-    luma: [i32; 4],
-    chroma: [[i32; 3]; 2],
+    /// Of Y in Y; at most 1, in 15 bits.
+    luma: i16,
+    /// Of U, V and 1 in Y, in U, in V.
+    chroma: [[i32; 3]; 3],
     /// What chroma adds to luma: along the row of chroma samples above, this one and the one below.
-    rows: [Vec<i32>; 3],
-    /// The same along a row of luma samples, four times as large; the last one twice.
-    mixed: Vec<i32>,
+    rows: [Vec<i16>; 3],
+    /// The same along a row of luma samples, first at every other of them.
+    sparse: Vec<i16>,
+    dense: Vec<i16>,
 }
 
 impl Recolor {
     pub(super) fn new([y, u, v]: CodeMatrix) -> Recolor {
         let fixed = |factor: f32| (factor * (1 << FACTOR_BITS) as f32).round() as i32;
         Recolor {
-            luma: y.map(fixed),
-            chroma: [u, v].map(|[_, u, v, one]| [u, v, one].map(fixed)),
+            luma: (y[0] * 32_768.0).min(32_767.0) as i16,
+            chroma: [y, u, v].map(|[_, u, v, one]| [u, v, one].map(fixed)),
             rows: Default::default(),
-            mixed: vec![],
+            sparse: vec![],
+            dense: vec![],
         }
     }
 
@@ -132,14 +138,13 @@ impl Recolor {
         else {
             return;
         };
-        let lines = luma.chunks_mut(2 * luma_stride);
         self.look_at(1, &chroma[..2 * width]);
         self.look_at(0, &chroma[..2 * width]);
-        for (row, lines) in lines.take(rows).enumerate() {
+        for (row, lines) in luma.chunks_mut(2 * luma_stride).take(rows).enumerate() {
             let below = (row + 1).min(rows - 1) * stride;
             self.look_at(2, &chroma[below..][..2 * width]);
             for (line, far) in lines.chunks_mut(luma_stride).zip([0, 2]) {
-                self.mix(far);
+                self.spread(far);
                 self.change_luma(&mut line[..size.width_px as usize]);
             }
             self.change_chroma(&mut chroma[row * stride..][..2 * width]);
@@ -149,51 +154,56 @@ impl Recolor {
 
     /// Notes what a row of chroma samples adds to luma.
     fn look_at(&mut self, row: usize, samples: &[u8]) {
-        let [_, from_u, from_v, one] = self.luma;
+        let factors = self.chroma[0];
         let pairs = samples.as_chunks::<2>().0;
         self.rows[row].resize(pairs.len(), 0);
-        for (sum, &[u, v]) in self.rows[row].iter_mut().zip(pairs) {
-            *sum = from_u * i32::from(u) + from_v * i32::from(v) + one;
+        for (part, pair) in self.rows[row].iter_mut().zip(pairs) {
+            *part = (weighed(*pair, factors) >> (FACTOR_BITS - PART_BITS)) as i16;
         }
     }
 
-    /// A row of luma samples is a quarter of the way from a row of chroma samples to the next one.
-    fn mix(&mut self, far: usize) {
+    /// A row of luma samples is a quarter of the way from a row of chroma samples to the next one. Along it, chroma samples
+    /// lie on every other luma sample.
+    fn spread(&mut self, far: usize) {
         let (near, far) = (&self.rows[1], &self.rows[far]);
-        self.mixed.resize(near.len() + 1, 0);
-        for (mixed, (near, far)) in self.mixed.iter_mut().zip(near.iter().zip(far)) {
-            *mixed = 3 * near + far;
+        self.sparse.resize(near.len() + 1, 0);
+        for (part, (near, far)) in self.sparse.iter_mut().zip(near.iter().zip(far)) {
+            *part = (3 * near + far) >> 2;
         }
-        self.mixed[near.len()] = self.mixed[near.len() - 1];
+        self.sparse[near.len()] = self.sparse[near.len() - 1];
+        self.dense.resize(2 * near.len(), 0);
+        let (on, next) = (&self.sparse, &self.sparse[1..]);
+        for (parts, (on, next)) in
+            self.dense.as_chunks_mut::<2>().0.iter_mut().zip(on.iter().zip(next))
+        {
+            *parts = [*on, (on + next) >> 1];
+        }
     }
 
-    /// Chroma samples lie on every other luma sample of a row.
     fn change_luma(&self, line: &mut [u8]) {
-        const BITS: u32 = FACTOR_BITS + 2;
-        let factor = self.luma[0];
-        let on = |y: u8, here: i32| (factor * 4 * i32::from(y) + here + (1 << (BITS - 1))) >> BITS;
-        let (pairs, rest) = line.as_chunks_mut::<2>();
-        for ([on_it, between], here) in pairs.iter_mut().zip(self.mixed.windows(2)) {
-            let both = here[0] + here[1] + (1 << BITS);
-            let mean = (factor * 8 * i32::from(*between) + both) >> (BITS + 1);
-            *on_it = on(*on_it, here[0]).clamp(0, 255) as u8;
-            *between = mean.clamp(0, 255) as u8;
-        }
-        if let [last] = rest {
-            *last = on(*last, self.mixed[self.mixed.len() - 1]).clamp(0, 255) as u8;
+        let factor = i32::from(self.luma);
+        for (y, part) in line.iter_mut().zip(&self.dense) {
+            // The upper half of the product has as many fraction bits as the part.
+            let own = ((i32::from(i16::from(*y) << 7) * factor) >> 16) as i16;
+            *y = code(i32::from(own + part), PART_BITS);
         }
     }
 
     fn change_chroma(&self, samples: &mut [u8]) {
-        let [to_u, to_v] = self.chroma;
-        for [u, v] in samples.as_chunks_mut::<2>().0 {
-            let code = |[from_u, from_v, one]: [i32; 3]| {
-                let sum = from_u * i32::from(*u) + from_v * i32::from(*v) + one;
-                ((sum + (1 << (FACTOR_BITS - 1))) >> FACTOR_BITS).clamp(0, 255) as u8
-            };
-            [*u, *v] = [code(to_u), code(to_v)];
+        let [_, to_u, to_v] = self.chroma;
+        for pair in samples.as_chunks_mut::<2>().0 {
+            *pair = [to_u, to_v].map(|factors| code(weighed(*pair, factors), FACTOR_BITS));
         }
     }
+}
+
+fn weighed([u, v]: [u8; 2], [from_u, from_v, one]: [i32; 3]) -> i32 {
+    from_u * i32::from(u) + from_v * i32::from(v) + one
+}
+
+/// The nearest code.
+fn code(sum: i32, fraction_bits: u32) -> u8 {
+    ((sum + (1 << (fraction_bits - 1))) >> fraction_bits).clamp(0, 255) as u8
 }
 
 #[cfg(test)]
