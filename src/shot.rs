@@ -44,6 +44,16 @@ pub struct Shot {
     pub size: Size,
 }
 
+/// How pictures are magnified. What is made smaller is averaged, whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ScaleQuality {
+    /// By 4 × 4 neighbours: the cubic of Mitchell and Netravali with B = 0 and C = 0.6, FFmpeg's `bicubic`.
+    #[default]
+    Bicubic,
+    /// By 6 × 6 neighbours: sharper, with a little more ringing; FFmpeg's `lanczos`.
+    Lanczos,
+}
+
 /// A part of a picture, in its pixels; begins at even ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {

@@ -56,6 +56,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
+    ("nnnoiseless", &["sound"]),
     ("rustix", &["library"]),
     ("image::", &["media", "app"]),
 ];
