@@ -91,13 +91,11 @@ fn luma_at(canvas_px: vec2<f32>) -> f32 {
 }
 
 fn luma_row(corner: vec2<f32>) -> vec4<f32> {
-    let y = corner.y + 0.5;
-    return vec4(
-        luma_at(vec2(corner.x + 0.5, y)),
-        luma_at(vec2(corner.x + 1.5, y)),
-        luma_at(vec2(corner.x + 2.5, y)),
-        luma_at(vec2(corner.x + 3.5, y)),
-    );
+    var row: vec4<f32>;
+    for (var x = 0u; x < 4u; x++) {
+        row[x] = luma_at(corner + vec2(f32(x), 0.0) + 0.5);
+    }
+    return row;
 }
 
 fn chroma_pair(corner: vec2<f32>) -> vec2<f32> {
