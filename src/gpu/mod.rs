@@ -9,7 +9,6 @@
 //! on again only after the last clone of it is gone.
 
 mod canvas;
-mod color;
 mod compositor;
 mod copy;
 mod device;
@@ -22,6 +21,7 @@ mod text;
 pub use compositor::Compositor;
 pub use device::{AdapterChoice, Gpu, GpuInfo};
 
+use crate::color;
 use crate::frame::Size;
 
 /// What can go wrong between a draw list and its picture.
