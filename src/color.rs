@@ -50,11 +50,7 @@ fn excursions(range: Range, depth_bits: u32) -> (f64, f64, f64) {
 }
 
 /// Code values → R'G'B' (black 0, white 1).
-fn decode(
-    matrix: Matrix,
-    (black, luma, chroma): (f64, f64, f64),
-    [y, u, v]: [f64; 3],
-) -> [f64; 3] {
+fn decode(matrix: Matrix, (black, luma, chroma): (f64, f64, f64), [y, u, v]: [f64; 3]) -> [f64; 3] {
     let (kr, kb) = red_blue_weights(matrix);
     let (y, cb, cr) = ((y - black) / luma, (u - 128.0) / chroma, (v - 128.0) / chroma);
     let (r, b) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::catalog::Template;
+use super::resolve;
+use crate::catalog::{LayerLook, LayoutPreset, Mirror, Template};
 use crate::config::Preset;
 use crate::engine::AnsMode;
 use crate::limits;
-use crate::picture::{FillMode, Placement, PositionRefer, TextSpec};
+use crate::picture::{self, FillMode, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
 
 /// The file as written.
@@ -67,11 +68,14 @@ pub(super) struct Source {
     pub(super) end_ms: Option<i64>,
 }
 
-/// A layout by name.
+/// A layout by name. With a preset its layers say what they show, not where.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layout {
     pub(super) name: String,
+    preset: Option<String>,
+    #[serde(default)]
+    pub(super) backdrop: Backdrop,
     #[serde(default, rename = "layer")]
     pub(super) layers: Vec<Layer>,
     #[serde(default, rename = "audio")]
@@ -83,8 +87,42 @@ pub(super) struct Layout {
 #[serde(deny_unknown_fields)]
 pub(super) struct Layer {
     pub(super) source: String,
+    place: Option<Place>,
     #[serde(default)]
-    pub(super) place: Place,
+    look: Look,
+}
+
+/// What a layout is drawn on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Backdrop {
+    /// 0xRRGGBB.
+    pub(super) color: u32,
+    /// Over the colour.
+    pub(super) image: Option<PathBuf>,
+}
+
+/// How a layer looks, as the API's `LayerLook`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Look {
+    /// Left, top, right, bottom.
+    crop: [f32; 4],
+    mirror: String,
+    opacity: f32,
+    corner_radius: f32,
+    border_width: f32,
+    /// 0xRRGGBB.
+    border_color: u32,
+}
+
+impl Default for Look {
+    fn default() -> Look {
+        let LayerLook { crop, mirror, opacity, corner_radius, border_width, border_rgb } =
+            LayerLook::default();
+        let mirror = mirror.as_str().to_owned();
+        Look { crop, mirror, opacity, corner_radius, border_width, border_color: border_rgb }
+    }
 }
 
 /// Position and size; fractions of the canvas.
@@ -202,6 +240,69 @@ impl Place {
     }
 }
 
+impl Look {
+    /// As the compositor understands it.
+    fn look(&self) -> Result<picture::Look, String> {
+        let [left, top, right, bottom] = self.crop;
+        for (name, value, max) in [
+            ("crop left", left, limits::MAX_CROP),
+            ("crop top", top, limits::MAX_CROP),
+            ("crop right", right, limits::MAX_CROP - left),
+            ("crop bottom", bottom, limits::MAX_CROP - top),
+            ("opacity", self.opacity, 1.0),
+            ("corner_radius", self.corner_radius, limits::MAX_CORNER_RADIUS),
+            ("border_width", self.border_width, limits::MAX_BORDER_WIDTH),
+        ] {
+            if !(0.0..=max).contains(&value) {
+                return Err(format!("{name} is {value}, it can be 0 to {max}"));
+            }
+        }
+        let mirror = Mirror::parse(&self.mirror).ok_or_else(|| {
+            format!("mirror {:?} is not none, horizontal, vertical or both", self.mirror)
+        })?;
+        Ok(resolve::resolve_look(&LayerLook {
+            crop: self.crop,
+            mirror,
+            opacity: self.opacity,
+            corner_radius: self.corner_radius,
+            border_width: self.border_width,
+            border_rgb: self.border_color,
+        }))
+    }
+}
+
+impl Layout {
+    /// Its sources, bottom to top: where each stands, and how it looks there.
+    pub(super) fn placed(&self) -> Result<Vec<(&str, Placement, picture::Look)>, String> {
+        let slots = match &self.preset {
+            None => Vec::new(),
+            Some(name) => LayoutPreset::named(name)?
+                .slots()
+                .iter()
+                .map(|slot| resolve::resolve_placement(slot, FillMode::Fit))
+                .collect(),
+        };
+        if self.preset.is_some() && slots.len() != self.layers.len() {
+            let (shown, layers) = (slots.len(), self.layers.len());
+            return Err(format!("its preset shows {shown} sources, it has {layers}"));
+        }
+        self.layers.iter().enumerate().map(|(n, layer)| layer.placed(slots.get(n))).collect()
+    }
+}
+
+impl Layer {
+    /// Its source, where it stands (in the slot of a preset, if there is one), and how it looks there.
+    fn placed(&self, slot: Option<&Placement>) -> Result<(&str, Placement, picture::Look), String> {
+        let placement = match (&self.place, slot) {
+            (Some(_), Some(_)) => return Err("its preset says where its layers are".into()),
+            (None, Some(slot)) => *slot,
+            (Some(place), None) => place.placement()?,
+            (None, None) => Placement::default(),
+        };
+        Ok((&self.source, placement, self.look.look()?))
+    }
+}
+
 impl Component {
     /// The text of a text component.
     pub(super) fn text_spec(&self) -> Option<TextSpec> {
@@ -232,7 +333,9 @@ impl Script {
                 *path = base.join(&*path);
             }
         }
-        for path in script.components.iter_mut().filter_map(|component| component.image.as_mut()) {
+        let components = script.components.iter_mut().map(|component| &mut component.image);
+        let backdrops = script.layouts.iter_mut().map(|layout| &mut layout.backdrop.image);
+        for path in components.chain(backdrops).flatten() {
             *path = base.join(&*path);
         }
         script.commands.sort_by(|a, b| a.at.total_cmp(&b.at));
@@ -258,6 +361,7 @@ impl Script {
             }
         }
         for layout in &self.layouts {
+            layout.placed().map_err(|error| format!("layout {}: {error}", layout.name))?;
             let layers = layout.layers.iter().map(|layer| &layer.source);
             for name in layers.chain(layout.mix.iter().map(|heard| &heard.source)) {
                 defined("source", &sources, name)?;
@@ -304,4 +408,59 @@ fn unique<'a>(
 
 fn defined(what: &str, known: &BTreeSet<&str>, name: &str) -> Result<(), String> {
     if known.contains(name) { Ok(()) } else { Err(format!("{what} {name} is not defined")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../docs/render.md");
+
+    fn example() -> String {
+        let (_, rest) = EXAMPLE.split_once("```toml\n").unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    }
+
+    fn parsed(text: &str) -> Result<Script, String> {
+        let script: Script = toml::from_str(text).map_err(|error| error.to_string())?;
+        script.check().map(|()| script)
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_a_script() {
+        let script = parsed(&example()).unwrap();
+        let [guest, pair] = &script.layouts[..] else { panic!() };
+        assert_eq!(guest.backdrop.color, 0x10_20_30);
+        assert_eq!(guest.backdrop.image.as_deref(), Some(Path::new("sky.jpg")));
+        let placed = guest.placed().unwrap();
+        assert_eq!(placed[0].2, picture::Look::default());
+        let look = placed[1].2;
+        assert_eq!((look.opacity, look.corner_radius), (0.9, 0.03));
+        assert!(look.mirror.horizontal && !look.mirror.vertical);
+        assert_eq!(look.border, Some(picture::Border { width: 0.005, rgb: 0xff_ffff }));
+        let placed = pair.placed().unwrap();
+        let boxes: Vec<_> = placed.iter().map(|(source, p, _)| (*source, p.x, p.width)).collect();
+        assert_eq!(boxes, [("RV03", 0.0, 0.5), ("RV02", 0.5, 0.5)]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let example = example();
+        for (right, wrong, names) in [
+            ("opacity = 0.9", "opacity = 1.9", "opacity is 1.9, it can be 0 to 1"),
+            ("opacity = 0.9", "opacity = nan", "opacity"),
+            ("crop = [0.1, 0.0, 0.1, 0.0]", "crop = [0.9, 0.0, 0.1, 0.0]", "crop right is 0.1"),
+            ("\"horizontal\"", "\"sideways\"", "mirror \"sideways\""),
+            ("corner_radius = 0.03", "corner_radius = 1", "layout guest: corner_radius is 1"),
+            ("border_width = 0.005", "border_width = -1", "border_width is -1"),
+            ("border_width", "border", "unknown field `border`"),
+            ("\"side_by_side\"", "\"quad\"", "layout pair: its preset shows 4 sources, it has 2"),
+            ("\"side_by_side\"", "\"mosaic\"", "\"mosaic\" is not one of single, "),
+            ("source = \"RV03\"\n", "source = \"RV03\"\nplace = {}\n", "its preset says where"),
+        ] {
+            assert!(example.contains(right), "{right}");
+            let error = parsed(&example.replace(right, wrong)).expect_err(wrong);
+            assert!(error.contains(names), "{wrong}: {error}");
+        }
+    }
 }

@@ -128,8 +128,8 @@ impl Shaders {
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay = OVERLAY_FILTERS
-            .map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
+        let overlay =
+            OVERLAY_FILTERS.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
         Shaders {
             canvas_layout,
             source_layout,

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
-use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
+use super::super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
 use crate::gpu::Compositor;
-use crate::ids::{Bus, ComponentId};
+use crate::ids::Bus;
 use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
-use crate::picture::RgbaImage;
 use crate::worker::{self, StopToken};
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -50,7 +50,8 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
 pub(super) fn begin(
     world: Arc<World>,
     caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    images: Images,
+    curtain: Curtain,
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
@@ -76,6 +77,7 @@ pub(super) fn begin(
         trouble: Trouble::default(),
         clock: world.clock.clone(),
         flow: Flow::Live,
+        curtain,
         late_scalers: world.gpu.is_software().then(BTreeMap::new),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
@@ -93,9 +95,12 @@ pub(super) fn begin(
         inputs: BTreeMap::new(),
         episodes: BTreeMap::new(),
         standby: None,
+        stand_in: None,
+        is_given_up: false,
         images,
         interrupted: false,
         positions_ns: 0,
+        marks: BTreeMap::new(),
         synced: Vec::new(),
         cues: Vec::new(),
         tick0_unix_ns: None,

@@ -82,7 +82,9 @@ impl Compositor {
         let decoded = &frame.picture;
         let (scaled_for, picture, shot) = match ready {
             Some(picture) if look.is_plain() => return Step::Copy { picture, rect },
-            Some(picture) if picture.id() != decoded.id() => (Some(shot), picture, shot.size.into()),
+            Some(picture) if picture.id() != decoded.id() => {
+                (Some(shot), picture, shot.size.into())
+            }
             _ => (None, decoded, shot),
         };
         let source = SourceKey { input, scaled_for };

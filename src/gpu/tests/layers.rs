@@ -69,9 +69,8 @@ impl Noise {
         } else {
             [self.even(2, 60), self.even(2, 50)].map(i32::cast_unsigned)
         };
-        let mut begin = |side: u32, length: u32| {
-            self.even(-(length.cast_signed() & !1), side.cast_signed())
-        };
+        let mut begin =
+            |side: u32, length: u32| self.even(-(length.cast_signed() & !1), side.cast_signed());
         Rect {
             x_px: begin(canvas.width_px, width_px),
             y_px: begin(canvas.height_px, height_px),

@@ -285,7 +285,8 @@ impl TwinCanvas {
             let four = [(0.5, 0.5), (1.5, 0.5), (0.5, 1.5), (1.5, 1.5)]
                 .map(|(dx, dy)| shares(layer, self.size, [x + dx, y + dy]));
             let mean = [0, 1].map(|part| four.iter().map(|s| s[part]).sum::<f64>() / 4.0);
-            self.uv[index] = [0, 1].map(|c| over(values[c], border[1 + c], mean, self.uv[index][c]));
+            self.uv[index] =
+                [0, 1].map(|c| over(values[c], border[1 + c], mean, self.uv[index][c]));
         }
     }
 
