@@ -164,6 +164,8 @@ pub const MAX_IMAGE_BYTES: u64 = 10 << 20;
 pub const MAX_IMAGE_PIXELS: u64 = 4096 * 4096;
 /// Pixels of a decoded video frame: 4096 × 4096.
 pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
+/// How many times as long as wide, or as wide as long, a pixel of a source may be; what says more is not believed.
+pub const MAX_PIXEL_ASPECT: u32 = 16;
 /// Longest wait for the graphics device; past it the device counts as failed.
 pub const GPU_WAIT: Duration = Duration::from_secs(5);
 /// Draws that a source's textures are kept without being shown.

@@ -115,7 +115,7 @@ fn random_layers_agree_with_their_twin() {
         for compositor in &mut all[canvas] {
             compositor.quality = quality;
             let want = match (&compositor.path, &scaled) {
-                (Path::Shared, Some(scaled)) => scaled,
+                (Path::Shared(_), Some(scaled)) => scaled,
                 _ => &decoded,
             };
             let got = draw_one(compositor, &list, &frames);
