@@ -14,6 +14,8 @@ use crate::picture::{
 };
 use crate::worker;
 
+#[path = "colors.rs"]
+mod colors;
 #[path = "layers.rs"]
 mod layers;
 #[path = "twin.rs"]
