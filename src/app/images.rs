@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::world::World;
 use crate::catalog::{Caster, ErrorCode, Place, Refused, Showing};
 use crate::media::still;
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::worker::StopToken;
 
 /// Loaded images, by where they are.
-pub(super) type Images = BTreeMap<Place, Arc<RgbaImage>>;
+pub(super) type Images = BTreeMap<Place, Arc<OverlayContent>>;
 
 /// The image at a place that a caster names.
 ///
@@ -23,7 +23,7 @@ pub(super) async fn load(
     world: &Arc<World>,
     caster: &Caster,
     place: &Place,
-) -> Result<Arc<RgbaImage>, Refused> {
+) -> Result<Arc<OverlayContent>, Refused> {
     let named = |error: String| {
         let shown_by = caster.images().find(|(_, known)| *known == place);
         let shown_by = shown_by.map(|(showing, _)| showing.to_string()).unwrap_or_default();
@@ -37,7 +37,7 @@ pub(super) async fn load(
     })
     .await
     .map_err(|error| named(error.to_string()))?
-    .map(Arc::new)
+    .map(|image| Arc::new(OverlayContent::Image(Arc::new(image))))
     .map_err(named)
 }
 

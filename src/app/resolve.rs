@@ -35,7 +35,7 @@ pub struct Found<'a> {
     /// The input of standby.
     pub standby: Option<InputKey>,
     /// The image at a place.
-    pub image: &'a dyn Fn(&Place) -> Option<Arc<picture::RgbaImage>>,
+    pub image: &'a dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 }
 
 impl Found<'_> {
@@ -227,31 +227,29 @@ pub(super) fn resolve_look(look: &LayerLook) -> Look {
 }
 
 fn resolve_backdrop(backdrop: &catalog::Backdrop, found: &Found<'_>) -> picture::Backdrop {
-    let image = backdrop.image.as_ref().and_then(found.image);
-    let image = image.map(|image| Arc::new(OverlayContent::Image(image)));
-    picture::Backdrop { rgb: backdrop.rgb, image }
+    picture::Backdrop { rgb: backdrop.rgb, image: backdrop.image.as_ref().and_then(found.image) }
 }
 
 fn resolve_overlay(
     component: &Component,
-    images: &dyn Fn(&Place) -> Option<Arc<picture::RgbaImage>>,
+    images: &dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 ) -> Option<OverlaySpec> {
     if component.opacity == INVISIBLE {
         return None;
     }
     let content = match &component.content {
-        ComponentContent::Image { place } => OverlayContent::Image(images(place)?),
-        ComponentContent::Text(text) => OverlayContent::Text(TextSpec {
+        ComponentContent::Image { place } => images(place)?,
+        ComponentContent::Text(text) => Arc::new(OverlayContent::Text(TextSpec {
             text: text.text.clone(),
             font_name: text.font_name.clone(),
             color_rgb: text.color_rgb,
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
-        }),
+        })),
     };
     Some(OverlaySpec {
-        content: Arc::new(content),
+        content,
         placement: resolve_placement(&component.placement, picture::FillMode::None),
         opacity: component.opacity,
         background: component.order == LayerOrder::Background,

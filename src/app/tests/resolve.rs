@@ -8,13 +8,18 @@ fn number(location: &LocationId) -> u32 {
     location.to_string()[2..].parse().unwrap()
 }
 
+fn an_image() -> Arc<OverlayContent> {
+    let image = picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] };
+    Arc::new(OverlayContent::Image(Arc::new(image)))
+}
+
 /// The scene at a time, where the input of a source has the number of its location if `is_there`, those of episodes
 /// come from 100 on in their order, and standby's is 99.
 fn resolve_at(
     caster: &Caster,
     (bus, unix_ms): (Bus, u64),
     is_there: &dyn Fn(u32) -> bool,
-    image: Option<&Arc<picture::RgbaImage>>,
+    image: Option<&Arc<OverlayContent>>,
 ) -> SceneSpec {
     let resource = |id: &ResourceId| {
         let location = number(&caster.location_of(caster.resource(id)?)?);
@@ -164,7 +169,7 @@ fn a_scene_resolves_to_what_is_there() {
         ..Default::default()
     };
     world.ok(Call::SetCasterSceneConfig(draft.clone()));
-    let logo = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
+    let logo = an_image();
     let check = |world: &World, bus, inputs: &dyn Fn(u32) -> bool, has_image: bool| {
         let caster = world.the_caster();
         let spec = resolve_at(caster, (bus, 0), inputs, has_image.then_some(&logo));
@@ -211,7 +216,7 @@ fn drawn(
     world: &mut World,
     draft: crate::catalog::LayoutDraft,
     native: Size,
-    image: Option<&Arc<picture::RgbaImage>>,
+    image: Option<&Arc<OverlayContent>>,
 ) -> picture::DrawList {
     let caster_id = world.caster.clone();
     world.ok(Call::AddCasterLayout { caster_id: caster_id.clone(), draft });
@@ -247,7 +252,7 @@ fn looks_and_backdrops_are_drawn() {
             ..Default::default()
         }),
     });
-    let image = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
+    let image = an_image();
     let native = Size::new(1280, 720);
     let list = drawn(&mut world, draft.clone(), native, Some(&image));
     assert_eq!(list.ground_rgb, 0x10_20_30);
@@ -264,7 +269,7 @@ fn looks_and_backdrops_are_drawn() {
         // Half of it is left, which fits into its box by its height.
         picture::DrawOp::Layer { input: InputKey(2), rect: rect(320, 640), look },
     ];
-    let cover = picture::DrawOp::Cover(Arc::new(OverlayContent::Image(image)));
+    let cover = picture::DrawOp::Cover(image);
     assert_eq!(list.ops, [&[cover][..], &layers[..]].concat());
     // An image that is not there yet leaves the colour.
     assert_eq!(drawn(&mut world, draft, native, None).ops, layers);
