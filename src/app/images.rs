@@ -1,4 +1,4 @@
-//! Images of components: read and decoded when they are configured, never on a tick.
+//! Images of components, those that move included: read and decoded when they are configured, never on a tick.
 //!
 //! Must not know placement. Invariant: what cannot be shown is refused with a word that names the component.
 
@@ -9,14 +9,14 @@ use super::world::World;
 use crate::catalog::{Caster, Component, ComponentContent, ErrorCode, Refused};
 use crate::ids::ComponentId;
 use crate::media::still;
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::worker::StopToken;
 
 /// The image of an image component; `None` for other kinds.
 pub(super) async fn load(
     world: &Arc<World>,
     component: &Component,
-) -> Result<Option<Arc<RgbaImage>>, Refused> {
+) -> Result<Option<Arc<OverlayContent>>, Refused> {
     let ComponentContent::Image { place } = &component.content else { return Ok(None) };
     let path = world.location(place)?;
     let named = {
@@ -29,11 +29,11 @@ pub(super) async fn load(
     let world = world.clone();
     tokio::task::spawn_blocking(move || {
         let bytes = world.read_image(&path, &StopToken::new())?;
-        still::load_overlay_image(&bytes).map_err(|error| error.to_string())
+        still::load_overlay(&bytes).map_err(|error| error.to_string())
     })
     .await
     .map_err(|error| named(error.to_string()))?
-    .map(|image| Some(Arc::new(image)))
+    .map(|animation| Some(Arc::new(animation.into())))
     .map_err(named)
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn load(
 pub(super) async fn load_all(
     world: &Arc<World>,
     caster: &Caster,
-) -> BTreeMap<ComponentId, Arc<RgbaImage>> {
+) -> BTreeMap<ComponentId, Arc<OverlayContent>> {
     let mut images = BTreeMap::new();
     for component in &caster.components {
         match load(world, component).await {
@@ -59,7 +59,7 @@ pub(super) async fn load_all(
 /// The image components that have no image.
 pub(super) fn missing(
     caster: &Caster,
-    images: &BTreeMap<ComponentId, Arc<RgbaImage>>,
+    images: &BTreeMap<ComponentId, Arc<OverlayContent>>,
 ) -> Vec<ComponentId> {
     let is_missing = |component: &&Component| {
         matches!(component.content, ComponentContent::Image { .. })

@@ -20,7 +20,7 @@ use crate::engine::{Command, Cue, Refusal, SyncGroup};
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
 
@@ -28,11 +28,13 @@ mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod prepare;
 mod sources;
 mod vigil;
 
 use begin::{begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
+use prepare::Ready;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
@@ -41,7 +43,7 @@ const PVW_LINGER: u32 = 15;
 
 /// Inputs of sources, images of components, input of standby.
 type Content =
-    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<RgbaImage>>, Option<InputKey>);
+    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<OverlayContent>>, Option<InputKey>);
 
 /// A caster on air.
 pub(super) struct OnAir {
@@ -57,7 +59,8 @@ pub(super) struct OnAir {
     /// Inputs of episodes that play a file from its beginning.
     episodes: BTreeMap<EpisodeId, InputKey>,
     standby: Option<InputKey>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    images: BTreeMap<ComponentId, Arc<OverlayContent>>,
+    ready: Ready,
     /// Told once that PGM's sources are interrupted.
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
@@ -237,7 +240,8 @@ impl OnAir {
     }
 
     /// Has the engine apply a command and waits until it took effect.
-    async fn command(&self, command: Command) -> Result<Applied, Refused> {
+    async fn command(&mut self, command: Command) -> Result<Applied, Refused> {
+        let _prepared = self.prepare(&command).await?;
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Command(command, reply)).map_err(internal)?;
         match answer.await.map_err(internal)? {

@@ -165,12 +165,14 @@ fn scenes(
     for component in &script.components {
         let content = match (component.text_spec(), &component.image) {
             (Some(text), _) => OverlayContent::Text(text),
-            (None, Some(path)) => OverlayContent::Image(Arc::new(load_image(path)?)),
+            (None, Some(path)) => load_image(path)?,
             (None, None) => continue,
         };
         let placement = component.place.placement()?;
-        let content = Arc::new(content);
-        let overlay = OverlaySpec { content, placement, opacity: u8::MAX, background: false };
+        let overlay = OverlaySpec {
+            motion: component.motion()?,
+            ..OverlaySpec::new(Arc::new(content), placement)
+        };
         overlays.insert(component.name.as_str(), overlay);
     }
     let scene = |switch: &Switch| {
@@ -200,10 +202,10 @@ fn scenes(
     script.commands.iter().map(scene).collect()
 }
 
-fn load_image(path: &Path) -> Result<crate::picture::RgbaImage, String> {
+fn load_image(path: &Path) -> Result<OverlayContent, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let bytes = std::fs::read(path).map_err(|error| named(error.to_string()))?;
-    still::load_overlay_image(&bytes).map_err(|error| named(error.to_string()))
+    still::load_overlay(&bytes).map(OverlayContent::from).map_err(|error| named(error.to_string()))
 }
 
 fn switch(engine: &mut Engine, tick: u64, spec: SceneSpec) {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::rundown;
 use crate::catalog::{
-    self, AudioLayer, Caster, Component, ComponentContent, Episode, FillMode, LayerOrder,
-    LocationId, Placement, PositionRefer, Scene, Template, ValidChannel, VideoLayer, When,
+    self, AudioLayer, Caster, Component, ComponentContent, ComponentEffect, Episode, FillMode,
+    LayerOrder, LocationId, Placement, PositionRefer, Scene, Template, ValidChannel, VideoLayer,
+    When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -17,7 +18,9 @@ use crate::frame::Size;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
-use crate::picture::{self, LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
+use crate::picture::{
+    self, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextSpec,
+};
 
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
@@ -31,7 +34,7 @@ pub struct Found<'a> {
     /// The input of standby.
     pub standby: Option<InputKey>,
     /// The image of a component.
-    pub image: &'a dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+    pub image: &'a dyn Fn(&ComponentId) -> Option<Arc<OverlayContent>>,
 }
 
 impl Found<'_> {
@@ -209,28 +212,39 @@ fn resolve_layer(
 
 fn resolve_overlay(
     component: &Component,
-    images: &dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+    images: &dyn Fn(&ComponentId) -> Option<Arc<OverlayContent>>,
 ) -> Option<OverlaySpec> {
     if component.opacity == INVISIBLE {
         return None;
     }
     let content = match &component.content {
-        ComponentContent::Image { .. } => OverlayContent::Image(images(&component.id)?),
-        ComponentContent::Text(text) => OverlayContent::Text(TextSpec {
+        ComponentContent::Image { .. } => images(&component.id)?,
+        ComponentContent::Text(text) => Arc::new(OverlayContent::Text(TextSpec {
             text: text.text.clone(),
             font_name: text.font_name.clone(),
             color_rgb: text.color_rgb,
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
-        }),
+            background: None,
+        })),
     };
     Some(OverlaySpec {
-        content: Arc::new(content),
+        content,
         placement: resolve_placement(&component.placement, picture::FillMode::None),
         opacity: component.opacity,
         background: component.order == LayerOrder::Background,
+        motion: resolve_effect(component.effect),
+        since_ns: 0,
     })
+}
+
+fn resolve_effect(effect: ComponentEffect) -> Motion {
+    match effect {
+        ComponentEffect::None => Motion::Still,
+        ComponentEffect::AnimateH => Motion::Horizontal,
+        ComponentEffect::AnimateV => Motion::Vertical,
+    }
 }
 
 fn resolve_placement(placement: &Placement, fill: picture::FillMode) -> picture::Placement {

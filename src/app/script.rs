@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::catalog::Template;
 use crate::config::Preset;
 use crate::limits;
-use crate::picture::{FillMode, Placement, PositionRefer, TextSpec};
+use crate::picture::{FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
 
 /// The file as written.
@@ -129,6 +129,9 @@ pub(super) struct Component {
     #[serde(default)]
     border: f32,
     border_color: Option<u32>,
+    /// As the API's `Effect`.
+    #[serde(default)]
+    effect: String,
     #[serde(default)]
     pub(super) place: Place,
 }
@@ -189,7 +192,18 @@ impl Component {
             size_normalized: self.size,
             border_width_normalized: self.border,
             border_rgb: self.border_color,
+            background: None,
         })
+    }
+
+    /// How it moves.
+    pub(super) fn motion(&self) -> Result<Motion, String> {
+        match self.effect.as_str() {
+            "" | "none" => Ok(Motion::Still),
+            "animateH" => Ok(Motion::Horizontal),
+            "animateV" => Ok(Motion::Vertical),
+            other => Err(format!("effect {other:?} is not \"none\", \"animateH\" or \"animateV\"")),
+        }
     }
 }
 

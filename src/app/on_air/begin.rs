@@ -12,6 +12,7 @@ use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
+use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
@@ -19,7 +20,7 @@ use crate::gpu::Compositor;
 use crate::ids::{Bus, ComponentId};
 use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::worker::{self, StopToken};
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -50,7 +51,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
 pub(super) fn begin(
     world: Arc<World>,
     caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    images: BTreeMap<ComponentId, Arc<OverlayContent>>,
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
@@ -94,6 +95,7 @@ pub(super) fn begin(
         episodes: BTreeMap::new(),
         standby: None,
         images,
+        ready: Ready::default(),
         interrupted: false,
         positions_ns: 0,
         synced: Vec::new(),

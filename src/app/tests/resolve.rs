@@ -14,7 +14,7 @@ fn resolve_at(
     caster: &Caster,
     (bus, unix_ms): (Bus, u64),
     is_there: &dyn Fn(u32) -> bool,
-    image: Option<&Arc<picture::RgbaImage>>,
+    image: Option<&Arc<OverlayContent>>,
 ) -> SceneSpec {
     let resource = |id: &ResourceId| {
         let location = number(&caster.location_of(caster.resource(id)?)?);
@@ -164,7 +164,8 @@ fn a_scene_resolves_to_what_is_there() {
         ..Default::default()
     };
     world.ok(Call::SetCasterSceneConfig(draft.clone()));
-    let logo = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
+    let logo = picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] };
+    let logo = Arc::new(OverlayContent::Image(Arc::new(logo)));
     let check = |world: &World, bus, inputs: &dyn Fn(u32) -> bool, has_image: bool| {
         let caster = world.the_caster();
         let spec = resolve_at(caster, (bus, 0), inputs, has_image.then_some(&logo));
@@ -200,6 +201,8 @@ fn words_become_the_engines() {
     for (ours, engines) in refers {
         assert_eq!(format!("{ours:?}"), format!("{engines:?}"));
     }
+    let motions: Vec<Motion> = ComponentEffect::ALL.iter().map(|e| resolve_effect(*e)).collect();
+    assert_eq!(motions, [Motion::Still, Motion::Horizontal, Motion::Vertical]);
     assert_eq!(canvas_size(Template::Sd), Size::new(854, 480));
     let when = When { force: true, wait_ms: 1500 };
     assert_eq!(readiness(when), Readiness { force: true, wait: Duration::from_millis(1500) });

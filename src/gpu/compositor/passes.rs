@@ -3,12 +3,11 @@
 //! Must not know which path draws. Invariant: nothing outside a step's rectangle changes.
 
 use super::Compositor;
-use super::steps::Step;
+use super::steps::{OverlayStep, Step};
 use crate::frame::{Color, Picture, Size};
 use crate::gpu::color::{Code, canvas_from};
 use crate::gpu::copy::uncovered;
-use crate::gpu::overlays::Art;
-use crate::gpu::shaders::{Area, Conversion, FillParams, Filter, LayerParams, OverlayParams};
+use crate::gpu::shaders::{Area, Conversion, Edge, FillParams, Filter, LayerParams, OverlayParams};
 use crate::ids::InputKey;
 use crate::picture::Rect;
 
@@ -44,9 +43,7 @@ impl Compositor {
                 Step::Layer { input, picture, rect } => {
                     self.dispatch_layer(pass, *input, picture, *rect);
                 }
-                Step::Overlay { art, rect, opacity } => {
-                    self.dispatch_overlay(pass, art, *rect, *opacity);
-                }
+                Step::Overlay(overlay) => self.dispatch_overlay(pass, overlay),
             }
         }
     }
@@ -75,25 +72,34 @@ impl Compositor {
         run(pass, &area, bytemuck::bytes_of(&params));
     }
 
-    fn dispatch_overlay(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        art: &Art,
-        rect: Rect,
-        opacity: f32,
-    ) {
-        let Some(area) = Area::of(&self.shape, rect) else { return };
-        let texels_per_pixel = ratio(art.size, rect);
-        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of(texels_per_pixel)));
-        pass.set_bind_group(1, &art.bind_group, &[]);
-        let params = OverlayParams {
-            area,
-            rect_origin_px: [rect.x_px, rect.y_px],
-            texels_per_pixel,
-            opacity,
-            _pad: 0.0,
-        };
-        run(pass, &area, bytemuck::bytes_of(&params));
+    fn dispatch_overlay(&self, pass: &mut wgpu::ComputePass<'_>, overlay: &OverlayStep) {
+        let OverlayStep { art, window, .. } = overlay;
+        let per_pixel = window.texels_per_pixel;
+        let texels_per_pixel = per_pixel.map(|texels| texels as f32);
+        let edge = Edge::of(overlay.motion);
+        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of(texels_per_pixel), edge));
+        let whole = [art.size.width_px, art.size.height_px];
+        for piece in art.pieces(overlay.frame) {
+            let Some(area) =
+                piece.rect(window, art.size).and_then(|rect| Area::of(&self.shape, rect))
+            else {
+                continue;
+            };
+            let begin = piece.texture_px;
+            let axes = [0, 1];
+            let params = OverlayParams {
+                area,
+                origin_px: axes
+                    .map(|i| (window.origin_px[i] + f64::from(begin[i]) / per_pixel[i]) as f32),
+                texels_per_pixel,
+                first_texel: begin.map(|texel| -(texel as f32)),
+                past_texel: axes.map(|i| (whole[i] - begin[i]) as f32),
+                opacity: overlay.opacity,
+                _pad: 0.0,
+            };
+            pass.set_bind_group(1, &piece.bind_group, &[]);
+            run(pass, &area, bytemuck::bytes_of(&params));
+        }
     }
 }
 

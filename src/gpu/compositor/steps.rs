@@ -8,7 +8,9 @@ use super::{Compositor, Path};
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::gpu::overlays::Art;
 use crate::ids::InputKey;
-use crate::picture::{DrawList, DrawOp, Look, OverlayContent, Rect, cover_rect, overlay_rect};
+use crate::picture::{
+    DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
+};
 
 /// An operation with all it needs at hand.
 pub(super) enum Step<'a> {
@@ -17,7 +19,16 @@ pub(super) enum Step<'a> {
     /// By a shader.
     Layer { input: InputKey, picture: &'a Picture, rect: Rect },
     /// By a shader.
-    Overlay { art: Arc<Art>, rect: Rect, opacity: f32 },
+    Overlay(OverlayStep),
+}
+
+/// An overlay with its pixels.
+pub(super) struct OverlayStep {
+    pub(super) art: Arc<Art>,
+    pub(super) frame: usize,
+    pub(super) window: Window,
+    pub(super) motion: Motion,
+    pub(super) opacity: f32,
 }
 
 impl Step<'_> {
@@ -29,7 +40,7 @@ impl Step<'_> {
     pub(super) fn covers(&self) -> Option<Rect> {
         match self {
             Step::Copy { rect, .. } | Step::Layer { rect, .. } => Some(*rect),
-            Step::Overlay { .. } => None,
+            Step::Overlay(_) => None,
         }
     }
 }
@@ -52,12 +63,10 @@ impl Compositor {
                     }
                 }
                 DrawOp::Overlay(overlay) => {
-                    let rect = |native| overlay_rect(&overlay.placement, native, list.canvas);
-                    steps.extend(self.overlay_step(&overlay.content, &rect, overlay.opacity));
+                    steps.extend(self.overlay_step(overlay, list.canvas));
                 }
                 DrawOp::Cover(content) => {
-                    let rect = |native| cover_rect(native, list.canvas);
-                    steps.extend(self.overlay_step(content, &rect, 1.0));
+                    steps.extend(self.cover_step(content, list.canvas));
                 }
             }
         }
@@ -79,19 +88,22 @@ impl Compositor {
         Step::Layer { input, picture: &frame.picture, rect }
     }
 
-    fn overlay_step<'a>(
-        &mut self,
-        content: &Arc<OverlayContent>,
-        rect: &dyn Fn(Size) -> Rect,
-        opacity: f32,
-    ) -> Option<Step<'a>> {
+    fn overlay_step<'a>(&mut self, overlay: &OverlayDraw, canvas: Size) -> Option<Step<'a>> {
+        let &OverlayDraw { frame, motion, opacity, .. } = overlay;
         if opacity <= 0.0 {
             return None;
         }
+        let art = self.overlays.art(&self.gpu, &overlay.content, self.draws)?;
+        let window = overlay.window(art.size, canvas);
+        self.shape.clip(window.rect)?;
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
+    }
+
+    fn cover_step<'a>(&mut self, content: &Arc<OverlayContent>, canvas: Size) -> Option<Step<'a>> {
         let art = self.overlays.art(&self.gpu, content, self.draws)?;
-        let rect = rect(art.size);
-        self.shape.clip(rect)?;
-        Some(Step::Overlay { art, rect, opacity })
+        let window = Window::whole(cover_rect(art.size, canvas), art.size);
+        let (frame, motion, opacity) = (0, Motion::Still, 1.0);
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
     }
 }
 
@@ -121,8 +133,8 @@ pub(super) fn same_list(a: &DrawList, b: &DrawList) -> bool {
 fn same_op((a, b): (&DrawOp, &DrawOp)) -> bool {
     match (a, b) {
         (DrawOp::Overlay(a), DrawOp::Overlay(b)) => {
-            Arc::ptr_eq(&a.content, &b.content)
-                && (a.placement, a.opacity) == (b.placement, b.opacity)
+            let shown = |o: &OverlayDraw| (o.placement, o.opacity, o.frame, o.travelled_px);
+            Arc::ptr_eq(&a.content, &b.content) && a.motion == b.motion && shown(a) == shown(b)
         }
         (DrawOp::Cover(a), DrawOp::Cover(b)) => Arc::ptr_eq(a, b),
         (a, b) => a == b,
