@@ -32,12 +32,13 @@ fn pixel(corner: vec2<f32>, x: f32, y: f32) -> vec4<f32> {
     return params.opacity * covered(at) * sample(overlay_texture, at, params.texels_per_pixel);
 }
 
-// How much of a pixel at this texel the overlay covers: linear, as if beyond its edges there were nothing.
+// How much of a pixel at this texel the overlay covers: as if beyond its edges there were nothing.
 fn covered(at: vec2<f32>) -> f32 {
     if SOFT == 0u {
         return 1.0;
     }
-    let reach = max(params.texels_per_pixel, vec2(1.0));
+    // Texels over which the filter goes from nothing to all.
+    let reach = select(vec2(1.0), max(params.texels_per_pixel, vec2(1.0)), FILTER == AREA);
     let begin = clamp((at - params.first_texel) / reach + 0.5, vec2(0.0), vec2(1.0));
     let end = clamp((params.past_texel - at) / reach + 0.5, vec2(0.0), vec2(1.0));
     return begin.x * begin.y * end.x * end.y;

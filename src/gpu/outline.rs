@@ -163,7 +163,7 @@ mod tests {
     /// Covered length along a ray, px.
     fn along(mask: &[u8], from: [f32; 2], step: [f32; 2]) -> f32 {
         const FINE: usize = 16;
-        let samples = (0..60 * FINE).map(|i| {
+        let samples = (0..40 * FINE).map(|i| {
             let t = i as f32 / FINE as f32;
             let (x, y) = (from[0] + step[0] * t - 0.5, from[1] + step[1] * t - 0.5);
             let at = |x: f32, y: f32| f32::from(mask[y as usize * 160 + x as usize]) / 255.0;

@@ -61,8 +61,8 @@ mod tests {
         let table: [(&[u8], [u8; 4], [u8; 4]); 6] = [
             // Greys are the same in every RGB space with sRGB's curve.
             (&p3, [128, 128, 128, 77], [128, 128, 128, 77]),
-            // Display P3 (0.5, 0.4, 0.3) by the matrices of both spaces.
-            (&p3, [128, 102, 77, 255], [131, 101, 73, 255]),
+            // Linear light by the matrix from P3 to sRGB, whose first row is 1.2249, −0.2249, 0.
+            (&p3, [128, 102, 77, 255], [133, 101, 73, 255]),
             (&srgb, [10, 200, 90, 3], [10, 200, 90, 3]),
             // Linear light 0.5 is 188 in sRGB.
             (&grey, [128, 128, 128, 255], [188, 188, 188, 255]),

@@ -22,7 +22,9 @@ fn paint(text: &TextSpec) -> Option<Painted> {
 /// Identifiers of the glyphs of a text, from left to right.
 fn glyph_ids(painter: &mut TextPainter, text: &str) -> Vec<u16> {
     let buffer = painter.lay_out(&spec(text, 40.0), 40.0);
-    glyphs(&buffer, 0.0, [0.0; 2]).iter().map(|glyph| glyph.key.glyph_id).collect()
+    let mut glyphs = glyphs(&buffer, 0.0, [0.0; 2]);
+    glyphs.sort_by_key(|glyph| glyph.x_px);
+    glyphs.iter().map(|glyph| glyph.key.glyph_id).collect()
 }
 
 #[test]
