@@ -11,7 +11,7 @@ use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
 use onair::media::scale::Prescaler;
 use onair::picture::{
-    DrawList, DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec,
+    DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
 };
 use onair::time::Clock;
 
@@ -147,6 +147,7 @@ fn title() -> DrawOp {
             size_normalized: 0.08,
             border_width_normalized: 0.05,
             border_rgb: Some(0),
+            background: None,
         }),
         Placement { x: 0.05, y: 0.85, ..Placement::default() },
     )
@@ -163,5 +164,5 @@ fn logo() -> DrawOp {
 
 fn overlay(content: OverlayContent, placement: Placement) -> DrawOp {
     let content = Arc::new(content);
-    DrawOp::Overlay(OverlayDraw { content, placement, opacity: 1.0 })
+    DrawOp::Overlay(OverlaySpec::new(content, placement).draw_at(CANVAS, 0))
 }

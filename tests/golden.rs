@@ -134,7 +134,7 @@ fn save(path: &Path, size: Size, rgb: &[u8]) {
 fn check(name: &str, scene: &ScenePicture) {
     let frames = frames();
     let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.size());
-    let rgb = to_rgb(&draw(&compose(scene, &sizes, CANVAS), &frames));
+    let rgb = to_rgb(&draw(&compose(scene, &sizes, CANVAS, 0), &frames));
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.png"));
     if !golden.exists() {
         save(&golden, CANVAS, &rgb);
@@ -158,7 +158,7 @@ fn layer(input: InputKey, placement: Placement) -> LayerSpec {
 }
 
 fn overlay(content: OverlayContent, placement: Placement) -> OverlaySpec {
-    OverlaySpec { content: Arc::new(content), placement, opacity: 255, background: false }
+    OverlaySpec::new(Arc::new(content), placement)
 }
 
 /// A disc that fades to its rim, red above and blue below.
@@ -181,6 +181,7 @@ fn title(text: &str, font_name: &str, border: f32) -> OverlayContent {
         size_normalized: 0.09,
         border_width_normalized: border,
         border_rgb: Some(0x10_10_60),
+        background: None,
     })
 }
 

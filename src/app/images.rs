@@ -1,4 +1,4 @@
-//! Images of components and layouts: read and decoded when they are configured, never on a tick.
+//! Images of components and layouts, those that move included: read and decoded when they are configured, never on a tick.
 //!
 //! Must not know placement. Invariant: an image that several show is loaded once; what cannot be shown is refused with a
 //! word that names what shows it.
@@ -33,11 +33,11 @@ pub(super) async fn load(
     let world = world.clone();
     tokio::task::spawn_blocking(move || {
         let bytes = world.read_image(&path, &StopToken::new())?;
-        still::load_overlay_image(&bytes).map_err(|error| error.to_string())
+        still::load_overlay(&bytes).map_err(|error| error.to_string())
     })
     .await
     .map_err(|error| named(error.to_string()))?
-    .map(|image| Arc::new(OverlayContent::Image(Arc::new(image))))
+    .map(|animation| Arc::new(animation.into()))
     .map_err(named)
 }
 

@@ -28,11 +28,13 @@ mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod prepare;
 mod sources;
 mod vigil;
 
 use begin::{begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
+use prepare::Ready;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
@@ -57,6 +59,7 @@ pub(super) struct OnAir {
     episodes: BTreeMap<EpisodeId, InputKey>,
     standby: Option<InputKey>,
     images: Images,
+    ready: Ready,
     /// Told once that PGM's sources are interrupted.
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
@@ -236,7 +239,8 @@ impl OnAir {
     }
 
     /// Has the engine apply a command and waits until it took effect.
-    async fn command(&self, command: Command) -> Result<Applied, Refused> {
+    async fn command(&mut self, command: Command) -> Result<Applied, Refused> {
+        let _prepared = self.prepare(&command).await?;
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Command(command, reply)).map_err(internal)?;
         match answer.await.map_err(internal)? {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::rundown;
 use crate::catalog::{
-    self, AudioLayer, Caster, Component, ComponentContent, Episode, FillMode, LayerLook,
-    LayerOrder, LocationId, Place, Placement, PositionRefer, Scene, Template, ValidChannel,
-    VideoLayer, When,
+    self, AudioLayer, Caster, Component, ComponentContent, ComponentEffect, Episode, FillMode,
+    LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene, Template,
+    TextBackground, ValidChannel, VideoLayer, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -19,7 +19,8 @@ use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
 use crate::picture::{
-    self, Border, LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture, TextSpec,
+    self, Border, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextBox,
+    TextSpec,
 };
 use crate::shot::{Crop, Mirror};
 
@@ -246,6 +247,10 @@ fn resolve_overlay(
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
+            background: text.background.map(|background| {
+                let TextBackground { rgb, opacity, padding } = background;
+                TextBox { rgb, opacity, padding }
+            }),
         })),
     };
     Some(OverlaySpec {
@@ -253,7 +258,17 @@ fn resolve_overlay(
         placement: resolve_placement(&component.placement, picture::FillMode::None),
         opacity: component.opacity,
         background: component.order == LayerOrder::Background,
+        motion: resolve_effect(component.effect),
+        since_ns: 0,
     })
+}
+
+fn resolve_effect(effect: ComponentEffect) -> Motion {
+    match effect {
+        ComponentEffect::None => Motion::Still,
+        ComponentEffect::AnimateH => Motion::Horizontal,
+        ComponentEffect::AnimateV => Motion::Vertical,
+    }
 }
 
 /// A place, as the compositor understands it.

@@ -174,11 +174,16 @@ impl Engine {
         self.plan(&at, events)
     }
 
+    /// When tick `n` is, ns since tick 0.
+    fn programme_ns(&self, n: u64) -> u64 {
+        self.config.rate.tick_ns(n)
+    }
+
     /// The switch of PGM that is planned for this tick.
     fn cue(&mut self, at: &Tick) -> Option<Event> {
         let cue = self.cues.take_due(at.n)?;
         self.overtake();
-        self.scenes.switch(cue.spec);
+        self.scenes.switch(cue.spec, self.programme_ns(at.n));
         for key in cue.starts {
             if let Some(input) = self.inputs.get_mut(&key) {
                 input.set_motion(at, Motion::Runs);
@@ -212,7 +217,7 @@ impl Engine {
         let Some(waiting) = self.scenes.waiting.take() else { return };
         let missing = missing(&waiting.spec, &|key| self.is_ready(key, n));
         if missing.is_empty() {
-            self.scenes.switch(waiting.spec);
+            self.scenes.switch(waiting.spec, self.programme_ns(n));
             let applied = self.scenes.applied(n);
             self.replies.push((waiting.id, Ok(applied)));
         } else if n >= waiting.until {
@@ -242,7 +247,9 @@ impl Engine {
                 self.cues.forget(input);
                 self.groups.forget(input);
             }
-            Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
+            Command::SetScene { bus: Bus::Pvw, spec, .. } => {
+                self.scenes.preview(spec, self.programme_ns(at.n));
+            }
             Command::SetScene { bus: Bus::Pgm, spec, when } => {
                 return self.switch(at.n, id, spec, when);
             }
@@ -303,7 +310,7 @@ impl Engine {
     fn switch(&mut self, n: u64, id: CommandId, spec: SceneSpec, when: Readiness) {
         self.overtake();
         if when.force {
-            self.scenes.switch(spec);
+            self.scenes.switch(spec, self.programme_ns(n));
             let applied = self.scenes.applied(n);
             return self.replies.push((id, Ok(applied)));
         }
@@ -319,7 +326,8 @@ impl Engine {
         let inputs = &self.inputs;
         let shown = |key| inputs.get(&key).and_then(Input::frame);
         events.extend(self.views.feed(at.n, &pictures, &shown));
-        let [pgm, pvw] = [Bus::Pgm, Bus::Pvw].map(|bus| self.draw(&self.scenes.get(bus).picture));
+        let [pgm, pvw] =
+            [Bus::Pgm, Bus::Pvw].map(|bus| self.draw(at, &self.scenes.get(bus).picture));
         let input_of = |key| self.views.input(key);
         let drawn: BTreeSet<_> = layers(&pgm).chain(layers(&pvw)).map(|(key, _)| key).collect();
         let frame = |key| Some((key, self.shown(key)?.clone()));
@@ -344,9 +352,10 @@ impl Engine {
         self.views.frame(key).or_else(|| self.inputs.get(&key)?.frame())
     }
 
-    fn draw(&self, picture: &ScenePicture) -> DrawList {
+    fn draw(&self, at: &Tick, picture: &ScenePicture) -> DrawList {
         let size = |key| Some(self.shown(key)?.picture.shown_size());
-        compose(&self.views.place(picture), &size, self.config.canvas)
+        let now_ns = self.programme_ns(at.n);
+        compose(&self.views.place(picture), &size, self.config.canvas, now_ns)
     }
 
     fn sound(&mut self, at: &Tick, plan: &mut Plan) {

@@ -55,10 +55,17 @@ impl Scenes {
         Applied { revision: self.revision, tick }
     }
 
-    /// PGM becomes this; its mix only when audio follows video.
-    pub(super) fn switch(&mut self, spec: SceneSpec) {
+    /// PGM becomes this at a time; its mix only when audio follows video.
+    pub(super) fn switch(&mut self, mut spec: SceneSpec, now_ns: u64) {
+        spec.picture.follow(&self.pgm.picture, now_ns);
         let mix = if self.follow { spec.mix } else { std::mem::take(&mut self.pgm.mix) };
         self.pgm = SceneSpec { picture: spec.picture, mix };
+    }
+
+    /// PVW becomes this at a time.
+    pub(super) fn preview(&mut self, mut spec: SceneSpec, now_ns: u64) {
+        spec.picture.follow(&self.pvw.picture, now_ns);
+        self.pvw = spec;
     }
 
     pub(super) fn set_mix(&mut self, bus: Bus, mix: Vec<MixSpec>) {

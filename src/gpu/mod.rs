@@ -1,8 +1,8 @@
-//! Draw lists → pixels: the only room that names wgpu and glyphon.
+//! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
 //! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `sources`
-//! and `overlays` (what is on the GPU), `text` (glyphon), [`compositor`](Compositor) (a tick's picture).
+//! and `overlays` (what is on the GPU), `text` and `outline` (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
@@ -13,6 +13,7 @@ mod color;
 mod compositor;
 mod copy;
 mod device;
+mod outline;
 mod overlays;
 mod shaders;
 mod sources;
@@ -20,6 +21,7 @@ mod text;
 
 pub use compositor::Compositor;
 pub use device::{AdapterChoice, Gpu, GpuInfo};
+pub use overlays::Prepared;
 
 use crate::frame::Size;
 

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 use super::canvas::CanvasShape;
 use super::color::{Code, CodeMatrix};
 use crate::frame::PixelFormat;
-use crate::picture::Rect;
+use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
 const SAMPLE: &str = include_str!("../../shaders/sample.wgsl");
@@ -93,8 +93,10 @@ pub(super) struct LayerParams {
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub(super) struct OverlayParams {
     pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
+    pub(super) origin_px: [f32; 2],
     pub(super) texels_per_pixel: [f32; 2],
+    pub(super) first_texel: [f32; 2],
+    pub(super) past_texel: [f32; 2],
     pub(super) opacity: f32,
     pub(super) _pad: f32,
 }
@@ -122,6 +124,25 @@ impl Filter {
     }
 }
 
+/// How an overlay ends: `SOFT` of overlay.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edge {
+    /// On a whole pixel.
+    Hard,
+    /// Anywhere.
+    Soft,
+}
+
+impl Edge {
+    /// What stands, stands on whole pixels.
+    pub(super) fn of(motion: Motion) -> Edge {
+        match motion {
+            Motion::Still => Edge::Hard,
+            Motion::Horizontal | Motion::Vertical => Edge::Soft,
+        }
+    }
+}
+
 /// Whether a layer's colour is the canvas'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Conversion {
@@ -139,7 +160,8 @@ pub(super) struct Shaders {
     layer_program: Program,
     /// By filter, then planar or not, then converting or not.
     layer: [[[OnceLock<wgpu::ComputePipeline>; 2]; 2]; 3],
-    overlay: [wgpu::ComputePipeline; 3],
+    /// By filter, then edge.
+    overlay: [[wgpu::ComputePipeline; 2]; 3],
 }
 
 impl Shaders {
@@ -164,8 +186,17 @@ impl Shaders {
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay =
-            Filter::ALL.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
+        let overlay = Filter::ALL.map(|filter| {
+            [Edge::Hard, Edge::Soft].map(|edge| {
+                // What does not stand on whole pixels lies between them.
+                let filter = match (filter, edge) {
+                    (Filter::Exact, Edge::Soft) => Filter::Bilinear,
+                    (filter, _) => filter,
+                };
+                let constants = [("FILTER", filter as u8), ("SOFT", edge as u8)];
+                overlay.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
+            })
+        });
         let layer = Default::default();
         Shaders {
             canvas_layout,
@@ -206,8 +237,8 @@ impl Shaders {
     }
 
     /// The pipeline that draws such an overlay.
-    pub(super) fn overlay(&self, filter: Filter) -> &wgpu::ComputePipeline {
-        &self.overlay[filter as usize]
+    pub(super) fn overlay(&self, filter: Filter, edge: Edge) -> &wgpu::ComputePipeline {
+        &self.overlay[filter as usize][edge as usize]
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod fetch;
 pub mod file;
 pub mod flv;
 pub mod hub;
+mod icc;
 pub mod live_queue;
 pub mod mux;
 mod nested;

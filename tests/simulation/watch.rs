@@ -276,7 +276,7 @@ fn compose_books(
     picture: &ScenePicture,
     size: &dyn Fn(InputKey) -> Option<onair::frame::Size>,
 ) -> DrawList {
-    compose(picture, size, CANVAS)
+    compose(picture, size, CANVAS, 0)
 }
 
 /// Every frame of a file is shown when the cadence demands it, but for pauses while it had nothing to play.

@@ -13,6 +13,7 @@ use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
+use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
@@ -94,6 +95,7 @@ pub(super) fn begin(
         episodes: BTreeMap::new(),
         standby: None,
         images,
+        ready: Ready::default(),
         interrupted: false,
         positions_ns: 0,
         synced: Vec::new(),

@@ -205,6 +205,8 @@ fn words_become_the_engines() {
     for (ours, engines) in refers {
         assert_eq!(format!("{ours:?}"), format!("{engines:?}"));
     }
+    let motions: Vec<Motion> = ComponentEffect::ALL.iter().map(|e| resolve_effect(*e)).collect();
+    assert_eq!(motions, [Motion::Still, Motion::Horizontal, Motion::Vertical]);
     assert_eq!(canvas_size(Template::Sd), Size::new(854, 480));
     let when = When { force: true, wait_ms: 1500 };
     assert_eq!(readiness(when), Readiness { force: true, wait: Duration::from_millis(1500) });
@@ -228,7 +230,7 @@ fn drawn(
     let spec = resolve_at(caster, (Bus::Pvw, 0), &|_| true, image);
     let canvas = canvas_size(caster.config.template.unwrap());
     let picture = ScenePicture { overlays: Vec::new(), ..spec.picture };
-    picture::compose(&picture, &|_| Some(native), canvas)
+    picture::compose(&picture, &|_| Some(native), canvas, 0)
 }
 
 #[test]
@@ -275,6 +277,24 @@ fn looks_and_backdrops_are_drawn() {
     assert_eq!(drawn(&mut world, draft, native, None).ops, layers);
     let plain = drawn(&mut world, crate::catalog::tests::layout(&[1], &[]), native, None);
     assert_eq!(plain, picture::DrawList::of(native, vec![layers[0].clone()]));
+}
+
+#[test]
+fn a_text_stands_on_its_box() {
+    let mut world = World::on_air();
+    let mut draft = crate::catalog::tests::text("boxed");
+    draft.text.as_mut().unwrap().background = Some(crate::catalog::TextBackgroundDraft {
+        color: "0x102030".into(),
+        opacity: Some(0.5),
+        padding: 0.25,
+    });
+    let caster_id = world.caster.clone();
+    let component_id = world.the_caster().components[0].id.to_string();
+    world.ok(Call::ModifyCasterComponent { caster_id, component_id, draft });
+    let spec = resolve_at(world.the_caster(), (Bus::Pgm, 0), &|_| true, None);
+    let OverlayContent::Text(text) = &*spec.picture.overlays[0].content else { panic!() };
+    let expected = TextBox { rgb: 0x10_20_30, opacity: 0.5, padding: 0.25 };
+    assert_eq!((&text.text[..], text.background.as_ref()), ("boxed", Some(&expected)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::frame::{Color, Picture, PixelFormat, Size};
 use crate::gpu::color::canvas_from;
-use crate::picture::{Rect, RgbaImage};
+use crate::picture::{Motion, Rect, RgbaImage, Window};
 
 /// A canvas as three full planes.
 pub(super) struct TwinCanvas {
@@ -65,6 +65,31 @@ impl Samples {
         sum
     }
 
+    /// As if there were nothing beyond the edges: linear up to two texels a pixel; beyond, the mean of what is there,
+    /// by how much of a pixel that is.
+    fn sample_ending(&self, at: [f64; 2], scale: [f64; 2]) -> [f64; 4] {
+        let sides = [f64::from(self.size.width_px), f64::from(self.size.height_px)];
+        if filter_of(scale) == Filter::Area {
+            let covered = |i: usize| {
+                let half = scale[i].max(1.0) / 2.0;
+                let inside = (at[i] + half).min(sides[i]) - (at[i] - half).max(0.0);
+                (inside / (2.0 * half)).max(0.0)
+            };
+            return self.mean(at, scale).map(|c| c * covered(0) * covered(1));
+        }
+        let (x, y) = (at[0] - 0.5, at[1] - 0.5);
+        let mut sum = [0.0; 4];
+        for (dx, dy) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)] {
+            let (tx, ty) = (x.floor() + dx, y.floor() + dy);
+            let is_there = (0.0..sides[0]).contains(&tx) && (0.0..sides[1]).contains(&ty);
+            let weight = (1.0 - (x - tx).abs()) * (1.0 - (y - ty).abs());
+            if is_there {
+                (0..4).for_each(|c| sum[c] += weight * self.at(tx, ty)[c]);
+            }
+        }
+        sum
+    }
+
     fn sample(&self, at: [f64; 2], scale: [f64; 2], filter: Filter) -> [f64; 4] {
         match filter {
             Filter::Exact => self.at(at[0].floor(), at[1].floor()),
@@ -79,12 +104,15 @@ fn scale_and_filter(source: Size, rect: Rect) -> ([f64; 2], Filter) {
         f64::from(source.width_px) / f64::from(rect.width_px),
         f64::from(source.height_px) / f64::from(rect.height_px),
     ];
-    let filter = match scale {
+    (scale, filter_of(scale))
+}
+
+fn filter_of(scale: [f64; 2]) -> Filter {
+    match scale {
         [1.0, 1.0] => Filter::Exact,
         [x, y] if x > 2.0 || y > 2.0 => Filter::Area,
         _ => Filter::Bilinear,
-    };
-    (scale, filter)
+    }
 }
 
 fn code(value: f64) -> u8 {
@@ -167,6 +195,17 @@ impl TwinCanvas {
 
     /// `image` has even sides already.
     pub(super) fn overlay(&mut self, image: &RgbaImage, rect: Rect, opacity: u8) {
+        let window = Window::whole(rect, image.size);
+        self.overlay_in(image, &window, (Motion::Still, opacity));
+    }
+
+    /// What of an overlay is seen in a window. One in motion ends where it ends, between pixels too.
+    pub(super) fn overlay_in(
+        &mut self,
+        image: &RgbaImage,
+        window: &Window,
+        (motion, opacity): (Motion, u8),
+    ) {
         let texels = image.pixels.chunks(4).map(|p| {
             let a = f64::from(p[3]) / 255.0;
             // Pre-multiplied pixels are kept in 8 bits.
@@ -174,10 +213,19 @@ impl TwinCanvas {
             [of(p[0]), of(p[1]), of(p[2]), a]
         });
         let source = Samples { size: image.size, texels: texels.collect() };
-        let (scale, filter) = scale_and_filter(image.size, rect);
+        let rect = window.rect;
+        let scale = window.texels_per_pixel;
+        let origin = [
+            window.origin_px[0] - f64::from(rect.x_px),
+            window.origin_px[1] - f64::from(rect.y_px),
+        ];
         let at = |x: f64, y: f64| {
-            let at = [(x + 0.5) * scale[0], (y + 0.5) * scale[1]];
-            source.sample(at, scale, filter).map(|c| c * f64::from(opacity) / 255.0)
+            let at = [(x + 0.5 - origin[0]) * scale[0], (y + 0.5 - origin[1]) * scale[1]];
+            let texel = match motion {
+                Motion::Still => source.sample(at, scale, filter_of(scale)),
+                _ => source.sample_ending(at, scale),
+            };
+            texel.map(|c| c * f64::from(opacity) / 255.0)
         };
         let (kr, kb) = (0.2126, 0.0722);
         let luma = |[r, g, b, _]: [f64; 4]| kr * r + (1.0 - kr - kb) * g + kb * b;

@@ -1,0 +1,205 @@
+//! One canvas' pictures: a draw list per tick in, a picture per tick out, in order.
+//!
+//! Two paths give the same pictures. *Shared* (software adapters): the CPU maps the canvas, copies what is opaque and
+//! unscaled, lets shaders do the rest, and reads where they drew. *Staged* (hardware): shaders draw everything on one canvas
+//! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later.
+//!
+//! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
+//! order of the draws.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::GpuError;
+use super::canvas::{CanvasShape, Lease, Mapping, Ring};
+use super::color::code_of;
+use super::device::Gpu;
+use super::overlays::Overlays;
+use super::sources::Sources;
+use crate::frame::{Picture, Size, VideoFrame};
+use crate::ids::InputKey;
+use crate::picture::DrawList;
+
+mod passes;
+mod shared;
+mod staged;
+mod steps;
+
+use steps::{same_list, shown_pictures};
+
+/// Draws the pictures of one canvas.
+#[derive(Debug)]
+pub struct Compositor {
+    gpu: Arc<Gpu>,
+    shape: CanvasShape,
+    ring: Ring,
+    path: Path,
+    sources: Sources,
+    overlays: Overlays,
+    /// Number of draws so far; what is idle is measured in it.
+    draws: u64,
+    /// What the newest picture in flight shows.
+    newest: Option<Shown>,
+    in_flight: VecDeque<(u64, Pending)>,
+    /// The picture collected last, for those that only repeat it.
+    collected: Option<Arc<Picture>>,
+    chroma_row: Vec<u8>,
+}
+
+/// How pictures reach the CPU.
+#[derive(Debug)]
+enum Path {
+    Shared,
+    Staged { canvas: wgpu::Buffer, bind_group: wgpu::BindGroup },
+}
+
+/// A draw that was not collected yet.
+#[derive(Debug)]
+enum Pending {
+    Ready(Arc<Picture>),
+    Reading(Lease, Mapping),
+    /// The same as the one before.
+    Repeat,
+}
+
+#[derive(Debug)]
+struct Shown {
+    list: DrawList,
+    pictures: Vec<u64>,
+}
+
+impl Compositor {
+    /// A compositor with all its canvases.
+    ///
+    /// # Errors
+    /// A side that is odd or out of range; no memory.
+    pub fn new(gpu: Arc<Gpu>, canvas: Size) -> Result<Compositor, GpuError> {
+        let shape = CanvasShape::new(canvas)?;
+        let path = if gpu.is_software() { Path::Shared } else { Path::staged(&gpu, &shape) };
+        Compositor::on(gpu, shape, path)
+    }
+
+    fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
+        let ring = match path {
+            Path::Shared => Ring::shared(&gpu, shape),
+            Path::Staged { .. } => Ring::readback(&gpu, shape),
+        };
+        gpu.check()?;
+        Ok(Compositor {
+            shape,
+            ring,
+            path,
+            sources: Sources::default(),
+            overlays: Overlays::new(shape.size.height_px),
+            draws: 0,
+            newest: None,
+            in_flight: VecDeque::new(),
+            collected: None,
+            chroma_row: Vec::new(),
+            gpu,
+        })
+    }
+
+    /// Draws the picture of `tick`. An input without a frame is left out. What is the same as in the draw before is not
+    /// drawn again. Does not wait for anybody downstream.
+    ///
+    /// # Errors
+    /// [`GpuError::NoCanvas`] when all canvases are still held downstream, [`GpuError::BadCanvas`] when the list is for
+    /// another canvas, else what the driver says. Nothing is in flight for this tick then.
+    pub fn draw(
+        &mut self,
+        tick: u64,
+        list: &DrawList,
+        frames: &[(InputKey, VideoFrame)],
+    ) -> Result<(), GpuError> {
+        self.gpu.check()?;
+        if list.canvas != self.shape.size {
+            return Err(GpuError::BadCanvas(list.canvas));
+        }
+        let pictures: Vec<u64> = shown_pictures(list, frames);
+        if let Some(newest) = self.newest.as_ref()
+            && newest.pictures == pictures
+            && same_list(&newest.list, list)
+        {
+            self.in_flight.push_back((tick, Pending::Repeat));
+            return Ok(());
+        }
+        // Until this draw succeeds there is nothing to repeat; and a picture that nobody else holds gives its canvas back.
+        self.newest = None;
+        if self.in_flight.is_empty() {
+            self.collected = None;
+        }
+        self.draws += 1;
+        self.sources.forget_idle(self.draws);
+        self.overlays.forget_idle(self.draws);
+        let lease = self.ring.take()?;
+        let steps = self.resolve(list, frames);
+        let drawn = (code_of(list.ground_rgb), &steps[..]);
+        let pending = match self.path {
+            Path::Shared => Pending::Ready(self.draw_shared(lease, drawn)?),
+            Path::Staged { .. } => self.draw_staged(lease, drawn)?,
+        };
+        self.gpu.check()?;
+        self.in_flight.push_back((tick, pending));
+        self.newest = Some(Shown { list: list.clone(), pictures });
+        Ok(())
+    }
+
+    /// The next finished picture with its tick, if it is there; does not wait. On a software adapter that is the one just
+    /// drawn, on hardware one of some ticks ago.
+    ///
+    /// # Errors
+    /// What the driver says; the picture asked for is lost, the next call gives the one after it.
+    pub fn collect(&mut self) -> Result<Option<(u64, Arc<Picture>)>, GpuError> {
+        if let Some((_, Pending::Reading(_, mapping))) = self.in_flight.front() {
+            if mapping.is_empty() {
+                self.gpu.turn()?;
+            }
+            if mapping.is_empty() {
+                return Ok(None);
+            }
+        }
+        let Some((tick, pending)) = self.in_flight.pop_front() else { return Ok(None) };
+        let picture = match pending {
+            Pending::Ready(picture) => picture,
+            Pending::Repeat => match &self.collected {
+                Some(picture) => Arc::clone(picture),
+                None => return Err(GpuError::Device("the picture to repeat was lost".into())),
+            },
+            Pending::Reading(lease, mapping) => {
+                self.collected = None;
+                match mapping.try_recv() {
+                    Ok(Ok(())) => self.ring.picture(lease)?,
+                    Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
+                    Err(e) => return Err(GpuError::Device(e.to_string())),
+                }
+            }
+        };
+        self.collected = Some(Arc::clone(&picture));
+        Ok(Some((tick, picture)))
+    }
+
+    /// Waits for all that is in flight and gives it out, in order.
+    ///
+    /// # Errors
+    /// What the driver says; nothing is in flight afterwards.
+    pub fn finish(&mut self) -> Result<Vec<(u64, Arc<Picture>)>, GpuError> {
+        let mut finished = Vec::with_capacity(self.in_flight.len());
+        while !self.in_flight.is_empty() {
+            let next = self.gpu.wait().and_then(|()| self.collect());
+            match next {
+                Ok(next) => finished.extend(next),
+                Err(e) => {
+                    self.in_flight.clear();
+                    self.newest = None;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(finished)
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/compositor.rs"]
+mod tests;

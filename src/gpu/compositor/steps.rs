@@ -1,0 +1,142 @@
+//! From operations to steps: what each needs, found and uploaded; whether anything changed at all.
+//!
+//! Must not know how a step is drawn. Invariant: steps are in the order of their operations; one without its picture is left out.
+
+use std::sync::Arc;
+
+use super::{Compositor, Path};
+use crate::frame::{Picture, Size, VideoFrame};
+use crate::gpu::overlays::Art;
+use crate::ids::InputKey;
+use crate::picture::{
+    DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
+};
+
+/// An operation with all it needs at hand.
+pub(super) enum Step<'a> {
+    /// By the CPU.
+    Copy { picture: &'a Picture, rect: Rect },
+    /// By a shader.
+    Layer { input: InputKey, picture: &'a Picture, rect: Rect },
+    /// By a shader.
+    Overlay(OverlayStep),
+}
+
+/// An overlay with its pixels.
+pub(super) struct OverlayStep {
+    pub(super) art: Arc<Art>,
+    pub(super) frame: usize,
+    pub(super) window: Window,
+    pub(super) motion: Motion,
+    pub(super) opacity: f32,
+}
+
+impl Step<'_> {
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self, Step::Copy { .. })
+    }
+
+    /// The rectangle, if nothing under it can be seen.
+    pub(super) fn covers(&self) -> Option<Rect> {
+        match self {
+            Step::Copy { rect, .. } | Step::Layer { rect, .. } => Some(*rect),
+            Step::Overlay(_) => None,
+        }
+    }
+}
+
+impl Compositor {
+    /// Finds frames and overlay pixels for the operations, uploading what is not on the GPU yet.
+    pub(super) fn resolve<'a>(
+        &mut self,
+        list: &DrawList,
+        frames: &'a [(InputKey, VideoFrame)],
+    ) -> Vec<Step<'a>> {
+        let mut steps = Vec::with_capacity(list.ops.len());
+        for op in &list.ops {
+            match op {
+                DrawOp::Layer { input, rect, look } => {
+                    if self.shape.clip(*rect).is_some()
+                        && let Some(frame) = frame_of(frames, *input)
+                    {
+                        steps.push(self.layer_step(*input, frame, (*rect, look)));
+                    }
+                }
+                DrawOp::Overlay(overlay) => {
+                    steps.extend(self.overlay_step(overlay, list.canvas));
+                }
+                DrawOp::Cover(content) => {
+                    steps.extend(self.cover_step(content, list.canvas));
+                }
+            }
+        }
+        steps
+    }
+
+    fn layer_step<'a>(
+        &mut self,
+        input: InputKey,
+        frame: &'a VideoFrame,
+        (rect, look): (Rect, &Look),
+    ) -> Step<'a> {
+        if matches!(self.path, Path::Shared)
+            && let Some(picture) = frame.ready(look.shot(rect))
+        {
+            return Step::Copy { picture, rect };
+        }
+        self.sources.upload(&self.gpu, input, &frame.picture, self.draws);
+        Step::Layer { input, picture: &frame.picture, rect }
+    }
+
+    fn overlay_step<'a>(&mut self, overlay: &OverlayDraw, canvas: Size) -> Option<Step<'a>> {
+        let &OverlayDraw { frame, motion, opacity, .. } = overlay;
+        if opacity <= 0.0 {
+            return None;
+        }
+        let art = self.overlays.art(&self.gpu, &overlay.content, self.draws)?;
+        let window = overlay.window(art.size, canvas);
+        self.shape.clip(window.rect)?;
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
+    }
+
+    fn cover_step<'a>(&mut self, content: &Arc<OverlayContent>, canvas: Size) -> Option<Step<'a>> {
+        let art = self.overlays.art(&self.gpu, content, self.draws)?;
+        let window = Window::whole(cover_rect(art.size, canvas), art.size);
+        let (frame, motion, opacity) = (0, Motion::Still, 1.0);
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
+    }
+}
+
+fn frame_of(frames: &[(InputKey, VideoFrame)], input: InputKey) -> Option<&VideoFrame> {
+    frames.iter().find(|(key, _)| *key == input).map(|(_, frame)| frame)
+}
+
+/// Ids of the pictures that a list shows, in its order; 0 where there is none.
+pub(super) fn shown_pictures(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Vec<u64> {
+    let id = |input| frame_of(frames, input).map_or(0, |frame| frame.picture.id());
+    let layers = list.all_ops().filter_map(|op| match op {
+        DrawOp::Layer { input, .. } => Some(*input),
+        DrawOp::Overlay(_) | DrawOp::Cover(_) => None,
+    });
+    layers.map(id).collect()
+}
+
+/// Whether two lists show the same. Contents are compared by address: equal ones elsewhere are drawn again, no harm.
+pub(super) fn same_list(a: &DrawList, b: &DrawList) -> bool {
+    let frame = |list: &DrawList| {
+        let over = list.over.as_ref().map(|over| (over.ground_rgb, over.blend, over.ops.len()));
+        (list.canvas, list.ground_rgb, list.ops.len(), over, list.veil)
+    };
+    frame(a) == frame(b) && a.all_ops().zip(b.all_ops()).all(same_op)
+}
+
+fn same_op((a, b): (&DrawOp, &DrawOp)) -> bool {
+    match (a, b) {
+        (DrawOp::Overlay(a), DrawOp::Overlay(b)) => {
+            let shown = |o: &OverlayDraw| (o.placement, o.opacity, o.frame, o.travelled_px);
+            Arc::ptr_eq(&a.content, &b.content) && a.motion == b.motion && shown(a) == shown(b)
+        }
+        (DrawOp::Cover(a), DrawOp::Cover(b)) => Arc::ptr_eq(a, b),
+        (a, b) => a == b,
+    }
+}
