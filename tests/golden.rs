@@ -130,11 +130,20 @@ fn save(path: &Path, size: Size, rgb: &[u8]) {
         .unwrap();
 }
 
+#[path = "golden/overlays.rs"]
+mod overlays;
+
 #[track_caller]
 fn check(name: &str, scene: &ScenePicture) {
+    check_at(name, scene, 0);
+}
+
+/// A scene at a time, ns since tick 0.
+#[track_caller]
+fn check_at(name: &str, scene: &ScenePicture, now_ns: u64) {
     let frames = frames();
     let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.size());
-    let rgb = to_rgb(&draw(&compose(scene, &sizes, CANVAS, 0), &frames));
+    let rgb = to_rgb(&draw(&compose(scene, &sizes, CANVAS, now_ns), &frames));
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.png"));
     if !golden.exists() {
         save(&golden, CANVAS, &rgb);
@@ -181,7 +190,7 @@ fn title(text: &str, font_name: &str, border: f32) -> OverlayContent {
         size_normalized: 0.09,
         border_width_normalized: border,
         border_rgb: Some(0x10_10_60),
-        background: None,
+        ..TextSpec::default()
     })
 }
 

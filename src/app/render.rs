@@ -14,7 +14,8 @@ use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
-    Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec, ValidChannel,
+    AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
+    ValidChannel,
 };
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
@@ -193,6 +194,7 @@ fn scenes(
                 gain: heard.gain,
                 channel: ValidChannel::All,
                 delay_ms: 0,
+                filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
             });
         }
         let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::catalog::Template;
 use crate::config::Preset;
+use crate::engine::AnsMode;
 use crate::limits;
 use crate::picture::{FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
@@ -105,6 +106,28 @@ pub(super) struct Heard {
     pub(super) source: String,
     #[serde(default = "unity")]
     pub(super) gain: f32,
+    /// Automatic gain.
+    #[serde(default)]
+    pub(super) agc: bool,
+    /// Noise suppression.
+    pub(super) ans: Option<Ans>,
+}
+
+/// For what noise is suppressed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ans {
+    Speech,
+    Music,
+}
+
+impl From<Ans> for AnsMode {
+    fn from(ans: Ans) -> AnsMode {
+        match ans {
+            Ans::Speech => AnsMode::Speech,
+            Ans::Music => AnsMode::Music,
+        }
+    }
 }
 
 fn unity() -> f32 {

@@ -3,13 +3,14 @@
 //! Owns how WGSL files are put together and specialised. Must not know what is drawn. Invariant: each `#[repr(C)]` struct
 //! here has the layout that naga gives its WGSL namesake (held by a test).
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 
 use bytemuck::{Pod, Zeroable};
 
 use super::canvas::CanvasShape;
-use super::color::{Code, CodeMatrix};
-use crate::frame::PixelFormat;
+use super::color::Code;
+use super::layers::{Filter, LayerKind};
 use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
@@ -78,16 +79,6 @@ impl FillParams {
     }
 }
 
-/// `LayerParams` of layer.wgsl.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(super) struct LayerParams {
-    pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
-    pub(super) source_per_canvas: [f32; 2],
-    pub(super) canvas_from_source: CodeMatrix,
-}
-
 /// `OverlayParams` of overlay.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -101,53 +92,41 @@ pub(super) struct OverlayParams {
     pub(super) _pad: f32,
 }
 
-/// How texels become pixels: `FILTER` of sample.wgsl.
+/// How texels of an overlay become pixels, and whether it may end between pixels: `FILTER` and `SOFT` of overlay.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(super) enum OverlayKind {
     Exact,
     Bilinear,
     Area,
+    SoftBilinear,
+    SoftArea,
 }
 
-impl Filter {
-    const ALL: [Filter; 3] = [Filter::Exact, Filter::Bilinear, Filter::Area];
+impl OverlayKind {
+    const ALL: [OverlayKind; 5] =
+        [Self::Exact, Self::Bilinear, Self::Area, Self::SoftBilinear, Self::SoftArea];
 
-    /// The filter for this many texels per pixel.
-    pub(super) fn of([x, y]: [f32; 2]) -> Filter {
-        if x > 2.0 || y > 2.0 {
-            Filter::Area
-        } else if x == 1.0 && y == 1.0 {
-            Filter::Exact
-        } else {
-            Filter::Bilinear
+    /// What stands, stands on whole pixels; what runs is mostly between them.
+    pub(super) fn of(texels_per_pixel: [f32; 2], motion: Motion) -> OverlayKind {
+        match (Filter::of_overlay(texels_per_pixel), motion) {
+            (Filter::Exact, Motion::Still) => OverlayKind::Exact,
+            (Filter::Area, Motion::Still) => OverlayKind::Area,
+            (_, Motion::Still) => OverlayKind::Bilinear,
+            (Filter::Area, _) => OverlayKind::SoftArea,
+            _ => OverlayKind::SoftBilinear,
         }
     }
-}
 
-/// How an overlay ends: `SOFT` of overlay.wgsl.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
-    /// On a whole pixel.
-    Hard,
-    /// Anywhere.
-    Soft,
-}
-
-impl Edge {
-    /// What stands, stands on whole pixels.
-    pub(super) fn of(motion: Motion) -> Edge {
-        match motion {
-            Motion::Still => Edge::Hard,
-            Motion::Horizontal | Motion::Vertical => Edge::Soft,
-        }
+    fn constants(self) -> [(&'static str, f64); 2] {
+        let (filter, soft) = match self {
+            OverlayKind::Exact => (Filter::Exact, 0.0),
+            OverlayKind::Bilinear => (Filter::Bilinear, 0.0),
+            OverlayKind::Area => (Filter::Area, 0.0),
+            OverlayKind::SoftBilinear => (Filter::Bilinear, 1.0),
+            OverlayKind::SoftArea => (Filter::Area, 1.0),
+        };
+        [("FILTER", f64::from(filter as u8)), ("SOFT", soft)]
     }
-}
-
-/// Whether a layer's colour is the canvas'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conversion {
-    Keep,
-    Convert,
 }
 
 /// All pipelines and the layouts of what is bound to them.
@@ -158,10 +137,9 @@ pub(super) struct Shaders {
     pub(super) overlay_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
-    /// By filter, then planar or not, then converting or not.
-    layer: [[[OnceLock<wgpu::ComputePipeline>; 2]; 2]; 3],
-    /// By filter, then edge.
-    overlay: [[wgpu::ComputePipeline; 2]; 3],
+    layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
+    /// By kind.
+    overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
 }
 
 impl Shaders {
@@ -186,59 +164,38 @@ impl Shaders {
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay = Filter::ALL.map(|filter| {
-            [Edge::Hard, Edge::Soft].map(|edge| {
-                // What does not stand on whole pixels lies between them.
-                let filter = match (filter, edge) {
-                    (Filter::Exact, Edge::Soft) => Filter::Bilinear,
-                    (filter, _) => filter,
-                };
-                let constants = [("FILTER", filter as u8), ("SOFT", edge as u8)];
-                overlay.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
-            })
-        });
-        let layer = Default::default();
+        let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
             fill,
             layer_program,
-            layer,
+            layers: RwLock::default(),
             overlay,
         }
     }
 
-    /// Makes the pipelines of all layers. Not for software adapters: there they take a third of a second and 50 MiB, and
-    /// are not needed as long as layers are scaled ahead.
+    /// Makes the pipelines that layers mostly need; others follow when they are first needed. Not for software adapters:
+    /// there each takes 30 ms and 4 MiB, and hardly any is needed as long as layers are scaled ahead.
     pub(super) fn make_layers(&self) {
-        for filter in Filter::ALL {
-            for format in [PixelFormat::I420, PixelFormat::Nv12] {
-                for conversion in [Conversion::Keep, Conversion::Convert] {
-                    self.layer(filter, format, conversion);
-                }
-            }
-        }
+        LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that draws such a layer.
-    pub(super) fn layer(
-        &self,
-        filter: Filter,
-        format: PixelFormat,
-        conversion: Conversion,
-    ) -> &wgpu::ComputePipeline {
-        let planar = u8::from(format == PixelFormat::I420);
-        let [f, p, c] = [filter as u8, planar, conversion as u8];
-        self.layer[usize::from(f)][usize::from(p)][usize::from(c)].get_or_init(|| {
-            let constants = [("FILTER", f), ("PLANAR", p), ("CONVERT", c)];
-            self.layer_program.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
+    pub(super) fn layer(&self, kind: LayerKind) -> wgpu::ComputePipeline {
+        let made = self.layers.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        made.unwrap_or_else(|| {
+            // Made without the lock, so that nobody waits who does not need it; two may make the same one, once.
+            let pipeline = self.layer_program.pipeline(&kind.constants());
+            let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+            layers.entry(kind).or_insert(pipeline).clone()
         })
     }
 
     /// The pipeline that draws such an overlay.
-    pub(super) fn overlay(&self, filter: Filter, edge: Edge) -> &wgpu::ComputePipeline {
-        &self.overlay[filter as usize][edge as usize]
+    pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
+        &self.overlay[kind as usize]
     }
 }
 

@@ -19,6 +19,7 @@ use super::sources::Sources;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
 use crate::picture::DrawList;
+use crate::shot::ScaleQuality;
 
 mod passes;
 mod shared;
@@ -36,6 +37,7 @@ pub struct Compositor {
     path: Path,
     sources: Sources,
     overlays: Overlays,
+    quality: ScaleQuality,
     /// Number of draws so far; what is idle is measured in it.
     draws: u64,
     /// What the newest picture in flight shows.
@@ -79,6 +81,11 @@ impl Compositor {
         Compositor::on(gpu, shape, path)
     }
 
+    /// The same compositor, magnifying like this.
+    pub fn with_quality(self, quality: ScaleQuality) -> Compositor {
+        Compositor { quality, ..self }
+    }
+
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared => Ring::shared(&gpu, shape),
@@ -91,6 +98,7 @@ impl Compositor {
             path,
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
+            quality: ScaleQuality::default(),
             draws: 0,
             newest: None,
             in_flight: VecDeque::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::{Compositor, Path};
 use crate::frame::{Picture, Size, VideoFrame};
+use crate::gpu::layers::LayerDraw;
 use crate::gpu::overlays::Art;
+use crate::gpu::sources::SourceKey;
 use crate::ids::InputKey;
 use crate::picture::{
     DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
@@ -17,7 +19,7 @@ pub(super) enum Step<'a> {
     /// By the CPU.
     Copy { picture: &'a Picture, rect: Rect },
     /// By a shader.
-    Layer { input: InputKey, picture: &'a Picture, rect: Rect },
+    Layer { source: SourceKey, draw: LayerDraw<'a> },
     /// By a shader.
     Overlay(OverlayStep),
 }
@@ -39,7 +41,8 @@ impl Step<'_> {
     /// The rectangle, if nothing under it can be seen.
     pub(super) fn covers(&self) -> Option<Rect> {
         match self {
-            Step::Copy { rect, .. } | Step::Layer { rect, .. } => Some(*rect),
+            Step::Copy { rect, .. } => Some(*rect),
+            Step::Layer { draw, .. } => draw.look.is_plain().then_some(draw.rect),
             Step::Overlay(_) => None,
         }
     }
@@ -57,6 +60,7 @@ impl Compositor {
             match op {
                 DrawOp::Layer { input, rect, look } => {
                     if self.shape.clip(*rect).is_some()
+                        && look.opacity > 0.0
                         && let Some(frame) = frame_of(frames, *input)
                     {
                         steps.push(self.layer_step(*input, frame, (*rect, look)));
@@ -79,13 +83,22 @@ impl Compositor {
         frame: &'a VideoFrame,
         (rect, look): (Rect, &Look),
     ) -> Step<'a> {
-        if matches!(self.path, Path::Shared)
-            && let Some(picture) = frame.ready(look.shot(rect))
-        {
-            return Step::Copy { picture, rect };
-        }
-        self.sources.upload(&self.gpu, input, &frame.picture, self.draws);
-        Step::Layer { input, picture: &frame.picture, rect }
+        let shot = look.shot(rect);
+        let ready = match self.path {
+            Path::Shared => frame.ready(shot),
+            Path::Staged { .. } => None,
+        };
+        let decoded = &frame.picture;
+        let (scaled_for, picture, shot) = match ready {
+            Some(picture) if look.is_plain() => return Step::Copy { picture, rect },
+            Some(picture) if picture.id() != decoded.id() => {
+                (Some(shot), picture, shot.size.into())
+            }
+            _ => (None, decoded, shot),
+        };
+        let source = SourceKey { input, scaled_for };
+        self.sources.upload(&self.gpu, source, picture, self.draws);
+        Step::Layer { source, draw: LayerDraw { picture, shot, rect, look: *look } }
     }
 
     fn overlay_step<'a>(&mut self, overlay: &OverlayDraw, canvas: Size) -> Option<Step<'a>> {
