@@ -19,6 +19,16 @@ pub const MAX_LAYOUTS: usize = 1000;
 pub const MAX_COMPONENTS: usize = 99;
 /// Layers of one layout.
 pub const MAX_LAYERS: usize = 32;
+/// Largest part of a picture's width or height that can be cut off.
+pub const MAX_CROP: f32 = 0.99;
+/// Largest radius of a layer's corners / output height.
+pub const MAX_CORNER_RADIUS: f32 = 0.5;
+/// Largest width of a layer's border / output height.
+pub const MAX_BORDER_WIDTH: f32 = 0.5;
+/// Largest padding of a box behind a text / font height.
+pub const MAX_TEXT_PADDING: f32 = 4.0;
+/// Layouts of one caster with an image behind their sources.
+pub const MAX_BACKDROP_IMAGES: usize = 99;
 /// Sources of one audio mix.
 pub const MAX_MIX: usize = 32;
 /// Components shown in one scene.

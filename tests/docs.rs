@@ -18,7 +18,8 @@ use onair::catalog::ErrorCode;
 const PAGE: &str = "docs/api.md";
 const WRITE: &str = "ONAIR_WRITE_DOCS";
 /// Calls that have no counterpart on the cloud API's wire, and who may make them.
-const OUR_OWN: [(&str, &str); 4] = [
+const OUR_OWN: [(&str, &str); 5] = [
+    ("DescribeLayoutPresets", "viewer"),
     ("WatchCaster", "viewer"),
     ("ListMedia", "viewer"),
     ("DescribeMedia", "viewer"),

@@ -11,16 +11,16 @@ use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{Message, Report};
+use super::images::Images;
 use super::outputs::{Extras, internal, stream};
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, When};
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
 use crate::engine::{Command, Cue, Refusal, SyncGroup};
-use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
+use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
-use crate::picture::OverlayContent;
 use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
 
@@ -41,9 +41,8 @@ pub(super) const AUDIO_BPS: u32 = 128_000;
 /// Looks at the demand for PVW without a viewer before it is no longer made.
 const PVW_LINGER: u32 = 15;
 
-/// Inputs of sources, images of components, input of standby.
-type Content =
-    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<OverlayContent>>, Option<InputKey>);
+/// Inputs of sources, images, input of standby.
+type Content = (BTreeMap<ResourceId, InputKey>, Images, Option<InputKey>);
 
 /// A caster on air.
 pub(super) struct OnAir {
@@ -59,7 +58,7 @@ pub(super) struct OnAir {
     /// Inputs of episodes that play a file from its beginning.
     episodes: BTreeMap<EpisodeId, InputKey>,
     standby: Option<InputKey>,
-    images: BTreeMap<ComponentId, Arc<OverlayContent>>,
+    images: Images,
     ready: Ready,
     /// Told once that PGM's sources are interrupted.
     interrupted: bool,
@@ -137,6 +136,7 @@ impl OnAir {
         }
         // Inputs that were replaced went on delivering until their successors were on air.
         self.remove_unused(keys);
+        images::keep_shown(&mut self.images, caster);
         let earlier = std::mem::replace(&mut self.caster, caster.clone());
         self.follow_change(&earlier).await;
         self.follow_sync_groups().await;
@@ -185,11 +185,10 @@ impl OnAir {
                 self.inputs.remove(id);
                 Ok(None)
             }
-            Effect::ImageChanged(id) => {
-                if let Some(component) = caster.component(id)
-                    && let Some(image) = images::load(&self.world, component).await?
-                {
-                    self.images.insert(id.clone(), image);
+            Effect::ImageShown(place) => {
+                if !self.images.contains_key(place) {
+                    let image = images::load(&self.world, caster, place).await?;
+                    self.images.insert(place.clone(), image);
                 }
                 Ok(None)
             }
@@ -272,8 +271,8 @@ impl OnAir {
         &self.caster
     }
 
-    /// Image components that could not be loaded and are left out.
-    pub(super) fn missing_images(&self) -> Vec<ComponentId> {
+    /// What has an image that could not be loaded and is left out.
+    pub(super) fn missing_images(&self) -> impl Iterator<Item = Showing<'_>> {
         images::missing(&self.caster, &self.images)
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
 use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
-use super::script::{Script, Source, Switch};
+use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
@@ -27,7 +27,7 @@ use crate::limits;
 use crate::media::encode::{Latency, VideoSettings};
 use crate::media::still;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink, SinkState};
-use crate::picture::{LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture};
+use crate::picture::{Backdrop, LayerSpec, OverlayContent, OverlaySpec, ScenePicture};
 use crate::time::{Clock, FrameRate, NS_PER_S};
 
 /// Renders a script into an MP4.
@@ -162,9 +162,23 @@ fn scenes(
     script: &Script,
     keys: &BTreeMap<String, InputKey>,
 ) -> Result<Vec<(u64, SceneSpec)>, String> {
+    let overlays = overlays(script)?;
+    let layouts = script.layouts.iter().map(|layout| Ok((&layout.name, arranged(layout, keys)?)));
+    let layouts: BTreeMap<_, _> = layouts.collect::<Result<_, String>>()?;
+    let scene = |switch: &Switch| {
+        let mut spec: SceneSpec = layouts.get(&switch.layout).cloned().unwrap_or_default();
+        let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));
+        spec.picture.overlays = shown.cloned().collect();
+        (seconds_ns(switch.at), spec)
+    };
+    Ok(script.commands.iter().map(scene).collect())
+}
+
+/// The components of a script, by name.
+fn overlays(script: &Script) -> Result<BTreeMap<&str, OverlaySpec>, String> {
     let mut overlays = BTreeMap::new();
     for component in &script.components {
-        let content = match (component.text_spec(), &component.image) {
+        let content = match (component.text_spec()?, &component.image) {
             (Some(text), _) => OverlayContent::Text(text),
             (None, Some(path)) => load_image(path)?,
             (None, None) => continue,
@@ -176,32 +190,31 @@ fn scenes(
         };
         overlays.insert(component.name.as_str(), overlay);
     }
-    let scene = |switch: &Switch| {
-        let mut spec = SceneSpec::default();
-        let layout = script.layouts.iter().find(|layout| layout.name == switch.layout);
-        for layer in layout.iter().flat_map(|layout| &layout.layers) {
-            let placement = layer.place.placement()?;
-            spec.picture.layers.push(LayerSpec {
-                input: keys[&layer.source],
-                placement,
-                delay_ms: 0,
-                look: Look::default(),
-            });
-        }
-        for heard in layout.iter().flat_map(|layout| &layout.mix) {
-            spec.mix.push(MixSpec {
-                input: keys[&heard.source],
-                gain: heard.gain,
-                channel: ValidChannel::All,
-                delay_ms: 0,
-                filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
-            });
-        }
-        let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));
-        spec.picture = ScenePicture { overlays: shown.cloned().collect(), ..spec.picture };
-        Ok((seconds_ns(switch.at), spec))
+    Ok(overlays)
+}
+
+/// A layout, without overlays.
+fn arranged(layout: &Layout, keys: &BTreeMap<String, InputKey>) -> Result<SceneSpec, String> {
+    let layer = |(source, placement, look)| {
+        let input = keys[source];
+        LayerSpec { input, placement, delay_ms: 0, look }
     };
-    script.commands.iter().map(scene).collect()
+    let heard = |heard: &Heard| MixSpec {
+        input: keys[&heard.source],
+        gain: heard.gain,
+        channel: ValidChannel::All,
+        delay_ms: 0,
+        filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
+    };
+    let image = layout.backdrop.image.as_ref().map(|path| load_image(path)).transpose()?;
+    Ok(SceneSpec {
+        picture: ScenePicture {
+            backdrop: Backdrop { rgb: layout.backdrop.color, image: image.map(Arc::new) },
+            layers: layout.placed()?.into_iter().map(layer).collect(),
+            overlays: Vec::new(),
+        },
+        mix: layout.mix.iter().map(heard).collect(),
+    })
 }
 
 fn load_image(path: &Path) -> Result<OverlayContent, String> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::rundown;
 use crate::catalog::{
     self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ComponentEffect,
-    Episode, FillMode, LayerOrder, LocationId, Placement, PositionRefer, Scene, Template,
-    ValidChannel, VideoLayer, When,
+    Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene,
+    Template, TextBackground, ValidChannel, VideoLayer, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -19,8 +19,10 @@ use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
 use crate::picture::{
-    self, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextSpec,
+    self, Border, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextBox,
+    TextSpec,
 };
+use crate::shot::{Crop, Mirror};
 
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
@@ -33,8 +35,8 @@ pub struct Found<'a> {
     pub episode: &'a dyn Fn(&EpisodeId) -> Option<InputKey>,
     /// The input of standby.
     pub standby: Option<InputKey>,
-    /// The image of a component.
-    pub image: &'a dyn Fn(&ComponentId) -> Option<Arc<OverlayContent>>,
+    /// The image at a place.
+    pub image: &'a dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 }
 
 impl Found<'_> {
@@ -133,9 +135,9 @@ fn resolve_own(caster: &Caster, scene: &Scene, found: &Found<'_>) -> SceneSpec {
     let inputs = |location: &LocationId| found.at(caster, *location);
     SceneSpec {
         picture: ScenePicture {
+            backdrop: layout.map(|l| resolve_backdrop(&l.backdrop, found)).unwrap_or_default(),
             layers: layers.iter().filter_map(|layer| resolve_layer(layer, &inputs)).collect(),
             overlays: resolve_overlays(caster, &scene.components, found),
-            ..ScenePicture::default()
         },
         mix: resolve_mix(&scene.mix, &inputs),
     }
@@ -217,19 +219,38 @@ fn resolve_layer(
         input: shown.input,
         placement: resolve_placement(&layer.placement, fill),
         delay_ms: shown.delayed_by(layer.delay_ms),
-        look: Look::default(),
+        look: resolve_look(&layer.look),
     })
+}
+
+/// A look, as the compositor understands it.
+pub(super) fn resolve_look(look: &LayerLook) -> Look {
+    let LayerLook { opacity, corner_radius, border_width: width, border_rgb: rgb, .. } = *look;
+    Look {
+        crop: Crop::new(look.crop),
+        mirror: Mirror {
+            horizontal: matches!(look.mirror, catalog::Mirror::Horizontal | catalog::Mirror::Both),
+            vertical: matches!(look.mirror, catalog::Mirror::Vertical | catalog::Mirror::Both),
+        },
+        opacity,
+        corner_radius,
+        border: (width > 0.0).then_some(Border { width, rgb }),
+    }
+}
+
+fn resolve_backdrop(backdrop: &catalog::Backdrop, found: &Found<'_>) -> picture::Backdrop {
+    picture::Backdrop { rgb: backdrop.rgb, image: backdrop.image.as_ref().and_then(found.image) }
 }
 
 fn resolve_overlay(
     component: &Component,
-    images: &dyn Fn(&ComponentId) -> Option<Arc<OverlayContent>>,
+    images: &dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 ) -> Option<OverlaySpec> {
     if component.opacity == INVISIBLE {
         return None;
     }
     let content = match &component.content {
-        ComponentContent::Image { .. } => images(&component.id)?,
+        ComponentContent::Image { place } => images(place)?,
         ComponentContent::Text(text) => Arc::new(OverlayContent::Text(TextSpec {
             text: text.text.clone(),
             font_name: text.font_name.clone(),
@@ -237,7 +258,10 @@ fn resolve_overlay(
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
-            background: None,
+            background: text.background.map(|background| {
+                let TextBackground { rgb, opacity, padding } = background;
+                TextBox { rgb, opacity, padding }
+            }),
         })),
     };
     Some(OverlaySpec {
@@ -258,7 +282,11 @@ fn resolve_effect(effect: ComponentEffect) -> Motion {
     }
 }
 
-fn resolve_placement(placement: &Placement, fill: picture::FillMode) -> picture::Placement {
+/// A place, as the compositor understands it.
+pub(super) fn resolve_placement(
+    placement: &Placement,
+    fill: picture::FillMode,
+) -> picture::Placement {
     let refer = match placement.refer {
         PositionRefer::TopLeft => picture::PositionRefer::TopLeft,
         PositionRefer::TopRight => picture::PositionRefer::TopRight,

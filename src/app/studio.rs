@@ -217,7 +217,8 @@ impl Studio {
         } else {
             show.follow_demand().await;
             let snapshot = show.snapshot();
-            self.events.observe(show.caster(), &snapshot, show.missing_images());
+            let missing_images: Vec<_> = show.missing_images().collect();
+            self.events.observe(show.caster(), &snapshot, &missing_images);
             place.snapshots.send_replace(Arc::new(snapshot));
         }
     }

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::model::{Caster, Component, Episode, EpisodeGroup, EpisodeStatus, Layout, Resource};
+use super::model::{
+    Caster, Component, Episode, EpisodeGroup, EpisodeStatus, Layout, LayoutPreset, Place, Resource,
+};
 use crate::ids::{Bus, CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId};
 
 /// What an accepted call answers.
@@ -23,6 +25,8 @@ pub enum Answer {
     },
     /// Sources.
     Resources(Arc<Caster>, Vec<Resource>),
+    /// Arrangements that layouts can be made by.
+    LayoutPresets(&'static [LayoutPreset]),
     /// Layouts.
     Layouts(Arc<Caster>, Vec<Layout>),
     /// Components.
@@ -152,8 +156,8 @@ pub enum Effect {
     InputChanged(ResourceId),
     /// A source is gone: stop its input. No scene uses it.
     InputRemoved(ResourceId),
-    /// An image component is new or shows another image: load it.
-    ImageChanged(ComponentId),
+    /// A component or a layout shows this image from now on: load it, unless another one has.
+    ImageShown(Place),
     /// A scene gets its present content (`app::resolve`): `engine::Command::SetScene`.
     SceneSet {
         /// Which scene.

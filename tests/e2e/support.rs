@@ -218,8 +218,11 @@ impl Studio {
             audio_layers: vec![v1::AudioLayer::default()],
             ..Default::default()
         };
-        let request =
-            v1::AddCasterLayoutRequest { caster_id: self.caster.clone(), layout: Some(layout) };
+        let request = v1::AddCasterLayoutRequest {
+            caster_id: self.caster.clone(),
+            layout: Some(layout),
+            ..Default::default()
+        };
         self.client.add_caster_layout(request).await.unwrap().into_inner().layout_id
     }
 

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use crate::api::control::Snapshot;
 use crate::api::events::{About, Event, EventCode, EventType, Feed};
-use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused};
-use crate::ids::{CasterId, ComponentId, EpisodeId, ProgramId};
+use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused, Showing};
+use crate::ids::{CasterId, EpisodeId, ProgramId};
 use crate::limits;
 use crate::store::{Entry, Keeper, Letter, StoreError};
 use crate::time;
@@ -208,7 +208,7 @@ impl Events {
         &self,
         caster: &Caster,
         snapshot: &Snapshot,
-        missing_images: Vec<ComponentId>,
+        missing_images: &[Showing<'_>],
     ) {
         let troubles = {
             let mut outages = lock(&self.outages);

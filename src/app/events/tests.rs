@@ -16,7 +16,7 @@ use super::*;
 use crate::api::control::{InputStatus, OutputStatus};
 use crate::api::events::{CallbackKey, Poster, SIGNATURE_HEADER};
 use crate::catalog::tests::World;
-use crate::catalog::{Call, LocationId, Subject, Written};
+use crate::catalog::{Call, LocationId, Showing, Subject, Written};
 use crate::engine::InputState;
 use crate::input::AllowList;
 use crate::store::Store;
@@ -293,7 +293,7 @@ fn an_outage_is_told_once() {
                 frames_dropped: 0,
                 reconnects: 0,
             });
-            troubles.extend(outages.update(&caster, &snapshot, Vec::new()));
+            troubles.extend(outages.update(&caster, &snapshot, &[]));
         }
         assert_eq!(troubles.len(), told, "{states:?}");
         for trouble in troubles {
@@ -307,7 +307,7 @@ fn an_outage_is_told_once() {
 #[test]
 fn a_relay_and_an_image_are_told_once_too() {
     let caster = World::on_air().the_caster().clone();
-    let image = crate::ids::ComponentId::parse("k").unwrap();
+    let missing = [Showing::Component(&caster.components[1]), Showing::Layout(&caster.layouts[0])];
     let mut outages = Outages::default();
     let mut seen = Vec::new();
     for (message, subscribers) in
@@ -325,10 +325,12 @@ fn a_relay_and_an_image_are_told_once_too() {
                 message: message.to_owned(),
             });
         }
-        let troubles = outages.update(&caster, &snapshot, vec![image.clone()]);
+        let troubles = outages.update(&caster, &snapshot, &missing);
         seen.push(troubles.iter().map(|trouble| trouble.code).collect::<Vec<_>>());
+        let layouts = troubles.iter().filter_map(|trouble| trouble.about.layout.as_ref());
+        assert!(layouts.eq(seen[1..].is_empty().then_some(&caster.layouts[0].id)));
     }
     let relay = vec![EventCode::SideOutputUrlInvalid];
-    let image = vec![EventCode::ImageOpenFailed];
+    let image = vec![EventCode::ImageOpenFailed; 2];
     assert_eq!(seen, [image, relay.clone(), vec![], vec![], vec![], relay]);
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
@@ -17,10 +18,9 @@ use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
 use crate::gpu::Compositor;
-use crate::ids::{Bus, ComponentId};
+use crate::ids::Bus;
 use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
-use crate::picture::OverlayContent;
 use crate::worker::{self, StopToken};
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -51,7 +51,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
 pub(super) fn begin(
     world: Arc<World>,
     caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<OverlayContent>>,
+    images: Images,
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();

@@ -143,7 +143,7 @@ impl OnAir {
             resource: &|id| self.inputs.get(id).copied(),
             episode: &|id| self.episodes.get(id).copied(),
             standby: self.standby,
-            image: &|id| self.images.get(id).cloned(),
+            image: &|place| self.images.get(place).cloned(),
         })
     }
 

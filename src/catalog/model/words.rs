@@ -152,6 +152,16 @@ impl Rendition {
 }
 
 words! {
+    /// What of a layer's picture changes places (`Mirror`).
+    Mirror {
+        None "none",
+        Horizontal "horizontal",
+        Vertical "vertical",
+        Both "both",
+    }
+}
+
+words! {
     /// Container of a recording (`Format`).
     RecordKind {
         Flv "flv",
