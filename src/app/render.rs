@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
@@ -57,6 +57,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         trouble: Trouble::default(),
         clock: Clock::manual(),
         flow: Flow::Offline,
+        curtain: Curtain::Open,
         late_scalers: software.then(BTreeMap::new),
     };
     let keys = start_sources(&script, &mut frames)?;

@@ -186,7 +186,7 @@ impl LayerDraw<'_> {
             luma: Filter::of(reach, map.apply([0.5, 0.5]), magnifying),
             chroma: Filter::of(
                 std::array::from_fn(|axis| 2.0 * reach[axis] * chroma.per_luma[axis]),
-                chroma.from_luma(map.apply([0.5, 1.0])),
+                chroma.of_luma(map.apply([0.5, 1.0])),
                 magnifying,
             ),
             samples: format.into(),
@@ -249,7 +249,7 @@ impl Chroma {
         }
     }
 
-    fn from_luma(&self, at: [f64; 2]) -> [f64; 2] {
+    fn of_luma(self, at: [f64; 2]) -> [f64; 2] {
         std::array::from_fn(|axis| at[axis] * self.per_luma[axis] + self.origin[axis])
     }
 }
