@@ -274,7 +274,8 @@ fn resolve_overlay(
     })
 }
 
-fn resolve_effect(effect: ComponentEffect) -> Motion {
+/// A motion, as the compositor understands it.
+pub(super) fn resolve_effect(effect: ComponentEffect) -> Motion {
     match effect {
         ComponentEffect::None => Motion::Still,
         ComponentEffect::AnimateH => Motion::Horizontal,

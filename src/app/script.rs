@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::resolve;
-use crate::catalog::{LayoutPreset, Template};
+use crate::catalog::{ComponentEffect, LayoutPreset, Template};
 use crate::config::Preset;
 use crate::engine::AnsMode;
 use crate::limits;
@@ -272,12 +272,12 @@ impl Component {
 
     /// How it moves.
     pub(super) fn motion(&self) -> Result<Motion, String> {
-        match self.effect.as_str() {
-            "" | "none" => Ok(Motion::Still),
-            "animateH" => Ok(Motion::Horizontal),
-            "animateV" => Ok(Motion::Vertical),
-            other => Err(format!("effect {other:?} is not \"none\", \"animateH\" or \"animateV\"")),
+        if self.effect.is_empty() {
+            return Ok(Motion::Still);
         }
+        ComponentEffect::parse(&self.effect)
+            .map(resolve::resolve_effect)
+            .ok_or_else(|| format!("effect {:?} is not none, animateH or animateV", self.effect))
     }
 }
 

@@ -174,7 +174,7 @@ pub struct TextBox {
     pub rgb: u32,
     /// 0 invisible – 1 opaque.
     pub opacity: f32,
-    /// How far it reaches beyond the text on all sides / font height, 0–4.
+    /// How far it reaches beyond the text on all sides / font height, 0–`limits::MAX_TEXT_PADDING`.
     pub padding: f32,
 }
 

@@ -171,6 +171,8 @@ fn what_one_has_made_the_others_find() {
     let prepared = gpu().prepare(&[content()], size);
     let [first, second] = all.each_mut().map(art);
     assert!(Arc::ptr_eq(&first, &second));
+    // What was made ready, two compositors and we.
+    assert_eq!(Arc::strong_count(&first), 5);
     drop((prepared, second));
     // The same text for another canvas is another.
     let mut larger = Compositor::new(gpu(), Size::new(128, 96)).unwrap();
