@@ -73,7 +73,7 @@ impl MappedCanvas<'_> {
         }
     }
 
-    fn put(&mut self, y: usize, x: usize, source: &[u8]) {
+    pub(super) fn put(&mut self, y: usize, x: usize, source: &[u8]) {
         let start = self.start(y, x);
         self.bytes.slice(start..start + source.len()).copy_from_slice(source);
     }

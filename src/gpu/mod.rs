@@ -1,14 +1,15 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
 //! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
-//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `sources`
-//! and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline` (texts as pixels),
-//! [`compositor`](Compositor) (a tick's picture).
+//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
+//! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
 //! on again only after the last clone of it is gone.
 
+mod blend;
 mod canvas;
 mod compositor;
 mod copy;

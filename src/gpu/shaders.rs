@@ -4,10 +4,12 @@
 //! here has the layout that naga gives its WGSL namesake (held by a test).
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use bytemuck::{Pod, Zeroable};
 
+use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
 use super::layers::{Filter, LayerKind};
@@ -26,6 +28,7 @@ const GROUP: u32 = 8;
 pub(super) fn program(name: &str) -> Option<String> {
     Some(match name {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
+        "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -46,15 +49,23 @@ pub(super) struct Area {
 impl Area {
     /// The part of `rect` that is on the canvas, or `None`.
     pub(super) fn of(shape: &CanvasShape, rect: Rect) -> Option<Area> {
-        let (x, y) = shape.clip(rect)?;
+        shape.clip(rect).map(|(x, y)| Area::within(shape, x, y))
+    }
+
+    /// All of the canvas.
+    fn whole(shape: &CanvasShape) -> Area {
+        Area::within(shape, 0..shape.size.width_px, 0..shape.size.height_px)
+    }
+
+    fn within(shape: &CanvasShape, x: Range<u32>, y: Range<u32>) -> Area {
         let first_block = [x.start / 4, y.start / 2];
-        Some(Area {
+        Area {
             row_words: shape.row_bytes / 4,
             chroma_word: shape.chroma_offset() / 4,
             first_block,
             block_count: [x.end.div_ceil(4) - first_block[0], y.end.div_ceil(2) - first_block[1]],
             columns_px: [x.start, x.end],
-        })
+        }
     }
 
     /// Work groups that cover it.
@@ -76,6 +87,37 @@ impl FillParams {
     pub(super) fn new(area: Area, [y, u, v]: Code) -> FillParams {
         let word = u32::from_le_bytes;
         FillParams { area, luma_word: word([y; 4]), chroma_word: word([u, v, u, v]) }
+    }
+}
+
+/// `BlendParams` of blend.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct BlendParams {
+    pub(super) area: Area,
+    size_px: [u32; 2],
+    first_from: [i32; 2],
+    second_from: [i32; 2],
+    _pad: [u32; 2],
+    weight: [f32; 4],
+    gap: [f32; 4],
+    veil: [f32; 4],
+}
+
+impl BlendParams {
+    /// On the whole canvas.
+    pub(super) fn new(shape: &CanvasShape, blending: &Blending) -> BlendParams {
+        let with = |[a, b, c]: [f32; 3], last: f32| [a, b, c, last];
+        BlendParams {
+            area: Area::whole(shape),
+            size_px: [shape.size.width_px, shape.size.height_px],
+            first_from: blending.from[0],
+            second_from: blending.from[1],
+            _pad: [0; 2],
+            weight: with(blending.weight, 0.0),
+            gap: with(blending.gap.map(f32::from), 0.0),
+            veil: with(blending.veil.map(f32::from), blending.veil_opacity),
+        }
     }
 }
 
@@ -135,19 +177,23 @@ pub(super) struct Shaders {
     pub(super) canvas_layout: wgpu::BindGroupLayout,
     pub(super) source_layout: wgpu::BindGroupLayout,
     pub(super) overlay_layout: wgpu::BindGroupLayout,
+    /// Two canvases to read.
+    pub(super) pair_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
     layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
     /// By kind.
     overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
+    blend_program: Program,
+    blend: OnceLock<wgpu::ComputePipeline>,
 }
 
 impl Shaders {
     /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
     /// each, when it is first used.
     pub(super) fn new(device: &wgpu::Device) -> Shaders {
-        let storage = wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: false },
+        let storage = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
             has_dynamic_offset: false,
             min_binding_size: None,
         };
@@ -156,29 +202,36 @@ impl Shaders {
             view_dimension: wgpu::TextureViewDimension::D2,
             multisampled: false,
         };
-        let canvas_layout = bind_layout(device, "canvas", &[storage]);
+        let canvas_layout = bind_layout(device, "canvas", &[storage(false)]);
         let source_layout = bind_layout(device, "source", &[texture; 3]);
         let overlay_layout = bind_layout(device, "overlay", &[texture]);
+        let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
         let program =
             |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
         let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
+        let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
+            pair_layout,
             fill,
             layer_program,
             layers: RwLock::default(),
             overlay,
+            blend_program,
+            blend: OnceLock::new(),
         }
     }
 
-    /// Makes the pipelines that layers mostly need; others follow when they are first needed. Not for software adapters:
-    /// there each takes 30 ms and 4 MiB, and hardly any is needed as long as layers are scaled ahead.
+    /// Makes the pipelines that layers mostly need, and those of what only hardware does by shader; others follow when they
+    /// are first needed. Not for software adapters: there each takes 30 ms and 4 MiB, and hardly any is needed as long as
+    /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
+        self.blend();
         LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
@@ -191,6 +244,11 @@ impl Shaders {
             let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
             layers.entry(kind).or_insert(pipeline).clone()
         })
+    }
+
+    /// The pipeline that makes one picture of two.
+    pub(super) fn blend(&self) -> &wgpu::ComputePipeline {
+        self.blend.get_or_init(|| self.blend_program.pipeline(&[]))
     }
 
     /// The pipeline that draws such an overlay.

@@ -2,16 +2,26 @@
 //!
 //! Must not know which path draws. Invariant: nothing outside a step's rectangle changes.
 
-use super::Compositor;
 use super::steps::{OverlayStep, Step};
+use crate::gpu::canvas::CanvasShape;
 use crate::gpu::color::Code;
 use crate::gpu::copy::uncovered;
+use crate::gpu::device::Gpu;
 use crate::gpu::layers::LayerDraw;
 use crate::gpu::shaders::{Area, FillParams, OverlayKind, OverlayParams};
-use crate::gpu::sources::SourceKey;
+use crate::gpu::sources::{SourceKey, Sources};
 use crate::picture::Rect;
+use crate::shot::ScaleQuality;
 
-impl Compositor {
+/// What dispatches need, whatever is drawn.
+pub(super) struct Painter<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) shape: CanvasShape,
+    pub(super) sources: &'a Sources,
+    pub(super) quality: ScaleQuality,
+}
+
+impl Painter<'_> {
     /// Where the ground must be filled in because nothing opaque is drawn there.
     pub(super) fn bare(&self, steps: &[Step]) -> Vec<Rect> {
         let covers: Vec<Rect> = steps.iter().filter_map(Step::covers).collect();
@@ -90,7 +100,7 @@ impl Compositor {
     }
 }
 
-fn run(pass: &mut wgpu::ComputePass<'_>, area: &Area, params: &[u8]) {
+pub(super) fn run(pass: &mut wgpu::ComputePass<'_>, area: &Area, params: &[u8]) {
     let [x, y] = area.groups();
     pass.set_immediates(0, params);
     pass.dispatch_workgroups(x, y, 1);

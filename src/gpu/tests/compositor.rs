@@ -20,6 +20,9 @@ mod layers;
 #[path = "twin.rs"]
 mod twin;
 
+#[path = "blend.rs"]
+mod blend;
+
 #[path = "overlays.rs"]
 mod overlays;
 
@@ -33,7 +36,8 @@ fn gpu() -> Arc<Gpu> {
 /// Both paths where the adapter has both; hardware has only the staged one.
 fn compositors(size: Size) -> Vec<Compositor> {
     let (gpu, shape) = (gpu(), CanvasShape::new(size).unwrap());
-    let staged = Compositor::on(Arc::clone(&gpu), shape, Path::staged(&gpu, &shape)).unwrap();
+    let path = Path::Staged(Staged::new(&gpu, &shape));
+    let staged = Compositor::on(Arc::clone(&gpu), shape, path).unwrap();
     let shared = gpu.is_software().then(|| Compositor::new(gpu, size).unwrap());
     shared.into_iter().chain([staged]).collect()
 }

@@ -108,7 +108,7 @@ fn random_layers_agree_with_their_twin() {
             compositor.quality = quality;
             let mut want = TwinCanvas::black(size);
             want.plain(&ground, whole);
-            let copied = is_ahead && matches!(compositor.path, Path::Shared);
+            let copied = is_ahead && matches!(compositor.path, Path::Shared(_));
             let (picture, shot) =
                 if copied { (&ahead, shot.size.into()) } else { (&picture, shot) };
             want.layer(&TwinLayer { picture, shot, rect, look, quality });

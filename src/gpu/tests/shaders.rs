@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use super::*;
 use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 3] = ["fill", "layer", "overlay"];
+const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -66,6 +66,16 @@ fn parameters_lie_as_their_twins_say() {
         ("chroma_word", offset_of!(FillParams, chroma_word)),
     ];
     check(&parse("fill"), "FillParams", size_of::<FillParams>(), &members);
+    let members = [
+        ("area", offset_of!(BlendParams, area)),
+        ("size_px", offset_of!(BlendParams, size_px)),
+        ("first_from", offset_of!(BlendParams, first_from)),
+        ("second_from", offset_of!(BlendParams, second_from)),
+        ("weight", offset_of!(BlendParams, weight)),
+        ("gap", offset_of!(BlendParams, gap)),
+        ("veil", offset_of!(BlendParams, veil)),
+    ];
+    check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
     let members = [
         ("area", offset_of!(LayerParams, area)),
         ("source_from_x", offset_of!(LayerParams, source_from_x)),
