@@ -51,6 +51,9 @@ pub const MAX_RELAYS: usize = 20;
 pub const MAX_DELAY_S: f32 = 300.0;
 /// Shortest and longest interruption after which standby is shown by itself, s.
 pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Least time between callbacks that tell how far a file is, ms: positions are known five times a second. A shorter
+/// interval counts as this.
+pub const MIN_PTS_CALLBACK_MS: u32 = 1000;
 /// Longest time between callbacks that tell how far a file is, ms.
 pub const MAX_PTS_CALLBACK_MS: u32 = 3_600_000;
 /// Longest recorded file, s.
@@ -241,6 +244,10 @@ pub const RENDER_AHEAD_FRAMES: usize = 3;
 pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
 /// Commands of one caster waiting for the next tick; more are refused.
 pub const ENGINE_COMMANDS: usize = 256;
+/// How long a show that begins again waits for the sources that PGM shows, before anything goes out.
+pub const REOPEN_SOURCES_WAIT: Duration = Duration::from_millis(800);
+/// When it goes out at the latest, ready or not.
+pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 /// Longest wait of a take for its sources to be ready.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Length of every gain ramp.

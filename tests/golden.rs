@@ -16,8 +16,8 @@ use onair::frame::{Color, Picture, PixelFormat, Plane, Scaled, Size, VideoFrame}
 use onair::gpu::{AdapterChoice, Compositor, Gpu};
 use onair::ids::InputKey;
 use onair::picture::{
-    DrawList, DrawOp, FillMode, LayerSpec, Look, OverlayContent, OverlaySpec, Placement,
-    PositionRefer, Rect, RgbaImage, ScenePicture, TextSpec, compose,
+    Blend, Direction, DrawList, DrawOp, FillMode, LayerSpec, Look, Over, OverlayContent,
+    OverlaySpec, Placement, PositionRefer, Rect, RgbaImage, ScenePicture, TextSpec, Veil, compose,
 };
 
 const CANVAS: Size = Size::new(640, 360);
@@ -130,11 +130,29 @@ fn save(path: &Path, size: Size, rgb: &[u8]) {
         .unwrap();
 }
 
+#[path = "golden/overlays.rs"]
+mod overlays;
+
 #[track_caller]
 fn check(name: &str, scene: &ScenePicture) {
+    check_at(name, scene, 0);
+}
+
+/// A scene at a time, ns since tick 0.
+#[track_caller]
+fn check_at(name: &str, scene: &ScenePicture, now_ns: u64) {
+    check_list(name, &listed(scene, now_ns));
+}
+
+fn listed(scene: &ScenePicture, now_ns: u64) -> DrawList {
     let frames = frames();
     let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.size());
-    let rgb = to_rgb(&draw(&compose(scene, &sizes, CANVAS, 0), &frames));
+    compose(scene, &sizes, CANVAS, now_ns)
+}
+
+#[track_caller]
+fn check_list(name: &str, list: &DrawList) {
+    let rgb = to_rgb(&draw(list, &frames()));
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.png"));
     if !golden.exists() {
         save(&golden, CANVAS, &rgb);
@@ -181,7 +199,7 @@ fn title(text: &str, font_name: &str, border: f32) -> OverlayContent {
         size_normalized: 0.09,
         border_width_normalized: border,
         border_rgb: Some(0x10_10_60),
-        background: None,
+        ..TextSpec::default()
     })
 }
 
@@ -262,6 +280,33 @@ fn nine_origins() {
             ..ScenePicture::default()
         },
     );
+}
+
+#[test]
+fn blends_and_veils() {
+    let progress = 0.4;
+    let half = |input, x| layer(input, at(x, 0.0, 0.5, 1.0));
+    let first =
+        ScenePicture { layers: vec![half(WIDE, 0.0), half(TALL, 0.5)], ..ScenePicture::default() };
+    let second = ScenePicture {
+        layers: vec![layer(WIDE, at(0.0, 0.0, 1.0, 1.0))],
+        overlays: vec![overlay(title("second", "KaiTi", 0.0), at(0.1, 0.4, 0.0, 0.0))],
+        ..ScenePicture::default()
+    };
+    let [first, second] = [first, second].map(|scene| listed(&scene, 0));
+    for (name, blend) in [
+        ("mix", Blend::Mix { progress }),
+        ("wipe_right", Blend::Wipe { towards: Direction::Right, progress }),
+        ("wipe_down_left", Blend::Wipe { towards: Direction::DownLeft, progress }),
+        ("slide_left", Blend::Slide { towards: Direction::Left, progress }),
+        ("push_up", Blend::Push { towards: Direction::Up, progress }),
+        ("push_down_right", Blend::Push { towards: Direction::DownRight, progress }),
+    ] {
+        let over = Over { ground_rgb: 0, ops: second.ops.clone(), blend };
+        check_list(name, &DrawList { ground_rgb: 0x20_4060, over: Some(over), ..first.clone() });
+    }
+    let veil = Some(Veil { rgb: 0xc0_2020, opacity: progress });
+    check_list("veil", &DrawList { veil, ..first });
 }
 
 /// One frame of FFmpeg's own, as NV12 of this size.

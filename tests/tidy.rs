@@ -31,6 +31,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] = &[
     "frame",
+    "color",
     "shot",
     "source",
     "ids",
@@ -55,6 +56,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
+    ("nnnoiseless", &["sound"]),
     ("rustix", &["library"]),
     ("image::", &["media", "app"]),
     ("moxcms", &["media"]),

@@ -4,11 +4,12 @@
 //! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::run_tick::{Canvas, Counts, FrameLoop, Pace, Stages};
+use super::run_tick::{Canvas, Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
@@ -25,6 +26,8 @@ pub(super) enum Message {
     RemoveInput(InputKey),
     /// PVW is drawn for this canvas from now on, or no longer.
     ShowPvw(Option<Box<Canvas>>),
+    /// What is made goes out from now on.
+    Open,
 }
 
 /// What a frame thread tells the world, at most [`PUBLISH_PER_SECOND`] times a second and at every change of tally.
@@ -85,7 +88,9 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
-        let mut plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
+        let pace = if late { Pace::Late } else { Pace::OnTime };
+        frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - start_ns));
+        let mut plan = frames.run_tick(tick, pace);
         log_events(&plan);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
         let replies = std::mem::take(&mut plan.replies);
@@ -125,6 +130,7 @@ fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &
                 let _ = bin.send(Discarded::Input(input));
             }
         }
+        Message::Open => frames.curtain = Curtain::Rising,
         Message::ShowPvw(canvas) => {
             let old = std::mem::replace(&mut frames.pvw, canvas.map(|canvas| *canvas));
             if let Some(old) = old {

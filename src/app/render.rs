@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
-    Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec, ValidChannel,
+    AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
+    ValidChannel,
 };
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
@@ -56,6 +57,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         trouble: Trouble::default(),
         clock: Clock::manual(),
         flow: Flow::Offline,
+        curtain: Curtain::Open,
         late_scalers: software.then(BTreeMap::new),
     };
     let keys = start_sources(&script, &mut frames)?;
@@ -203,6 +205,7 @@ fn arranged(layout: &Layout, keys: &BTreeMap<String, InputKey>) -> Result<SceneS
         gain: heard.gain,
         channel: ValidChannel::All,
         delay_ms: 0,
+        filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
     };
     let image = layout.backdrop.image.as_ref().map(|path| load_image(path)).transpose()?;
     Ok(SceneSpec {

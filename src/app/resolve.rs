@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::rundown;
 use crate::catalog::{
-    self, AudioLayer, Caster, Component, ComponentContent, ComponentEffect, Episode, FillMode,
-    LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene, Template,
-    TextBackground, ValidChannel, VideoLayer, When,
+    self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ComponentEffect,
+    Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene,
+    Template, TextBackground, ValidChannel, VideoLayer, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -116,7 +116,8 @@ pub(super) fn whole(shown: Shown, overlays: Vec<OverlaySpec>) -> SceneSpec {
         refer: picture::PositionRefer::TopLeft,
         fill: picture::FillMode::Fit,
     };
-    let mix = MixSpec { input, gain: 1.0, channel: engine::ValidChannel::All, delay_ms };
+    let (channel, filter) = (engine::ValidChannel::All, engine::AudioFilter::default());
+    let mix = MixSpec { input, gain: 1.0, channel, delay_ms, filter };
     SceneSpec {
         picture: ScenePicture {
             layers: vec![LayerSpec { input, placement, delay_ms, look: Look::default() }],
@@ -164,9 +165,19 @@ fn resolve_mix(mix: &[AudioLayer], inputs: &dyn Fn(&LocationId) -> Option<Shown>
                 ValidChannel::Right => engine::ValidChannel::Right,
             },
             delay_ms: shown.delayed_by(layer.delay_ms),
+            filter: resolve_filter(layer.filter),
         })
     };
     mix.iter().filter_map(resolve).collect()
+}
+
+/// What the engine does to a sound; it knows no beautified voices.
+fn resolve_filter(filter: AudioFilter) -> engine::AudioFilter {
+    let mode = |mode| match mode {
+        AnsMode::Speech => engine::AnsMode::Speech,
+        AnsMode::Music => engine::AnsMode::Music,
+    };
+    engine::AudioFilter { agc: filter.agc, ans: filter.ans.map(mode) }
 }
 
 /// The canvas of a template.
@@ -263,7 +274,8 @@ fn resolve_overlay(
     })
 }
 
-fn resolve_effect(effect: ComponentEffect) -> Motion {
+/// A motion, as the compositor understands it.
+pub(super) fn resolve_effect(effect: ComponentEffect) -> Motion {
     match effect {
         ComponentEffect::None => Motion::Still,
         ComponentEffect::AnimateH => Motion::Horizontal,

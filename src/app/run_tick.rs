@@ -33,6 +33,29 @@ pub(super) enum Pace {
     Late,
 }
 
+/// Whether what is made goes out. The first picture that does is the first that the world sees of a show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Curtain {
+    /// Ticks are decided and not drawn.
+    Closed,
+    /// The next tick that is drawn goes out.
+    Rising,
+    /// Every tick goes out.
+    Open,
+}
+
+impl Curtain {
+    /// How it is at a tick that begins so long after the first.
+    pub(super) fn at(self, pace: Pace, since_start: Duration) -> Curtain {
+        match (self, pace) {
+            (Curtain::Rising, Pace::OnTime) => Curtain::Open,
+            // A tick that is late would go out without a picture of its own.
+            (Curtain::Closed | Curtain::Rising, _) if since_start < limits::REOPEN_LATEST => self,
+            _ => Curtain::Open,
+        }
+    }
+}
+
 /// Whether anything may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
@@ -220,6 +243,7 @@ pub(super) struct FrameLoop {
     pub(super) trouble: Trouble,
     pub(super) clock: Clock,
     pub(super) flow: Flow,
+    pub(super) curtain: Curtain,
     /// On a software adapter: where pictures are scaled that come without their shown size.
     pub(super) late_scalers: Option<BTreeMap<InputKey, LateScaler>>,
 }
@@ -232,6 +256,9 @@ impl FrameLoop {
         let drained_ns = self.clock.now_ns();
         let mut plan = self.engine.tick(tick);
         self.spread_wanted(&plan);
+        if self.curtain != Curtain::Open {
+            return plan;
+        }
         self.scale_late(&mut plan);
         let decided_ns = self.clock.now_ns();
         self.draw(&plan, pace);
@@ -337,5 +364,29 @@ impl FrameLoop {
         {
             self.trouble.tell(&error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curtain_opens_with_a_picture_or_when_it_is_time() {
+        use Curtain::{Closed, Open, Rising};
+        use Pace::{Late, OnTime};
+        let latest_ms = limits::REOPEN_LATEST.as_millis() as u64;
+        for (curtain, pace, since_start_ms, then) in [
+            (Open, Late, 0, Open),
+            (Closed, OnTime, latest_ms - 1, Closed),
+            (Closed, Late, latest_ms, Open),
+            (Rising, Late, latest_ms - 1, Rising),
+            (Rising, OnTime, 0, Open),
+            (Rising, Late, latest_ms, Open),
+        ] {
+            let at = curtain.at(pace, Duration::from_millis(since_start_ms));
+            assert_eq!(at, then, "{curtain:?} {pace:?} after {since_start_ms} ms");
+        }
+        assert!(limits::REOPEN_SOURCES_WAIT < limits::REOPEN_LATEST);
     }
 }

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::resolve;
-use crate::catalog::{LayoutPreset, Template};
+use crate::catalog::{ComponentEffect, LayoutPreset, Template};
 use crate::config::Preset;
+use crate::engine::AnsMode;
 use crate::limits;
 use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
@@ -114,6 +115,28 @@ pub(super) struct Heard {
     pub(super) source: String,
     #[serde(default = "unity")]
     pub(super) gain: f32,
+    /// Automatic gain.
+    #[serde(default)]
+    pub(super) agc: bool,
+    /// Noise suppression.
+    pub(super) ans: Option<Ans>,
+}
+
+/// For what noise is suppressed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ans {
+    Speech,
+    Music,
+}
+
+impl From<Ans> for AnsMode {
+    fn from(ans: Ans) -> AnsMode {
+        match ans {
+            Ans::Speech => AnsMode::Speech,
+            Ans::Music => AnsMode::Music,
+        }
+    }
 }
 
 fn unity() -> f32 {
@@ -249,12 +272,12 @@ impl Component {
 
     /// How it moves.
     pub(super) fn motion(&self) -> Result<Motion, String> {
-        match self.effect.as_str() {
-            "" | "none" => Ok(Motion::Still),
-            "animateH" => Ok(Motion::Horizontal),
-            "animateV" => Ok(Motion::Vertical),
-            other => Err(format!("effect {other:?} is not \"none\", \"animateH\" or \"animateV\"")),
+        if self.effect.is_empty() {
+            return Ok(Motion::Still);
         }
+        ComponentEffect::parse(&self.effect)
+            .map(resolve::resolve_effect)
+            .ok_or_else(|| format!("effect {:?} is not none, animateH or animateV", self.effect))
     }
 }
 

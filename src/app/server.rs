@@ -139,7 +139,7 @@ impl Server {
             next_input: AtomicU32::new(0),
         });
         let studio = Studio::new(world.clone(), catalog, (store, tellers.events()));
-        studio.resume().await;
+        studio.resume();
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
             http: Door::new(http_listener, limits::HTTP_CONNECTIONS)

@@ -195,7 +195,7 @@ pub struct AudioLayerDraft {
     pub filter: Option<FilterDraft>,
 }
 
-/// `Filter` of an element of `AudioLayer`: stored and told, nothing more.
+/// `Filter` of an element of `AudioLayer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
 pub struct FilterDraft {

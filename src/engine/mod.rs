@@ -11,7 +11,7 @@ use crate::ids::{Bus, InputKey};
 use crate::picture::{DrawList, ScenePicture};
 use crate::shot::Shot;
 use crate::sound::Level;
-pub use crate::sound::{MixSpec, ValidChannel};
+pub use crate::sound::{AnsMode, AudioFilter, MixSpec, ValidChannel};
 pub use crate::source::{InputKind, InputState, Part};
 use crate::time::FrameRate;
 

@@ -56,6 +56,11 @@ impl CanvasShape {
     }
 }
 
+/// What a canvas is for that the CPU and shaders share.
+const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::MAP_WRITE)
+    .union(wgpu::BufferUsages::MAP_READ);
+
 /// The canvases of one compositor.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -73,6 +78,15 @@ struct Slot {
     mapped: bool,
     /// The last work that draws on it, until it was waited for.
     work: Option<wgpu::SubmissionIndex>,
+}
+
+impl Slot {
+    fn new(gpu: &Gpu, shape: CanvasShape, usage: wgpu::BufferUsages) -> Slot {
+        let buffer = canvas_buffer(gpu, &shape, usage);
+        let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
+        let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
+        Slot { buffer, bind_group, mapped: false, work: None }
+    }
 }
 
 /// A canvas taken from the ring; goes back when dropped.
@@ -95,8 +109,7 @@ impl Drop for Lease {
 impl Ring {
     /// Canvases that the CPU and shaders share (software adapters).
     pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Ring {
-        use wgpu::BufferUsages as U;
-        Ring::of(gpu, shape, U::STORAGE | U::MAP_WRITE | U::MAP_READ)
+        Ring::of(gpu, shape, SHARED)
     }
 
     /// Buffers that a canvas is copied to for the CPU to read.
@@ -107,10 +120,7 @@ impl Ring {
     fn of(gpu: &Gpu, shape: CanvasShape, usage: wgpu::BufferUsages) -> Ring {
         let (home, free) = bounded(CANVAS_RING);
         for _ in 0..CANVAS_RING {
-            let buffer = canvas_buffer(gpu, &shape, usage);
-            let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
-            let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
-            let _ = home.try_send(Slot { buffer, bind_group, mapped: false, work: None });
+            let _ = home.try_send(Slot::new(gpu, shape, usage));
         }
         Ring { shape, home, free }
     }
@@ -125,11 +135,7 @@ impl Ring {
 
     /// A finished, mapped canvas as a picture.
     pub(super) fn picture(&self, lease: Lease) -> Result<Arc<Picture>, GpuError> {
-        let view = lease
-            .slot()?
-            .buffer
-            .get_mapped_range(..)
-            .map_err(|e| GpuError::Device(e.to_string()))?;
+        let view = lease.view()?;
         let bytes = Bytes::from_owner(Finished { view, _lease: lease });
         let stride_bytes = self.shape.row_bytes as usize;
         let chroma_offset = self.shape.chroma_offset() as usize;
@@ -157,12 +163,24 @@ impl AsRef<[u8]> for Finished {
 pub(super) type Mapping = Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 impl Lease {
+    /// A canvas like those of [`Ring::shared`] that belongs to no ring.
+    pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Lease {
+        // Nobody listens at its home, so it ends with its lease.
+        Lease { slot: Some(Slot::new(gpu, shape, SHARED)), home: bounded(0).0 }
+    }
+
     fn slot(&self) -> Result<&Slot, GpuError> {
         self.slot.as_ref().ok_or(GpuError::NoCanvas)
     }
 
     pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
         Ok(&self.slot()?.buffer)
+    }
+
+    /// What is on the canvas, which is mapped.
+    pub(super) fn view(&self) -> Result<wgpu::BufferView, GpuError> {
+        let view = self.slot()?.buffer.get_mapped_range(..);
+        view.map_err(|e| GpuError::Device(e.to_string()))
     }
 
     pub(super) fn bind_group(&self) -> Result<Option<&wgpu::BindGroup>, GpuError> {

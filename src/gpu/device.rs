@@ -188,7 +188,8 @@ fn request_device(
     adapter: &wgpu::Adapter,
     info: &GpuInfo,
 ) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
-    let mut features = wgpu::Features::IMMEDIATES;
+    // Samples of more than 8 bits are textures of 16.
+    let mut features = wgpu::Features::IMMEDIATES | wgpu::Features::TEXTURE_FORMAT_16BIT_NORM;
     if info.software {
         features |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
     }

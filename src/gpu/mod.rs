@@ -1,18 +1,20 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
 //! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
-//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `sources`
-//! and `overlays` (what is on the GPU), `text` and `outline` (texts as pixels), [`compositor`](Compositor) (a tick's picture).
+//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
+//! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
 //! on again only after the last clone of it is gone.
 
+mod blend;
 mod canvas;
-mod color;
 mod compositor;
 mod copy;
 mod device;
+mod layers;
 mod outline;
 mod overlays;
 mod shaders;
@@ -23,6 +25,7 @@ pub use compositor::Compositor;
 pub use device::{AdapterChoice, Gpu, GpuInfo};
 pub use overlays::Prepared;
 
+use crate::color;
 use crate::frame::Size;
 
 /// What can go wrong between a draw list and its picture.

@@ -3,13 +3,16 @@
 //! Owns how WGSL files are put together and specialised. Must not know what is drawn. Invariant: each `#[repr(C)]` struct
 //! here has the layout that naga gives its WGSL namesake (held by a test).
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use bytemuck::{Pod, Zeroable};
 
+use super::blend::Blending;
 use super::canvas::CanvasShape;
-use super::color::{Code, CodeMatrix};
-use crate::frame::PixelFormat;
+use super::color::Code;
+use super::layers::{Filter, LayerKind};
 use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
@@ -25,6 +28,7 @@ const GROUP: u32 = 8;
 pub(super) fn program(name: &str) -> Option<String> {
     Some(match name {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
+        "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -45,15 +49,23 @@ pub(super) struct Area {
 impl Area {
     /// The part of `rect` that is on the canvas, or `None`.
     pub(super) fn of(shape: &CanvasShape, rect: Rect) -> Option<Area> {
-        let (x, y) = shape.clip(rect)?;
+        shape.clip(rect).map(|(x, y)| Area::within(shape, x, y))
+    }
+
+    /// All of the canvas.
+    fn whole(shape: &CanvasShape) -> Area {
+        Area::within(shape, 0..shape.size.width_px, 0..shape.size.height_px)
+    }
+
+    fn within(shape: &CanvasShape, x: Range<u32>, y: Range<u32>) -> Area {
         let first_block = [x.start / 4, y.start / 2];
-        Some(Area {
+        Area {
             row_words: shape.row_bytes / 4,
             chroma_word: shape.chroma_offset() / 4,
             first_block,
             block_count: [x.end.div_ceil(4) - first_block[0], y.end.div_ceil(2) - first_block[1]],
             columns_px: [x.start, x.end],
-        })
+        }
     }
 
     /// Work groups that cover it.
@@ -78,14 +90,35 @@ impl FillParams {
     }
 }
 
-/// `LayerParams` of layer.wgsl.
+/// `BlendParams` of blend.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(super) struct LayerParams {
+pub(super) struct BlendParams {
     pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
-    pub(super) source_per_canvas: [f32; 2],
-    pub(super) canvas_from_source: CodeMatrix,
+    size_px: [u32; 2],
+    first_from: [i32; 2],
+    second_from: [i32; 2],
+    _pad: [u32; 2],
+    weight: [f32; 4],
+    gap: [f32; 4],
+    veil: [f32; 4],
+}
+
+impl BlendParams {
+    /// On the whole canvas.
+    pub(super) fn new(shape: &CanvasShape, blending: &Blending) -> BlendParams {
+        let with = |[a, b, c]: [f32; 3], last: f32| [a, b, c, last];
+        BlendParams {
+            area: Area::whole(shape),
+            size_px: [shape.size.width_px, shape.size.height_px],
+            first_from: blending.from[0],
+            second_from: blending.from[1],
+            _pad: [0; 2],
+            weight: with(blending.weight, 0.0),
+            gap: with(blending.gap.map(f32::from), 0.0),
+            veil: with(blending.veil.map(f32::from), blending.veil_opacity),
+        }
+    }
 }
 
 /// `OverlayParams` of overlay.wgsl.
@@ -101,53 +134,41 @@ pub(super) struct OverlayParams {
     pub(super) _pad: f32,
 }
 
-/// How texels become pixels: `FILTER` of sample.wgsl.
+/// How texels of an overlay become pixels, and whether it may end between pixels: `FILTER` and `SOFT` of overlay.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(super) enum OverlayKind {
     Exact,
     Bilinear,
     Area,
+    SoftBilinear,
+    SoftArea,
 }
 
-impl Filter {
-    const ALL: [Filter; 3] = [Filter::Exact, Filter::Bilinear, Filter::Area];
+impl OverlayKind {
+    const ALL: [OverlayKind; 5] =
+        [Self::Exact, Self::Bilinear, Self::Area, Self::SoftBilinear, Self::SoftArea];
 
-    /// The filter for this many texels per pixel.
-    pub(super) fn of([x, y]: [f32; 2]) -> Filter {
-        if x > 2.0 || y > 2.0 {
-            Filter::Area
-        } else if x == 1.0 && y == 1.0 {
-            Filter::Exact
-        } else {
-            Filter::Bilinear
+    /// What stands, stands on whole pixels; what runs is mostly between them.
+    pub(super) fn of(texels_per_pixel: [f32; 2], motion: Motion) -> OverlayKind {
+        match (Filter::of_overlay(texels_per_pixel), motion) {
+            (Filter::Exact, Motion::Still) => OverlayKind::Exact,
+            (Filter::Area, Motion::Still) => OverlayKind::Area,
+            (_, Motion::Still) => OverlayKind::Bilinear,
+            (Filter::Area, _) => OverlayKind::SoftArea,
+            _ => OverlayKind::SoftBilinear,
         }
     }
-}
 
-/// How an overlay ends: `SOFT` of overlay.wgsl.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
-    /// On a whole pixel.
-    Hard,
-    /// Anywhere.
-    Soft,
-}
-
-impl Edge {
-    /// What stands, stands on whole pixels.
-    pub(super) fn of(motion: Motion) -> Edge {
-        match motion {
-            Motion::Still => Edge::Hard,
-            Motion::Horizontal | Motion::Vertical => Edge::Soft,
-        }
+    fn constants(self) -> [(&'static str, f64); 2] {
+        let (filter, soft) = match self {
+            OverlayKind::Exact => (Filter::Exact, 0.0),
+            OverlayKind::Bilinear => (Filter::Bilinear, 0.0),
+            OverlayKind::Area => (Filter::Area, 0.0),
+            OverlayKind::SoftBilinear => (Filter::Bilinear, 1.0),
+            OverlayKind::SoftArea => (Filter::Area, 1.0),
+        };
+        [("FILTER", f64::from(filter as u8)), ("SOFT", soft)]
     }
-}
-
-/// Whether a layer's colour is the canvas'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conversion {
-    Keep,
-    Convert,
 }
 
 /// All pipelines and the layouts of what is bound to them.
@@ -156,20 +177,23 @@ pub(super) struct Shaders {
     pub(super) canvas_layout: wgpu::BindGroupLayout,
     pub(super) source_layout: wgpu::BindGroupLayout,
     pub(super) overlay_layout: wgpu::BindGroupLayout,
+    /// Two canvases to read.
+    pub(super) pair_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
-    /// By filter, then planar or not, then converting or not.
-    layer: [[[OnceLock<wgpu::ComputePipeline>; 2]; 2]; 3],
-    /// By filter, then edge.
-    overlay: [[wgpu::ComputePipeline; 2]; 3],
+    layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
+    /// By kind.
+    overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
+    blend_program: Program,
+    blend: OnceLock<wgpu::ComputePipeline>,
 }
 
 impl Shaders {
     /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
     /// each, when it is first used.
     pub(super) fn new(device: &wgpu::Device) -> Shaders {
-        let storage = wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: false },
+        let storage = |read_only| wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only },
             has_dynamic_offset: false,
             min_binding_size: None,
         };
@@ -178,67 +202,58 @@ impl Shaders {
             view_dimension: wgpu::TextureViewDimension::D2,
             multisampled: false,
         };
-        let canvas_layout = bind_layout(device, "canvas", &[storage]);
+        let canvas_layout = bind_layout(device, "canvas", &[storage(false)]);
         let source_layout = bind_layout(device, "source", &[texture; 3]);
         let overlay_layout = bind_layout(device, "overlay", &[texture]);
+        let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
         let program =
             |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay = Filter::ALL.map(|filter| {
-            [Edge::Hard, Edge::Soft].map(|edge| {
-                // What does not stand on whole pixels lies between them.
-                let filter = match (filter, edge) {
-                    (Filter::Exact, Edge::Soft) => Filter::Bilinear,
-                    (filter, _) => filter,
-                };
-                let constants = [("FILTER", filter as u8), ("SOFT", edge as u8)];
-                overlay.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
-            })
-        });
-        let layer = Default::default();
+        let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
+        let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
+            pair_layout,
             fill,
             layer_program,
-            layer,
+            layers: RwLock::default(),
             overlay,
+            blend_program,
+            blend: OnceLock::new(),
         }
     }
 
-    /// Makes the pipelines of all layers. Not for software adapters: there they take a third of a second and 50 MiB, and
-    /// are not needed as long as layers are scaled ahead.
+    /// Makes the pipelines that layers mostly need, and those of what only hardware does by shader; others follow when they
+    /// are first needed. Not for software adapters: there each takes 30 ms and 4 MiB, and hardly any is needed as long as
+    /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
-        for filter in Filter::ALL {
-            for format in [PixelFormat::I420, PixelFormat::Nv12] {
-                for conversion in [Conversion::Keep, Conversion::Convert] {
-                    self.layer(filter, format, conversion);
-                }
-            }
-        }
+        self.blend();
+        LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that draws such a layer.
-    pub(super) fn layer(
-        &self,
-        filter: Filter,
-        format: PixelFormat,
-        conversion: Conversion,
-    ) -> &wgpu::ComputePipeline {
-        let planar = u8::from(format == PixelFormat::I420);
-        let [f, p, c] = [filter as u8, planar, conversion as u8];
-        self.layer[usize::from(f)][usize::from(p)][usize::from(c)].get_or_init(|| {
-            let constants = [("FILTER", f), ("PLANAR", p), ("CONVERT", c)];
-            self.layer_program.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
+    pub(super) fn layer(&self, kind: LayerKind) -> wgpu::ComputePipeline {
+        let made = self.layers.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        made.unwrap_or_else(|| {
+            // Made without the lock, so that nobody waits who does not need it; two may make the same one, once.
+            let pipeline = self.layer_program.pipeline(&kind.constants());
+            let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+            layers.entry(kind).or_insert(pipeline).clone()
         })
     }
 
+    /// The pipeline that makes one picture of two.
+    pub(super) fn blend(&self) -> &wgpu::ComputePipeline {
+        self.blend.get_or_init(|| self.blend_program.pipeline(&[]))
+    }
+
     /// The pipeline that draws such an overlay.
-    pub(super) fn overlay(&self, filter: Filter, edge: Edge) -> &wgpu::ComputePipeline {
-        &self.overlay[filter as usize][edge as usize]
+    pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
+        &self.overlay[kind as usize]
     }
 }
 

@@ -10,7 +10,7 @@ use cosmic_text::{
 
 use super::outline::{Outline, Stroke};
 use crate::frame::Size;
-use crate::limits::{MAX_FONT_PX, MAX_TEXT_BORDER_PX, MAX_TEXT_PIXELS};
+use crate::limits::{MAX_FONT_PX, MAX_TEXT_BORDER_PX, MAX_TEXT_PADDING, MAX_TEXT_PIXELS};
 use crate::picture::{TextBox, TextSpec};
 
 /// Distance of two lines / font height.
@@ -18,9 +18,6 @@ const LINE_HEIGHT: f32 = 1.25;
 
 /// Room left and right for glyphs that hang over their advance / font height.
 const OVERHANG: f32 = 1.0 / 16.0;
-
-/// Largest padding of a box / font height.
-const MAX_PADDING: f32 = 4.0;
 
 /// The API's fonts and what stands for them: free fonts with the same reach (Latin and Chinese).
 const FONTS: [(&str, &str, Weight); 7] = [
@@ -259,7 +256,7 @@ impl Style {
             // In 0–255 after the cast, which saturates.
             let opacity = (text_box.opacity * 255.0).round() as u8;
             // What is not a number is none.
-            let padding_px = text_box.padding.max(0.0).min(MAX_PADDING) * font_px;
+            let padding_px = text_box.padding.max(0.0).min(MAX_TEXT_PADDING) * font_px;
             (padding_px, over([0; 4], opaque(text_box.rgb), opacity))
         };
         Style {

@@ -122,11 +122,7 @@ impl Scaler {
         to_size: Size,
         to_color: Color,
     ) -> Result<Scaler, MediaError> {
-        let format = match layout {
-            PixelFormat::I420 => AVPixelFormat::AV_PIX_FMT_YUV420P,
-            PixelFormat::Nv12 => AVPixelFormat::AV_PIX_FMT_NV12,
-        };
-        let to = Shape { size: to_size, format, color: to_color };
+        let to = Shape { size: to_size, format: raw_format(layout), color: to_color };
         let full = |color: Color| c_int::from(color.range == Range::Full);
         // The ranges must be known before `sws_init_context`, which picks its converter by them.
         let options = [
@@ -268,11 +264,22 @@ impl Prescaler {
 }
 
 fn shape_of(picture: &Picture) -> Shape {
-    let format = match picture.format() {
-        PixelFormat::I420 => AVPixelFormat::AV_PIX_FMT_YUV420P,
-        PixelFormat::Nv12 => AVPixelFormat::AV_PIX_FMT_NV12,
-    };
+    let format = raw_format(picture.format());
     Shape { size: picture.size(), format, color: picture.color() }
+}
+
+/// FFmpeg's name of a layout.
+fn raw_format(format: PixelFormat) -> AVPixelFormat {
+    match format {
+        PixelFormat::I420 => AVPixelFormat::AV_PIX_FMT_YUV420P,
+        PixelFormat::I422 => AVPixelFormat::AV_PIX_FMT_YUV422P,
+        PixelFormat::I444 => AVPixelFormat::AV_PIX_FMT_YUV444P,
+        PixelFormat::I420P10 => AVPixelFormat::AV_PIX_FMT_YUV420P10LE,
+        PixelFormat::I422P10 => AVPixelFormat::AV_PIX_FMT_YUV422P10LE,
+        PixelFormat::I444P10 => AVPixelFormat::AV_PIX_FMT_YUV444P10LE,
+        PixelFormat::Nv12 => AVPixelFormat::AV_PIX_FMT_NV12,
+        PixelFormat::P010 => AVPixelFormat::AV_PIX_FMT_P010LE,
+    }
 }
 
 #[cfg(test)]

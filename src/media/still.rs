@@ -291,6 +291,102 @@ mod tests {
         }
     }
 
+    /// Chunks of a PNG of one kind.
+    fn chunks<'a>(png: &'a [u8], kind: &[u8; 4]) -> Vec<&'a [u8]> {
+        let (mut rest, mut found) = (&png[8..], Vec::new());
+        while rest.len() >= 12 {
+            let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
+            found.extend((rest[4..8] == *kind).then_some(&rest[8..8 + length]));
+            rest = &rest[12 + length..];
+        }
+        found
+    }
+
+    /// An APNG of whole frames, each shown for so many ms, all of it twice.
+    fn apng(frames: &[Vec<u8>], delays_ms: &[u16]) -> Vec<u8> {
+        let mut out = frames[0][..8].to_vec();
+        let mut chunk = |kind: &[u8; 4], data: &[u8]| {
+            out.extend((data.len() as u32).to_be_bytes());
+            let begin = out.len();
+            out.extend(kind);
+            out.extend(data);
+            let crc = crc32(&out[begin..]);
+            out.extend(crc.to_be_bytes());
+        };
+        let header = chunks(&frames[0], b"IHDR")[0];
+        chunk(b"IHDR", header);
+        chunk(b"acTL", &[(frames.len() as u32).to_be_bytes(), 2u32.to_be_bytes()].concat());
+        let mut sequence = 0..;
+        let mut next = || u32::to_be_bytes(sequence.next().unwrap());
+        for (index, (frame, delay_ms)) in frames.iter().zip(delays_ms).enumerate() {
+            let mut control = [&next()[..], &header[..8], &[0; 8]].concat();
+            control.extend([&delay_ms.to_be_bytes()[..], &1000u16.to_be_bytes(), &[0, 0]].concat());
+            chunk(b"fcTL", &control);
+            let data = chunks(frame, b"IDAT").concat();
+            match index {
+                0 => chunk(b"IDAT", &data),
+                _ => chunk(b"fdAT", &[&next()[..], &data].concat()),
+            }
+        }
+        chunk(b"IEND", &[]);
+        out
+    }
+
+    fn gif(size: u32, frames: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let frame = || image::RgbaImage::from_pixel(size, size, image::Rgba([9, 9, 9, 255]));
+        let mut encoder = image::codecs::gif::GifEncoder::new_with_speed(&mut bytes, 30);
+        encoder.set_repeat(image::codecs::gif::Repeat::Infinite).unwrap();
+        (0..frames).for_each(|_| encoder.encode_frame(image::Frame::new(frame())).unwrap());
+        drop(encoder);
+        bytes
+    }
+
+    #[test]
+    fn animations_keep_their_frames_and_times() {
+        let moving = load_overlay(&gif(4, 3)).unwrap();
+        // No time is given: the usual one.
+        let shown: Vec<u64> = moving.frames.iter().map(|frame| frame.shown_ns).collect();
+        assert_eq!((shown, moving.plays), (vec![100_000_000; 3], None));
+        let colours = [[255, 0, 0, 255], [0, 255, 0, 128]];
+        let bytes = apng(&colours.map(|rgba| png(3, 2, rgba)), &[40, 250]);
+        let moving = load_overlay(&bytes).unwrap();
+        let frames = moving.frames.iter().map(|f| (f.shown_ns / 1_000_000, f.image.pixels.clone()));
+        let want = [(40, colours[0].repeat(6)), (250, colours[1].repeat(6))];
+        assert_eq!(frames.collect::<Vec<_>>(), want);
+        assert_eq!(moving.plays.map(std::num::NonZeroU32::get), Some(2));
+        // A layer shows the first.
+        assert_eq!(load_picture(&bytes).unwrap().planes()[0].data[0], 63);
+    }
+
+    #[test]
+    fn animations_are_limited_while_they_are_decoded() {
+        let pixels_a_frame = 2048 * 2048;
+        let most = (MAX_ANIMATION_PIXELS / pixels_a_frame) as usize;
+        for (size, frames, is_taken) in [
+            (1, MAX_ANIMATION_FRAMES, true),
+            (1, MAX_ANIMATION_FRAMES + 1, false),
+            (2048, most, true),
+            (2048, most + 1, false),
+        ] {
+            let result = load_overlay(&gif(size, frames));
+            assert_eq!(result.is_ok(), is_taken, "{frames} of {size}");
+        }
+    }
+
+    #[test]
+    fn every_kind_is_decoded_with_its_transparency() {
+        let half = image::RgbaImage::from_pixel(6, 4, image::Rgba([10, 200, 30, 0]));
+        for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
+            let mut bytes = Cursor::new(vec![]);
+            half.write_to(&mut bytes, format).unwrap();
+            let animation = load_overlay(&bytes.into_inner()).unwrap();
+            assert_eq!(animation.size(), Size::new(6, 4), "{format:?}");
+            let pixels = &animation.frames[0].image.pixels;
+            assert!(pixels.iter().skip(3).step_by(4).all(|alpha| *alpha == 0), "{format:?}");
+        }
+    }
+
     fn crc32(bytes: &[u8]) -> u32 {
         let step =
             |crc: u32, bit: u32| (crc >> 1) ^ if (crc ^ bit) & 1 == 1 { 0xedb8_8320 } else { 0 };

@@ -174,7 +174,7 @@ pub struct TextBox {
     pub rgb: u32,
     /// 0 invisible – 1 opaque.
     pub opacity: f32,
-    /// How far it reaches beyond the text on all sides / font height, 0–4.
+    /// How far it reaches beyond the text on all sides / font height, 0–`limits::MAX_TEXT_PADDING`.
     pub padding: f32,
 }
 
@@ -326,13 +326,25 @@ pub enum Blend {
         /// 0–1.
         progress: f32,
     },
-    /// The second picture moves in and the first out before it.
+    /// The second picture moves in and the first out before it; the ground of the first fills what a diagonal leaves bare.
     Push {
         /// Where both move to.
         towards: Direction,
         /// 0–1.
         progress: f32,
     },
+}
+
+impl Blend {
+    /// How far it is, 0–1 whatever it was given.
+    pub fn progress(&self) -> f32 {
+        let (Blend::Mix { progress }
+        | Blend::Wipe { progress, .. }
+        | Blend::Slide { progress, .. }
+        | Blend::Push { progress, .. }) = *self;
+        // NaN becomes 0.
+        progress.max(0.0).min(1.0)
+    }
 }
 
 /// A direction on the canvas.

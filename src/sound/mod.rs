@@ -1,7 +1,7 @@
-//! The mix: n inputs with gain, channel and delay → one stereo programme, limited and metered.
+//! The mix: n inputs with channel, delay, filter and gain → one stereo programme, limited and metered.
 //!
 //! Pure, on blocks of samples at 48 kHz. Must not know ticks, scenes or commands. Invariants: every change of
-//! gain or route is a linear ramp of `limits::GAIN_RAMP_MS`, sample-exact across blocks; what comes out is
+//! gain, route or filter is a linear ramp of `limits::GAIN_RAMP_MS`, sample-exact across blocks; what comes out is
 //! finite and within ±1.
 
 use crate::frame::StereoSample;
@@ -9,14 +9,19 @@ use crate::ids::InputKey;
 use crate::limits;
 use crate::time::SAMPLE_RATE;
 
+mod auto_gain;
 mod delay;
+mod filters;
 mod limiter;
+mod ramp;
+mod suppressor;
 mod voice;
 
 #[cfg(test)]
 mod tests;
 
 use delay::DelayLine;
+pub use filters::{AnsMode, AudioFilter};
 pub use limiter::Limiter;
 use voice::Voice;
 
@@ -34,6 +39,8 @@ pub struct MixSpec {
     pub channel: ValidChannel,
     /// Constant delay, ms.
     pub delay_ms: u32,
+    /// What is done to its sound before the gain.
+    pub filter: AudioFilter,
 }
 
 /// Channels of a source that are heard.
@@ -46,6 +53,17 @@ pub enum ValidChannel {
     Left,
     /// The right one on both sides.
     Right,
+}
+
+impl ValidChannel {
+    /// Which side of the source each side of the mix hears.
+    fn sides(self) -> [usize; 2] {
+        match self {
+            ValidChannel::All => [0, 1],
+            ValidChannel::Left => [0, 0],
+            ValidChannel::Right => [1, 1],
+        }
+    }
 }
 
 /// Loudness of a block, linear (1 = full scale), the louder of the two sides.
@@ -90,7 +108,7 @@ impl Mixer {
     }
 
     /// From the next block on this is the mix: entries that are new fade in, entries that are gone fade out, others
-    /// move to their new gain. A change of channel or delay is a cross-fade. Entries beyond `limits::MAX_MIX` are
+    /// move to their new gain and filter. A change of channel or delay is a cross-fade. Entries beyond `limits::MAX_MIX` are
     /// not heard.
     pub fn set(&mut self, mix: &[MixSpec]) {
         let mut kept = vec![false; self.voices.len()];
@@ -100,6 +118,7 @@ impl Mixer {
                 Some(index) => {
                     kept[index] = true;
                     self.voices[index].fade_to(spec.gain);
+                    self.voices[index].filter(spec.filter);
                 }
                 None => self.voices.push(Voice::new(spec)),
             }

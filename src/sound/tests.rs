@@ -1,15 +1,17 @@
-//! Ramps, routes, delay, limiter and meters.
+//! Ramps, routes, delay, limiter and meters; filters in a file of their own.
 
 use super::limiter::KNEE;
-use super::{Level, MixSpec, Mixer, RAMP_SAMPLES, ValidChannel};
+use super::{AudioFilter, Level, MixSpec, Mixer, RAMP_SAMPLES, ValidChannel};
 use crate::frame::StereoSample;
 use crate::ids::InputKey;
+
+mod filters;
 
 const A: InputKey = InputKey(1);
 const B: InputKey = InputKey(2);
 
 fn entry(input: InputKey, gain: f32) -> MixSpec {
-    MixSpec { input, gain, channel: ValidChannel::All, delay_ms: 0 }
+    MixSpec { input, gain, channel: ValidChannel::All, delay_ms: 0, filter: AudioFilter::default() }
 }
 
 /// Blocks of uneven length of a mix over constant sources A = (0.5, 0.25) and B = (−0.25, 0.5).

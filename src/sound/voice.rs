@@ -1,9 +1,11 @@
-//! One entry of the mix and its ramp.
+//! One entry of the mix, its filters and its ramp.
 //!
 //! Must not know the other entries. Invariant: the gain moves by at most `MAX_GAIN / RAMP_SAMPLES` a sample, and what
 //! was sounding never ends in a step, even when its source vanishes.
 
-use super::{MixSpec, RAMP_SAMPLES, ValidChannel};
+use super::filters::Filters;
+use super::ramp::{Ramp, fade_out};
+use super::{AudioFilter, MixSpec, ValidChannel};
 use crate::frame::StereoSample;
 use crate::ids::InputKey;
 use crate::limits;
@@ -14,10 +16,8 @@ pub(super) struct Voice {
     input: InputKey,
     channel: ValidChannel,
     delay_ms: u32,
-    from: f32,
-    to: f32,
-    /// Samples of the ramp still to come.
-    left: u32,
+    gain: Ramp,
+    filters: Filters,
     leaving: bool,
     /// The last sample sent to the mix, and what of it still fades when the source vanished.
     last: StereoSample,
@@ -30,17 +30,17 @@ impl Voice {
             input: spec.input,
             channel: spec.channel,
             delay_ms: spec.delay_ms,
-            from: 0.0,
-            to: 0.0,
-            left: 0,
+            gain: Ramp::at(0.0),
+            filters: Filters::new(),
             leaving: false,
             last: [0.0; 2],
         };
         voice.fade_to(spec.gain);
+        voice.filter(spec.filter);
         voice
     }
 
-    /// Whether this voice is that entry, whatever its gain.
+    /// Whether this voice is that entry, whatever its gain and filter.
     pub(super) fn plays(&self, spec: &MixSpec) -> bool {
         (self.input, self.channel, self.delay_ms) == (spec.input, spec.channel, spec.delay_ms)
     }
@@ -49,11 +49,12 @@ impl Voice {
     pub(super) fn fade_to(&mut self, gain: f32) {
         let gain = if gain.is_finite() { gain.clamp(0.0, limits::MAX_GAIN) } else { 0.0 };
         self.leaving = false;
-        if gain != self.to {
-            self.from = self.gain();
-            self.to = gain;
-            self.left = RAMP_SAMPLES;
-        }
+        self.gain.turn(gain, 0);
+    }
+
+    /// Cross-fades to another filter.
+    pub(super) fn filter(&mut self, filter: AudioFilter) {
+        self.filters.set(filter);
     }
 
     /// Ramps to silence and is over then.
@@ -69,11 +70,11 @@ impl Voice {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.leaving && self.left == 0 && self.last == [0.0; 2]
+        self.leaving && self.gain.is_zero() && self.last == [0.0; 2]
     }
 
     pub(super) fn is_audible(&self) -> bool {
-        self.left > 0 || self.to > 0.0
+        !self.gain.is_zero()
     }
 
     pub(super) fn input(&self) -> InputKey {
@@ -84,38 +85,30 @@ impl Voice {
         self.delay_ms
     }
 
-    fn gain(&self) -> f32 {
-        if self.left == 0 {
-            return self.to;
-        }
-        let done = (RAMP_SAMPLES - self.left) as f32 / RAMP_SAMPLES as f32;
-        self.from + (self.to - self.from) * done
-    }
-
     /// Adds a block of the source to the mix; false when it is silent throughout.
     pub(super) fn add(
         &mut self,
         source: Option<&[StereoSample]>,
         out: &mut [StereoSample],
     ) -> bool {
-        let Some(source) = source else { return self.add_tail(out) };
         if !self.is_audible() {
+            self.filters.unheard();
             self.last = [0.0; 2];
             return false;
         }
-        let (left, right) = match self.channel {
-            ValidChannel::All => (0, 1),
-            ValidChannel::Left => (0, 0),
-            ValidChannel::Right => (1, 1),
+        let ([left, right], source) = if self.filters.are_out() {
+            (self.channel.sides(), source)
+        } else {
+            ([0, 1], self.filters.run(source, self.channel, out.len()))
         };
-        let ramp = (self.left as usize).min(out.len());
+        let Some(source) = source else { return self.add_tail(out) };
+        let ramp = self.gain.left().min(out.len());
         for (to, from) in out[..ramp].iter_mut().zip(source) {
-            self.left -= 1;
-            let gain = self.gain();
+            let gain = self.gain.step();
             self.last = [from[left] * gain, from[right] * gain];
             *to = [to[0] + self.last[0], to[1] + self.last[1]];
         }
-        let gain = self.to;
+        let gain = self.gain.target();
         if gain == 0.0 || ramp == out.len() {
             return true;
         }
@@ -128,17 +121,15 @@ impl Voice {
 
     /// The source is gone: what sounded last fades instead of stopping.
     fn add_tail(&mut self, out: &mut [StereoSample]) -> bool {
-        self.left = self.left.saturating_sub(out.len() as u32);
-        if self.last == [0.0; 2] {
+        let len = out.len();
+        self.gain.skip(len);
+        let last = std::mem::take(&mut self.last);
+        if last == [0.0; 2] {
             return false;
         }
-        // A ramp within this block, or as long as a gain ramp where the block is longer.
-        let length = out.len().min(RAMP_SAMPLES as usize);
-        for (k, to) in out[..length].iter_mut().enumerate() {
-            let gain = (length - 1 - k) as f32 / length as f32;
-            *to = [to[0] + self.last[0] * gain, to[1] + self.last[1] * gain];
+        for (to, fading) in out.iter_mut().zip(fade_out(last, len)) {
+            *to = [to[0] + fading[0], to[1] + fading[1]];
         }
-        self.last = [0.0; 2];
         true
     }
 }

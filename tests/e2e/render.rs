@@ -32,6 +32,8 @@ source = "RV02"
 place = { x = 0.5, width = 0.5, height = 1.0, fill = "fit" }
 [[layout.audio]]
 source = "RV01"
+agc = true
+ans = "speech"
 [[layout]]
 name = "full"
 [[layout.layer]]

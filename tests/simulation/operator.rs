@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use onair::engine::{
-    Command, CommandId, Cue, Engine, Event, InputKind, MixSpec, Plan, Readiness, Refusal,
-    SceneSpec, SyncGroup, SyncMode, ValidChannel,
+    AnsMode, AudioFilter, Command, CommandId, Cue, Engine, Event, InputKind, MixSpec, Plan,
+    Readiness, Refusal, SceneSpec, SyncGroup, SyncMode, ValidChannel,
 };
 use onair::ids::{Bus, InputKey};
 use onair::limits;
@@ -244,13 +244,18 @@ fn groups(cameras: &[InputKey], chance: &mut Chance) -> Vec<SyncGroup> {
 fn mix(inputs: &[InputKey], chance: &mut Chance) -> Vec<MixSpec> {
     if chance.once_in(2) {
         let input = chance.pick(inputs);
-        return vec![MixSpec { input, gain: 1.0, channel: ValidChannel::All, delay_ms: 0 }];
+        let (channel, filter) = (ValidChannel::All, AudioFilter::default());
+        return vec![MixSpec { input, gain: 1.0, channel, delay_ms: 0, filter }];
     }
     let entry = |_| MixSpec {
         input: chance.pick(inputs),
         gain: chance.within(0, 40) as f32 / 10.0,
         channel: chance.pick(&[ValidChannel::All, ValidChannel::Left, ValidChannel::Right]),
         delay_ms: if chance.once_in(8) { chance.within(0, 300) as u32 } else { 0 },
+        filter: AudioFilter {
+            agc: chance.once_in(4),
+            ans: chance.once_in(8).then(|| chance.pick(&[AnsMode::Speech, AnsMode::Music])),
+        },
     };
     (0..inputs.len() as i64 % 3).map(entry).collect()
 }

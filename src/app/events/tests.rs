@@ -241,6 +241,30 @@ async fn an_episode_group_has_its_own_receiver() {
 }
 
 #[tokio::test]
+async fn one_position_of_a_file_waits() {
+    let dir = dir();
+    let events = open(&dir).await;
+    let caster = caster("http://192.0.2.1/hook");
+    let [a, b] = ["a", "b"].map(|id| ResourceId::parse(id).unwrap());
+    operate(&events, &caster, "R1").await;
+    for position_ms in (1000..100_000).step_by(1000) {
+        let resource = if position_ms > 5000 { a.clone() } else { b.clone() };
+        let passed = Passed { resource, episode: None, position_ms };
+        events.passed(&caster, &passed);
+    }
+    let mut waiting = Vec::new();
+    let next = |store: &Store| store.next_letter("http://192.0.2.1/hook");
+    while let Some(letter) = events.store.read(next).await.unwrap() {
+        events.store.write(vec![Entry::Settled { seq: letter.seq }]).await.unwrap();
+        waiting.push(letter.body);
+    }
+    let [operated, of_b, of_a] = &waiting[..] else { panic!("{waiting:#?}") };
+    assert!(operated.contains("R1"), "{operated}");
+    assert!(of_b.contains(r#""ResourceId":"b","Pts":"5000""#), "{of_b}");
+    assert!(of_a.contains(r#""ResourceId":"a","Pts":"99000""#), "{of_a}");
+}
+
+#[tokio::test]
 async fn followers_are_told_what_receivers_are() {
     let dir = dir();
     let events = open(&dir).await;

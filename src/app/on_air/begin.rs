@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
-use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
+use super::super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
@@ -52,6 +52,7 @@ pub(super) fn begin(
     world: Arc<World>,
     caster: Arc<Caster>,
     images: Images,
+    curtain: Curtain,
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
@@ -77,6 +78,7 @@ pub(super) fn begin(
         trouble: Trouble::default(),
         clock: world.clock.clone(),
         flow: Flow::Live,
+        curtain,
         late_scalers: world.gpu.is_software().then(BTreeMap::new),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
@@ -94,10 +96,13 @@ pub(super) fn begin(
         inputs: BTreeMap::new(),
         episodes: BTreeMap::new(),
         standby: None,
+        stand_in: None,
+        is_given_up: false,
         images,
         ready: Ready::default(),
         interrupted: false,
         positions_ns: 0,
+        marks: BTreeMap::new(),
         synced: Vec::new(),
         cues: Vec::new(),
         tick0_unix_ns: None,

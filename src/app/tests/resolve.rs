@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::tests::World;
-use crate::catalog::{Call, Source};
+use crate::catalog::{AudioDraft, AudioLayerDraft, Call, FilterDraft, Source};
 
 fn number(location: &LocationId) -> u32 {
     location.to_string()[2..].parse().unwrap()
@@ -186,6 +186,39 @@ fn a_scene_resolves_to_what_is_there() {
     assert_eq!(check(&world, Bus::Pvw, &|_| true, true), (vec![1, 2], 0, vec![2]));
     let ready = World::ready();
     assert_eq!(check(&ready, Bus::Pgm, &|_| true, true), (vec![], 0, vec![]));
+}
+
+#[test]
+fn a_filter_reaches_the_mix() {
+    use crate::engine::AnsMode::{Music, Speech};
+    let mut world = World::on_air();
+    let draft = |enable_agc, enable_ans, ans_mode| FilterDraft {
+        enable_agc,
+        enable_ans,
+        ans_mode,
+        enable_beautify: 1,
+        ..FilterDraft::default()
+    };
+    for (filter, agc, ans) in [
+        (Some(draft(1, 1, 0)), true, Some(Speech)),
+        (Some(draft(0, 1, 1)), false, Some(Music)),
+        (Some(draft(1, 0, 0)), true, None),
+        (Some(draft(0, 0, 0)), false, None),
+        (None, false, None),
+    ] {
+        for bus in [Bus::Pvw, Bus::Pgm] {
+            let audio = AudioDraft {
+                caster_id: world.caster.clone(),
+                scene_id: world.scene_id(bus),
+                audio_layers: vec![AudioLayerDraft { filter, ..Default::default() }],
+                mix_list: vec!["RV01".into()],
+                ..Default::default()
+            };
+            world.ok(Call::UpdateCasterSceneAudio(audio));
+            let spec = resolve_at(world.the_caster(), (bus, 0), &|_| true, None);
+            assert_eq!(spec.mix[0].filter, engine::AudioFilter { agc, ans }, "{bus:?} {filter:?}");
+        }
+    }
 }
 
 #[test]

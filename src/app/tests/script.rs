@@ -48,6 +48,11 @@ fn what_is_wrong_is_named() {
         ("border_width", "border", "unknown field `border`"),
         ("\"side_by_side\"", "\"quad\"", "layout pair: its preset shows 4 sources, it has 2"),
         ("\"side_by_side\"", "\"mosaic\"", "\"mosaic\" is not one of single, "),
+        (
+            "effect = \"none\"",
+            "effect = \"blink\"",
+            "component title: effect \"blink\" is not none",
+        ),
         ("padding = 0.25", "padding = 5", "component title: background padding is 5"),
         ("source = \"RV03\"\n", "source = \"RV03\"\nplace = {}\n", "its preset says where"),
     ] {

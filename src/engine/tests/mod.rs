@@ -10,7 +10,9 @@ mod views;
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel};
+use super::{
+    AudioFilter, Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel,
+};
 use crate::frame::{AudioBlock, Picture, Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
 use crate::limits;
@@ -69,8 +71,13 @@ fn scene(inputs: &[InputKey]) -> super::SceneSpec {
         delay_ms: 0,
         look: Look::default(),
     };
-    let entry =
-        |&input: &InputKey| MixSpec { input, gain: 1.0, channel: ValidChannel::All, delay_ms: 0 };
+    let entry = |&input: &InputKey| MixSpec {
+        input,
+        gain: 1.0,
+        channel: ValidChannel::All,
+        delay_ms: 0,
+        filter: AudioFilter::default(),
+    };
     super::SceneSpec {
         picture: crate::picture::ScenePicture {
             layers: inputs.iter().map(layer).collect(),

@@ -2,7 +2,8 @@
 //!
 //! Two paths give the same pictures. *Shared* (software adapters): the CPU maps the canvas, copies what is opaque and
 //! unscaled, lets shaders do the rest, and reads where they drew. *Staged* (hardware): shaders draw everything on one canvas
-//! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later.
+//! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later. Where two pictures become one,
+//! or a veil lies over one, each is drawn on a canvas of its own first.
 //!
 //! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
 //! order of the draws.
@@ -12,19 +13,22 @@ use std::sync::Arc;
 
 use super::GpuError;
 use super::canvas::{CanvasShape, Lease, Mapping, Ring};
-use super::color::code_of;
 use super::device::Gpu;
 use super::overlays::Overlays;
 use super::sources::Sources;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
 use crate::picture::DrawList;
+use crate::shot::ScaleQuality;
 
 mod passes;
 mod shared;
 mod staged;
 mod steps;
 
+use passes::Painter;
+use shared::Shared;
+use staged::Staged;
 use steps::{same_list, shown_pictures};
 
 /// Draws the pictures of one canvas.
@@ -36,6 +40,7 @@ pub struct Compositor {
     path: Path,
     sources: Sources,
     overlays: Overlays,
+    quality: ScaleQuality,
     /// Number of draws so far; what is idle is measured in it.
     draws: u64,
     /// What the newest picture in flight shows.
@@ -43,14 +48,13 @@ pub struct Compositor {
     in_flight: VecDeque<(u64, Pending)>,
     /// The picture collected last, for those that only repeat it.
     collected: Option<Arc<Picture>>,
-    chroma_row: Vec<u8>,
 }
 
 /// How pictures reach the CPU.
 #[derive(Debug)]
 enum Path {
-    Shared,
-    Staged { canvas: wgpu::Buffer, bind_group: wgpu::BindGroup },
+    Shared(Shared),
+    Staged(Staged),
 }
 
 /// A draw that was not collected yet.
@@ -75,14 +79,22 @@ impl Compositor {
     /// A side that is odd or out of range; no memory.
     pub fn new(gpu: Arc<Gpu>, canvas: Size) -> Result<Compositor, GpuError> {
         let shape = CanvasShape::new(canvas)?;
-        let path = if gpu.is_software() { Path::Shared } else { Path::staged(&gpu, &shape) };
+        let path = match gpu.is_software() {
+            true => Path::Shared(Shared::new(&gpu, shape)),
+            false => Path::Staged(Staged::new(&gpu, &shape)),
+        };
         Compositor::on(gpu, shape, path)
+    }
+
+    /// The same compositor, magnifying like this.
+    pub fn with_quality(self, quality: ScaleQuality) -> Compositor {
+        Compositor { quality, ..self }
     }
 
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
-            Path::Shared => Ring::shared(&gpu, shape),
-            Path::Staged { .. } => Ring::readback(&gpu, shape),
+            Path::Shared(_) => Ring::shared(&gpu, shape),
+            Path::Staged(_) => Ring::readback(&gpu, shape),
         };
         gpu.check()?;
         Ok(Compositor {
@@ -91,11 +103,11 @@ impl Compositor {
             path,
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
+            quality: ScaleQuality::default(),
             draws: 0,
             newest: None,
             in_flight: VecDeque::new(),
             collected: None,
-            chroma_row: Vec::new(),
             gpu,
         })
     }
@@ -132,12 +144,23 @@ impl Compositor {
         self.draws += 1;
         self.sources.forget_idle(self.draws);
         self.overlays.forget_idle(self.draws);
-        let lease = self.ring.take()?;
-        let steps = self.resolve(list, frames);
-        let drawn = (code_of(list.ground_rgb), &steps[..]);
-        let pending = match self.path {
-            Path::Shared => Pending::Ready(self.draw_shared(lease, drawn)?),
-            Path::Staged { .. } => self.draw_staged(lease, drawn)?,
+        let mut lease = self.ring.take()?;
+        let paintings = self.paintings(list, frames);
+        let painter = Painter {
+            gpu: &self.gpu,
+            shape: self.shape,
+            sources: &self.sources,
+            quality: self.quality,
+        };
+        let pending = match &mut self.path {
+            Path::Shared(shared) => {
+                shared.draw(&painter, &mut lease, &paintings)?;
+                Pending::Ready(self.ring.picture(lease)?)
+            }
+            Path::Staged(staged) => {
+                let mapping = staged.draw(&painter, &mut lease, &paintings)?;
+                Pending::Reading(lease, mapping)
+            }
         };
         self.gpu.check()?;
         self.in_flight.push_back((tick, pending));

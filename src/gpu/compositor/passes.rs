@@ -2,16 +2,26 @@
 //!
 //! Must not know which path draws. Invariant: nothing outside a step's rectangle changes.
 
-use super::Compositor;
 use super::steps::{OverlayStep, Step};
-use crate::frame::{Color, Picture, Size};
-use crate::gpu::color::{Code, canvas_from};
+use crate::gpu::canvas::CanvasShape;
+use crate::gpu::color::Code;
 use crate::gpu::copy::uncovered;
-use crate::gpu::shaders::{Area, Conversion, Edge, FillParams, Filter, LayerParams, OverlayParams};
-use crate::ids::InputKey;
+use crate::gpu::device::Gpu;
+use crate::gpu::layers::LayerDraw;
+use crate::gpu::shaders::{Area, FillParams, OverlayKind, OverlayParams};
+use crate::gpu::sources::{SourceKey, Sources};
 use crate::picture::Rect;
+use crate::shot::ScaleQuality;
 
-impl Compositor {
+/// What dispatches need, whatever is drawn.
+pub(super) struct Painter<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) shape: CanvasShape,
+    pub(super) sources: &'a Sources,
+    pub(super) quality: ScaleQuality,
+}
+
+impl Painter<'_> {
     /// Where the ground must be filled in because nothing opaque is drawn there.
     pub(super) fn bare(&self, steps: &[Step]) -> Vec<Rect> {
         let covers: Vec<Rect> = steps.iter().filter_map(Step::covers).collect();
@@ -40,9 +50,7 @@ impl Compositor {
         for step in steps {
             match step {
                 Step::Copy { .. } => {}
-                Step::Layer { input, picture, rect } => {
-                    self.dispatch_layer(pass, *input, picture, *rect);
-                }
+                Step::Layer { source, draw } => self.dispatch_layer(pass, *source, draw),
                 Step::Overlay(overlay) => self.dispatch_overlay(pass, overlay),
             }
         }
@@ -51,33 +59,22 @@ impl Compositor {
     fn dispatch_layer(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        input: InputKey,
-        picture: &Picture,
-        rect: Rect,
+        source: SourceKey,
+        draw: &LayerDraw<'_>,
     ) {
-        let Some(area) = Area::of(&self.shape, rect) else { return };
-        let Some(source) = self.sources.bind_group(input) else { return };
-        let source_per_canvas = ratio(picture.size(), rect);
-        let conversion =
-            if picture.color() == Color::CANVAS { Conversion::Keep } else { Conversion::Convert };
-        let filter = Filter::of(source_per_canvas);
-        pass.set_pipeline(self.gpu.shaders.layer(filter, picture.format(), conversion));
+        let Some((kind, params)) = draw.on(&self.shape, self.quality) else { return };
+        let Some(source) = self.sources.bind_group(source) else { return };
+        pass.set_pipeline(&self.gpu.shaders.layer(kind));
         pass.set_bind_group(1, source, &[]);
-        let params = LayerParams {
-            area,
-            rect_origin_px: [rect.x_px, rect.y_px],
-            source_per_canvas,
-            canvas_from_source: canvas_from(picture.color()),
-        };
-        run(pass, &area, bytemuck::bytes_of(&params));
+        run(pass, &params.area, bytemuck::bytes_of(&params));
     }
 
     fn dispatch_overlay(&self, pass: &mut wgpu::ComputePass<'_>, overlay: &OverlayStep) {
         let OverlayStep { art, window, .. } = overlay;
         let per_pixel = window.texels_per_pixel;
         let texels_per_pixel = per_pixel.map(|texels| texels as f32);
-        let edge = Edge::of(overlay.motion);
-        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of(texels_per_pixel), edge));
+        let kind = OverlayKind::of(texels_per_pixel, overlay.motion);
+        pass.set_pipeline(self.gpu.shaders.overlay(kind));
         let whole = [art.size.width_px, art.size.height_px];
         for piece in art.pieces(overlay.frame) {
             let Some(area) =
@@ -103,14 +100,8 @@ impl Compositor {
     }
 }
 
-fn run(pass: &mut wgpu::ComputePass<'_>, area: &Area, params: &[u8]) {
+pub(super) fn run(pass: &mut wgpu::ComputePass<'_>, area: &Area, params: &[u8]) {
     let [x, y] = area.groups();
     pass.set_immediates(0, params);
     pass.dispatch_workgroups(x, y, 1);
-}
-
-/// Source pixels per canvas pixel.
-fn ratio(source: Size, rect: Rect) -> [f32; 2] {
-    let axis = |source: u32, canvas: u32| source as f32 / canvas as f32;
-    [axis(source.width_px, rect.width_px), axis(source.height_px, rect.height_px)]
 }

@@ -2,54 +2,93 @@
 //!
 //! Must not know where steps come from. Invariant: a canvas is handed out mapped.
 
-use std::sync::Arc;
-
-use super::Compositor;
-use super::steps::Step;
-use crate::frame::Picture;
+use super::passes::Painter;
+use super::steps::{Painting, Paintings, Step};
 use crate::gpu::GpuError;
-use crate::gpu::canvas::Lease;
-use crate::gpu::color::Code;
+use crate::gpu::canvas::{CanvasShape, Lease};
 use crate::gpu::copy::MappedCanvas;
+use crate::gpu::device::Gpu;
 
-impl Compositor {
-    /// The CPU and the shaders take turns on a shared canvas, as the order of the steps demands.
-    pub(super) fn draw_shared(
+/// What the path keeps between draws.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Where two pictures are drawn that become one. Their memory is not touched before.
+    scratch: [Lease; 2],
+    /// A row of samples on its way.
+    row: Vec<u8>,
+}
+
+impl Shared {
+    pub(super) fn new(gpu: &Gpu, shape: CanvasShape) -> Shared {
+        let scratch = [(); 2].map(|()| Lease::scratch(gpu, shape));
+        Shared { scratch, row: Vec::new() }
+    }
+
+    /// Leaves the finished picture on the canvas, mapped.
+    pub(super) fn draw(
         &mut self,
-        mut lease: Lease,
-        (ground, steps): (Code, &[Step]),
-    ) -> Result<Arc<Picture>, GpuError> {
-        let bare = self.bare(steps);
-        if !bare.is_empty() {
-            let mut canvas = self.mapped(&mut lease)?;
-            bare.into_iter().for_each(|rect| canvas.fill(rect, ground));
+        painter: &Painter<'_>,
+        lease: &mut Lease,
+        paintings: &Paintings<'_>,
+    ) -> Result<(), GpuError> {
+        let row = &mut self.row;
+        let Some(blending) = &paintings.blending else {
+            return paint(painter, lease, row, &paintings.first);
+        };
+        let [first, second] = &mut self.scratch;
+        paint(painter, first, row, &paintings.first)?;
+        if let Some(painting) = &paintings.second {
+            paint(painter, second, row, painting)?;
+        } else {
+            // Nothing of it is seen, but it is asked for all the same.
+            second.map(painter.gpu)?;
         }
-        for turn in steps.chunk_by(|a, b| a.is_copy() == b.is_copy()) {
-            if turn[0].is_copy() {
-                let mut canvas = self.mapped(&mut lease)?;
-                for step in turn {
-                    if let Step::Copy { picture, rect } = step {
-                        canvas.copy(picture, *rect);
-                    }
-                }
-            } else {
-                lease.unmap();
-                let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-                if let Some(canvas) = lease.bind_group()? {
-                    let mut pass = self.begin(&mut encoder, canvas);
-                    self.dispatch(&mut pass, turn);
-                }
-                lease.submitted(self.gpu.queue.submit([encoder.finish()]));
-            }
-        }
-        lease.map(&self.gpu)?;
-        self.ring.picture(lease)
+        let mut canvas = mapped(painter, lease, row)?;
+        blending.write(&mut canvas, &first.view()?, &second.view()?);
+        Ok(())
     }
+}
 
-    fn mapped(&mut self, lease: &mut Lease) -> Result<MappedCanvas<'_>, GpuError> {
-        lease.map(&self.gpu)?;
-        let bytes = lease.buffer()?.get_mapped_range_mut(..);
-        let bytes = bytes.map_err(|e| GpuError::Device(e.to_string()))?;
-        Ok(MappedCanvas { shape: self.shape, bytes, row: &mut self.chroma_row })
+/// The CPU and the shaders take turns, as the order of the steps demands.
+fn paint(
+    painter: &Painter<'_>,
+    lease: &mut Lease,
+    row: &mut Vec<u8>,
+    Painting { ground, steps }: &Painting<'_>,
+) -> Result<(), GpuError> {
+    let bare = painter.bare(steps);
+    if !bare.is_empty() {
+        let mut canvas = mapped(painter, lease, row)?;
+        bare.into_iter().for_each(|rect| canvas.fill(rect, *ground));
     }
+    for turn in steps.chunk_by(|a, b| a.is_copy() == b.is_copy()) {
+        if turn[0].is_copy() {
+            let mut canvas = mapped(painter, lease, row)?;
+            for step in turn {
+                if let Step::Copy { picture, rect } = step {
+                    canvas.copy(picture, *rect);
+                }
+            }
+        } else {
+            lease.unmap();
+            let mut encoder = painter.gpu.device.create_command_encoder(&Default::default());
+            if let Some(canvas) = lease.bind_group()? {
+                let mut pass = painter.begin(&mut encoder, canvas);
+                painter.dispatch(&mut pass, turn);
+            }
+            lease.submitted(painter.gpu.queue.submit([encoder.finish()]));
+        }
+    }
+    lease.map(painter.gpu)
+}
+
+fn mapped<'a>(
+    painter: &Painter<'_>,
+    lease: &mut Lease,
+    row: &'a mut Vec<u8>,
+) -> Result<MappedCanvas<'a>, GpuError> {
+    lease.map(painter.gpu)?;
+    let bytes = lease.buffer()?.get_mapped_range_mut(..);
+    let bytes = bytes.map_err(|e| GpuError::Device(e.to_string()))?;
+    Ok(MappedCanvas { shape: painter.shape, bytes, row })
 }

@@ -6,18 +6,37 @@ use std::sync::Arc;
 
 use super::{Compositor, Path};
 use crate::frame::{Picture, Size, VideoFrame};
+use crate::gpu::blend::Blending;
+use crate::gpu::color::{Code, code_of};
+use crate::gpu::layers::LayerDraw;
 use crate::gpu::overlays::Art;
+use crate::gpu::sources::SourceKey;
 use crate::ids::InputKey;
 use crate::picture::{
     DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
 };
+
+/// What a draw list comes down to.
+pub(super) struct Paintings<'a> {
+    pub(super) first: Painting<'a>,
+    /// None where only the first is seen, or nothing of it any more.
+    pub(super) second: Option<Painting<'a>>,
+    /// None where the first is all there is to see.
+    pub(super) blending: Option<Blending>,
+}
+
+/// What is drawn on one canvas: steps on a ground.
+pub(super) struct Painting<'a> {
+    pub(super) ground: Code,
+    pub(super) steps: Vec<Step<'a>>,
+}
 
 /// An operation with all it needs at hand.
 pub(super) enum Step<'a> {
     /// By the CPU.
     Copy { picture: &'a Picture, rect: Rect },
     /// By a shader.
-    Layer { input: InputKey, picture: &'a Picture, rect: Rect },
+    Layer { source: SourceKey, draw: LayerDraw<'a> },
     /// By a shader.
     Overlay(OverlayStep),
 }
@@ -39,35 +58,63 @@ impl Step<'_> {
     /// The rectangle, if nothing under it can be seen.
     pub(super) fn covers(&self) -> Option<Rect> {
         match self {
-            Step::Copy { rect, .. } | Step::Layer { rect, .. } => Some(*rect),
+            Step::Copy { rect, .. } => Some(*rect),
+            Step::Layer { draw, .. } => draw.look.is_plain().then_some(draw.rect),
             Step::Overlay(_) => None,
         }
     }
 }
 
 impl Compositor {
-    /// Finds frames and overlay pixels for the operations, uploading what is not on the GPU yet.
-    pub(super) fn resolve<'a>(
+    /// What of a list is seen, with all it needs. What a blend or a veil hides whole is not even uploaded.
+    pub(super) fn paintings<'a>(
         &mut self,
         list: &DrawList,
         frames: &'a [(InputKey, VideoFrame)],
+    ) -> Paintings<'a> {
+        let veil = list.veil.filter(|veil| veil.opacity > 0.0);
+        if let Some(veil) = veil.filter(|veil| veil.opacity >= 1.0) {
+            let first = Painting { ground: code_of(veil.rgb), steps: Vec::new() };
+            return Paintings { first, second: None, blending: None };
+        }
+        let progress = list.over.as_ref().map_or(0.0, |over| over.blend.progress());
+        let incoming = list.over.as_ref().filter(|_| progress > 0.0);
+        let mut painting = |(ground_rgb, ops): (u32, &[DrawOp])| Painting {
+            ground: code_of(ground_rgb),
+            steps: self.resolve(ops, frames),
+        };
+        let (first, second) = match incoming {
+            Some(over) if progress >= 1.0 => (painting((over.ground_rgb, &over.ops)), None),
+            _ => (
+                painting((list.ground_rgb, &list.ops)),
+                incoming.map(|over| painting((over.ground_rgb, &over.ops))),
+            ),
+        };
+        let blend = incoming.filter(|_| second.is_some()).map(|over| over.blend);
+        let blending = (blend.is_some() || veil.is_some())
+            .then(|| Blending::new(self.shape.size, blend, veil, first.ground));
+        Paintings { first, second, blending }
+    }
+
+    /// Finds frames and overlay pixels for the operations, uploading what is not on the GPU yet.
+    fn resolve<'a>(
+        &mut self,
+        ops: &[DrawOp],
+        frames: &'a [(InputKey, VideoFrame)],
     ) -> Vec<Step<'a>> {
-        let mut steps = Vec::with_capacity(list.ops.len());
-        for op in &list.ops {
+        let mut steps = Vec::with_capacity(ops.len());
+        for op in ops {
             match op {
                 DrawOp::Layer { input, rect, look } => {
                     if self.shape.clip(*rect).is_some()
+                        && look.opacity > 0.0
                         && let Some(frame) = frame_of(frames, *input)
                     {
                         steps.push(self.layer_step(*input, frame, (*rect, look)));
                     }
                 }
-                DrawOp::Overlay(overlay) => {
-                    steps.extend(self.overlay_step(overlay, list.canvas));
-                }
-                DrawOp::Cover(content) => {
-                    steps.extend(self.cover_step(content, list.canvas));
-                }
+                DrawOp::Overlay(overlay) => steps.extend(self.overlay_step(overlay)),
+                DrawOp::Cover(content) => steps.extend(self.cover_step(content)),
             }
         }
         steps
@@ -79,29 +126,38 @@ impl Compositor {
         frame: &'a VideoFrame,
         (rect, look): (Rect, &Look),
     ) -> Step<'a> {
-        if matches!(self.path, Path::Shared)
-            && let Some(picture) = frame.ready(look.shot(rect))
-        {
-            return Step::Copy { picture, rect };
-        }
-        self.sources.upload(&self.gpu, input, &frame.picture, self.draws);
-        Step::Layer { input, picture: &frame.picture, rect }
+        let shot = look.shot(rect);
+        let ready = match self.path {
+            Path::Shared(_) => frame.ready(shot),
+            Path::Staged { .. } => None,
+        };
+        let decoded = &frame.picture;
+        let (scaled_for, picture, shot) = match ready {
+            Some(picture) if look.is_plain() => return Step::Copy { picture, rect },
+            Some(picture) if picture.id() != decoded.id() => {
+                (Some(shot), picture, shot.size.into())
+            }
+            _ => (None, decoded, shot),
+        };
+        let source = SourceKey { input, scaled_for };
+        self.sources.upload(&self.gpu, source, picture, self.draws);
+        Step::Layer { source, draw: LayerDraw { picture, shot, rect, look: *look } }
     }
 
-    fn overlay_step<'a>(&mut self, overlay: &OverlayDraw, canvas: Size) -> Option<Step<'a>> {
+    fn overlay_step<'a>(&mut self, overlay: &OverlayDraw) -> Option<Step<'a>> {
         let &OverlayDraw { frame, motion, opacity, .. } = overlay;
         if opacity <= 0.0 {
             return None;
         }
         let art = self.overlays.art(&self.gpu, &overlay.content, self.draws)?;
-        let window = overlay.window(art.size, canvas);
+        let window = overlay.window(art.size, self.shape.size);
         self.shape.clip(window.rect)?;
         Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
     }
 
-    fn cover_step<'a>(&mut self, content: &Arc<OverlayContent>, canvas: Size) -> Option<Step<'a>> {
+    fn cover_step<'a>(&mut self, content: &Arc<OverlayContent>) -> Option<Step<'a>> {
         let art = self.overlays.art(&self.gpu, content, self.draws)?;
-        let window = Window::whole(cover_rect(art.size, canvas), art.size);
+        let window = Window::whole(cover_rect(art.size, self.shape.size), art.size);
         let (frame, motion, opacity) = (0, Motion::Still, 1.0);
         Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::frame::{Color, Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
+use crate::gpu::sources::SourceKey;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
 use crate::picture::{
     DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextBox, TextSpec,
@@ -14,8 +15,13 @@ use crate::picture::{
 };
 use crate::worker;
 
+#[path = "layers.rs"]
+mod layers;
 #[path = "twin.rs"]
 mod twin;
+
+#[path = "blend.rs"]
+mod blend;
 
 #[path = "overlays.rs"]
 mod overlays;
@@ -30,7 +36,8 @@ fn gpu() -> Arc<Gpu> {
 /// Both paths where the adapter has both; hardware has only the staged one.
 fn compositors(size: Size) -> Vec<Compositor> {
     let (gpu, shape) = (gpu(), CanvasShape::new(size).unwrap());
-    let staged = Compositor::on(Arc::clone(&gpu), shape, Path::staged(&gpu, &shape)).unwrap();
+    let path = Path::Staged(Staged::new(&gpu, &shape));
+    let staged = Compositor::on(Arc::clone(&gpu), shape, path).unwrap();
     let shared = gpu.is_software().then(|| Compositor::new(gpu, size).unwrap());
     shared.into_iter().chain([staged]).collect()
 }
@@ -50,13 +57,26 @@ impl Noise {
     }
 
     fn picture(&mut self, format: PixelFormat, size: Size, color: Color) -> Arc<Picture> {
+        Arc::new(self.samples(format, size, color))
+    }
+
+    fn samples(&mut self, format: PixelFormat, size: Size, color: Color) -> Picture {
         // Strides that are not row lengths, and one that is no whole number of NV12's chroma pairs.
         let shapes = format.plane_shapes(size);
         let planes = shapes.iter().map(|&(row_bytes, rows)| {
             let stride_bytes = row_bytes + 3;
-            Plane { data: Bytes::from(self.bytes(stride_bytes * rows)), stride_bytes }
+            let mut data = self.bytes(stride_bytes * rows);
+            for row in data.chunks_mut(stride_bytes).filter(|_| format.sample_bytes() == 2) {
+                for sample in row.as_chunks_mut::<2>().0 {
+                    // Ten bits, where the format has them.
+                    let bits = u16::from_le_bytes(*sample) >> 6;
+                    let shift = if format == PixelFormat::P010 { 6 } else { 0 };
+                    *sample = (bits << shift).to_le_bytes();
+                }
+            }
+            Plane { data: Bytes::from(data), stride_bytes }
         });
-        Arc::new(Picture::new(format, size, color, planes.collect()).unwrap())
+        Picture::new(format, size, color, planes.collect()).unwrap()
     }
 
     fn image(&mut self, width_px: u32, height_px: u32) -> RgbaImage {
@@ -140,7 +160,7 @@ fn layers_agree_with_their_twin() {
         let size = Size::new(canvas_px.0, canvas_px.1);
         let picture = noise.picture(format, Size::new(source.0, source.1), color);
         let mut want = TwinCanvas::black(size);
-        want.layer(&picture, at);
+        want.plain(&picture, at);
         let ops = vec![DrawOp::layer(InputKey(1), at)];
         let what = format!("{format:?} {source:?} {color:?} at {at:?} of {canvas_px:?}");
         check(&what, &DrawList::of(size, ops), &[(InputKey(1), frame(&picture))], &want);
@@ -168,7 +188,7 @@ fn overlays_agree_with_their_twin() {
         let (x, y, height) = placement;
         let placement = Placement { x, y, height, ..Placement::default() };
         let mut want = TwinCanvas::black(size);
-        want.layer(&under, rect(0, 0, size.width_px, size.height_px));
+        want.plain(&under, rect(0, 0, size.width_px, size.height_px));
         let padded = padded(&image);
         want.overlay(&padded, overlay_rect(&placement, padded.size, size), opacity);
         let ops = vec![
@@ -215,10 +235,10 @@ fn order_holds_where_copies_and_shaders_take_turns() {
         DrawOp::layer(InputKey(1), rect(2, 30, 16, 14)),
     ];
     want.overlay(&image, rect(0, 0, 40, 30), 255);
-    want.layer(&small, rect(20, 10, 32, 24));
+    want.plain(&small, rect(20, 10, 32, 24));
     want.overlay(&image, rect(32, 0, 40, 30), 180);
-    want.layer(&large, rect(40, 20, 64, 48));
-    want.layer(&small, rect(2, 30, 16, 14));
+    want.plain(&large, rect(40, 20, 64, 48));
+    want.plain(&small, rect(2, 30, 16, 14));
     let frames = [(InputKey(1), frame(&small)), (InputKey(2), frame(&large))];
     check("turns", &DrawList::of(size, ops), &frames, &want);
 }
@@ -311,14 +331,15 @@ fn textures_are_shared_by_content_bounded_and_let_go_of() {
 
     // A source that is scaled by a shader, then not shown for long: black, moved back and forth by an empty list.
     let layer = DrawOp::layer(InputKey(1), rect(0, 0, 64, 48));
+    let source = SourceKey { input: InputKey(1), scaled_for: None };
     let picture = noise.picture(PixelFormat::I420, Size::new(32, 24), Color::CANVAS);
     draw_one(&mut compositor, &showing(vec![layer]), &[(InputKey(1), frame(&picture))]);
-    assert!(compositor.sources.bind_group(InputKey(1)).is_some());
+    assert!(compositor.sources.bind_group(source).is_some());
     let absent = |key| DrawOp::layer(InputKey(key), rect(0, 0, 2, 2));
     for draw in 0..=OVERLAY_IDLE_DRAWS.max(SOURCE_IDLE_DRAWS) as u32 {
         draw_one(&mut compositor, &showing(vec![absent(2 + draw % 2)]), &[]);
     }
-    assert!(compositor.sources.bind_group(InputKey(1)).is_none());
+    assert!(compositor.sources.bind_group(source).is_none());
     assert_eq!(compositor.overlays.len(), 0);
 }
 

@@ -5,28 +5,16 @@ use crate::frame::{Animation, AnimationFrame};
 use crate::limits::OVERLAY_TEXTURE_PX;
 use crate::picture::{Motion, PositionRefer};
 
-impl Noise {
-    fn below(&mut self, limit: u32) -> u32 {
-        let bytes = self.bytes(4);
-        u32::from_le_bytes(bytes.try_into().unwrap()) % limit
-    }
-
-    /// 0–1.
-    fn part(&mut self) -> f32 {
-        self.below(10_001) as f32 / 10_000.0
-    }
-}
-
 /// Every other number is 0, which has a meaning of its own.
 fn random_placement(noise: &mut Noise) -> Placement {
     use PositionRefer as R;
-    let mut side = |most: f32| if noise.below(2) == 0 { 0.0 } else { noise.part() * most };
+    let mut side = |most: f32| if noise.below(2) == 0 { 0.0 } else { noise.fraction() * most };
     let (width, height) = (side(1.5), side(1.5));
     Placement {
         width,
         height,
-        x: noise.part() * 1.5 - 0.5,
-        y: noise.part() * 1.5 - 0.5,
+        x: noise.fraction() * 1.5 - 0.5,
+        y: noise.fraction() * 1.5 - 0.5,
         refer: [R::TopLeft, R::BottomRight, R::Center][noise.below(3) as usize],
         ..Placement::default()
     }
@@ -53,7 +41,7 @@ fn overlays_agree_with_their_twin_at_random() {
         let window = draw.window(padded.size, *size);
         let whole = rect(0, 0, size.width_px, size.height_px);
         let mut want = TwinCanvas::black(*size);
-        want.layer(&under, whole);
+        want.plain(&under, whole);
         want.overlay_in(&padded, &window, (motion, opacity));
         let ops = vec![DrawOp::layer(InputKey(1), whole), DrawOp::Overlay(draw)];
         let list = DrawList::of(*size, ops);
@@ -183,6 +171,8 @@ fn what_one_has_made_the_others_find() {
     let prepared = gpu().prepare(&[content()], size);
     let [first, second] = all.each_mut().map(art);
     assert!(Arc::ptr_eq(&first, &second));
+    // What was made ready, two compositors and we.
+    assert_eq!(Arc::strong_count(&first), 5);
     drop((prepared, second));
     // The same text for another canvas is another.
     let mut larger = Compositor::new(gpu(), Size::new(128, 96)).unwrap();

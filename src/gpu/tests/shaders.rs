@@ -6,8 +6,9 @@ use naga::proc::Layouter;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::*;
+use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 3] = ["fill", "layer", "overlay"];
+const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -65,14 +66,31 @@ fn parameters_lie_as_their_twins_say() {
         ("chroma_word", offset_of!(FillParams, chroma_word)),
     ];
     check(&parse("fill"), "FillParams", size_of::<FillParams>(), &members);
-    let matrix = offset_of!(LayerParams, canvas_from_source);
+    let members = [
+        ("area", offset_of!(BlendParams, area)),
+        ("size_px", offset_of!(BlendParams, size_px)),
+        ("first_from", offset_of!(BlendParams, first_from)),
+        ("second_from", offset_of!(BlendParams, second_from)),
+        ("weight", offset_of!(BlendParams, weight)),
+        ("gap", offset_of!(BlendParams, gap)),
+        ("veil", offset_of!(BlendParams, veil)),
+    ];
+    check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
     let members = [
         ("area", offset_of!(LayerParams, area)),
-        ("rect_origin_px", offset_of!(LayerParams, rect_origin_px)),
-        ("source_per_canvas", offset_of!(LayerParams, source_per_canvas)),
-        ("to_y", matrix),
-        ("to_u", matrix + 16),
-        ("to_v", matrix + 32),
+        ("source_from_x", offset_of!(LayerParams, source_from_x)),
+        ("source_from_y", offset_of!(LayerParams, source_from_y)),
+        ("source_origin", offset_of!(LayerParams, source_origin)),
+        ("chroma_origin", offset_of!(LayerParams, chroma_origin)),
+        ("to_y", offset_of!(LayerParams, to_y)),
+        ("uv_from_u", offset_of!(LayerParams, uv_from_u)),
+        ("uv_from_v", offset_of!(LayerParams, uv_from_v)),
+        ("center_px", offset_of!(LayerParams, center_px)),
+        ("half_size_px", offset_of!(LayerParams, half_size_px)),
+        ("corner_radius_px", offset_of!(LayerParams, corner_radius_px)),
+        ("border_px", offset_of!(LayerParams, border_px)),
+        ("opacity", offset_of!(LayerParams, opacity)),
+        ("border_code", offset_of!(LayerParams, border_code)),
     ];
     check(&parse("layer"), "LayerParams", size_of::<LayerParams>(), &members);
     let members = [
