@@ -25,6 +25,8 @@ pub const MAX_CROP: f32 = 0.99;
 pub const MAX_CORNER_RADIUS: f32 = 0.5;
 /// Largest width of a layer's border / output height.
 pub const MAX_BORDER_WIDTH: f32 = 0.5;
+/// Largest padding of a box behind a text / font height.
+pub const MAX_TEXT_PADDING: f32 = 4.0;
 /// Layouts of one caster with an image behind their sources.
 pub const MAX_BACKDROP_IMAGES: usize = 99;
 /// Sources of one audio mix.
@@ -162,6 +164,10 @@ pub const API_NONCES_PER_KEY: usize = 1 << 20;
 pub const MAX_IMAGE_BYTES: u64 = 10 << 20;
 /// Pixels of a decoded image, checked before it is decoded: 4096 × 4096.
 pub const MAX_IMAGE_PIXELS: u64 = 4096 * 4096;
+/// Frames of an image that moves; more are refused.
+pub const MAX_ANIMATION_FRAMES: usize = 1000;
+/// Pixels of all its frames together: 128 MiB.
+pub const MAX_ANIMATION_PIXELS: u64 = 32 << 20;
 /// Pixels of a decoded video frame: 4096 × 4096.
 pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
 /// How many times as long as wide, or as wide as long, a pixel of a source may be; what says more is not believed.
@@ -174,8 +180,10 @@ pub const SOURCE_IDLE_DRAWS: u64 = 300;
 pub const OVERLAY_CACHE: usize = 64;
 /// Draws that an overlay is kept rasterised without being shown.
 pub const OVERLAY_IDLE_DRAWS: u64 = 1800;
-/// Longest side of a rasterised text, px. What does not fit is cut off.
-pub const MAX_TEXT_SIDE_PX: u32 = 4096;
+/// Pixels of a rasterised text: 64 MiB. What would take more is painted smaller.
+pub const MAX_TEXT_PIXELS: u32 = 16 << 20;
+/// Longest side of a texture of an overlay, px; longer overlays are several textures side by side.
+pub const OVERLAY_TEXTURE_PX: u32 = 4096;
 
 // --- inputs ----------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ const PURE_LEAVES: &[&str] = &["frame", "shot", "source", "ids", "limits", "reco
 const FOREIGN: &[(&str, &[&str])] = &[
     ("ffmpeg_next", &["media"]),
     ("wgpu", &["gpu"]),
-    ("glyphon", &["gpu"]),
+    ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),
     ("hyper", &["api"]),
@@ -59,6 +59,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("nnnoiseless", &["sound"]),
     ("rustix", &["library"]),
     ("image::", &["media", "app"]),
+    ("moxcms", &["media"]),
 ];
 
 const VAGUE: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];

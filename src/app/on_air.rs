@@ -29,6 +29,7 @@ mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod prepare;
 mod progress;
 mod reopen;
 mod sources;
@@ -36,6 +37,7 @@ mod vigil;
 
 use begin::{begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
+use prepare::Ready;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
@@ -67,6 +69,7 @@ pub(super) struct OnAir {
     /// They did not come.
     is_given_up: bool,
     images: Images,
+    ready: Ready,
     /// Told once that PGM's sources are interrupted.
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
@@ -240,7 +243,8 @@ impl OnAir {
     }
 
     /// Has the engine apply a command and waits until it took effect.
-    async fn command(&self, command: Command) -> Result<Applied, Refused> {
+    async fn command(&mut self, command: Command) -> Result<Applied, Refused> {
+        let _prepared = self.prepare(&command).await?;
         match self.ask(command)?.await.map_err(internal)? {
             Ok(applied) => Ok(Applied { revision: applied.revision, tick: applied.tick }),
             Err(refusal) => Err(self.explain(&refusal)),

@@ -185,14 +185,16 @@ fn scenes(script: &Script, keys: &BTreeMap<String, InputKey>) -> Result<VecDeque
 fn overlays(script: &Script) -> Result<BTreeMap<&str, OverlaySpec>, String> {
     let mut overlays = BTreeMap::new();
     for component in &script.components {
-        let content = match (component.text_spec(), &component.image) {
+        let content = match (component.text_spec()?, &component.image) {
             (Some(text), _) => OverlayContent::Text(text),
-            (None, Some(path)) => OverlayContent::Image(Arc::new(load_image(path)?)),
+            (None, Some(path)) => load_image(path)?,
             (None, None) => continue,
         };
         let placement = component.place.placement()?;
-        let content = Arc::new(content);
-        let overlay = OverlaySpec { content, placement, opacity: u8::MAX, background: false };
+        let overlay = OverlaySpec {
+            motion: component.motion()?,
+            ..OverlaySpec::new(Arc::new(content), placement)
+        };
         overlays.insert(component.name.as_str(), overlay);
     }
     Ok(overlays)
@@ -212,10 +214,9 @@ fn arranged(layout: &Layout, keys: &BTreeMap<String, InputKey>) -> Result<SceneS
         filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
     };
     let image = layout.backdrop.image.as_ref().map(|path| load_image(path)).transpose()?;
-    let image = image.map(|image| Arc::new(OverlayContent::Image(Arc::new(image))));
     Ok(SceneSpec {
         picture: ScenePicture {
-            backdrop: Backdrop { rgb: layout.backdrop.color, image },
+            backdrop: Backdrop { rgb: layout.backdrop.color, image: image.map(Arc::new) },
             layers: layout.placed()?.into_iter().map(layer).collect(),
             overlays: Vec::new(),
         },
@@ -223,10 +224,10 @@ fn arranged(layout: &Layout, keys: &BTreeMap<String, InputKey>) -> Result<SceneS
     })
 }
 
-fn load_image(path: &Path) -> Result<crate::picture::RgbaImage, String> {
+fn load_image(path: &Path) -> Result<OverlayContent, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let bytes = std::fs::read(path).map_err(|error| named(error.to_string()))?;
-    still::load_overlay_image(&bytes).map_err(|error| named(error.to_string()))
+    still::load_overlay(&bytes).map(OverlayContent::from).map_err(|error| named(error.to_string()))
 }
 
 fn switch(engine: &mut Engine, tick: u64, Show { spec, way, .. }: Show) {

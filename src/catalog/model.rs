@@ -360,6 +360,8 @@ pub struct Component {
     pub opacity: u8,
     /// Over or under the sources.
     pub order: LayerOrder,
+    /// Whether it runs through its place.
+    pub effect: ComponentEffect,
     /// What it shows.
     pub content: ComponentContent,
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::GpuError;
+use super::overlays::Gallery;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
 use crate::limits::GPU_WAIT;
@@ -44,6 +45,7 @@ pub struct Gpu {
     pub(super) shaders: Shaders,
     info: GpuInfo,
     painter: Mutex<TextPainter>,
+    pub(super) gallery: Gallery,
     faults: Arc<Faults>,
 }
 
@@ -67,8 +69,9 @@ impl Gpu {
         if !info.software {
             shaders.make_layers();
         }
-        let painter = Mutex::new(TextPainter::new(&device, &queue));
-        let gpu = Gpu { device, queue, shaders, info, painter, faults };
+        let painter = Mutex::new(TextPainter::new());
+        let gpu =
+            Gpu { device, queue, shaders, info, painter, gallery: Gallery::default(), faults };
         gpu.check()?;
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
         Ok(Arc::new(gpu))

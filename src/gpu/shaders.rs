@@ -13,7 +13,7 @@ use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
 use super::layers::{Filter, LayerKind};
-use crate::picture::Rect;
+use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
 const SAMPLE: &str = include_str!("../../shaders/sample.wgsl");
@@ -126,14 +126,50 @@ impl BlendParams {
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub(super) struct OverlayParams {
     pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
+    pub(super) origin_px: [f32; 2],
     pub(super) texels_per_pixel: [f32; 2],
+    pub(super) first_texel: [f32; 2],
+    pub(super) past_texel: [f32; 2],
     pub(super) opacity: f32,
     pub(super) _pad: f32,
 }
 
-/// How texels of overlays become pixels, in the order of the pipelines.
-const OVERLAY_FILTERS: [Filter; 3] = [Filter::Exact, Filter::Bilinear, Filter::Area];
+/// How texels of an overlay become pixels, and whether it may end between pixels: `FILTER` and `SOFT` of overlay.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OverlayKind {
+    Exact,
+    Bilinear,
+    Area,
+    SoftBilinear,
+    SoftArea,
+}
+
+impl OverlayKind {
+    const ALL: [OverlayKind; 5] =
+        [Self::Exact, Self::Bilinear, Self::Area, Self::SoftBilinear, Self::SoftArea];
+
+    /// What stands, stands on whole pixels; what runs is mostly between them.
+    pub(super) fn of(texels_per_pixel: [f32; 2], motion: Motion) -> OverlayKind {
+        match (Filter::of_overlay(texels_per_pixel), motion) {
+            (Filter::Exact, Motion::Still) => OverlayKind::Exact,
+            (Filter::Area, Motion::Still) => OverlayKind::Area,
+            (_, Motion::Still) => OverlayKind::Bilinear,
+            (Filter::Area, _) => OverlayKind::SoftArea,
+            _ => OverlayKind::SoftBilinear,
+        }
+    }
+
+    fn constants(self) -> [(&'static str, f64); 2] {
+        let (filter, soft) = match self {
+            OverlayKind::Exact => (Filter::Exact, 0.0),
+            OverlayKind::Bilinear => (Filter::Bilinear, 0.0),
+            OverlayKind::Area => (Filter::Area, 0.0),
+            OverlayKind::SoftBilinear => (Filter::Bilinear, 1.0),
+            OverlayKind::SoftArea => (Filter::Area, 1.0),
+        };
+        [("FILTER", f64::from(filter as u8)), ("SOFT", soft)]
+    }
+}
 
 /// All pipelines and the layouts of what is bound to them.
 #[derive(Debug)]
@@ -146,8 +182,8 @@ pub(super) struct Shaders {
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
     layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
-    /// By filter.
-    overlay: [wgpu::ComputePipeline; OVERLAY_FILTERS.len()],
+    /// By kind.
+    overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
     blend_program: Program,
     blend: OnceLock<wgpu::ComputePipeline>,
 }
@@ -175,8 +211,7 @@ impl Shaders {
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay =
-            OVERLAY_FILTERS.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
+        let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
         Shaders {
             canvas_layout,
@@ -217,8 +252,8 @@ impl Shaders {
     }
 
     /// The pipeline that draws such an overlay.
-    pub(super) fn overlay(&self, filter: Filter) -> &wgpu::ComputePipeline {
-        &self.overlay[filter as usize]
+    pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
+        &self.overlay[kind as usize]
     }
 }
 

@@ -13,6 +13,7 @@ use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
+use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
@@ -98,6 +99,7 @@ pub(super) fn begin(
         stand_in: None,
         is_given_up: false,
         images,
+        ready: Ready::default(),
         interrupted: false,
         positions_ns: 0,
         marks: BTreeMap::new(),

@@ -41,7 +41,8 @@ impl Carousel {
         world: Arc<World>,
         group: &EpisodeGroup,
     ) -> Result<Carousel, Refused> {
-        let show = OnAir::start(world.clone(), Arc::new(group.as_caster()), Curtain::Open).await?;
+        let mut show =
+            OnAir::start(world.clone(), Arc::new(group.as_caster()), Curtain::Open).await?;
         let input = match world.start_group(group) {
             Ok(input) => input,
             Err(refused) => {

@@ -142,6 +142,15 @@ words! {
 }
 
 words! {
+    /// How a component moves (`Effect`).
+    ComponentEffect {
+        None "none",
+        AnimateH "animateH",
+        AnimateV "animateV",
+    }
+}
+
+words! {
     /// A rendition of PGM (`LiveTemplate`). The `daobo-` ones keep the shape of the output.
     Rendition {
         Lld "lld",

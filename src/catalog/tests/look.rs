@@ -137,7 +137,8 @@ fn boxes_of_texts() {
             (|d| d.color = "black".into(), Some("Background.Color ")),
             (|d| d.opacity = Some(1.5), Some("Background.Opacity ")),
             (|d| d.opacity = Some(f32::NAN), Some("Background.Opacity ")),
-            (|d| d.padding = 1.0, None),
+            (|d| d.padding = 4.0, None),
+            (|d| d.padding = 4.1, Some("Background.Padding ")),
             (|d| d.padding = -0.1, Some("Background.Padding ")),
         ],
     );

@@ -95,8 +95,10 @@ fn parameters_lie_as_their_twins_say() {
     check(&parse("layer"), "LayerParams", size_of::<LayerParams>(), &members);
     let members = [
         ("area", offset_of!(OverlayParams, area)),
-        ("rect_origin_px", offset_of!(OverlayParams, rect_origin_px)),
+        ("origin_px", offset_of!(OverlayParams, origin_px)),
         ("texels_per_pixel", offset_of!(OverlayParams, texels_per_pixel)),
+        ("first_texel", offset_of!(OverlayParams, first_texel)),
+        ("past_texel", offset_of!(OverlayParams, past_texel)),
         ("opacity", offset_of!(OverlayParams, opacity)),
     ];
     check(&parse("overlay"), "OverlayParams", size_of::<OverlayParams>(), &members);

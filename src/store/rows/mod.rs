@@ -14,9 +14,9 @@ pub(super) use groups::{decode_group, encode_group};
 
 use crate::catalog::{
     AnsMode, AudioFilter, AudioLayer, Caster, CasterConfig, Component, ComponentContent,
-    ComponentLocationId, EncoderConfig, LayerOrder, LocationId, Place, Placement, Play,
-    PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text, ValidChannel,
-    X264Preset,
+    ComponentEffect, ComponentLocationId, EncoderConfig, LayerOrder, LocationId, Place, Placement,
+    Play, PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text,
+    ValidChannel, X264Preset,
 };
 use crate::ids::{CasterId, ComponentId, LayoutId, MaterialId, ResourceId, SceneId};
 
@@ -171,6 +171,8 @@ struct ComponentRow {
     placement: PlacementRow,
     opacity: u8,
     order: String,
+    #[serde(default)]
+    effect: Option<String>,
     content: ContentRow,
 }
 
@@ -309,6 +311,7 @@ fn encode_component(component: &Component) -> ComponentRow {
         placement: encode_placement(&component.placement),
         opacity: component.opacity,
         order: component.order.as_str().to_owned(),
+        effect: Some(component.effect.as_str().to_owned()),
         content,
     }
 }
@@ -445,6 +448,9 @@ fn decode_component(row: ComponentRow) -> Result<Component, String> {
         placement: decode_placement(row.placement)?,
         opacity: row.opacity,
         order: parse("order", &row.order, LayerOrder::parse)?,
+        effect: row
+            .effect
+            .map_or(Ok(ComponentEffect::None), |e| parse("effect", &e, ComponentEffect::parse))?,
         content,
     })
 }
