@@ -19,3 +19,4 @@ mod sdk;
 mod sources;
 mod support;
 mod tls;
+mod transitions;
