@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::{Folder, pictures, probe, run_ffmpeg, ticks};
 
-fn render(script: &std::path::Path, output: &std::path::Path) -> std::process::Output {
+pub(crate) fn render(script: &std::path::Path, output: &std::path::Path) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
     command.arg("render").arg(script).arg("-o").arg(output).output().unwrap()
 }

@@ -7,6 +7,7 @@ mod model;
 mod operations;
 pub(crate) mod property;
 mod rundown;
+mod transitions;
 mod values;
 
 use std::cell::Cell;
