@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
 use crate::frame::{Scaled, StereoSample, VideoFrame};
-use crate::gpu::{Compositor, GpuError};
+use crate::gpu::{Composed, Compositor, GpuError};
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
 use crate::limits;
@@ -106,6 +106,22 @@ struct InFlight {
     drawn: bool,
 }
 
+impl InFlight {
+    /// With the picture that was drawn for it.
+    fn show(self, composed: &Composed) -> TickMedia {
+        TickMedia {
+            picture: Some(composed.picture.clone()),
+            renditions: composed.renditions.clone(),
+            ..self.repeat()
+        }
+    }
+
+    /// Without a picture of its own.
+    fn repeat(self) -> TickMedia {
+        TickMedia { tick: self.tick, picture: None, renditions: Vec::new(), audio: self.audio }
+    }
+}
+
 impl Canvas {
     pub(super) fn new(compositor: Compositor, output: Arc<Output>) -> Canvas {
         Canvas { compositor, output, in_flight: VecDeque::new() }
@@ -120,6 +136,7 @@ impl Canvas {
     ) -> Result<(), GpuError> {
         let pause = StopToken::new();
         let mut result = Err(GpuError::NoCanvas);
+        self.compositor.set_renditions(&self.output.rendition_sizes());
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
             result = self.compositor.draw(plan.tick, list, &plan.frames);
             if flow == Flow::Live {
@@ -142,23 +159,28 @@ impl Canvas {
         loop {
             // Ticks that repeat a picture need not wait for the GPU once they are at the front.
             while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self
-                    .push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
+                dropped += self.push(flow, front.repeat());
             }
-            let (tick, picture) = match self.compositor.collect() {
-                Ok(Some(collected)) => collected,
+            let composed = match self.compositor.collect() {
+                Ok(Some(composed)) => composed,
                 Ok(None) => return Ok(dropped),
                 Err(error) => {
                     self.give_up(flow);
                     return Err(error);
                 }
             };
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                dropped += self.push(flow, media);
-            }
+            dropped += self.hand_on(flow, &composed);
         }
+    }
+
+    /// Hands a finished picture to the encoder, after the ticks before it that have none; as [`Canvas::hand_off`].
+    fn hand_on(&mut self, flow: Flow, composed: &Composed) -> u64 {
+        let (tick, mut dropped) = (composed.tick, 0);
+        while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
+            let media = if front.tick == tick { front.show(composed) } else { front.repeat() };
+            dropped += self.push(flow, media);
+        }
+        dropped
     }
 
     /// The GPU will not finish what is in flight: those ticks repeat the last picture.
@@ -166,7 +188,7 @@ impl Canvas {
         // It says once more what went wrong; what matters is that nothing is in flight afterwards.
         let _ = self.compositor.finish();
         while let Some(front) = self.in_flight.pop_front() {
-            self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
+            self.push(flow, front.repeat());
         }
     }
 
@@ -180,12 +202,8 @@ impl Canvas {
 
     /// Waits for the pictures that are still on the GPU and hands them off: the end of an offline render.
     pub(super) fn finish(&mut self) -> Result<(), GpuError> {
-        for (tick, picture) in self.compositor.finish()? {
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                self.push(Flow::Offline, media);
-            }
+        for composed in self.compositor.finish()? {
+            self.hand_on(Flow::Offline, &composed);
         }
         Ok(())
     }

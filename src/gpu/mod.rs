@@ -20,7 +20,7 @@ mod shaders;
 mod sources;
 mod text;
 
-pub use compositor::Compositor;
+pub use compositor::{Composed, Compositor};
 pub use device::{AdapterChoice, Gpu, GpuInfo};
 
 use crate::color;

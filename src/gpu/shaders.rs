@@ -29,6 +29,7 @@ pub(super) fn program(name: &str) -> Option<String> {
     Some(match name {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
         "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
+        "scale" => [CANVAS, include_str!("../../shaders/scale.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -121,6 +122,34 @@ impl BlendParams {
     }
 }
 
+/// `ScaleParams` of scale.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct ScaleParams {
+    pub(super) area: Area,
+    whole_size_px: [u32; 2],
+    whole_row_words: u32,
+    whole_chroma_word: u32,
+    whole_per_pixel: [f32; 2],
+}
+
+impl ScaleParams {
+    /// Onto all of a canvas of this shape, from all of another.
+    pub(super) fn new(shape: &CanvasShape, whole: &CanvasShape) -> ScaleParams {
+        let (to, from) = (shape.size, whole.size);
+        ScaleParams {
+            area: Area::whole(shape),
+            whole_size_px: [from.width_px, from.height_px],
+            whole_row_words: whole.row_bytes / 4,
+            whole_chroma_word: whole.chroma_offset() / 4,
+            whole_per_pixel: [
+                from.width_px as f32 / to.width_px as f32,
+                from.height_px as f32 / to.height_px as f32,
+            ],
+        }
+    }
+}
+
 /// `OverlayParams` of overlay.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -143,6 +172,8 @@ pub(super) struct Shaders {
     pub(super) overlay_layout: wgpu::BindGroupLayout,
     /// Two canvases to read.
     pub(super) pair_layout: wgpu::BindGroupLayout,
+    /// One canvas to read.
+    pub(super) whole_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
     layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
@@ -150,6 +181,8 @@ pub(super) struct Shaders {
     overlay: [wgpu::ComputePipeline; OVERLAY_FILTERS.len()],
     blend_program: Program,
     blend: OnceLock<wgpu::ComputePipeline>,
+    scale_program: Program,
+    scale: OnceLock<wgpu::ComputePipeline>,
 }
 
 impl Shaders {
@@ -170,6 +203,7 @@ impl Shaders {
         let source_layout = bind_layout(device, "source", &[texture; 3]);
         let overlay_layout = bind_layout(device, "overlay", &[texture]);
         let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
+        let whole_layout = bind_layout(device, "whole", &[storage(true)]);
         let program =
             |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
@@ -178,17 +212,21 @@ impl Shaders {
         let overlay =
             OVERLAY_FILTERS.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
+        let scale_program = program("scale", &[&canvas_layout, &whole_layout]);
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
             pair_layout,
+            whole_layout,
             fill,
             layer_program,
             layers: RwLock::default(),
             overlay,
             blend_program,
             blend: OnceLock::new(),
+            scale_program,
+            scale: OnceLock::new(),
         }
     }
 
@@ -197,6 +235,7 @@ impl Shaders {
     /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
         self.blend();
+        self.scale();
         LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
@@ -214,6 +253,11 @@ impl Shaders {
     /// The pipeline that makes one picture of two.
     pub(super) fn blend(&self) -> &wgpu::ComputePipeline {
         self.blend.get_or_init(|| self.blend_program.pipeline(&[]))
+    }
+
+    /// The pipeline that makes a rendition of a canvas.
+    pub(super) fn scale(&self) -> &wgpu::ComputePipeline {
+        self.scale.get_or_init(|| self.scale_program.pipeline(&[]))
     }
 
     /// The pipeline that draws such an overlay.

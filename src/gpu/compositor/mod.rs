@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::GpuError;
-use super::canvas::{CanvasShape, Lease, Mapping, Ring};
+use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
 use super::device::Gpu;
 use super::overlays::Overlays;
 use super::sources::Sources;
@@ -47,7 +47,26 @@ pub struct Compositor {
     newest: Option<Shown>,
     in_flight: VecDeque<(u64, Pending)>,
     /// The picture collected last, for those that only repeat it.
-    collected: Option<Arc<Picture>>,
+    collected: Option<Composed>,
+}
+
+/// A finished picture.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// The tick that it was drawn for.
+    pub tick: u64,
+    /// The canvas.
+    pub picture: Arc<Picture>,
+    /// The same picture in the sizes that [`Compositor::set_renditions`] asked for when it was drawn.
+    pub renditions: Vec<Arc<Picture>>,
+}
+
+impl Composed {
+    fn new(tick: u64, lease: Lease) -> Result<Composed, GpuError> {
+        let mut pictures = lease.into_pictures()?.into_iter();
+        let picture = pictures.next().ok_or(GpuError::NoCanvas)?;
+        Ok(Composed { tick, picture, renditions: pictures.collect() })
+    }
 }
 
 /// How pictures reach the CPU.
@@ -60,7 +79,7 @@ enum Path {
 /// A draw that was not collected yet.
 #[derive(Debug)]
 enum Pending {
-    Ready(Arc<Picture>),
+    Ready(Composed),
     Reading(Lease, Mapping),
     /// The same as the one before.
     Repeat,
@@ -94,7 +113,7 @@ impl Compositor {
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, shape),
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, std::iter::empty())),
         };
         gpu.check()?;
         Ok(Compositor {
@@ -110,6 +129,29 @@ impl Compositor {
             collected: None,
             gpu,
         })
+    }
+
+    /// Has each picture from the next draw on come with smaller versions of itself, as far as the GPU makes them in the same
+    /// go: a software adapter has none to offer, and sizes that are no smaller canvas are left out. Cheap when nothing
+    /// changes.
+    pub fn set_renditions(&mut self, sizes: &[Size]) {
+        let Path::Staged(staged) = &mut self.path else { return };
+        let whole = self.shape.size;
+        let smaller = |size: &&Size| {
+            (size.width_px <= whole.width_px && size.height_px <= whole.height_px)
+                && **size != whole
+        };
+        let mut shapes = Vec::with_capacity(sizes.len());
+        for shape in sizes.iter().filter(smaller).filter_map(|size| CanvasShape::new(*size).ok()) {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        if staged.set_renditions(&self.gpu, &shapes) {
+            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, shapes.into_iter()));
+            // What is drawn next comes with them, even if it shows the same.
+            self.newest = None;
+        }
     }
 
     /// Draws the picture of `tick`. An input without a frame is left out. What is the same as in the draw before is not
@@ -155,7 +197,7 @@ impl Compositor {
         let pending = match &mut self.path {
             Path::Shared(shared) => {
                 shared.draw(&painter, &mut lease, &paintings)?;
-                Pending::Ready(self.ring.picture(lease)?)
+                Pending::Ready(Composed::new(tick, lease)?)
             }
             Path::Staged(staged) => {
                 let mapping = staged.draw(&painter, &mut lease, &paintings)?;
@@ -173,7 +215,7 @@ impl Compositor {
     ///
     /// # Errors
     /// What the driver says; the picture asked for is lost, the next call gives the one after it.
-    pub fn collect(&mut self) -> Result<Option<(u64, Arc<Picture>)>, GpuError> {
+    pub fn collect(&mut self) -> Result<Option<Composed>, GpuError> {
         if let Some((_, Pending::Reading(_, mapping))) = self.in_flight.front() {
             if mapping.is_empty() {
                 self.gpu.turn()?;
@@ -183,30 +225,30 @@ impl Compositor {
             }
         }
         let Some((tick, pending)) = self.in_flight.pop_front() else { return Ok(None) };
-        let picture = match pending {
-            Pending::Ready(picture) => picture,
+        let composed = match pending {
+            Pending::Ready(composed) => composed,
             Pending::Repeat => match &self.collected {
-                Some(picture) => Arc::clone(picture),
+                Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
             Pending::Reading(lease, mapping) => {
                 self.collected = None;
                 match mapping.try_recv() {
-                    Ok(Ok(())) => self.ring.picture(lease)?,
+                    Ok(Ok(())) => Composed::new(tick, lease)?,
                     Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
                     Err(e) => return Err(GpuError::Device(e.to_string())),
                 }
             }
         };
-        self.collected = Some(Arc::clone(&picture));
-        Ok(Some((tick, picture)))
+        self.collected = Some(composed.clone());
+        Ok(Some(composed))
     }
 
     /// Waits for all that is in flight and gives it out, in order.
     ///
     /// # Errors
     /// What the driver says; nothing is in flight afterwards.
-    pub fn finish(&mut self) -> Result<Vec<(u64, Arc<Picture>)>, GpuError> {
+    pub fn finish(&mut self) -> Result<Vec<Composed>, GpuError> {
         let mut finished = Vec::with_capacity(self.in_flight.len());
         while !self.in_flight.is_empty() {
             let next = self.gpu.wait().and_then(|()| self.collect());

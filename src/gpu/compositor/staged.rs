@@ -7,7 +7,7 @@ use super::steps::{Painting, Paintings};
 use crate::gpu::GpuError;
 use crate::gpu::canvas::{CanvasShape, Lease, Mapping, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;
-use crate::gpu::shaders::BlendParams;
+use crate::gpu::shaders::{BlendParams, ScaleParams};
 
 /// What the path keeps between draws.
 #[derive(Debug)]
@@ -19,6 +19,17 @@ pub(super) struct Staged {
     scratch: [wgpu::BindGroup; 2],
     /// To read both of them.
     pair: wgpu::BindGroup,
+    /// To read the canvas.
+    whole: wgpu::BindGroup,
+    renditions: Vec<Rendition>,
+}
+
+/// A smaller version of the canvas.
+#[derive(Debug)]
+struct Rendition {
+    shape: CanvasShape,
+    canvas: wgpu::Buffer,
+    output: wgpu::BindGroup,
 }
 
 impl Staged {
@@ -28,16 +39,25 @@ impl Staged {
         let output = canvas_bind_group(gpu, &canvas);
         let pictures = [(); 2].map(|()| canvas_buffer(gpu, shape, U::STORAGE));
         let scratch = [0, 1].map(|i: usize| canvas_bind_group(gpu, &pictures[i]));
-        let entries = [0, 1].map(|i: usize| wgpu::BindGroupEntry {
-            binding: i as u32,
-            resource: pictures[i].as_entire_binding(),
-        });
-        let pair = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("pair"),
-            layout: &gpu.shaders.pair_layout,
-            entries: &entries,
-        });
-        Staged { canvas, output, scratch, pair }
+        let pair = reading(gpu, &gpu.shaders.pair_layout, &[&pictures[0], &pictures[1]]);
+        let whole = reading(gpu, &gpu.shaders.whole_layout, &[&canvas]);
+        Staged { canvas, output, scratch, pair, whole, renditions: Vec::new() }
+    }
+
+    /// Makes the canvases for these renditions, unless they are those that are there; tells whether it did.
+    pub(super) fn set_renditions(&mut self, gpu: &Gpu, shapes: &[CanvasShape]) -> bool {
+        let there = self.renditions.iter().map(|rendition| rendition.shape);
+        if there.eq(shapes.iter().copied()) {
+            return false;
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+        let rendition = |&shape: &CanvasShape| {
+            let canvas = canvas_buffer(gpu, &shape, usage);
+            let output = canvas_bind_group(gpu, &canvas);
+            Rendition { shape, canvas, output }
+        };
+        self.renditions = shapes.iter().map(rendition).collect();
+        true
     }
 
     /// Draws and has the picture copied to `lease`; the answer comes when it can be read there.
@@ -65,10 +85,44 @@ impl Staged {
         } else {
             paint(painter, &mut encoder, &self.output, &paintings.first);
         }
-        encoder.copy_buffer_to_buffer(&self.canvas, 0, lease.buffer()?, 0, None);
+        self.scale(painter, &mut encoder);
+        let canvases = self.renditions.iter().map(|rendition| &rendition.canvas);
+        let parts = lease.sheet()?.parts();
+        for ((start, shape), canvas) in parts.zip(std::iter::once(&self.canvas).chain(canvases)) {
+            let bytes = Some(shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT));
+            encoder.copy_buffer_to_buffer(canvas, 0, lease.buffer()?, start, bytes);
+        }
         gpu.queue.submit([encoder.finish()]);
         lease.start_mapping(wgpu::MapMode::Read)
     }
+
+    /// Makes the renditions of the finished canvas.
+    fn scale(&self, painter: &Painter<'_>, encoder: &mut wgpu::CommandEncoder) {
+        for rendition in &self.renditions {
+            let params = ScaleParams::new(&rendition.shape, &painter.shape);
+            let mut pass = painter.begin(encoder, &rendition.output);
+            pass.set_pipeline(painter.gpu.shaders.scale());
+            pass.set_bind_group(1, &self.whole, &[]);
+            run(&mut pass, &params.area, bytemuck::bytes_of(&params));
+        }
+    }
+}
+
+/// Lets shaders read canvases.
+fn reading(
+    gpu: &Gpu,
+    layout: &wgpu::BindGroupLayout,
+    canvases: &[&wgpu::Buffer],
+) -> wgpu::BindGroup {
+    let entries: Vec<_> = (0..)
+        .zip(canvases)
+        .map(|(binding, canvas)| wgpu::BindGroupEntry {
+            binding,
+            resource: canvas.as_entire_binding(),
+        })
+        .collect();
+    let label = Some("canvases to read");
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
 }
 
 fn paint(

@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use super::*;
 use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
+const PROGRAMS: [&str; 5] = ["fill", "layer", "overlay", "blend", "scale"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -76,6 +76,14 @@ fn parameters_lie_as_their_twins_say() {
         ("veil", offset_of!(BlendParams, veil)),
     ];
     check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
+    let members = [
+        ("area", offset_of!(ScaleParams, area)),
+        ("whole_size_px", offset_of!(ScaleParams, whole_size_px)),
+        ("whole_row_words", offset_of!(ScaleParams, whole_row_words)),
+        ("whole_chroma_word", offset_of!(ScaleParams, whole_chroma_word)),
+        ("whole_per_pixel", offset_of!(ScaleParams, whole_per_pixel)),
+    ];
+    check(&parse("scale"), "ScaleParams", size_of::<ScaleParams>(), &members);
     let members = [
         ("area", offset_of!(LayerParams, area)),
         ("source_from_x", offset_of!(LayerParams, source_from_x)),
