@@ -3,6 +3,7 @@
 //! Must not measure anything. Invariant: names begin with `onair_` and end in their unit; nothing secret is a label.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
 use crate::library::LibraryStats;
+use crate::luma::LumaStatus;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -41,6 +43,25 @@ const STAGE_GAUGES: [StageMetric; 3] = [
     ("stage_p99_microseconds", "99th percentile of a stage", |stage| stage.p99_us),
     ("stage_max_microseconds", "Longest time of a stage", |stage| stage.max_us),
 ];
+
+/// What is told of how bright a source or PGM is: name after `input_` or `pgm_`, help, value.
+type LumaMetric = (&'static str, &'static str, fn(&LumaStatus) -> f64);
+
+const LUMA_GAUGES: [LumaMetric; 3] = [
+    ("luma_mean", "Mean luma while shown, 0 black to 1 white", |luma| luma.mean.into()),
+    ("black_seconds", "How long it has been black, 0 when it is not", |luma| luma.black_s),
+    ("frozen_seconds", "How long its picture has not changed", |luma| luma.frozen_s),
+];
+
+fn luma_gauges(registry: &mut Registry, prefix: &str, all: &[(Labels, LumaStatus)]) {
+    for (name, help, value) in LUMA_GAUGES {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for (labels, luma) in all {
+            family.get_or_create(labels).set(value(luma));
+        }
+        registry.register(format!("{prefix}_{name}"), help, family);
+    }
+}
 
 fn counters<T>(
     registry: &mut Registry,
@@ -104,6 +125,10 @@ pub(super) fn text(
     for metric in INPUT_COUNTERS {
         counters(&mut registry, metric, &inputs);
     }
+    let of_input = |(labels, input): &(Labels, &InputStatus)| Some((labels.clone(), input.luma?));
+    luma_gauges(&mut registry, "input", &inputs.iter().filter_map(of_input).collect::<Vec<_>>());
+    let of_pgm = |(labels, caster): &(Labels, &Snapshot)| Some((labels.clone(), caster.luma?));
+    luma_gauges(&mut registry, "pgm", &casters.iter().filter_map(of_pgm).collect::<Vec<_>>());
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
     }

@@ -16,6 +16,7 @@ use crate::gpu::{Composed, Compositor, GpuError};
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
 use crate::limits;
+use crate::luma::{Lookout, LumaStatus};
 use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
 use crate::output::{Output, TickMedia};
@@ -98,6 +99,8 @@ pub(super) struct Canvas {
     pub(super) output: Arc<Output>,
     /// Ticks whose picture is still on the GPU, in order.
     in_flight: VecDeque<InFlight>,
+    /// How bright the scene and its sources are.
+    pub(super) lookout: Lookout,
 }
 
 struct InFlight {
@@ -124,7 +127,7 @@ impl InFlight {
 
 impl Canvas {
     pub(super) fn new(compositor: Compositor, output: Arc<Output>) -> Canvas {
-        Canvas { compositor, output, in_flight: VecDeque::new() }
+        Canvas { compositor, output, in_flight: VecDeque::new(), lookout: Lookout::default() }
     }
 
     /// Draws `list`, or notes that this tick repeats the last picture.
@@ -132,10 +135,11 @@ impl Canvas {
         &mut self,
         plan: &Plan,
         list: &DrawList,
-        (pace, flow): (Pace, Flow),
+        (pace, flow, now_ns): (Pace, Flow, u64),
     ) -> Result<(), GpuError> {
         let pause = StopToken::new();
         let mut result = Err(GpuError::NoCanvas);
+        self.lookout.keep(|input| list.shows(input));
         self.compositor.set_renditions(&self.output.rendition_sizes());
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
             result = self.compositor.draw(plan.tick, list, &plan.frames);
@@ -144,7 +148,7 @@ impl Canvas {
             }
             if result.is_err() {
                 // On hardware canvases come back only when somebody asks for what was drawn.
-                self.hand_off(flow)?;
+                self.hand_off(flow, now_ns)?;
                 pause.wait(OFFLINE_POLL);
             }
         }
@@ -154,7 +158,7 @@ impl Canvas {
     }
 
     /// Hands finished ticks to the encoder, in order; returns how many it had no room for.
-    fn hand_off(&mut self, flow: Flow) -> Result<u64, GpuError> {
+    fn hand_off(&mut self, flow: Flow, now_ns: u64) -> Result<u64, GpuError> {
         let mut dropped = 0;
         loop {
             // Ticks that repeat a picture need not wait for the GPU once they are at the front.
@@ -169,6 +173,7 @@ impl Canvas {
                     return Err(error);
                 }
             };
+            self.lookout.see(now_ns, &composed.luma, &composed.sources);
             dropped += self.hand_on(flow, &composed);
         }
     }
@@ -359,26 +364,35 @@ impl FrameLoop {
         if pace == Pace::Late {
             self.counts.late += 1;
         }
-        if let Err(error) = self.pgm.draw(plan, &plan.pgm, (pace, self.flow))
+        let how = (pace, self.flow, self.clock.now_ns());
+        if let Err(error) = self.pgm.draw(plan, &plan.pgm, how)
             && pace == Pace::OnTime
         {
             self.counts.repeated += 1;
             self.trouble.tell(&error);
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.draw(plan, &plan.pvw, (pace, self.flow))
+            && let Err(error) = pvw.draw(plan, &plan.pvw, how)
         {
             self.trouble.tell(&error);
         }
     }
 
+    /// How bright an input is, where it is shown.
+    pub(super) fn luma(&self, input: InputKey) -> Option<LumaStatus> {
+        let now_ns = self.clock.now_ns();
+        let on = |canvas: &Canvas| canvas.lookout.source(input, now_ns);
+        on(&self.pgm).or_else(|| self.pvw.as_ref().and_then(on))
+    }
+
     fn hand_off(&mut self) {
-        match self.pgm.hand_off(self.flow) {
+        let now_ns = self.clock.now_ns();
+        match self.pgm.hand_off(self.flow, now_ns) {
             Ok(dropped) => self.counts.dropped += dropped,
             Err(error) => self.trouble.tell(&error),
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.hand_off(self.flow)
+            && let Err(error) = pvw.hand_off(self.flow, now_ns)
         {
             self.trouble.tell(&error);
         }

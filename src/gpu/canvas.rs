@@ -62,18 +62,27 @@ const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::MAP_WRITE)
     .union(wgpu::BufferUsages::MAP_READ);
 
-/// How the canvas and its renditions lie in a buffer: one after the other.
+/// How the canvas and its renditions lie in a buffer: one after the other, then how bright things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sheet(Vec<CanvasShape>);
+pub(super) struct Sheet {
+    canvases: Vec<CanvasShape>,
+    grid_bytes: u64,
+}
 
 impl Sheet {
-    pub(super) fn new(canvas: CanvasShape, renditions: impl Iterator<Item = CanvasShape>) -> Sheet {
-        Sheet(std::iter::once(canvas).chain(renditions).collect())
+    pub(super) fn new(canvas: CanvasShape, renditions: &[CanvasShape], grid_bytes: u64) -> Sheet {
+        let canvases = std::iter::once(canvas).chain(renditions.iter().copied()).collect();
+        Sheet { canvases, grid_bytes }
+    }
+
+    /// Where the grids begin, in bytes.
+    pub(super) fn grid_start(&self) -> u64 {
+        self.canvases.iter().map(buffer_bytes).sum()
     }
 
     /// Each with the byte that it begins at, the canvas first.
     pub(super) fn parts(&self) -> impl Iterator<Item = (u64, CanvasShape)> {
-        self.0.iter().scan(0, |end, shape| {
+        self.canvases.iter().scan(0, |end, shape| {
             let start = *end;
             *end += buffer_bytes(shape);
             Some((start, *shape))
@@ -81,7 +90,7 @@ impl Sheet {
     }
 
     fn bytes(&self) -> u64 {
-        self.0.iter().map(buffer_bytes).sum()
+        self.grid_start() + self.grid_bytes
     }
 }
 
@@ -133,7 +142,7 @@ impl Drop for Lease {
 impl Ring {
     /// Canvases that the CPU and shaders share (software adapters).
     pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Ring {
-        Ring::of(gpu, Sheet(vec![shape]), SHARED)
+        Ring::of(gpu, Sheet::new(shape, &[], 0), SHARED)
     }
 
     /// Buffers that a canvas and its renditions are copied to for the CPU to read.
@@ -143,7 +152,7 @@ impl Ring {
 
     fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Ring {
         // An encoder that is slow holds a picture, and with it the sheet.
-        let count = CANVAS_RING + sheet.0.len() - 1;
+        let count = CANVAS_RING + sheet.canvases.len() - 1;
         let (home, free) = bounded(count);
         let sheet = Arc::new(sheet);
         for _ in 0..count {
@@ -195,7 +204,7 @@ impl Lease {
     pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Lease {
         // Nobody listens at its home, so it ends with its lease.
         Lease {
-            slot: Some(Slot::new(gpu, Arc::new(Sheet(vec![shape])), SHARED)),
+            slot: Some(Slot::new(gpu, Arc::new(Sheet::new(shape, &[], 0)), SHARED)),
             home: bounded(0).0,
         }
     }
@@ -204,12 +213,14 @@ impl Lease {
         self.slot.as_ref().ok_or(GpuError::NoCanvas)
     }
 
-    /// The finished, mapped canvas and its renditions as pictures, the canvas first.
-    pub(super) fn into_pictures(self) -> Result<Vec<Arc<Picture>>, GpuError> {
+    /// The finished, mapped canvas and its renditions as pictures, the canvas first; and the bytes of the grids.
+    pub(super) fn into_pictures(self) -> Result<(Vec<Arc<Picture>>, Bytes), GpuError> {
         let view = self.view()?;
         let sheet = Arc::clone(&self.slot()?.sheet);
         let bytes = Bytes::from_owner(Finished { view, _lease: self });
-        sheet.parts().map(|(start, shape)| picture(&bytes, start, shape)).collect()
+        let pictures = sheet.parts().map(|(start, shape)| picture(&bytes, start, shape));
+        let grids = bytes.slice(sheet.grid_start() as usize..);
+        Ok((pictures.collect::<Result<_, _>>()?, grids))
     }
 
     /// How the canvas and its renditions lie in it.
@@ -298,7 +309,7 @@ fn buffer_bytes(shape: &CanvasShape) -> u64 {
     shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT)
 }
 
-fn buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+pub(super) fn buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("canvas"),
         size,

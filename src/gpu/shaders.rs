@@ -13,6 +13,7 @@ use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
 use super::layers::{Filter, LayerKind};
+use crate::frame::Size;
 use crate::picture::Rect;
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
@@ -30,6 +31,7 @@ pub(super) fn program(name: &str) -> Option<String> {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
         "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
         "scale" => [CANVAS, include_str!("../../shaders/scale.wgsl")].concat(),
+        "luma_source" | "luma_canvas" => [CANVAS, include_str!("../../shaders/luma.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -150,6 +152,31 @@ impl ScaleParams {
     }
 }
 
+/// `LumaParams` of luma.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct LumaParams {
+    size_px: [u32; 2],
+    first_word: u32,
+    row_words: u32,
+    /// Of a texture: 255, or 65535 for samples of two bytes.
+    pub(super) full: f32,
+    _pad: u32,
+}
+
+impl LumaParams {
+    /// Of a picture of this size (a canvas has rows of so many words) into a grid that begins at a word.
+    pub(super) fn new(size: Size, first_word: usize, row_words: u32) -> LumaParams {
+        LumaParams {
+            size_px: [size.width_px, size.height_px],
+            first_word: first_word as u32,
+            row_words,
+            full: 255.0,
+            _pad: 0,
+        }
+    }
+}
+
 /// `OverlayParams` of overlay.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -183,6 +210,8 @@ pub(super) struct Shaders {
     blend: OnceLock<wgpu::ComputePipeline>,
     scale_program: Program,
     scale: OnceLock<wgpu::ComputePipeline>,
+    luma_programs: [Program; 2],
+    luma: OnceLock<[wgpu::ComputePipeline; 2]>,
 }
 
 impl Shaders {
@@ -213,6 +242,10 @@ impl Shaders {
             OVERLAY_FILTERS.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
         let scale_program = program("scale", &[&canvas_layout, &whole_layout]);
+        let luma_programs = [
+            program("luma_source", &[&canvas_layout, &source_layout]),
+            program("luma_canvas", &[&canvas_layout, &whole_layout]),
+        ];
         Shaders {
             canvas_layout,
             source_layout,
@@ -227,6 +260,8 @@ impl Shaders {
             blend: OnceLock::new(),
             scale_program,
             scale: OnceLock::new(),
+            luma_programs,
+            luma: OnceLock::new(),
         }
     }
 
@@ -236,6 +271,7 @@ impl Shaders {
     pub(super) fn make_layers(&self) {
         self.blend();
         self.scale();
+        self.luma();
         LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
@@ -258,6 +294,11 @@ impl Shaders {
     /// The pipeline that makes a rendition of a canvas.
     pub(super) fn scale(&self) -> &wgpu::ComputePipeline {
         self.scale.get_or_init(|| self.scale_program.pipeline(&[]))
+    }
+
+    /// The pipelines that measure an uploaded source and a finished canvas.
+    pub(super) fn luma(&self) -> &[wgpu::ComputePipeline; 2] {
+        self.luma.get_or_init(|| self.luma_programs.each_ref().map(|program| program.pipeline(&[])))
     }
 
     /// The pipeline that draws such an overlay.

@@ -8,7 +8,7 @@
 //! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
 //! order of the draws.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::GpuError;
@@ -18,6 +18,7 @@ use super::overlays::Overlays;
 use super::sources::Sources;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
+use crate::luma::{CELL_COUNT, LumaGrid};
 use crate::picture::DrawList;
 use crate::shot::ScaleQuality;
 
@@ -28,8 +29,8 @@ mod steps;
 
 use passes::Painter;
 use shared::Shared;
-use staged::Staged;
-use steps::{same_list, shown_pictures};
+use staged::{GRIDS_BYTES, Measured, Staged};
+use steps::{same_list, shown_pictures, unmeasured};
 
 /// Draws the pictures of one canvas.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Compositor {
     sources: Sources,
     overlays: Overlays,
     quality: ScaleQuality,
+    /// Picture of each shown input that was measured last.
+    measured: BTreeMap<InputKey, u64>,
     /// Number of draws so far; what is idle is measured in it.
     draws: u64,
     /// What the newest picture in flight shows.
@@ -59,13 +62,39 @@ pub struct Composed {
     pub picture: Arc<Picture>,
     /// The same picture in the sizes that [`Compositor::set_renditions`] asked for when it was drawn.
     pub renditions: Vec<Arc<Picture>>,
+    /// How bright the canvas is.
+    pub luma: LumaGrid,
+    /// How bright the sources' pictures are that were shown for the first time.
+    pub sources: Vec<(InputKey, LumaGrid)>,
 }
 
 impl Composed {
-    fn new(tick: u64, lease: Lease) -> Result<Composed, GpuError> {
-        let mut pictures = lease.into_pictures()?.into_iter();
+    /// With its grids made by the GPU.
+    fn read(tick: u64, lease: Lease, measured: &[Measured]) -> Result<Composed, GpuError> {
+        let (pictures, grids) = lease.into_pictures()?;
+        let mut pictures = pictures.into_iter();
         let picture = pictures.next().ok_or(GpuError::NoCanvas)?;
-        Ok(Composed { tick, picture, renditions: pictures.collect() })
+        let words: Vec<u32> =
+            grids.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let mut grids = words
+            .chunks(CELL_COUNT)
+            .zip(measured)
+            .map(|(sums, of)| (of.input, LumaGrid::from_sums(sums, of.format, of.range)));
+        let (_, luma) = grids.next().ok_or(GpuError::NoCanvas)?;
+        let sources = grids.filter_map(|(input, grid)| Some((input?, grid))).collect();
+        Ok(Composed { tick, picture, renditions: pictures.collect(), luma, sources })
+    }
+
+    /// With its grids made here.
+    fn measured(
+        tick: u64,
+        lease: Lease,
+        new: &[(InputKey, &Picture)],
+    ) -> Result<Composed, GpuError> {
+        let picture = lease.into_pictures()?.0.pop().ok_or(GpuError::NoCanvas)?;
+        let luma = LumaGrid::of(&picture);
+        let sources = new.iter().map(|(input, new)| (*input, LumaGrid::of(new))).collect();
+        Ok(Composed { tick, picture, renditions: Vec::new(), luma, sources })
     }
 }
 
@@ -80,7 +109,7 @@ enum Path {
 #[derive(Debug)]
 enum Pending {
     Ready(Composed),
-    Reading(Lease, Mapping),
+    Reading(Lease, Mapping, Vec<Measured>),
     /// The same as the one before.
     Repeat,
 }
@@ -113,7 +142,7 @@ impl Compositor {
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, std::iter::empty())),
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], GRIDS_BYTES)),
         };
         gpu.check()?;
         Ok(Compositor {
@@ -123,6 +152,7 @@ impl Compositor {
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
             quality: ScaleQuality::default(),
+            measured: BTreeMap::new(),
             draws: 0,
             newest: None,
             in_flight: VecDeque::new(),
@@ -148,7 +178,7 @@ impl Compositor {
             }
         }
         if staged.set_renditions(&self.gpu, &shapes) {
-            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, shapes.into_iter()));
+            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, GRIDS_BYTES));
             // What is drawn next comes with them, even if it shows the same.
             self.newest = None;
         }
@@ -188,6 +218,8 @@ impl Compositor {
         self.overlays.forget_idle(self.draws);
         let mut lease = self.ring.take()?;
         let paintings = self.paintings(list, frames);
+        self.measured.retain(|input, _| list.shows(*input));
+        let new = unmeasured(list, frames, &self.measured);
         let painter = Painter {
             gpu: &self.gpu,
             shape: self.shape,
@@ -197,11 +229,15 @@ impl Compositor {
         let pending = match &mut self.path {
             Path::Shared(shared) => {
                 shared.draw(&painter, &mut lease, &paintings)?;
-                Pending::Ready(Composed::new(tick, lease)?)
+                self.measured.extend(new.iter().map(|(input, picture)| (*input, picture.id())));
+                Pending::Ready(Composed::measured(tick, lease, &new)?)
             }
             Path::Staged(staged) => {
-                let mapping = staged.draw(&painter, &mut lease, &paintings)?;
-                Pending::Reading(lease, mapping)
+                let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;
+                let (mapping, measured) = drawn;
+                let ids = measured.iter().filter_map(|of| Some((of.input?, of.picture_id)));
+                self.measured.extend(ids);
+                Pending::Reading(lease, mapping, measured)
             }
         };
         self.gpu.check()?;
@@ -216,7 +252,7 @@ impl Compositor {
     /// # Errors
     /// What the driver says; the picture asked for is lost, the next call gives the one after it.
     pub fn collect(&mut self) -> Result<Option<Composed>, GpuError> {
-        if let Some((_, Pending::Reading(_, mapping))) = self.in_flight.front() {
+        if let Some((_, Pending::Reading(_, mapping, _))) = self.in_flight.front() {
             if mapping.is_empty() {
                 self.gpu.turn()?;
             }
@@ -231,10 +267,10 @@ impl Compositor {
                 Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
-            Pending::Reading(lease, mapping) => {
+            Pending::Reading(lease, mapping, measured) => {
                 self.collected = None;
                 match mapping.try_recv() {
-                    Ok(Ok(())) => Composed::new(tick, lease)?,
+                    Ok(Ok(())) => Composed::read(tick, lease, &measured)?,
                     Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
                     Err(e) => return Err(GpuError::Device(e.to_string())),
                 }

@@ -4,10 +4,15 @@
 
 use super::passes::{Painter, run};
 use super::steps::{Painting, Paintings};
+use crate::frame::{Color, Picture, PixelFormat, Range, Size};
 use crate::gpu::GpuError;
-use crate::gpu::canvas::{CanvasShape, Lease, Mapping, canvas_bind_group, canvas_buffer};
+use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;
-use crate::gpu::shaders::{BlendParams, ScaleParams};
+use crate::gpu::shaders::{BlendParams, LumaParams, ScaleParams};
+use crate::gpu::sources::SourceKey;
+use crate::ids::InputKey;
+use crate::limits::MAX_MEASURED;
+use crate::luma::{CELL_COUNT, CELLS};
 
 /// What the path keeps between draws.
 #[derive(Debug)]
@@ -22,7 +27,25 @@ pub(super) struct Staged {
     /// To read the canvas.
     whole: wgpu::BindGroup,
     renditions: Vec<Rendition>,
+    /// How bright the canvas is, and new sources.
+    grids: wgpu::Buffer,
+    /// To write that.
+    grids_output: wgpu::BindGroup,
 }
+
+/// What a grid was measured of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    /// None for the canvas.
+    pub(super) input: Option<InputKey>,
+    pub(super) picture_id: u64,
+    pub(super) format: PixelFormat,
+    pub(super) range: Range,
+}
+
+/// Bytes of a grid, and of all that a draw may need.
+pub(super) const GRID_BYTES: u64 = 4 * CELL_COUNT as u64;
+pub(super) const GRIDS_BYTES: u64 = GRID_BYTES * (1 + MAX_MEASURED as u64);
 
 /// A smaller version of the canvas.
 #[derive(Debug)]
@@ -41,7 +64,10 @@ impl Staged {
         let scratch = [0, 1].map(|i: usize| canvas_bind_group(gpu, &pictures[i]));
         let pair = reading(gpu, &gpu.shaders.pair_layout, &[&pictures[0], &pictures[1]]);
         let whole = reading(gpu, &gpu.shaders.whole_layout, &[&canvas]);
-        Staged { canvas, output, scratch, pair, whole, renditions: Vec::new() }
+        let grids = buffer(gpu, GRIDS_BYTES, U::STORAGE | U::COPY_SRC);
+        let grids_output = canvas_bind_group(gpu, &grids);
+        let renditions = Vec::new();
+        Staged { canvas, output, scratch, pair, whole, renditions, grids, grids_output }
     }
 
     /// Makes the canvases for these renditions, unless they are those that are there; tells whether it did.
@@ -60,13 +86,14 @@ impl Staged {
         true
     }
 
-    /// Draws and has the picture copied to `lease`; the answer comes when it can be read there.
+    /// Draws and has the picture copied to `lease`, with grids of it and of what is new (as far as it was uploaded) behind;
+    /// the answer comes when it can be read there.
     pub(super) fn draw(
         &mut self,
         painter: &Painter<'_>,
         lease: &mut Lease,
-        paintings: &Paintings<'_>,
-    ) -> Result<Mapping, GpuError> {
+        (paintings, new): (&Paintings<'_>, &[(InputKey, &Picture)]),
+    ) -> Result<(Mapping, Vec<Measured>), GpuError> {
         lease.unmap();
         let gpu = painter.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -92,8 +119,41 @@ impl Staged {
             let bytes = Some(shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT));
             encoder.copy_buffer_to_buffer(canvas, 0, lease.buffer()?, start, bytes);
         }
+        let measured = self.measure(painter, &mut encoder, new);
+        let bytes = Some(measured.len() as u64 * GRID_BYTES);
+        let start = lease.sheet()?.grid_start();
+        encoder.copy_buffer_to_buffer(&self.grids, 0, lease.buffer()?, start, bytes);
         gpu.queue.submit([encoder.finish()]);
-        lease.start_mapping(wgpu::MapMode::Read)
+        Ok((lease.start_mapping(wgpu::MapMode::Read)?, measured))
+    }
+
+    /// Measures the finished canvas, then these sources.
+    fn measure(
+        &self,
+        painter: &Painter<'_>,
+        encoder: &mut wgpu::CommandEncoder,
+        new: &[(InputKey, &Picture)],
+    ) -> Vec<Measured> {
+        let [by_source, by_canvas] = painter.gpu.shaders.luma();
+        let mut pass = painter.begin(encoder, &self.grids_output);
+        let (format, range) = (PixelFormat::Nv12, Color::CANVAS.range);
+        let mut measured = vec![Measured { input: None, picture_id: 0, format, range }];
+        pass.set_pipeline(by_canvas);
+        pass.set_bind_group(1, &self.whole, &[]);
+        measure(&mut pass, LumaParams::new(painter.shape.size, 0, painter.shape.row_bytes / 4));
+        pass.set_pipeline(by_source);
+        for (input, picture) in new {
+            let (format, range) = (picture.format(), picture.color().range);
+            let (input, picture_id) = (*input, picture.id());
+            let key = SourceKey { input, scaled_for: None };
+            let Some(source) = painter.sources.showing(key, picture_id) else { continue };
+            pass.set_bind_group(1, source, &[]);
+            let full = if format.sample_bytes() == 1 { 255.0 } else { 65535.0 };
+            let params = LumaParams::new(picture.size(), measured.len() * CELL_COUNT, 0);
+            measure(&mut pass, LumaParams { full, ..params });
+            measured.push(Measured { input: Some(input), picture_id, format, range });
+        }
+        measured
     }
 
     /// Makes the renditions of the finished canvas.
@@ -106,6 +166,11 @@ impl Staged {
             run(&mut pass, &params.area, bytemuck::bytes_of(&params));
         }
     }
+}
+
+fn measure(pass: &mut wgpu::ComputePass<'_>, params: LumaParams) {
+    pass.set_immediates(0, bytemuck::bytes_of(&params));
+    pass.dispatch_workgroups(CELLS[0], CELLS[1], 1);
 }
 
 /// Lets shaders read canvases.

@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use super::*;
 use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 5] = ["fill", "layer", "overlay", "blend", "scale"];
+const PROGRAMS: [&str; 6] = ["fill", "layer", "overlay", "blend", "scale", "luma_source"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -84,6 +84,13 @@ fn parameters_lie_as_their_twins_say() {
         ("whole_per_pixel", offset_of!(ScaleParams, whole_per_pixel)),
     ];
     check(&parse("scale"), "ScaleParams", size_of::<ScaleParams>(), &members);
+    let members = [
+        ("size_px", offset_of!(LumaParams, size_px)),
+        ("first_word", offset_of!(LumaParams, first_word)),
+        ("row_words", offset_of!(LumaParams, row_words)),
+        ("full", offset_of!(LumaParams, full)),
+    ];
+    check(&parse("luma_source"), "LumaParams", size_of::<LumaParams>(), &members);
     let members = [
         ("area", offset_of!(LayerParams, area)),
         ("source_from_x", offset_of!(LayerParams, source_from_x)),
