@@ -300,6 +300,8 @@ pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 /// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
 pub const ENCODER_QUEUE: usize = 64;
+/// Wait between attempts to open a graphics device after one was lost.
+pub const GPU_RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 /// A part of a picture is dark below this luma, 0 black – 1 white: what AWS MediaLive calls video black by default, and
 /// FFmpeg's `blackdetect`.
 pub const BLACK_LUMA: f32 = 0.1;

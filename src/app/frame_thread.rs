@@ -9,7 +9,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::run_tick::{Canvas, Counts, Curtain, FrameLoop, Pace, Stages};
+use super::canvas::Canvas;
+use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;

@@ -90,7 +90,7 @@ fn gauges<T>(
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
-    events: EventCounts,
+    (events, devices_lost): (EventCounts, u64),
     library: LibraryStats,
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
@@ -140,6 +140,7 @@ pub(super) fn text(
             events.attempts_failed,
         ),
         ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
+        ("gpu_device_lost", "Graphics devices lost and replaced", devices_lost),
         ("library_uploads", "Uploads that the media library took", library.uploads),
         ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
     ] {

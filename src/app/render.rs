@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
@@ -49,7 +50,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
         inputs: BTreeMap::new(),
-        pgm: Canvas::new(compositor, Arc::new(output)),
+        pgm: Canvas::new(compositor, Arc::new(output), None),
         pvw: None,
         waiting: BTreeMap::new(),
         stages: Stages::default(),
@@ -72,6 +73,10 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         let plan = frames.run_tick(tick + 1, Pace::OnTime);
         if let Some(refusal) = plan.replies.into_iter().find_map(|(_, reply)| reply.err()) {
             return Err(format!("{}: {refusal}", args.script.display()));
+        }
+        // Pictures that were in flight are gone, and what is left would not be the script's.
+        if let Some(error) = frames.pgm.lost() {
+            return Err(format!("frame {tick} of {ticks}: {error}; render again"));
         }
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;

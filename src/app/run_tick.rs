@@ -4,26 +4,23 @@
 //! the clock's deadlines ([`super::frame_thread`] paces it). Invariant: a tick waits for nobody; every tick hands
 //! exactly its samples and one picture (new or repeated) to the output.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::canvas::Canvas;
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
-use crate::frame::{Scaled, StereoSample, VideoFrame};
-use crate::gpu::{Composed, Compositor, GpuError};
+use crate::frame::{Scaled, VideoFrame};
+use crate::gpu::GpuError;
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
 use crate::limits;
-use crate::luma::{Lookout, LumaStatus};
+use crate::luma::LumaStatus;
 use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
-use crate::output::{Output, TickMedia};
-use crate::picture::DrawList;
 use crate::shot::Shot;
 use crate::time::Clock;
-use crate::worker::StopToken;
 
 /// Whether there is time to draw this tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,130 +85,6 @@ pub(super) struct Counts {
     pub(super) repeated: u64,
     /// Ticks that the encoder's queue had no room for.
     pub(super) dropped: u64,
-}
-
-/// Wait between looks at something that offline rendering waits for.
-const OFFLINE_POLL: Duration = Duration::from_millis(1);
-
-/// A canvas and the encoder behind it.
-pub(super) struct Canvas {
-    pub(super) compositor: Compositor,
-    pub(super) output: Arc<Output>,
-    /// Ticks whose picture is still on the GPU, in order.
-    in_flight: VecDeque<InFlight>,
-    /// How bright the scene and its sources are.
-    pub(super) lookout: Lookout,
-}
-
-struct InFlight {
-    tick: u64,
-    audio: Vec<StereoSample>,
-    drawn: bool,
-}
-
-impl InFlight {
-    /// With the picture that was drawn for it.
-    fn show(self, composed: &Composed) -> TickMedia {
-        TickMedia {
-            picture: Some(composed.picture.clone()),
-            renditions: composed.renditions.clone(),
-            ..self.repeat()
-        }
-    }
-
-    /// Without a picture of its own.
-    fn repeat(self) -> TickMedia {
-        TickMedia { tick: self.tick, picture: None, renditions: Vec::new(), audio: self.audio }
-    }
-}
-
-impl Canvas {
-    pub(super) fn new(compositor: Compositor, output: Arc<Output>) -> Canvas {
-        Canvas { compositor, output, in_flight: VecDeque::new(), lookout: Lookout::default() }
-    }
-
-    /// Draws `list`, or notes that this tick repeats the last picture.
-    fn draw(
-        &mut self,
-        plan: &Plan,
-        list: &DrawList,
-        (pace, flow, now_ns): (Pace, Flow, u64),
-    ) -> Result<(), GpuError> {
-        let pause = StopToken::new();
-        let mut result = Err(GpuError::NoCanvas);
-        self.lookout.keep(|input| list.shows(input));
-        self.compositor.set_renditions(&self.output.rendition_sizes());
-        while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
-            result = self.compositor.draw(plan.tick, list, &plan.frames);
-            if flow == Flow::Live {
-                break;
-            }
-            if result.is_err() {
-                // On hardware canvases come back only when somebody asks for what was drawn.
-                self.hand_off(flow, now_ns)?;
-                pause.wait(OFFLINE_POLL);
-            }
-        }
-        let drawn = result.is_ok();
-        self.in_flight.push_back(InFlight { tick: plan.tick, audio: plan.audio.clone(), drawn });
-        result
-    }
-
-    /// Hands finished ticks to the encoder, in order; returns how many it had no room for.
-    fn hand_off(&mut self, flow: Flow, now_ns: u64) -> Result<u64, GpuError> {
-        let mut dropped = 0;
-        loop {
-            // Ticks that repeat a picture need not wait for the GPU once they are at the front.
-            while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self.push(flow, front.repeat());
-            }
-            let composed = match self.compositor.collect() {
-                Ok(Some(composed)) => composed,
-                Ok(None) => return Ok(dropped),
-                Err(error) => {
-                    self.give_up(flow);
-                    return Err(error);
-                }
-            };
-            self.lookout.see(now_ns, &composed.luma, &composed.sources);
-            dropped += self.hand_on(flow, &composed);
-        }
-    }
-
-    /// Hands a finished picture to the encoder, after the ticks before it that have none; as [`Canvas::hand_off`].
-    fn hand_on(&mut self, flow: Flow, composed: &Composed) -> u64 {
-        let (tick, mut dropped) = (composed.tick, 0);
-        while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-            let media = if front.tick == tick { front.show(composed) } else { front.repeat() };
-            dropped += self.push(flow, media);
-        }
-        dropped
-    }
-
-    /// The GPU will not finish what is in flight: those ticks repeat the last picture.
-    fn give_up(&mut self, flow: Flow) {
-        // It says once more what went wrong; what matters is that nothing is in flight afterwards.
-        let _ = self.compositor.finish();
-        while let Some(front) = self.in_flight.pop_front() {
-            self.push(flow, front.repeat());
-        }
-    }
-
-    fn push(&self, flow: Flow, media: TickMedia) -> u64 {
-        let pushed = match flow {
-            Flow::Live => self.output.try_push(media),
-            Flow::Offline => self.output.push_wait(media),
-        };
-        u64::from(pushed.is_err())
-    }
-
-    /// Waits for the pictures that are still on the GPU and hands them off: the end of an offline render.
-    pub(super) fn finish(&mut self) -> Result<(), GpuError> {
-        for composed in self.compositor.finish()? {
-            self.hand_on(Flow::Offline, &composed);
-        }
-        Ok(())
-    }
 }
 
 /// Pictures scaled on the frame thread because their input has not begun to: the first ones after a change of layout.

@@ -89,6 +89,19 @@ impl Gpu {
         self.info.software
     }
 
+    /// Whether the device is gone for good.
+    pub fn is_lost(&self) -> bool {
+        self.faults.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Ends the device under all who use it, as a driver that breaks down does. For tests.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        self.device.destroy();
+        // What came of it is told by `check`, as ever.
+        let _ = self.turn();
+    }
+
     pub(super) fn painter(&self) -> MutexGuard<'_, TextPainter> {
         self.painter.lock().unwrap_or_else(PoisonError::into_inner)
     }

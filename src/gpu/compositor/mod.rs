@@ -280,6 +280,20 @@ impl Compositor {
         Ok(Some(composed))
     }
 
+    /// An empty compositor like this one on another device.
+    ///
+    /// # Errors
+    /// As [`Compositor::new`].
+    pub fn renewed(&self, gpu: Arc<Gpu>) -> Result<Compositor, GpuError> {
+        Ok(Compositor::new(gpu, self.shape.size)?.with_quality(self.quality))
+    }
+
+    /// Lets go of all that is in flight.
+    pub fn abandon(&mut self) {
+        self.in_flight.clear();
+        self.newest = None;
+    }
+
     /// Waits for all that is in flight and gives it out, in order.
     ///
     /// # Errors
@@ -291,8 +305,7 @@ impl Compositor {
             match next {
                 Ok(next) => finished.extend(next),
                 Err(e) => {
-                    self.in_flight.clear();
-                    self.newest = None;
+                    self.abandon();
                     return Err(e);
                 }
             }

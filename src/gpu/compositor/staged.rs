@@ -4,7 +4,7 @@
 
 use super::passes::{Painter, run};
 use super::steps::{Painting, Paintings};
-use crate::frame::{Color, Picture, PixelFormat, Range, Size};
+use crate::frame::{Color, Picture, PixelFormat, Range};
 use crate::gpu::GpuError;
 use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;

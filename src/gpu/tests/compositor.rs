@@ -23,6 +23,8 @@ mod twin;
 
 #[path = "blend.rs"]
 mod blend;
+#[path = "loss.rs"]
+mod loss;
 #[path = "luma.rs"]
 mod luma;
 #[path = "renditions.rs"]
