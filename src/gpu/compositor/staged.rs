@@ -149,8 +149,9 @@ impl Staged {
             let Some(source) = painter.sources.showing(key, picture_id) else { continue };
             pass.set_bind_group(1, source, &[]);
             let full = if format.sample_bytes() == 1 { 255.0 } else { 65535.0 };
-            let params = LumaParams::new(picture.size(), measured.len() * CELL_COUNT, 0);
-            measure(&mut pass, LumaParams { full, ..params });
+            let mut params = LumaParams::new(picture.size(), measured.len() * CELL_COUNT, 0);
+            params.full = full;
+            measure(&mut pass, params);
             measured.push(Measured { input: Some(input), picture_id, format, range });
         }
         measured
