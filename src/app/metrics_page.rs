@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::gpu::PassTime;
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
 
@@ -63,6 +64,18 @@ fn luma_gauges(registry: &mut Registry, prefix: &str, all: &[(Labels, LumaStatus
     }
 }
 
+fn pass_counters(registry: &mut Registry, times: &[PassTime]) {
+    let seconds = Family::<Labels, Counter<f64, AtomicU64>>::default();
+    let passes = Family::<Labels, Counter>::default();
+    for time in times {
+        let labels = vec![("pass", time.pass.to_owned())];
+        seconds.get_or_create(&labels).inc_by(time.seconds);
+        passes.get_or_create(&labels).inc_by(time.count);
+    }
+    registry.register("gpu_pass_seconds", "Time of the GPU in each pass", seconds);
+    registry.register("gpu_passes", "How often each pass ran", passes);
+}
+
 fn counters<T>(
     registry: &mut Registry,
     (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
@@ -90,8 +103,8 @@ fn gauges<T>(
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
-    (events, devices_lost): (EventCounts, u64),
-    library: LibraryStats,
+    (events, library): (EventCounts, LibraryStats),
+    (devices_lost, pass_times): (u64, &[PassTime]),
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
@@ -148,6 +161,7 @@ pub(super) fn text(
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
+    pass_counters(&mut registry, pass_times);
     for (name, help, value) in [
         ("library_items", "Items of the media library", library.items),
         ("library_bytes", "Bytes of their contents", library.bytes),

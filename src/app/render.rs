@@ -4,7 +4,7 @@
 //! so the same script gives the same frames.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::engine::{
     ValidChannel, Way,
 };
 use crate::frame::Size;
-use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::gpu::{AdapterChoice, Compositor, Gpu, Kept};
 use crate::ids::{Bus, InputKey};
 use crate::input::{
     self, AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
@@ -37,7 +37,9 @@ use crate::time::{Clock, FrameRate, NS_PER_S};
 /// One line that names the script, the source or the file, and what is wrong.
 pub fn render(args: &RenderArgs) -> Result<(), String> {
     let script = Script::read(&args.script)?;
-    let gpu = Gpu::open(&AdapterChoice(args.adapter.clone())).map_err(|error| error.to_string())?;
+    let kept = Kept { cache_dir: cache_dir(), ..Kept::default() };
+    let gpu = Gpu::open_with(&AdapterChoice(args.adapter.clone()), &kept)
+        .map_err(|error| error.to_string())?;
     let rate = script.rate()?;
     let size = resolve::canvas_size(script.template()?);
     let output =
@@ -81,6 +83,14 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)
+}
+
+/// Where renders keep compiled pipelines: the user's cache directory, by the XDG rules.
+fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty());
+    let dir = named.map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = dir.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(dir.join("onair"))
 }
 
 fn seconds_ns(seconds: f64) -> u64 {

@@ -112,7 +112,10 @@ impl Server {
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
-        let gpu = Arc::new(Supply::open(choice).map_err(|error| error.to_string())?);
+        let gpu = Arc::new(
+            Supply::open(choice, Some(config.data.join("cache")))
+                .map_err(|error| error.to_string())?,
+        );
         let (grpc_listener, grpc) = bind("gRPC", config.grpc).await?;
         let (http_listener, http) = bind("HTTP", config.http).await?;
         let (rtmp_listener, rtmp) = bind("RTMP", config.rtmp).await?;
@@ -185,8 +188,8 @@ impl Server {
         let studio = self.studio.clone();
         let (shelves, gpus) = (world.library.clone(), world.gpu.clone());
         let pages = http::pages::router(Arc::new(move || {
-            let counts = (studio.event_counts(), gpus.lost());
-            metrics_page::text(&studio.snapshots(), counts, shelves.stats())
+            let counts = (studio.event_counts(), shelves.stats());
+            metrics_page::text(&studio.snapshots(), counts, (gpus.lost(), &gpus.pass_times()))
         }));
         let stop = self.stopped();
         let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);

@@ -62,21 +62,25 @@ const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::MAP_WRITE)
     .union(wgpu::BufferUsages::MAP_READ);
 
-/// How the canvas and its renditions lie in a buffer: one after the other, then how bright things are.
+/// How the canvas and its renditions lie in a buffer: one after the other, then what else is read back with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sheet {
     canvases: Vec<CanvasShape>,
-    grid_bytes: u64,
+    readings_bytes: u64,
 }
 
 impl Sheet {
-    pub(super) fn new(canvas: CanvasShape, renditions: &[CanvasShape], grid_bytes: u64) -> Sheet {
+    pub(super) fn new(
+        canvas: CanvasShape,
+        renditions: &[CanvasShape],
+        readings_bytes: u64,
+    ) -> Sheet {
         let canvases = std::iter::once(canvas).chain(renditions.iter().copied()).collect();
-        Sheet { canvases, grid_bytes }
+        Sheet { canvases, readings_bytes }
     }
 
-    /// Where the grids begin, in bytes.
-    pub(super) fn grid_start(&self) -> u64 {
+    /// Where what is behind the pictures begins, in bytes.
+    pub(super) fn readings_start(&self) -> u64 {
         self.canvases.iter().map(buffer_bytes).sum()
     }
 
@@ -90,7 +94,7 @@ impl Sheet {
     }
 
     fn bytes(&self) -> u64 {
-        self.grid_start() + self.grid_bytes
+        self.readings_start() + self.readings_bytes
     }
 }
 
@@ -213,14 +217,14 @@ impl Lease {
         self.slot.as_ref().ok_or(GpuError::NoCanvas)
     }
 
-    /// The finished, mapped canvas and its renditions as pictures, the canvas first; and the bytes of the grids.
+    /// The finished, mapped canvas and its renditions as pictures, the canvas first; and the bytes behind them.
     pub(super) fn into_pictures(self) -> Result<(Vec<Arc<Picture>>, Bytes), GpuError> {
         let view = self.view()?;
         let sheet = Arc::clone(&self.slot()?.sheet);
         let bytes = Bytes::from_owner(Finished { view, _lease: self });
         let pictures = sheet.parts().map(|(start, shape)| picture(&bytes, start, shape));
-        let grids = bytes.slice(sheet.grid_start() as usize..);
-        Ok((pictures.collect::<Result<_, _>>()?, grids))
+        let readings = bytes.slice(sheet.readings_start() as usize..);
+        Ok((pictures.collect::<Result<_, _>>()?, readings))
     }
 
     /// How the canvas and its renditions lie in it.

@@ -217,7 +217,7 @@ pub(super) struct Shaders {
 impl Shaders {
     /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
     /// each, when it is first used.
-    pub(super) fn new(device: &wgpu::Device) -> Shaders {
+    pub(super) fn new(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Shaders {
         let storage = |read_only| wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only },
             has_dynamic_offset: false,
@@ -234,7 +234,7 @@ impl Shaders {
         let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
         let whole_layout = bind_layout(device, "whole", &[storage(true)]);
         let program =
-            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
+            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new((device, cache), name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
@@ -311,6 +311,7 @@ impl Shaders {
 #[derive(Debug)]
 struct Program {
     device: wgpu::Device,
+    cache: Option<wgpu::PipelineCache>,
     name: &'static str,
     module: wgpu::ShaderModule,
     layout: wgpu::PipelineLayout,
@@ -318,7 +319,7 @@ struct Program {
 
 impl Program {
     fn new(
-        device: &wgpu::Device,
+        (device, cache): (&wgpu::Device, Option<&wgpu::PipelineCache>),
         name: &'static str,
         layouts: &[&wgpu::BindGroupLayout],
     ) -> Program {
@@ -334,7 +335,7 @@ impl Program {
             bind_group_layouts: &layouts,
             immediate_size: IMMEDIATE_BYTES,
         });
-        Program { device: device.clone(), name, module, layout }
+        Program { device: device.clone(), cache: cache.cloned(), name, module, layout }
     }
 
     fn pipeline(&self, constants: &[(&str, f64)]) -> wgpu::ComputePipeline {
@@ -347,7 +348,7 @@ impl Program {
                 constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref(),
         })
     }
 }

@@ -99,7 +99,7 @@ fn a_live_show_goes_on() {
     let path = dir.0.join("show.mp4");
     let output = Arc::new(output::start(&output()).unwrap());
     output.add_sink(Sink::File { path: path.clone(), overflow: Overflow::Wait }).unwrap();
-    let supply = Arc::new(Supply::open(AdapterChoice::default()).unwrap());
+    let supply = Arc::new(Supply::open(AdapterChoice::default(), None).unwrap());
     let gpu = supply.gpu().unwrap();
     let compositor = Compositor::new(gpu.clone(), SIZE).unwrap();
     let canvas = Canvas::new(compositor, output.clone(), Some(supply.clone()));
@@ -144,7 +144,7 @@ fn a_live_show_goes_on() {
 
 #[test]
 fn a_render_says_so_and_ends() {
-    let supply = Supply::open(AdapterChoice::default()).unwrap();
+    let supply = Supply::open(AdapterChoice::default(), None).unwrap();
     let gpu = supply.gpu().unwrap();
     let compositor = Compositor::new(gpu.clone(), SIZE).unwrap();
     let output = Arc::new(output::start(&output()).unwrap());

@@ -15,10 +15,11 @@ use super::GpuError;
 use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
 use super::device::Gpu;
 use super::overlays::Overlays;
+use super::pass_times;
 use super::sources::Sources;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
-use crate::luma::{CELL_COUNT, LumaGrid};
+use crate::luma::LumaGrid;
 use crate::picture::DrawList;
 use crate::shot::ScaleQuality;
 
@@ -29,7 +30,7 @@ mod steps;
 
 use passes::Painter;
 use shared::Shared;
-use staged::{GRIDS_BYTES, Measured, Staged};
+use staged::{GRID_BYTES, GRIDS_BYTES, READINGS_BYTES, Readings, Staged};
 use steps::{same_list, shown_pictures, unmeasured};
 
 /// Draws the pictures of one canvas.
@@ -70,16 +71,22 @@ pub struct Composed {
 
 impl Composed {
     /// With its grids made by the GPU.
-    fn read(tick: u64, lease: Lease, measured: &[Measured]) -> Result<Composed, GpuError> {
-        let (pictures, grids) = lease.into_pictures()?;
+    fn read(
+        gpu: &Gpu,
+        (tick, lease): (u64, Lease),
+        readings: &Readings,
+    ) -> Result<Composed, GpuError> {
+        let (pictures, bytes) = lease.into_pictures()?;
+        let (grids, stamps) = bytes.split_at(GRIDS_BYTES as usize);
+        pass_times::count(gpu, &readings.passes, stamps);
         let mut pictures = pictures.into_iter();
         let picture = pictures.next().ok_or(GpuError::NoCanvas)?;
-        let words: Vec<u32> =
-            grids.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let mut grids = words
-            .chunks(CELL_COUNT)
-            .zip(measured)
-            .map(|(sums, of)| (of.input, LumaGrid::from_sums(sums, of.format, of.range)));
+        let mut grids =
+            grids.chunks(GRID_BYTES as usize).zip(&readings.grids).map(|(bytes, of)| {
+                let words = bytes.as_chunks::<4>().0.iter();
+                let sums: Vec<u32> = words.map(|word| u32::from_le_bytes(*word)).collect();
+                (of.input, LumaGrid::from_sums(&sums, of.format, of.range))
+            });
         let (_, luma) = grids.next().ok_or(GpuError::NoCanvas)?;
         let sources = grids.filter_map(|(input, grid)| Some((input?, grid))).collect();
         Ok(Composed { tick, picture, renditions: pictures.collect(), luma, sources })
@@ -109,7 +116,7 @@ enum Path {
 #[derive(Debug)]
 enum Pending {
     Ready(Composed),
-    Reading(Lease, Mapping, Vec<Measured>),
+    Reading(Lease, Mapping, Readings),
     /// The same as the one before.
     Repeat,
 }
@@ -142,7 +149,7 @@ impl Compositor {
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], GRIDS_BYTES)),
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES)),
         };
         gpu.check()?;
         Ok(Compositor {
@@ -178,7 +185,7 @@ impl Compositor {
             }
         }
         if staged.set_renditions(&self.gpu, &shapes) {
-            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, GRIDS_BYTES));
+            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES));
             // What is drawn next comes with them, even if it shows the same.
             self.newest = None;
         }
@@ -234,10 +241,10 @@ impl Compositor {
             }
             Path::Staged(staged) => {
                 let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;
-                let (mapping, measured) = drawn;
-                let ids = measured.iter().filter_map(|of| Some((of.input?, of.picture_id)));
+                let (mapping, readings) = drawn;
+                let ids = readings.grids.iter().filter_map(|of| Some((of.input?, of.picture_id)));
                 self.measured.extend(ids);
-                Pending::Reading(lease, mapping, measured)
+                Pending::Reading(lease, mapping, readings)
             }
         };
         self.gpu.check()?;
@@ -267,10 +274,10 @@ impl Compositor {
                 Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
-            Pending::Reading(lease, mapping, measured) => {
+            Pending::Reading(lease, mapping, readings) => {
                 self.collected = None;
                 match mapping.try_recv() {
-                    Ok(Ok(())) => Composed::read(tick, lease, &measured)?,
+                    Ok(Ok(())) => Composed::read(&self.gpu, (tick, lease), &readings)?,
                     Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
                     Err(e) => return Err(GpuError::Device(e.to_string())),
                 }

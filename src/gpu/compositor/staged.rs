@@ -8,6 +8,7 @@ use crate::frame::{Color, Picture, PixelFormat, Range};
 use crate::gpu::GpuError;
 use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;
+use crate::gpu::pass_times::{Pass, STAMP_BYTES, Stamps};
 use crate::gpu::shaders::{BlendParams, LumaParams, ScaleParams};
 use crate::gpu::sources::SourceKey;
 use crate::ids::InputKey;
@@ -31,6 +32,14 @@ pub(super) struct Staged {
     grids: wgpu::Buffer,
     /// To write that.
     grids_output: wgpu::BindGroup,
+    stamps: Option<Stamps>,
+}
+
+/// What is read back behind the pictures.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    pub(super) grids: Vec<Measured>,
+    pub(super) passes: Vec<Pass>,
 }
 
 /// What a grid was measured of.
@@ -46,6 +55,8 @@ pub(super) struct Measured {
 /// Bytes of a grid, and of all that a draw may need.
 pub(super) const GRID_BYTES: u64 = 4 * CELL_COUNT as u64;
 pub(super) const GRIDS_BYTES: u64 = GRID_BYTES * (1 + MAX_MEASURED as u64);
+/// Bytes behind the pictures: grids, then timestamps.
+pub(super) const READINGS_BYTES: u64 = GRIDS_BYTES + STAMP_BYTES;
 
 /// A smaller version of the canvas.
 #[derive(Debug)]
@@ -67,7 +78,8 @@ impl Staged {
         let grids = buffer(gpu, GRIDS_BYTES, U::STORAGE | U::COPY_SRC);
         let grids_output = canvas_bind_group(gpu, &grids);
         let renditions = Vec::new();
-        Staged { canvas, output, scratch, pair, whole, renditions, grids, grids_output }
+        let stamps = Stamps::new(gpu);
+        Staged { canvas, output, scratch, pair, whole, renditions, grids, grids_output, stamps }
     }
 
     /// Makes the canvases for these renditions, unless they are those that are there; tells whether it did.
@@ -93,38 +105,68 @@ impl Staged {
         painter: &Painter<'_>,
         lease: &mut Lease,
         (paintings, new): (&Paintings<'_>, &[(InputKey, &Picture)]),
-    ) -> Result<(Mapping, Vec<Measured>), GpuError> {
+    ) -> Result<(Mapping, Readings), GpuError> {
         lease.unmap();
         let gpu = painter.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut passes = Vec::new();
         if let Some(blending) = &paintings.blending {
-            let seen = [Some(&paintings.first), paintings.second.as_ref()];
-            for (canvas, painting) in self.scratch.iter().zip(seen) {
-                if let Some(painting) = painting {
-                    paint(painter, &mut encoder, canvas, painting);
-                }
+            let [first, second] = &self.scratch;
+            self.paint(painter, &mut encoder, (Pass::First, first), &paintings.first);
+            passes.push(Pass::First);
+            if let Some(painting) = &paintings.second {
+                self.paint(painter, &mut encoder, (Pass::Second, second), painting);
+                passes.push(Pass::Second);
             }
             let params = BlendParams::new(&painter.shape, blending);
-            let mut pass = painter.begin(&mut encoder, &self.output);
+            let mut pass = painter.begin(&mut encoder, &self.output, self.around(Pass::Blend));
+            passes.push(Pass::Blend);
             pass.set_pipeline(gpu.shaders.blend());
             pass.set_bind_group(1, &self.pair, &[]);
             run(&mut pass, &params.area, bytemuck::bytes_of(&params));
         } else {
-            paint(painter, &mut encoder, &self.output, &paintings.first);
+            self.paint(painter, &mut encoder, (Pass::First, &self.output), &paintings.first);
+            passes.push(Pass::First);
         }
-        self.scale(painter, &mut encoder);
+        if !self.renditions.is_empty() {
+            self.scale(painter, &mut encoder);
+            passes.push(Pass::Scale);
+        }
         let canvases = self.renditions.iter().map(|rendition| &rendition.canvas);
         let parts = lease.sheet()?.parts();
         for ((start, shape), canvas) in parts.zip(std::iter::once(&self.canvas).chain(canvases)) {
             let bytes = Some(shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT));
             encoder.copy_buffer_to_buffer(canvas, 0, lease.buffer()?, start, bytes);
         }
-        let measured = self.measure(painter, &mut encoder, new);
-        let bytes = Some(measured.len() as u64 * GRID_BYTES);
-        let start = lease.sheet()?.grid_start();
-        encoder.copy_buffer_to_buffer(&self.grids, 0, lease.buffer()?, start, bytes);
+        let grids = self.measure(painter, &mut encoder, new);
+        passes.push(Pass::Measure);
+        let (buffer, start) = (lease.buffer()?, lease.sheet()?.readings_start());
+        let bytes = Some(grids.len() as u64 * GRID_BYTES);
+        encoder.copy_buffer_to_buffer(&self.grids, 0, buffer, start, bytes);
+        if let Some(stamps) = &self.stamps {
+            stamps.copy(&mut encoder, &passes, (buffer, start + GRIDS_BYTES));
+        } else {
+            passes.clear();
+        }
         gpu.queue.submit([encoder.finish()]);
-        Ok((lease.start_mapping(wgpu::MapMode::Read)?, measured))
+        Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes }))
+    }
+
+    fn around(&self, pass: Pass) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
+        self.stamps.as_ref().map(|stamps| stamps.around(pass))
+    }
+
+    fn paint(
+        &self,
+        painter: &Painter<'_>,
+        encoder: &mut wgpu::CommandEncoder,
+        (pass, canvas): (Pass, &wgpu::BindGroup),
+        Painting { ground, steps }: &Painting<'_>,
+    ) {
+        let bare = painter.bare(steps);
+        let mut pass = painter.begin(encoder, canvas, self.around(pass));
+        painter.fill(&mut pass, &bare, *ground);
+        painter.dispatch(&mut pass, steps);
     }
 
     /// Measures the finished canvas, then these sources.
@@ -135,7 +177,7 @@ impl Staged {
         new: &[(InputKey, &Picture)],
     ) -> Vec<Measured> {
         let [by_source, by_canvas] = painter.gpu.shaders.luma();
-        let mut pass = painter.begin(encoder, &self.grids_output);
+        let mut pass = painter.begin(encoder, &self.grids_output, self.around(Pass::Measure));
         let (format, range) = (PixelFormat::Nv12, Color::CANVAS.range);
         let mut measured = vec![Measured { input: None, picture_id: 0, format, range }];
         pass.set_pipeline(by_canvas);
@@ -159,11 +201,12 @@ impl Staged {
 
     /// Makes the renditions of the finished canvas.
     fn scale(&self, painter: &Painter<'_>, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = painter.begin(encoder, &self.output, self.around(Pass::Scale));
+        pass.set_pipeline(painter.gpu.shaders.scale());
+        pass.set_bind_group(1, &self.whole, &[]);
         for rendition in &self.renditions {
             let params = ScaleParams::new(&rendition.shape, &painter.shape);
-            let mut pass = painter.begin(encoder, &rendition.output);
-            pass.set_pipeline(painter.gpu.shaders.scale());
-            pass.set_bind_group(1, &self.whole, &[]);
+            pass.set_bind_group(0, &rendition.output, &[]);
             run(&mut pass, &params.area, bytemuck::bytes_of(&params));
         }
     }
@@ -189,16 +232,4 @@ fn reading(
         .collect();
     let label = Some("canvases to read");
     gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
-}
-
-fn paint(
-    painter: &Painter<'_>,
-    encoder: &mut wgpu::CommandEncoder,
-    canvas: &wgpu::BindGroup,
-    Painting { ground, steps }: &Painting<'_>,
-) {
-    let bare = painter.bare(steps);
-    let mut pass = painter.begin(encoder, canvas);
-    painter.fill(&mut pass, &bare, *ground);
-    painter.dispatch(&mut pass, steps);
 }
