@@ -308,6 +308,30 @@ mod tests {
     }
 
     #[test]
+    fn pipelines_are_kept_and_a_broken_file_is_as_good_as_none() {
+        let dir = std::env::temp_dir().join(format!("onair-pipelines-{}", std::process::id()));
+        let kept = Kept { cache_dir: Some(dir.clone()), ..Kept::default() };
+        let files = || -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(&dir).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let open = || Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+        let can = open().device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let whole = files();
+        assert_eq!(whole.len(), usize::from(can), "{whole:?}");
+        for path in &whole {
+            let bytes = std::fs::read(path).unwrap();
+            for broken in [&bytes[..bytes.len() / 2], b"", b"onair"] {
+                std::fs::write(path, broken).unwrap();
+                drop(open());
+                assert!(std::fs::read(path).unwrap().len() >= bytes.len(), "written anew");
+            }
+        }
+        assert_eq!(files(), whole);
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+
+    #[test]
     fn an_unknown_adapter_is_refused_by_name() {
         let choice = AdapterChoice(Some("no such card".into()));
         let error = Gpu::open(&choice).unwrap_err();

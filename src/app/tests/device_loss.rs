@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::*;
 use crate::app::frame_thread::{self, Lines, Message, Report};
 use crate::app::run_tick::{Counts, Curtain, FrameLoop, Stages, Trouble};
-use crate::engine::{Command, Engine, EngineConfig, Readiness, SceneSpec};
+use crate::engine::{Command, Engine, EngineConfig, Readiness, SceneSpec, Way};
 use crate::frame::{Color, Picture, PixelFormat, Plane};
 use crate::gpu::AdapterChoice;
 use crate::ids::{Bus, InputKey};
@@ -47,7 +47,7 @@ fn scene() -> Command {
     let picture = ScenePicture { layers: vec![layer], ..ScenePicture::default() };
     let spec = SceneSpec { picture, ..SceneSpec::default() };
     let when = Readiness { force: true, wait: Duration::ZERO };
-    Command::SetScene { bus: Bus::Pgm, spec, when }
+    Command::SetScene { bus: Bus::Pgm, spec, when, way: Way::CUT }
 }
 
 fn frame_loop(pgm: Canvas, flow: Flow) -> FrameLoop {

@@ -1,6 +1,7 @@
 //! Renditions made on the GPU: against their twin, against swscale, and that they come and go between draws.
 
 use super::*;
+use crate::gpu::{Kept, PassTimes};
 use crate::media::scale::Prescaler;
 use crate::shot::Shot;
 
@@ -93,6 +94,29 @@ fn renditions_look_like_those_of_swscale() {
             assert!(db >= 40.0, "plane {plane} of {:?}: {db:.1} dB", rendition.size());
         }
     }
+}
+
+#[test]
+fn passes_are_timed_where_the_adapter_can() {
+    let size = Size::new(64, 48);
+    let pass_times = Arc::new(PassTimes::default());
+    let kept = Kept { pass_times: Arc::clone(&pass_times), ..Kept::default() };
+    let gpu = Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+    let can = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    let shape = CanvasShape::new(size).unwrap();
+    let path = Path::Staged(Staged::new(&gpu, &shape));
+    let mut compositor = Compositor::on(gpu, shape, path).unwrap();
+    let mut noise = Noise(23);
+    for sizes in [&[][..], &[Size::new(32, 24)]] {
+        compositor.set_renditions(sizes);
+        let picture = noise.picture(PixelFormat::Nv12, size, Color::CANVAS);
+        compose(&mut compositor, &picture);
+    }
+    let times = pass_times.all();
+    let ran: Vec<_> = times.iter().map(|time| (time.pass, time.count)).collect();
+    let want = [("first", 2), ("scale", 1), ("measure", 2)];
+    assert_eq!(ran, if can { &want[..] } else { &[] });
+    assert!(times.iter().all(|time| (0.0..5.0).contains(&time.seconds)), "{times:?}");
 }
 
 #[test]
