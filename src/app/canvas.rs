@@ -194,14 +194,19 @@ impl Canvas {
         let (Drawing::With(old), Some(supply)) = (lost, self.supply.clone()) else { return };
         let (sender, made) = bounded(1);
         let worker = worker::spawn("gpu-renewal", StopToken::new(), move |stop| {
-            while !stop.is_stopped() {
+            let made = loop {
                 match supply.gpu().and_then(|gpu| old.renewed(gpu)) {
-                    // Nobody waits for it when the show has ended meanwhile.
-                    Ok(compositor) => return drop(sender.try_send(compositor)),
+                    Ok(compositor) => break compositor,
                     Err(error) => tracing::error!(%error, "there is no other graphics device yet"),
                 }
-                stop.wait(limits::GPU_RENEWAL_PAUSE);
-            }
+                if stop.wait(limits::GPU_RENEWAL_PAUSE) {
+                    return;
+                }
+            };
+            // First, for it takes a moment and the frame thread joins this one.
+            drop(old);
+            // Nobody waits for it when the show has ended meanwhile.
+            let _ = sender.try_send(made);
         });
         match worker {
             Ok(worker) => {
