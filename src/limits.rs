@@ -308,6 +308,18 @@ pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 /// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
 pub const ENCODER_QUEUE: usize = 64;
+/// Wait between attempts to open a graphics device after one was lost.
+pub const GPU_RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+/// A part of a picture is dark below this luma, 0 black – 1 white: what AWS MediaLive calls video black by default, and
+/// FFmpeg's `blackdetect`.
+pub const BLACK_LUMA: f32 = 0.1;
+/// A picture is black when this share of it is dark (`blackdetect`).
+pub const BLACK_SHARE: f32 = 0.98;
+/// A picture is frozen as long as no part of it changes by more than this, of the way from black to white: the −60 dB of
+/// FFmpeg's `freezedetect`.
+pub const FROZEN_CHANGE: f32 = 0.001;
+/// Sources that are measured in one draw; others follow in the next.
+pub const MAX_MEASURED: usize = 64;
 /// Canvases of one compositor; all in use: the last picture is repeated and counted.
 pub const CANVAS_RING: usize = 6;
 /// Packets (or tags) waiting for one sink or subscriber. Full: dropped up to the next keyframe and counted.

@@ -9,10 +9,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::run_tick::{Canvas, Counts, Curtain, FrameLoop, Pace, Stages};
+use super::canvas::Canvas;
+use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
+use crate::luma::LumaStatus;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -41,6 +43,8 @@ pub(super) struct Report {
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) inputs: Vec<InputReport>,
+    /// How bright PGM is.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// An input as the engine and its worker see it.
@@ -49,6 +53,8 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
+    /// None while it is not shown.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// Reports a second.
@@ -168,6 +174,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
+            luma: frames.luma(key),
         })
         .collect();
     Report {
@@ -178,6 +185,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         stages: frames.stages.clone(),
         counts: frames.counts,
         inputs,
+        luma: frames.pgm.lookout.scene(frames.clock.now_ns()),
     }
 }
 

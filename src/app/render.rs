@@ -4,13 +4,14 @@
 //! so the same script gives the same frames.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
@@ -18,7 +19,7 @@ use crate::engine::{
     ValidChannel, Way,
 };
 use crate::frame::Size;
-use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::gpu::{AdapterChoice, Compositor, Gpu, Kept};
 use crate::ids::{Bus, InputKey};
 use crate::input::{
     self, AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
@@ -36,7 +37,9 @@ use crate::time::{Clock, FrameRate, NS_PER_S};
 /// One line that names the script, the source or the file, and what is wrong.
 pub fn render(args: &RenderArgs) -> Result<(), String> {
     let script = Script::read(&args.script)?;
-    let gpu = Gpu::open(&AdapterChoice(args.adapter.clone())).map_err(|error| error.to_string())?;
+    let kept = Kept { cache_dir: cache_dir(), ..Kept::default() };
+    let gpu = Gpu::open_with(&AdapterChoice(args.adapter.clone()), &kept)
+        .map_err(|error| error.to_string())?;
     let rate = script.rate()?;
     let size = resolve::canvas_size(script.template()?);
     let output =
@@ -49,7 +52,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
         inputs: BTreeMap::new(),
-        pgm: Canvas::new(compositor, Arc::new(output)),
+        pgm: Canvas::new(compositor, Arc::new(output), None),
         pvw: None,
         waiting: BTreeMap::new(),
         stages: Stages::default(),
@@ -73,9 +76,21 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         if let Some(refusal) = plan.replies.into_iter().find_map(|(_, reply)| reply.err()) {
             return Err(format!("{}: {refusal}", args.script.display()));
         }
+        // Pictures that were in flight are gone, and what is left would not be the script's.
+        if let Some(error) = frames.pgm.lost() {
+            return Err(format!("frame {tick} of {ticks}: {error}; render again"));
+        }
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)
+}
+
+/// Where renders keep compiled pipelines: the user's cache directory, by the XDG rules.
+fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty());
+    let dir = named.map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = dir.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(dir.join("onair"))
 }
 
 fn seconds_ns(seconds: f64) -> u64 {

@@ -394,6 +394,11 @@ impl DrawList {
         DrawList { canvas, ground_rgb: 0, ops, over: None, veil: None }
     }
 
+    /// Whether it shows an input.
+    pub fn shows(&self, input: InputKey) -> bool {
+        self.all_ops().any(|op| matches!(op, DrawOp::Layer { input: shown, .. } if *shown == input))
+    }
+
     /// All operations, those of the picture that comes in last.
     pub fn all_ops(&self) -> impl Iterator<Item = &DrawOp> {
         self.ops.iter().chain(self.over.iter().flat_map(|over| &over.ops))
