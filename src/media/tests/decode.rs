@@ -53,20 +53,6 @@ fn shown(frame: &VideoFrame, size: Size) -> Arc<Picture> {
     let shot = Shot::from(size);
     let mut frame = frame.clone();
     Prescaler::default().fill(&mut frame, &[shot]);
-    if let Ok(d) = std::env::var("DUMP") {
-        let p = frame.ready(shot).unwrap();
-        let mut o = vec![];
-        for (pl, (rb, rows)) in p.planes().iter().zip(p.format().plane_shapes(p.size())) {
-            for r in 0..rows {
-                o.extend_from_slice(&pl.data[r * pl.stride_bytes..][..rb]);
-            }
-        }
-        std::fs::write(
-            format!("{d}/{}_{:?}_{}x{}.raw", p.id(), p.format(), size.width_px, size.height_px),
-            o,
-        )
-        .unwrap();
-    }
     Arc::clone(frame.ready(shot).unwrap())
 }
 
@@ -217,11 +203,12 @@ fn pictures_are_seen_the_way_up_that_they_are_meant() {
     let dir = Dir::new();
     let args = format!("-frames:v 2 {} -c:v libx264 -qp 1", colour_args("bt709", "tv", "yuv420p"));
     let lying = ffmpeg(&dir, "lying.mp4", (QUARTERS, &args)).display().to_string();
+    // This tool counts counter-clockwise.
     for (degrees, turn, corners) in [
         ("0", Turn::NONE, UPRIGHT),
-        ("90", Turn::clockwise(1), [BLUE, RED, WHITE, GREEN]),
+        ("-90", Turn::clockwise(1), [BLUE, RED, WHITE, GREEN]),
         ("180", Turn::clockwise(2), [WHITE, BLUE, GREEN, RED]),
-        ("270", Turn::clockwise(3), [GREEN, WHITE, RED, BLUE]),
+        ("90", Turn::clockwise(3), [GREEN, WHITE, RED, BLUE]),
     ] {
         let path = dir.0.join(format!("{degrees}.mp4"));
         let (rotate, to) = (format!("rotate={degrees}"), path.display().to_string());
