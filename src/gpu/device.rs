@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::GpuError;
+use super::layers::LayerKind;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
 use crate::limits::GPU_WAIT;
@@ -64,8 +65,9 @@ impl Gpu {
         let (device, queue) = request_device(&adapter, &info)?;
         let faults = watch(&device);
         let shaders = Shaders::new(&device);
-        if !info.software {
-            shaders.make_layers();
+        match info.software {
+            true => drop(shaders.layer(LayerKind::scaled_ahead())),
+            false => shaders.make_layers(),
         }
         let painter = Mutex::new(TextPainter::new(&device, &queue));
         let gpu = Gpu { device, queue, shaders, info, painter, faults };

@@ -197,7 +197,7 @@ impl Shaders {
     /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
         self.blend();
-        LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
+        LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that draws such a layer.
