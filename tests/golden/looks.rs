@@ -19,7 +19,12 @@ fn arrow_rgb(x: u32, y: u32) -> Rgb {
     if is_head || is_shaft {
         return [250, 240, 200];
     }
-    [(200.0 * right) as u8, (60.0 + 120.0 * up) as u8, (200.0 * (1.0 - right)) as u8]
+    match (right < 0.5, up < 0.5) {
+        (true, false) => [0, 150, 170],
+        (false, false) => [60, 120, 50],
+        (true, true) => [20, 50, 160],
+        (false, true) => [170, 60, 30],
+    }
 }
 
 /// An upright picture that is kept turned: what players see is always the same.
@@ -32,7 +37,8 @@ fn turned(number: u32) -> Picture {
     let map = onair::shot::Shot::from(Size::new(wide, high)).source_from_shot(coded, turn);
     let back = move |x: u32, y: u32| {
         let (dx, dy) = (f64::from(x) + 0.5 - map.row_x[2], f64::from(y) + 0.5 - map.row_y[2]);
-        let upright = [map.row_x[0] * dx + map.row_y[0] * dy, map.row_x[1] * dx + map.row_y[1] * dy];
+        let upright =
+            [map.row_x[0] * dx + map.row_y[0] * dy, map.row_x[1] * dx + map.row_y[1] * dy];
         arrow_rgb(upright[0] as u32, upright[1] as u32)
     };
     Arc::into_inner(picture(coded, back)).unwrap().with_shape(turn, (1, 1))
@@ -84,9 +90,9 @@ fn of_format(format: PixelFormat, color: Color, site: ChromaSite) -> Picture {
 }
 
 fn kinds() -> Vec<Picture> {
-    let colors = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020].into_iter().flat_map(|matrix| {
-        [Range::Limited, Range::Full].map(|range| Color { matrix, range })
-    });
+    let colors = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020]
+        .into_iter()
+        .flat_map(|matrix| [Range::Limited, Range::Full].map(|range| Color { matrix, range }));
     let formats = PixelFormat::ALL.map(|format| (format, Color::CANVAS, ChromaSite::Left));
     let colors = colors.map(|color| (PixelFormat::I444P10, color, ChromaSite::Left));
     let sites = [ChromaSite::Left, ChromaSite::Center, ChromaSite::TopLeft]

@@ -97,8 +97,7 @@ fn chain(source: &Source, piece: &Piece) -> String {
     }
     let upright = picture.shown_size();
     let [left, top, right, bottom] = piece.crop_px;
-    let (width, height) =
-        (upright.width_px - left - right, upright.height_px - top - bottom);
+    let (width, height) = (upright.width_px - left - right, upright.height_px - top - bottom);
     filters.push(format!("crop={width}:{height}:{left}:{top}"));
     if piece.look.mirror.horizontal {
         flip(&mut filters, &mut site, 0);

@@ -1,6 +1,6 @@
 //! The compositor against others: against FFmpeg's filters, and the path of software adapters against the shaders'.
 //!
-//! Frames are like photographs; what is compared is the peak signal-to-noise ratio over all samples of the canvas.
+//! Frames are like photographs; what is compared is the peak signal-to-noise ratio over all samples that a layer covers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -127,7 +127,8 @@ fn piece(noise: &mut Noise, sources: &[Source], scaling: Scaling) -> Piece {
         (Scaling::Larger, _) => [(); 2].map(|()| 105 + noise.below(150)),
     };
     let even = |length: u32, percent: u32| (length * percent / 200 * 2).max(16);
-    let (width_px, height_px) = (even(shown.width_px, percent[0]), even(shown.height_px, percent[1]));
+    let (width_px, height_px) =
+        (even(shown.width_px, percent[0]), even(shown.height_px, percent[1]));
     let mut place = |side: u32, length: u32| {
         let (side, length) = (side.cast_signed(), length.cast_signed());
         // At least a quarter of it is on the canvas.
@@ -153,8 +154,7 @@ fn layout(noise: &mut Noise, sources: &[Source], scaling: Scaling) -> Layout {
         Scaling::Larger => noise.one_of(&[ScaleQuality::Bicubic, ScaleQuality::Lanczos]),
     };
     let count = 1 + noise.below(4);
-    let pieces =
-        (0..count).map(|_| Piece { quality, ..piece(noise, sources, scaling) }).collect();
+    let pieces = (0..count).map(|_| Piece { quality, ..piece(noise, sources, scaling) }).collect();
     Layout { pieces, quality }
 }
 
@@ -182,8 +182,11 @@ fn frames(sources: &[Source]) -> Vec<(InputKey, VideoFrame)> {
     (0..).map(InputKey).zip(sources.iter().map(frame)).collect()
 }
 
-/// Y, U and V of a canvas without padding.
-fn planes(picture: &Picture) -> [Vec<f64>; 3] {
+/// Y, U and V.
+type Planes = [Vec<f64>; 3];
+
+/// A canvas without padding.
+fn planes(picture: &Picture) -> Planes {
     let rows = |plane: usize| {
         let plane = &picture.planes()[plane];
         let rows = plane.data.chunks(plane.stride_bytes);
@@ -193,11 +196,10 @@ fn planes(picture: &Picture) -> [Vec<f64>; 3] {
 }
 
 /// 4:4:4 as 4:2:0 with chroma on the left: each sample the mean of what it stands for, two pixels wide and high.
-fn planes_of_444(bytes: &[u8]) -> [Vec<f64>; 3] {
+fn planes_of_444(bytes: &[u8]) -> Planes {
     let (width, height) = (CANVAS.width_px as usize, CANVAS.height_px as usize);
-    let code = |plane: usize, x: usize, y: usize| {
-        f64::from(bytes[(plane * height + y) * width + x])
-    };
+    let code =
+        |plane: usize, x: usize, y: usize| f64::from(bytes[(plane * height + y) * width + x]);
     let chroma = |plane: usize| {
         let row = |x: usize, y: usize| {
             0.25 * code(plane, x.saturating_sub(1), y)
@@ -214,15 +216,31 @@ fn planes_of_444(bytes: &[u8]) -> [Vec<f64>; 3] {
     [luma, chroma(1), chroma(2)]
 }
 
-/// Peak signal-to-noise ratio over the samples of all planes, and of each plane, dB.
-fn psnr_db(a: &[Vec<f64>; 3], b: &[Vec<f64>; 3]) -> (f64, [f64; 3]) {
-    let squares = [0, 1, 2].map(|plane| {
-        a[plane].iter().zip(&b[plane]).map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+/// Whether a layer covers a pixel of the canvas.
+fn is_covered(layout: &Layout, x: u32, y: u32) -> bool {
+    let (x, y) = (x.cast_signed(), y.cast_signed());
+    layout.pieces.iter().any(|Piece { rect, .. }| {
+        (rect.x_px..rect.x_px + rect.width_px.cast_signed()).contains(&x)
+            && (rect.y_px..rect.y_px + rect.height_px.cast_signed()).contains(&y)
+    })
+}
+
+/// Peak signal-to-noise ratio over the covered samples of all planes, and of each plane, dB.
+fn psnr_db(layout: &Layout, a: &Planes, b: &Planes) -> (f64, [f64; 3]) {
+    let sums = [(0, 1), (1, 2), (2, 2)].map(|(plane, step): (usize, u32)| {
+        let (mut square, mut count) = (0.0, 0.0);
+        let columns = CANVAS.width_px / step;
+        for (index, (a, b)) in (0..).zip(a[plane].iter().zip(&b[plane])) {
+            if is_covered(layout, index % columns * step, index / columns * step) {
+                square += (a - b).powi(2);
+                count += 1.0;
+            }
+        }
+        (square, count)
     });
-    let lengths = [0, 1, 2].map(|plane| a[plane].len() as f64);
-    let db = |square: f64, length: f64| 10.0 * (255.0 * 255.0 * length / square.max(1e-9)).log10();
-    let all = db(squares.iter().sum(), lengths.iter().sum());
-    (all, [0, 1, 2].map(|plane| db(squares[plane], lengths[plane])))
+    let db = |square: f64, count: f64| 10.0 * (255.0 * 255.0 * count / square.max(1e-9)).log10();
+    let all = sums.iter().fold((0.0, 0.0), |all, one| (all.0 + one.0, all.1 + one.1));
+    (db(all.0, all.1), sums.map(|(square, count)| db(square, count)))
 }
 
 #[test]
@@ -238,7 +256,7 @@ fn layouts_look_as_ffmpeg_draws_them() {
             let layout = layout(&mut noise, &sources, scaling);
             let got = planes(&draw(&layout, &frames));
             let want = planes_of_444(&ffmpeg::draw(&layout, &sources, CANVAS));
-            let (db, each) = psnr_db(&got, &want);
+            let (db, each) = psnr_db(&layout, &got, &want);
             least = least.min(db);
             if db < bound {
                 missed.push(format!("{scaling:?} {number}: {db:.1} dB, {each:.1?}: {layout:#?}"));
@@ -268,7 +286,7 @@ fn scaled_ahead_looks_like_scaled_by_shader() {
         Prescaler::default().fill(&mut ahead[piece.source].1, &[shot]);
         assert!(ahead[piece.source].1.ready(shot).is_some());
         let [by_shader, by_copy] = [&plain, &ahead].map(|frames| planes(&draw(&layout, frames)));
-        let (db, each) = psnr_db(&by_shader, &by_copy);
+        let (db, each) = psnr_db(&layout, &by_shader, &by_copy);
         least = least.min(db);
         if db < PATHS_DB {
             missed.push(format!("{number}: {db:.1} dB, {each:.1?}: {layout:#?}"));

@@ -53,7 +53,20 @@ fn shown(frame: &VideoFrame, size: Size) -> Arc<Picture> {
     let shot = Shot::from(size);
     let mut frame = frame.clone();
     Prescaler::default().fill(&mut frame, &[shot]);
-    if let Ok(d)=std::env::var("DUMP"){ let p=frame.ready(shot).unwrap(); let mut o=vec![]; for (pl,(rb,rows)) in p.planes().iter().zip(p.format().plane_shapes(p.size())){ for r in 0..rows{ o.extend_from_slice(&pl.data[r*pl.stride_bytes..][..rb]); } } std::fs::write(format!("{d}/{}_{:?}_{}x{}.raw",p.id(),p.format(),size.width_px,size.height_px),o).unwrap(); }
+    if let Ok(d) = std::env::var("DUMP") {
+        let p = frame.ready(shot).unwrap();
+        let mut o = vec![];
+        for (pl, (rb, rows)) in p.planes().iter().zip(p.format().plane_shapes(p.size())) {
+            for r in 0..rows {
+                o.extend_from_slice(&pl.data[r * pl.stride_bytes..][..rb]);
+            }
+        }
+        std::fs::write(
+            format!("{d}/{}_{:?}_{}x{}.raw", p.id(), p.format(), size.width_px, size.height_px),
+            o,
+        )
+        .unwrap();
+    }
     Arc::clone(frame.ready(shot).unwrap())
 }
 
