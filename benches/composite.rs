@@ -11,7 +11,7 @@ use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
 use onair::media::scale::Prescaler;
 use onair::picture::{
-    DrawList, DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec,
+    DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
 };
 use onair::time::Clock;
 
@@ -216,6 +216,7 @@ fn title() -> DrawOp {
             size_normalized: 0.08,
             border_width_normalized: 0.05,
             border_rgb: Some(0),
+            background: None,
         }),
         Placement { x: 0.05, y: 0.85, ..Placement::default() },
     )
@@ -242,5 +243,5 @@ fn lower_third() -> DrawOp {
 
 fn overlay(content: OverlayContent, placement: Placement) -> DrawOp {
     let content = Arc::new(content);
-    DrawOp::Overlay(OverlayDraw { content, placement, opacity: 1.0 })
+    DrawOp::Overlay(OverlaySpec::new(content, placement).draw_at(HD, 0))
 }

@@ -5,6 +5,7 @@
 //! (`Bytes::from_owner`). Invariant: a `Picture` never changes once made, and its planes are as long as its
 //! format, size and strides demand ([`Picture::new`] checks).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -326,6 +327,48 @@ pub struct RgbaImage {
     pub size: Size,
     /// Rows of R, G, B, A without padding.
     pub pixels: Vec<u8>,
+}
+
+/// What an image file shows: one picture for good, or several in turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Animation {
+    /// At least one; all of one size.
+    pub frames: Vec<AnimationFrame>,
+    /// How often it is shown from its first frame to its last, where it then stays; none is for ever.
+    pub plays: Option<NonZeroU32>,
+}
+
+/// A picture of an animation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnimationFrame {
+    /// The whole picture.
+    pub image: RgbaImage,
+    /// How long it is shown, nanoseconds.
+    pub shown_ns: u64,
+}
+
+impl Animation {
+    /// Size of each frame.
+    pub fn size(&self) -> Size {
+        self.frames.first().map_or(Size::new(0, 0), |frame| frame.image.size)
+    }
+
+    /// Which frame is shown this long after the first.
+    pub fn frame_at(&self, elapsed_ns: u64) -> usize {
+        let pass_ns: u64 = self.frames.iter().map(|frame| frame.shown_ns).sum();
+        let last = self.frames.len().saturating_sub(1);
+        let is_over = |plays: NonZeroU32| elapsed_ns / pass_ns >= u64::from(plays.get());
+        if pass_ns == 0 || self.plays.is_some_and(is_over) {
+            return last;
+        }
+        let mut left_ns = elapsed_ns % pass_ns;
+        let shown = self.frames.iter().position(|frame| {
+            let is_shown = left_ns < frame.shown_ns;
+            left_ns = left_ns.saturating_sub(frame.shown_ns);
+            is_shown
+        });
+        shown.unwrap_or(last)
+    }
 }
 
 /// A picture of a source at its time.

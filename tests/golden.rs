@@ -105,7 +105,7 @@ fn frames() -> Vec<(InputKey, VideoFrame)> {
 fn draw(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Arc<Picture> {
     let mut compositor = Compositor::new(gpu(), list.canvas).unwrap();
     compositor.draw(0, list, frames).unwrap();
-    compositor.finish().unwrap().pop().unwrap().1
+    compositor.finish().unwrap().pop().unwrap().picture
 }
 
 /// The canvas as R, G, B bytes.
@@ -141,15 +141,24 @@ fn save(path: &Path, size: Size, rgb: &[u8]) {
         .unwrap();
 }
 
+#[path = "golden/overlays.rs"]
+mod overlays;
+
 #[track_caller]
 fn check(name: &str, scene: &ScenePicture) {
-    check_list(name, &listed(scene));
+    check_at(name, scene, 0);
 }
 
-fn listed(scene: &ScenePicture) -> DrawList {
+/// A scene at a time, ns since tick 0.
+#[track_caller]
+fn check_at(name: &str, scene: &ScenePicture, now_ns: u64) {
+    check_list(name, &listed(scene, now_ns));
+}
+
+fn listed(scene: &ScenePicture, now_ns: u64) -> DrawList {
     let frames = frames();
     let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.shown_size());
-    compose(scene, &sizes, CANVAS)
+    compose(scene, &sizes, CANVAS, now_ns)
 }
 
 #[track_caller]
@@ -178,7 +187,7 @@ fn layer(input: InputKey, placement: Placement) -> LayerSpec {
 }
 
 fn overlay(content: OverlayContent, placement: Placement) -> OverlaySpec {
-    OverlaySpec { content: Arc::new(content), placement, opacity: 255, background: false }
+    OverlaySpec::new(Arc::new(content), placement)
 }
 
 /// A disc that fades to its rim, red above and blue below.
@@ -201,6 +210,7 @@ fn title(text: &str, font_name: &str, border: f32) -> OverlayContent {
         size_normalized: 0.09,
         border_width_normalized: border,
         border_rgb: Some(0x10_10_60),
+        ..TextSpec::default()
     })
 }
 
@@ -287,15 +297,14 @@ fn nine_origins() {
 fn blends_and_veils() {
     let progress = 0.4;
     let half = |input, x| layer(input, at(x, 0.0, 0.5, 1.0));
-    let first = listed(&ScenePicture {
-        layers: vec![half(WIDE, 0.0), half(TALL, 0.5)],
-        ..ScenePicture::default()
-    });
-    let second = listed(&ScenePicture {
+    let first =
+        ScenePicture { layers: vec![half(WIDE, 0.0), half(TALL, 0.5)], ..ScenePicture::default() };
+    let second = ScenePicture {
         layers: vec![layer(WIDE, at(0.0, 0.0, 1.0, 1.0))],
         overlays: vec![overlay(title("second", "KaiTi", 0.0), at(0.1, 0.4, 0.0, 0.0))],
         ..ScenePicture::default()
-    });
+    };
+    let [first, second] = [first, second].map(|scene| listed(&scene, 0));
     for (name, blend) in [
         ("mix", Blend::Mix { progress }),
         ("wipe_right", Blend::Wipe { towards: Direction::Right, progress }),

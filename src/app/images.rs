@@ -1,4 +1,4 @@
-//! Images of components and layouts: read and decoded when they are configured, never on a tick.
+//! Images of components and layouts, those that move included: read and decoded when they are configured, never on a tick.
 //!
 //! Must not know placement. Invariant: an image that several show is loaded once; what cannot be shown is refused with a
 //! word that names what shows it.
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::world::World;
 use crate::catalog::{Caster, ErrorCode, Place, Refused, Showing};
 use crate::media::still;
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::worker::StopToken;
 
 /// Loaded images, by where they are.
-pub(super) type Images = BTreeMap<Place, Arc<RgbaImage>>;
+pub(super) type Images = BTreeMap<Place, Arc<OverlayContent>>;
 
 /// The image at a place that a caster names.
 ///
@@ -23,7 +23,7 @@ pub(super) async fn load(
     world: &Arc<World>,
     caster: &Caster,
     place: &Place,
-) -> Result<Arc<RgbaImage>, Refused> {
+) -> Result<Arc<OverlayContent>, Refused> {
     let named = |error: String| {
         let shown_by = caster.images().find(|(_, known)| *known == place);
         let shown_by = shown_by.map(|(showing, _)| showing.to_string()).unwrap_or_default();
@@ -33,11 +33,11 @@ pub(super) async fn load(
     let world = world.clone();
     tokio::task::spawn_blocking(move || {
         let bytes = world.read_image(&path, &StopToken::new())?;
-        still::load_overlay_image(&bytes).map_err(|error| error.to_string())
+        still::load_overlay(&bytes).map_err(|error| error.to_string())
     })
     .await
     .map_err(|error| named(error.to_string()))?
-    .map(Arc::new)
+    .map(|animation| Arc::new(animation.into()))
     .map_err(named)
 }
 

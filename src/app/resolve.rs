@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::rundown;
 use crate::catalog::{
-    self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, Episode, FillMode,
-    LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene, Template,
-    ValidChannel, VideoLayer, When,
+    self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ComponentEffect,
+    Direction, Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement,
+    PositionRefer, Scene, Template, TextBackground, Transition, TransitionKind, ValidChannel,
+    VideoLayer, Way, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -19,7 +20,8 @@ use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
 use crate::picture::{
-    self, Border, LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture, TextSpec,
+    self, Border, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextBox,
+    TextSpec,
 };
 use crate::shot::{Crop, Mirror};
 
@@ -35,7 +37,7 @@ pub struct Found<'a> {
     /// The input of standby.
     pub standby: Option<InputKey>,
     /// The image at a place.
-    pub image: &'a dyn Fn(&Place) -> Option<Arc<picture::RgbaImage>>,
+    pub image: &'a dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 }
 
 impl Found<'_> {
@@ -190,6 +192,39 @@ pub fn readiness(when: When) -> Readiness {
     Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
 }
 
+/// How PGM gets to another scene.
+pub fn way(way: Way) -> engine::Way {
+    let transition = match way {
+        Way::Cut => engine::Transition::CUT,
+        Way::FadeComponents { frames } => return engine::Way::Overlays { frames },
+        Way::Transition(transition) => resolve_transition(transition),
+    };
+    engine::Way::Transition(transition)
+}
+
+/// A transition as the engine knows it.
+pub(super) fn resolve_transition(transition: Transition) -> engine::Transition {
+    let towards = match transition.towards {
+        Direction::Left => engine::Direction::Left,
+        Direction::Right => engine::Direction::Right,
+        Direction::Up => engine::Direction::Up,
+        Direction::Down => engine::Direction::Down,
+        Direction::UpLeft => engine::Direction::UpLeft,
+        Direction::UpRight => engine::Direction::UpRight,
+        Direction::DownLeft => engine::Direction::DownLeft,
+        Direction::DownRight => engine::Direction::DownRight,
+    };
+    let kind = match transition.kind {
+        TransitionKind::Cut => engine::TransitionKind::Cut,
+        TransitionKind::Mix => engine::TransitionKind::Mix,
+        TransitionKind::Dip => engine::TransitionKind::Dip { rgb: transition.rgb },
+        TransitionKind::Wipe => engine::TransitionKind::Wipe(towards),
+        TransitionKind::Slide => engine::TransitionKind::Slide(towards),
+        TransitionKind::Push => engine::TransitionKind::Push(towards),
+    };
+    engine::Transition { kind, frames: transition.frames }
+}
+
 /// The encoder preset: what the caster asks for, else what the server is set to.
 pub fn preset(asked: Option<catalog::X264Preset>, default: Preset) -> encode::X264Preset {
     let name = match (asked, default) {
@@ -238,35 +273,48 @@ pub(super) fn resolve_look(look: &LayerLook) -> Look {
 }
 
 fn resolve_backdrop(backdrop: &catalog::Backdrop, found: &Found<'_>) -> picture::Backdrop {
-    let image = backdrop.image.as_ref().and_then(found.image);
-    let image = image.map(|image| Arc::new(OverlayContent::Image(image)));
-    picture::Backdrop { rgb: backdrop.rgb, image }
+    picture::Backdrop { rgb: backdrop.rgb, image: backdrop.image.as_ref().and_then(found.image) }
 }
 
 fn resolve_overlay(
     component: &Component,
-    images: &dyn Fn(&Place) -> Option<Arc<picture::RgbaImage>>,
+    images: &dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 ) -> Option<OverlaySpec> {
     if component.opacity == INVISIBLE {
         return None;
     }
     let content = match &component.content {
-        ComponentContent::Image { place } => OverlayContent::Image(images(place)?),
-        ComponentContent::Text(text) => OverlayContent::Text(TextSpec {
+        ComponentContent::Image { place } => images(place)?,
+        ComponentContent::Text(text) => Arc::new(OverlayContent::Text(TextSpec {
             text: text.text.clone(),
             font_name: text.font_name.clone(),
             color_rgb: text.color_rgb,
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
-        }),
+            background: text.background.map(|background| {
+                let TextBackground { rgb, opacity, padding } = background;
+                TextBox { rgb, opacity, padding }
+            }),
+        })),
     };
     Some(OverlaySpec {
-        content: Arc::new(content),
+        content,
         placement: resolve_placement(&component.placement, picture::FillMode::None),
         opacity: component.opacity,
         background: component.order == LayerOrder::Background,
+        motion: resolve_effect(component.effect),
+        since_ns: 0,
     })
+}
+
+/// A motion, as the compositor understands it.
+pub(super) fn resolve_effect(effect: ComponentEffect) -> Motion {
+    match effect {
+        ComponentEffect::None => Motion::Still,
+        ComponentEffect::AnimateH => Motion::Horizontal,
+        ComponentEffect::AnimateV => Motion::Vertical,
+    }
 }
 
 /// A place, as the compositor understands it.

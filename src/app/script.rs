@@ -9,12 +9,18 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::resolve;
-use crate::catalog::{LayerLook, LayoutPreset, Mirror, Template};
+use crate::catalog::{
+    ComponentEffect, Direction, LayoutPreset, Template, Transition, TransitionKind, Way,
+};
 use crate::config::Preset;
 use crate::engine::AnsMode;
 use crate::limits;
-use crate::picture::{self, FillMode, Placement, PositionRefer, TextSpec};
+use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
+
+mod look;
+
+use look::{Backdrop, Background, Look};
 
 /// The file as written.
 #[derive(Debug, Deserialize)]
@@ -92,39 +98,6 @@ pub(super) struct Layer {
     look: Look,
 }
 
-/// What a layout is drawn on.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Backdrop {
-    /// 0xRRGGBB.
-    pub(super) color: u32,
-    /// Over the colour.
-    pub(super) image: Option<PathBuf>,
-}
-
-/// How a layer looks, as the API's `LayerLook`.
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Look {
-    /// Left, top, right, bottom.
-    crop: [f32; 4],
-    mirror: String,
-    opacity: f32,
-    corner_radius: f32,
-    border_width: f32,
-    /// 0xRRGGBB.
-    border_color: u32,
-}
-
-impl Default for Look {
-    fn default() -> Look {
-        let LayerLook { crop, mirror, opacity, corner_radius, border_width, border_rgb } =
-            LayerLook::default();
-        let mirror = mirror.as_str().to_owned();
-        Look { crop, mirror, opacity, corner_radius, border_width, border_color: border_rgb }
-    }
-}
-
 /// Position and size; fractions of the canvas.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,6 +163,10 @@ pub(super) struct Component {
     #[serde(default)]
     border: f32,
     border_color: Option<u32>,
+    background: Option<Background>,
+    /// As the API's `Effect`.
+    #[serde(default)]
+    effect: String,
     #[serde(default)]
     pub(super) place: Place,
 }
@@ -210,6 +187,37 @@ pub(super) struct Switch {
     pub(super) layout: String,
     #[serde(default)]
     pub(super) components: Vec<String>,
+    /// `mix`, `dip`, `wipe`, `slide` or `push`; a cut when absent.
+    transition: Option<String>,
+    /// Frames that the transition takes.
+    #[serde(default)]
+    frames: u32,
+    /// Where a wipe, slide or push moves to: `left` … `downRight`.
+    direction: Option<String>,
+    /// Colour of a dip, 0xRRGGBB.
+    #[serde(default)]
+    color: u32,
+    /// Frames that new components fade in and old ones fade out, over a cut.
+    component_fade_frames: Option<u32>,
+}
+
+impl Switch {
+    /// How PGM gets there.
+    pub(super) fn way(&self) -> Result<Way, String> {
+        let name = match (&self.transition, self.component_fade_frames) {
+            (None, None) => return Ok(Way::Cut),
+            (None, Some(frames)) => return Ok(Way::FadeComponents { frames }),
+            (Some(name), None) => name,
+            (Some(_), Some(_)) => {
+                return Err("give one of transition and component_fade_frames".into());
+            }
+        };
+        let unknown = |what: &str, name: &str| format!("{what} {name:?} is unknown");
+        let kind = TransitionKind::parse(name).ok_or_else(|| unknown("transition", name))?;
+        let towards = self.direction.as_deref().unwrap_or(Direction::Right.as_str());
+        let towards = Direction::parse(towards).ok_or_else(|| unknown("direction", towards))?;
+        Ok(Way::Transition(Transition { kind, towards, rgb: self.color, frames: self.frames }))
+    }
 }
 
 impl Place {
@@ -237,37 +245,6 @@ impl Place {
             return Err("x, y, width and height are fractions of the canvas, 0 to 1".into());
         }
         Ok(Placement { x, y, width, height, refer, fill })
-    }
-}
-
-impl Look {
-    /// As the compositor understands it.
-    fn look(&self) -> Result<picture::Look, String> {
-        let [left, top, right, bottom] = self.crop;
-        for (name, value, max) in [
-            ("crop left", left, limits::MAX_CROP),
-            ("crop top", top, limits::MAX_CROP),
-            ("crop right", right, limits::MAX_CROP - left),
-            ("crop bottom", bottom, limits::MAX_CROP - top),
-            ("opacity", self.opacity, 1.0),
-            ("corner_radius", self.corner_radius, limits::MAX_CORNER_RADIUS),
-            ("border_width", self.border_width, limits::MAX_BORDER_WIDTH),
-        ] {
-            if !(0.0..=max).contains(&value) {
-                return Err(format!("{name} is {value}, it can be 0 to {max}"));
-            }
-        }
-        let mirror = Mirror::parse(&self.mirror).ok_or_else(|| {
-            format!("mirror {:?} is not none, horizontal, vertical or both", self.mirror)
-        })?;
-        Ok(resolve::resolve_look(&LayerLook {
-            crop: self.crop,
-            mirror,
-            opacity: self.opacity,
-            corner_radius: self.corner_radius,
-            border_width: self.border_width,
-            border_rgb: self.border_color,
-        }))
     }
 }
 
@@ -304,16 +281,36 @@ impl Layer {
 }
 
 impl Component {
+    fn check(&self) -> Result<(), String> {
+        if self.text.is_some() == self.image.is_some() {
+            return Err("give one of text, image".into());
+        }
+        self.motion()?;
+        self.text_spec().map(drop)
+    }
+
     /// The text of a text component.
-    pub(super) fn text_spec(&self) -> Option<TextSpec> {
-        self.text.as_ref().map(|text| TextSpec {
+    pub(super) fn text_spec(&self) -> Result<Option<TextSpec>, String> {
+        let background = self.background.as_ref().map(Background::text_box).transpose()?;
+        Ok(self.text.as_ref().map(|text| TextSpec {
             text: text.chars().take(limits::MAX_TEXT_CHARS).collect(),
             font_name: self.font.clone(),
             color_rgb: self.color,
             size_normalized: self.size,
             border_width_normalized: self.border,
             border_rgb: self.border_color,
-        })
+            background,
+        }))
+    }
+
+    /// How it moves.
+    pub(super) fn motion(&self) -> Result<Motion, String> {
+        if self.effect.is_empty() {
+            return Ok(Motion::Still);
+        }
+        ComponentEffect::parse(&self.effect)
+            .map(resolve::resolve_effect)
+            .ok_or_else(|| format!("effect {:?} is not none, animateH or animateV", self.effect))
     }
 }
 
@@ -368,12 +365,11 @@ impl Script {
             }
         }
         for component in &self.components {
-            if component.text.is_some() == component.image.is_some() {
-                return Err(format!("component {}: give one of text, image", component.name));
-            }
+            component.check().map_err(|error| format!("component {}: {error}", component.name))?;
         }
         for command in &self.commands {
             defined("layout", &layouts, &command.layout)?;
+            command.way()?;
             for name in &command.components {
                 defined("component", &components, name)?;
             }
@@ -411,56 +407,5 @@ fn defined(what: &str, known: &BTreeSet<&str>, name: &str) -> Result<(), String>
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../../docs/render.md");
-
-    fn example() -> String {
-        let (_, rest) = EXAMPLE.split_once("```toml\n").unwrap();
-        rest.split_once("```").unwrap().0.to_owned()
-    }
-
-    fn parsed(text: &str) -> Result<Script, String> {
-        let script: Script = toml::from_str(text).map_err(|error| error.to_string())?;
-        script.check().map(|()| script)
-    }
-
-    #[test]
-    fn the_example_of_the_documentation_is_a_script() {
-        let script = parsed(&example()).unwrap();
-        let [guest, pair] = &script.layouts[..] else { panic!() };
-        assert_eq!(guest.backdrop.color, 0x10_20_30);
-        assert_eq!(guest.backdrop.image.as_deref(), Some(Path::new("sky.jpg")));
-        let placed = guest.placed().unwrap();
-        assert_eq!(placed[0].2, picture::Look::default());
-        let look = placed[1].2;
-        assert_eq!((look.opacity, look.corner_radius), (0.9, 0.03));
-        assert!(look.mirror.horizontal && !look.mirror.vertical);
-        assert_eq!(look.border, Some(picture::Border { width: 0.005, rgb: 0xff_ffff }));
-        let placed = pair.placed().unwrap();
-        let boxes: Vec<_> = placed.iter().map(|(source, p, _)| (*source, p.x, p.width)).collect();
-        assert_eq!(boxes, [("RV03", 0.0, 0.5), ("RV02", 0.5, 0.5)]);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let example = example();
-        for (right, wrong, names) in [
-            ("opacity = 0.9", "opacity = 1.9", "opacity is 1.9, it can be 0 to 1"),
-            ("opacity = 0.9", "opacity = nan", "opacity"),
-            ("crop = [0.1, 0.0, 0.1, 0.0]", "crop = [0.9, 0.0, 0.1, 0.0]", "crop right is 0.1"),
-            ("\"horizontal\"", "\"sideways\"", "mirror \"sideways\""),
-            ("corner_radius = 0.03", "corner_radius = 1", "layout guest: corner_radius is 1"),
-            ("border_width = 0.005", "border_width = -1", "border_width is -1"),
-            ("border_width", "border", "unknown field `border`"),
-            ("\"side_by_side\"", "\"quad\"", "layout pair: its preset shows 4 sources, it has 2"),
-            ("\"side_by_side\"", "\"mosaic\"", "\"mosaic\" is not one of single, "),
-            ("source = \"RV03\"\n", "source = \"RV03\"\nplace = {}\n", "its preset says where"),
-        ] {
-            assert!(example.contains(right), "{right}");
-            let error = parsed(&example.replace(right, wrong)).expect_err(wrong);
-            assert!(error.contains(names), "{wrong}: {error}");
-        }
-    }
-}
+#[path = "tests/script.rs"]
+mod tests;

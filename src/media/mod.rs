@@ -15,6 +15,7 @@ pub mod file;
 mod finish;
 pub mod flv;
 pub mod hub;
+mod icc;
 mod intent;
 pub mod live_queue;
 pub mod mux;

@@ -102,7 +102,7 @@ impl Way {
             color: kind.color,
             chroma_px: pose.lying_chroma(chroma_px(ChromaSite::Left, PixelFormat::Nv12)),
         };
-        let recolor = || Recolor::new(canvas_from(kind.color, PixelFormat::Nv12.depth_bits()));
+        let recolor = || Recolor::new(canvas_from(kind.color, 8));
         Ok(Way {
             kind,
             shot,

@@ -67,7 +67,7 @@ impl OnAir {
 
     /// Runs or pauses the file of a channel.
     pub(super) async fn set_playing(
-        &self,
+        &mut self,
         caster: &Caster,
         id: &ResourceId,
     ) -> Result<(), Refused> {

@@ -8,13 +8,18 @@ fn number(location: &LocationId) -> u32 {
     location.to_string()[2..].parse().unwrap()
 }
 
+fn an_image() -> Arc<OverlayContent> {
+    let image = picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] };
+    Arc::new(OverlayContent::Image(Arc::new(image)))
+}
+
 /// The scene at a time, where the input of a source has the number of its location if `is_there`, those of episodes
 /// come from 100 on in their order, and standby's is 99.
 fn resolve_at(
     caster: &Caster,
     (bus, unix_ms): (Bus, u64),
     is_there: &dyn Fn(u32) -> bool,
-    image: Option<&Arc<picture::RgbaImage>>,
+    image: Option<&Arc<OverlayContent>>,
 ) -> SceneSpec {
     let resource = |id: &ResourceId| {
         let location = number(&caster.location_of(caster.resource(id)?)?);
@@ -164,7 +169,7 @@ fn a_scene_resolves_to_what_is_there() {
         ..Default::default()
     };
     world.ok(Call::SetCasterSceneConfig(draft.clone()));
-    let logo = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
+    let logo = an_image();
     let check = |world: &World, bus, inputs: &dyn Fn(u32) -> bool, has_image: bool| {
         let caster = world.the_caster();
         let spec = resolve_at(caster, (bus, 0), inputs, has_image.then_some(&logo));
@@ -233,6 +238,8 @@ fn words_become_the_engines() {
     for (ours, engines) in refers {
         assert_eq!(format!("{ours:?}"), format!("{engines:?}"));
     }
+    let motions: Vec<Motion> = ComponentEffect::ALL.iter().map(|e| resolve_effect(*e)).collect();
+    assert_eq!(motions, [Motion::Still, Motion::Horizontal, Motion::Vertical]);
     assert_eq!(canvas_size(Template::Sd), Size::new(854, 480));
     let when = When { force: true, wait_ms: 1500 };
     assert_eq!(readiness(when), Readiness { force: true, wait: Duration::from_millis(1500) });
@@ -244,7 +251,7 @@ fn drawn(
     world: &mut World,
     draft: crate::catalog::LayoutDraft,
     native: Size,
-    image: Option<&Arc<picture::RgbaImage>>,
+    image: Option<&Arc<OverlayContent>>,
 ) -> picture::DrawList {
     let caster_id = world.caster.clone();
     world.ok(Call::AddCasterLayout { caster_id: caster_id.clone(), draft });
@@ -256,7 +263,7 @@ fn drawn(
     let spec = resolve_at(caster, (Bus::Pvw, 0), &|_| true, image);
     let canvas = canvas_size(caster.config.template.unwrap());
     let picture = ScenePicture { overlays: Vec::new(), ..spec.picture };
-    picture::compose(&picture, &|_| Some(native), canvas)
+    picture::compose(&picture, &|_| Some(native), canvas, 0)
 }
 
 #[test]
@@ -280,7 +287,7 @@ fn looks_and_backdrops_are_drawn() {
             ..Default::default()
         }),
     });
-    let image = Arc::new(picture::RgbaImage { size: Size::new(1, 1), pixels: vec![255; 4] });
+    let image = an_image();
     let native = Size::new(1280, 720);
     let list = drawn(&mut world, draft.clone(), native, Some(&image));
     assert_eq!(list.ground_rgb, 0x10_20_30);
@@ -297,12 +304,30 @@ fn looks_and_backdrops_are_drawn() {
         // Half of it is left, which fits into its box by its height.
         picture::DrawOp::Layer { input: InputKey(2), rect: rect(320, 640), look },
     ];
-    let cover = picture::DrawOp::Cover(Arc::new(OverlayContent::Image(image)));
+    let cover = picture::DrawOp::Cover(image);
     assert_eq!(list.ops, [&[cover][..], &layers[..]].concat());
     // An image that is not there yet leaves the colour.
     assert_eq!(drawn(&mut world, draft, native, None).ops, layers);
     let plain = drawn(&mut world, crate::catalog::tests::layout(&[1], &[]), native, None);
     assert_eq!(plain, picture::DrawList::of(native, vec![layers[0].clone()]));
+}
+
+#[test]
+fn a_text_stands_on_its_box() {
+    let mut world = World::on_air();
+    let mut draft = crate::catalog::tests::text("boxed");
+    draft.text.as_mut().unwrap().background = Some(crate::catalog::TextBackgroundDraft {
+        color: "0x102030".into(),
+        opacity: Some(0.5),
+        padding: 0.25,
+    });
+    let caster_id = world.caster.clone();
+    let component_id = world.the_caster().components[0].id.to_string();
+    world.ok(Call::ModifyCasterComponent { caster_id, component_id, draft });
+    let spec = resolve_at(world.the_caster(), (Bus::Pgm, 0), &|_| true, None);
+    let OverlayContent::Text(text) = &*spec.picture.overlays[0].content else { panic!() };
+    let expected = TextBox { rgb: 0x10_20_30, opacity: 0.5, padding: 0.25 };
+    assert_eq!((&text.text[..], text.background.as_ref()), ("boxed", Some(&expected)));
 }
 
 #[test]

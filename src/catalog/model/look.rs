@@ -53,7 +53,7 @@ pub struct TextBackground {
     pub rgb: u32,
     /// 0 invisible – 1 opaque.
     pub opacity: f32,
-    /// How far it reaches beyond the text on each side / font height, 0–1.
+    /// How far it reaches beyond the text on each side / font height, 0–4.
     pub padding: f32,
 }
 

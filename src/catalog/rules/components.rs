@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::super::Context;
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, Component, ComponentContent, ComponentLocationId, LayerOrder, Placement, Text,
-    TextBackground,
+    Caster, Component, ComponentContent, ComponentEffect, ComponentLocationId, LayerOrder,
+    Placement, Text, TextBackground,
 };
 use super::super::{Answer, ComponentDraft, ComponentLayerDraft, Subject, TextDraft};
 use super::{Edit, Edited, check, look, rundown, used_on_air};
@@ -32,7 +32,8 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
     let content = parse_content(kind, draft, None, ctx)?;
     let order =
         check::word("LayerOrder", &draft.layer_order, LayerOrder::parse, LayerOrder::Cover)?;
-    stands_still(draft)?;
+    let effect =
+        check::word("Effect", &draft.effect, ComponentEffect::parse, ComponentEffect::None)?;
     if caster.components.len() >= limits::MAX_COMPONENTS {
         let message = "Number of components exceeded";
         return Err(Refused::new(ErrorCode::ResourceNumberExceed, message));
@@ -49,18 +50,10 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
         placement,
         opacity,
         order,
+        effect,
         content,
     });
     Ok(Edited::of(Subject::Component(id)))
-}
-
-fn stands_still(draft: &ComponentDraft) -> Result<(), Refused> {
-    match &draft.effect[..] {
-        "" | "none" => Ok(()),
-        effect => {
-            Err(check::malformed(format!("Effect {effect:?} is not available, only none is.")))
-        }
-    }
 }
 
 pub(super) fn modify(
@@ -77,7 +70,8 @@ pub(super) fn modify(
     if !draft.component_name.is_empty() {
         component.name = check::name("ComponentName", &draft.component_name)?;
     }
-    stands_still(draft)?;
+    component.effect =
+        check::word("Effect", &draft.effect, ComponentEffect::parse, component.effect)?;
     if let Some(layer) = &draft.layer {
         (component.placement, component.opacity) = parse_layer(layer)?;
     }

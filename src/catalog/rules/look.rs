@@ -64,7 +64,8 @@ pub(super) fn text_background(
     draft: &TextBackgroundDraft,
 ) -> Result<Option<TextBackground>, Refused> {
     let opacity = opacity("Background.Opacity", draft.opacity)?;
-    let padding = check::number("Background.Padding", draft.padding, FRACTION)?;
+    let padding =
+        check::number("Background.Padding", draft.padding, (0.0, limits::MAX_TEXT_PADDING))?;
     let rgb = color("Background.Color", &draft.color)?;
     Ok(rgb.map(|rgb| TextBackground { rgb, opacity, padding }))
 }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::catalog::{
     Backdrop, BackdropDraft, ComponentContent, ImageDraft, LayerLook, Layout, LayoutPreset,
-    LookDraft, Mirror, Place, PositionRefer, Showing, TextBackground, TextBackgroundDraft, When,
+    LookDraft, Mirror, Place, PositionRefer, Showing, TextBackground, TextBackgroundDraft, Way,
+    When,
 };
 use crate::limits;
 use ErrorCode::*;
@@ -136,7 +137,8 @@ fn boxes_of_texts() {
             (|d| d.color = "black".into(), Some("Background.Color ")),
             (|d| d.opacity = Some(1.5), Some("Background.Opacity ")),
             (|d| d.opacity = Some(f32::NAN), Some("Background.Opacity ")),
-            (|d| d.padding = 1.0, None),
+            (|d| d.padding = 4.0, None),
+            (|d| d.padding = 4.1, Some("Background.Padding ")),
             (|d| d.padding = -0.1, Some("Background.Padding ")),
         ],
     );
@@ -330,7 +332,8 @@ fn a_backdrop_and_a_box_stay_until_others_are_given() {
 fn what_changes_on_air_is_shown_at_once() {
     let mut world = World::on_air();
     let at_once = When { force: true, wait_ms: 0 };
-    let both = [Bus::Pgm, Bus::Pvw].map(|bus| Effect::SceneSet { bus, when: at_once });
+    let both =
+        [Bus::Pgm, Bus::Pvw].map(|bus| Effect::SceneSet { bus, when: at_once, way: Way::Cut });
     let look = LayoutDraft {
         video_layers: vec![VideoLayerDraft { look: Some(mirrored()), ..video_layer(1.0, &[]) }],
         ..LayoutDraft::default()

@@ -10,7 +10,8 @@ use crate::gpu::AdapterChoice;
 use crate::gpu::sources::SourceKey;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
 use crate::picture::{
-    DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec, overlay_rect,
+    DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextBox, TextSpec,
+    overlay_rect,
 };
 use crate::worker;
 
@@ -23,6 +24,15 @@ mod twin;
 
 #[path = "blend.rs"]
 mod blend;
+#[path = "loss.rs"]
+mod loss;
+#[path = "luma.rs"]
+mod luma;
+#[path = "renditions.rs"]
+mod renditions;
+
+#[path = "overlays.rs"]
+mod overlays;
 
 use twin::TwinCanvas;
 
@@ -98,8 +108,8 @@ fn draw_one(
 ) -> Arc<Picture> {
     c.draw(7, list, frames).unwrap();
     let finished = c.finish().unwrap();
-    assert_eq!((finished.len(), finished[0].0), (1, 7));
-    Arc::clone(&finished[0].1)
+    assert_eq!((finished.len(), finished[0].tick), (1, 7));
+    Arc::clone(&finished[0].picture)
 }
 
 /// Largest difference in a sample; padding is not looked at.
@@ -200,8 +210,8 @@ fn overlays_agree_with_their_twin() {
 
 fn overlay(image: RgbaImage, placement: Placement, opacity: u8) -> DrawOp {
     let content = Arc::new(OverlayContent::Image(Arc::new(image)));
-    let opacity = f32::from(opacity) / 255.0;
-    DrawOp::Overlay(OverlayDraw { content, placement, opacity })
+    let spec = OverlaySpec { opacity, ..OverlaySpec::new(content, placement) };
+    DrawOp::Overlay(spec.draw_at(Size::new(2, 2), 0))
 }
 
 /// To even sides with transparent pixels.
@@ -293,8 +303,8 @@ fn what_is_the_same_is_not_drawn_again() {
         }
         compositor.draw(4, &at(2), &frames).unwrap();
         let finished = compositor.finish().unwrap();
-        assert_eq!(finished.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        let ids: Vec<_> = finished.iter().map(|f| f.1.id()).collect();
+        assert_eq!(finished.iter().map(|f| f.tick).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let ids: Vec<_> = finished.iter().map(|f| f.picture.id()).collect();
         assert!(ids[..4].iter().all(|id| *id == ids[0]) && ids[4] != ids[0], "{ids:?}");
         assert_eq!(compositor.draws, 2);
     }
@@ -353,10 +363,10 @@ fn a_text_that_cannot_be_painted_does_no_harm() {
             size_normalized,
             border_width_normalized: f32::INFINITY,
             border_rgb: Some(0),
+            background: Some(TextBox { rgb: 0, opacity: f32::NAN, padding: f32::NAN }),
         }));
-        let placement = Placement::default();
-        let spec = OverlayDraw { content, placement, opacity: 1.0 };
-        let list = DrawList::of(size, vec![DrawOp::Overlay(spec)]);
+        let spec = OverlaySpec::new(content, Placement::default());
+        let list = DrawList::of(size, vec![DrawOp::Overlay(spec.draw_at(size, 0))]);
         for mut compositor in compositors(size) {
             assert_eq!(largest_difference(&draw_one(&mut compositor, &list, &[]), &black), 0);
         }

@@ -10,7 +10,7 @@ use crate::shot::{Crop, Mirror, ScaleQuality, Turn};
 const CASES: u32 = 1_000;
 
 impl Noise {
-    fn below(&mut self, end: u32) -> u32 {
+    pub(super) fn below(&mut self, end: u32) -> u32 {
         let bytes = self.bytes(4);
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) % end
     }
@@ -20,7 +20,7 @@ impl Noise {
     }
 
     /// 0–1.
-    fn fraction(&mut self) -> f32 {
+    pub(super) fn fraction(&mut self) -> f32 {
         self.below(10_001) as f32 / 10_000.0
     }
 

@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use super::*;
 use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
+const PROGRAMS: [&str; 6] = ["fill", "layer", "overlay", "blend", "scale", "luma_source"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -77,6 +77,21 @@ fn parameters_lie_as_their_twins_say() {
     ];
     check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
     let members = [
+        ("area", offset_of!(ScaleParams, area)),
+        ("whole_size_px", offset_of!(ScaleParams, whole_size_px)),
+        ("whole_row_words", offset_of!(ScaleParams, whole_row_words)),
+        ("whole_chroma_word", offset_of!(ScaleParams, whole_chroma_word)),
+        ("whole_per_pixel", offset_of!(ScaleParams, whole_per_pixel)),
+    ];
+    check(&parse("scale"), "ScaleParams", size_of::<ScaleParams>(), &members);
+    let members = [
+        ("size_px", offset_of!(LumaParams, size_px)),
+        ("first_word", offset_of!(LumaParams, first_word)),
+        ("row_words", offset_of!(LumaParams, row_words)),
+        ("full", offset_of!(LumaParams, full)),
+    ];
+    check(&parse("luma_source"), "LumaParams", size_of::<LumaParams>(), &members);
+    let members = [
         ("area", offset_of!(LayerParams, area)),
         ("source_from_x", offset_of!(LayerParams, source_from_x)),
         ("source_from_y", offset_of!(LayerParams, source_from_y)),
@@ -95,8 +110,10 @@ fn parameters_lie_as_their_twins_say() {
     check(&parse("layer"), "LayerParams", size_of::<LayerParams>(), &members);
     let members = [
         ("area", offset_of!(OverlayParams, area)),
-        ("rect_origin_px", offset_of!(OverlayParams, rect_origin_px)),
+        ("origin_px", offset_of!(OverlayParams, origin_px)),
         ("texels_per_pixel", offset_of!(OverlayParams, texels_per_pixel)),
+        ("first_texel", offset_of!(OverlayParams, first_texel)),
+        ("past_texel", offset_of!(OverlayParams, past_texel)),
         ("opacity", offset_of!(OverlayParams, opacity)),
     ];
     check(&parse("overlay"), "OverlayParams", size_of::<OverlayParams>(), &members);

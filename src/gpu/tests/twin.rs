@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::frame::{ChromaSite, Color, Picture, PixelFormat, Size};
 use crate::gpu::color::{canvas_from, code_of};
-use crate::picture::{Look, Rect, RgbaImage};
+use crate::picture::{self, Look, Motion, Rect, RgbaImage};
 use crate::shot::{ScaleQuality, Shot, Window};
 
 /// A canvas as three full planes.
@@ -112,6 +112,31 @@ impl Samples {
         self.sum(&axis(0), &axis(1))
     }
 
+    /// As if there were nothing beyond the edges: linear where it is not made smaller; else the mean of what is there,
+    /// by how much of a pixel that is.
+    fn sample_ending(&self, at: [f64; 2], scale: [f64; 2]) -> [f64; 4] {
+        let sides = [f64::from(self.size.width_px), f64::from(self.size.height_px)];
+        if overlay_filter(scale) == Filter::Area {
+            let covered = |i: usize| {
+                let half = scale[i].max(1.0) / 2.0;
+                let inside = (at[i] + half).min(sides[i]) - (at[i] - half).max(0.0);
+                (inside / (2.0 * half)).max(0.0)
+            };
+            return self.mean(at, scale).map(|c| c * covered(0) * covered(1));
+        }
+        let (x, y) = (at[0] - 0.5, at[1] - 0.5);
+        let mut sum = [0.0; 4];
+        for (dx, dy) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)] {
+            let (tx, ty) = (x.floor() + dx, y.floor() + dy);
+            let is_there = (0.0..sides[0]).contains(&tx) && (0.0..sides[1]).contains(&ty);
+            let weight = (1.0 - (x - tx).abs()) * (1.0 - (y - ty).abs());
+            if is_there {
+                (0..4).for_each(|c| sum[c] += weight * self.at(tx, ty)[c]);
+            }
+        }
+        sum
+    }
+
     fn sample(&self, at: [f64; 2], scale: [f64; 2], filter: Filter) -> [f64; 4] {
         match filter {
             Filter::Exact => self.at(at[0].floor(), at[1].floor()),
@@ -135,6 +160,10 @@ fn filter_of(scale: [f64; 2], middle: [f64; 2], magnifying: Filter) -> Filter {
     } else {
         magnifying
     }
+}
+
+fn overlay_filter(scale: [f64; 2]) -> Filter {
+    filter_of(scale, [0.5; 2], Filter::Bilinear)
 }
 
 fn code(value: f64) -> u8 {
@@ -292,22 +321,38 @@ impl TwinCanvas {
 
     /// `image` has even sides already.
     pub(super) fn overlay(&mut self, image: &RgbaImage, rect: Rect, opacity: u8) {
+        let window = picture::Window::whole(rect, image.size);
+        self.overlay_in(image, &window, (Motion::Still, opacity));
+    }
+
+    /// What of an overlay is seen in a window. One in motion ends where it ends, between pixels too.
+    pub(super) fn overlay_in(
+        &mut self,
+        image: &RgbaImage,
+        window: &picture::Window,
+        (motion, opacity): (Motion, u8),
+    ) {
         let texels = image.pixels.chunks(4).map(|p| {
             let a = f64::from(p[3]) / 255.0;
             // Pre-multiplied pixels are kept in 8 bits.
             let of = |c: u8| (f64::from(c) * a).round() / 255.0;
             [of(p[0]), of(p[1]), of(p[2]), a]
         });
-        let window = Window { columns: 0..image.size.width_px, rows: 0..image.size.height_px };
-        let source = Samples { size: image.size, window, texels: texels.collect() };
-        let scale = [
-            f64::from(image.size.width_px) / f64::from(rect.width_px),
-            f64::from(image.size.height_px) / f64::from(rect.height_px),
+        let texels_of = Window { columns: 0..image.size.width_px, rows: 0..image.size.height_px };
+        let source = Samples { size: image.size, window: texels_of, texels: texels.collect() };
+        let rect = window.rect;
+        let scale = window.texels_per_pixel;
+        let origin = [
+            window.origin_px[0] - f64::from(rect.x_px),
+            window.origin_px[1] - f64::from(rect.y_px),
         ];
-        let filter = filter_of(scale, [0.5; 2], Filter::Bilinear);
         let at = |x: f64, y: f64| {
-            let at = [(x + 0.5) * scale[0], (y + 0.5) * scale[1]];
-            source.sample(at, scale, filter).map(|c| c * f64::from(opacity) / 255.0)
+            let at = [(x + 0.5 - origin[0]) * scale[0], (y + 0.5 - origin[1]) * scale[1]];
+            let texel = match motion {
+                Motion::Still => source.sample(at, scale, overlay_filter(scale)),
+                _ => source.sample_ending(at, scale),
+            };
+            texel.map(|c| c * f64::from(opacity) / 255.0)
         };
         let (kr, kb) = (0.2126, 0.0722);
         let luma = |[r, g, b, _]: [f64; 4]| kr * r + (1.0 - kr - kb) * g + kb * b;

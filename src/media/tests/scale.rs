@@ -98,8 +98,7 @@ fn twin(picture: &Picture, shot: Shot) -> [Vec<f64>; 3] {
     let kernel = if larger(reach) { Kernel::Area } else { Kernel::Bicubic };
     let chroma_reach: [f64; 2] = std::array::from_fn(|axis| 2.0 * reach[axis] / shares[axis]);
     let chroma_kernel = if larger(chroma_reach) { Kernel::Area } else { Kernel::Bicubic };
-    let [to_y, to_u, to_v] =
-        canvas_from(picture.color(), format.depth_bits()).map(|row| row.map(f64::from));
+    let [to_y, to_u, to_v] = canvas_from(picture.color(), 8).map(|row| row.map(f64::from));
     let sum = |row: [f64; 4], [y, u, v]: [f64; 3]| row[0] * y + row[1] * u + row[2] * v + row[3];
     let (width, height) = (shot.size.width_px, shot.size.height_px);
     let positions = |step: u32| {

@@ -14,9 +14,9 @@ pub(super) use groups::{decode_group, encode_group};
 
 use crate::catalog::{
     AnsMode, AudioFilter, AudioLayer, Caster, CasterConfig, Component, ComponentContent,
-    ComponentLocationId, EncoderConfig, LayerOrder, LocationId, Place, Placement, Play,
-    PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text, ValidChannel,
-    X264Preset,
+    ComponentEffect, ComponentLocationId, EncoderConfig, LayerOrder, LocationId, Place, Placement,
+    Play, PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text,
+    ValidChannel, X264Preset,
 };
 use crate::ids::{CasterId, ComponentId, LayoutId, MaterialId, ResourceId, SceneId};
 
@@ -47,6 +47,8 @@ struct CasterRow {
     pvw_off: bool,
     #[serde(default)]
     on_standby: bool,
+    #[serde(default)]
+    on_black: bool,
     #[serde(default)]
     pgm_set_unix_ms: u64,
     #[serde(default)]
@@ -169,6 +171,8 @@ struct ComponentRow {
     placement: PlacementRow,
     opacity: u8,
     order: String,
+    #[serde(default)]
+    effect: Option<String>,
     content: ContentRow,
 }
 
@@ -232,6 +236,7 @@ pub(super) fn encode(caster: &Caster) -> String {
         scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
         pvw_off: caster.scenes.as_ref().is_some_and(|s| s.pvw_off),
         on_standby: caster.scenes.as_ref().is_some_and(|s| s.on_standby),
+        on_black: caster.scenes.as_ref().is_some_and(|s| s.on_black),
         pgm_set_unix_ms: caster.scenes.as_ref().map_or(0, |s| s.pgm_set_unix_ms),
         more: config::encode(config),
         channels: caster.channels.iter().map(rundown::encode_channel).collect(),
@@ -306,6 +311,7 @@ fn encode_component(component: &Component) -> ComponentRow {
         placement: encode_placement(&component.placement),
         opacity: component.opacity,
         order: component.order.as_str().to_owned(),
+        effect: Some(component.effect.as_str().to_owned()),
         content,
     }
 }
@@ -340,9 +346,9 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
     };
     let scenes = row.scenes.map(|[pvw, pgm]| {
         let (pvw, pgm) = (decode_scene(pvw)?, decode_scene(pgm)?);
-        let (pvw_off, on_standby) = (row.pvw_off, row.on_standby);
+        let (pvw_off, on_standby, on_black) = (row.pvw_off, row.on_standby, row.on_black);
         let pgm_set_unix_ms = row.pgm_set_unix_ms;
-        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off, on_standby, pgm_set_unix_ms })
+        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off, on_standby, on_black, pgm_set_unix_ms })
     });
     Ok(Caster {
         id: parse("id", id, CasterId::parse)?,
@@ -442,6 +448,9 @@ fn decode_component(row: ComponentRow) -> Result<Component, String> {
         placement: decode_placement(row.placement)?,
         opacity: row.opacity,
         order: parse("order", &row.order, LayerOrder::parse)?,
+        effect: row
+            .effect
+            .map_or(Ok(ComponentEffect::None), |e| parse("effect", &e, ComponentEffect::parse))?,
         content,
     })
 }

@@ -104,6 +104,7 @@ writes! {
     DeleteCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     StopCasterSceneResponse, w, id => Self { revision: w.revision };
     UpdateCasterSceneAudioResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    FadeCasterToBlackResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     EffectCasterUrgentResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
 }
 
@@ -359,7 +360,7 @@ fn component(component: Component) -> pb::Component {
         text_layer_content: text,
         image_layer_content: image,
         layer_order: component.order.as_str().to_owned(),
-        effect: "none".to_owned(),
+        effect: component.effect.as_str().to_owned(),
     }
 }
 
