@@ -20,6 +20,9 @@ use onair::picture::{
     OverlaySpec, Placement, PositionRefer, Rect, RgbaImage, ScenePicture, TextSpec, Veil, compose,
 };
 
+#[path = "golden/looks.rs"]
+mod looks;
+
 const CANVAS: Size = Size::new(640, 360);
 const WIDE: InputKey = InputKey(1);
 const TALL: InputKey = InputKey(2);
@@ -87,8 +90,16 @@ fn sunset() -> Arc<Picture> {
 }
 
 fn frames() -> Vec<(InputKey, VideoFrame)> {
-    let frame = |picture| VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
-    vec![(WIDE, frame(bars())), (TALL, frame(sunset()))]
+    static PICTURES: OnceLock<Vec<(InputKey, Arc<Picture>)>> = OnceLock::new();
+    let pictures = PICTURES.get_or_init(|| {
+        [(WIDE, bars()), (TALL, sunset())].into_iter().chain(looks::pictures()).collect()
+    });
+    let frame = |picture: &Arc<Picture>| VideoFrame {
+        pts_ns: 0,
+        picture: Arc::clone(picture),
+        scaled: Vec::new(),
+    };
+    pictures.iter().map(|(key, picture)| (*key, frame(picture))).collect()
 }
 
 fn draw(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Arc<Picture> {
@@ -146,7 +157,7 @@ fn check_at(name: &str, scene: &ScenePicture, now_ns: u64) {
 
 fn listed(scene: &ScenePicture, now_ns: u64) -> DrawList {
     let frames = frames();
-    let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.size());
+    let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.shown_size());
     compose(scene, &sizes, CANVAS, now_ns)
 }
 

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::GpuError;
 use super::cache::Cache;
+use super::layers::LayerKind;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
@@ -90,8 +91,9 @@ impl Gpu {
         let dir = kept.cache_dir.as_deref();
         let cache = dir.and_then(|dir| Cache::open(&device, &adapter.get_info(), dir));
         let shaders = Shaders::new(&device, cache.as_ref().map(|cache| &cache.pipelines));
-        if !info.software {
-            shaders.make_layers();
+        match info.software {
+            true => drop(shaders.layer(LayerKind::scaled_ahead())),
+            false => shaders.make_layers(),
         }
         let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
         let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));

@@ -99,25 +99,31 @@ pub(super) struct LayerKind {
 }
 
 impl LayerKind {
+    /// What is scaled ahead, with a look: the one layer that a software adapter draws by shader as long as all goes well.
+    pub(super) fn scaled_ahead() -> LayerKind {
+        LayerKind {
+            luma: Filter::Exact,
+            chroma: Filter::Exact,
+            samples: PixelFormat::Nv12.into(),
+            conversion: Conversion::Keep,
+            surface: Surface::Shaped,
+        }
+    }
+
     /// What layers mostly are: 8 bits, 4:2:0, luma and chroma by the same filter.
-    pub(super) fn usual() -> impl Iterator<Item = LayerKind> {
-        let filters = [Filter::Exact, Filter::Area, Filter::Bicubic];
-        let formats = [PixelFormat::I420, PixelFormat::Nv12];
-        let conversions = [Conversion::Keep, Conversion::Convert];
-        let surfaces = [Surface::Plain, Surface::Shaped];
-        filters.into_iter().flat_map(move |filter| {
-            formats.into_iter().flat_map(move |format| {
-                conversions.into_iter().flat_map(move |conversion| {
-                    surfaces.map(|surface| LayerKind {
-                        luma: filter,
-                        chroma: filter,
-                        samples: format.into(),
-                        conversion,
-                        surface,
-                    })
-                })
-            })
-        })
+    pub(super) fn usual() -> Vec<LayerKind> {
+        let mut all = Vec::new();
+        for filter in [Filter::Exact, Filter::Area, Filter::Bicubic] {
+            for samples in [PixelFormat::I420, PixelFormat::Nv12].map(Samples::from) {
+                for conversion in [Conversion::Keep, Conversion::Convert] {
+                    for surface in [Surface::Plain, Surface::Shaped] {
+                        let (luma, chroma) = (filter, filter);
+                        all.push(LayerKind { luma, chroma, samples, conversion, surface });
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// The pipeline's constants.

@@ -307,7 +307,7 @@ impl Shaders {
         self.blend();
         self.scale();
         self.luma();
-        LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
+        LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that draws such a layer.

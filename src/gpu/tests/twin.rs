@@ -72,44 +72,44 @@ impl Samples {
 
     /// The sum of the `2 × radius` neighbours along each axis by weight.
     fn weighted(&self, at: [f64; 2], radius: i32, weight: fn(f64) -> f64) -> [f64; 4] {
-        let axis = |at: f64| {
+        let axis = |at: f64| -> Vec<(f64, f64)> {
             let low = (at - 0.5).floor();
             let taps = (1 - radius..=radius).map(move |k| low + f64::from(k));
             let taps: Vec<_> = taps.map(|tap| (tap, weight(at - 0.5 - tap))).collect();
             let sum: f64 = taps.iter().map(|tap| tap.1).sum();
-            taps.into_iter().map(move |(tap, weight)| (tap, weight / sum))
+            taps.into_iter().map(|(tap, weight)| (tap, weight / sum)).collect()
         };
+        self.sum(&axis(at[0]), &axis(at[1]))
+    }
+
+    /// Columns and rows with their weights, multiplied out.
+    fn sum(&self, columns: &[(f64, f64)], rows: &[(f64, f64)]) -> [f64; 4] {
         let mut sum = [0.0; 4];
-        for (y, weight_y) in axis(at[1]) {
-            for (x, weight_x) in axis(at[0]) {
-                let texel = self.at(x, y);
-                (0..4).for_each(|c| sum[c] += weight_x * weight_y * texel[c]);
+        for &(y, weight_y) in rows {
+            for &(x, weight_x) in columns {
+                let (weight, texel) = (weight_x * weight_y, self.at(x, y));
+                for (sum, channel) in sum.iter_mut().zip(texel) {
+                    *sum += weight * channel;
+                }
             }
         }
         sum
     }
 
     fn mean(&self, at: [f64; 2], scale: [f64; 2]) -> [f64; 4] {
-        let axis = |i: usize| {
+        let axis = |i: usize| -> Vec<(f64, f64)> {
             // As exact as the shader's parameters: how wide a cell is leaps where this passes a multiple of 16.
             let reach = f64::from(scale[i] as f32).max(1.0);
             let cell = (reach / 16.0).ceil();
             let (begin, end) = ((at[i] - reach / 2.0) / cell, (at[i] + reach / 2.0) / cell);
             let cells = (begin.floor() as i64)..(end.ceil() as i64);
-            cells.map(move |k| {
-                let k = k as f64;
-                let covered = (k + 1.0).min(end) - k.max(begin);
-                (((k + 0.5) * cell).floor(), covered / (end - begin))
-            })
+            let covered = |k: f64| (k + 1.0).min(end) - k.max(begin);
+            cells
+                .map(|k| k as f64)
+                .map(|k| (((k + 0.5) * cell).floor(), covered(k) / (end - begin)))
+                .collect()
         };
-        let mut sum = [0.0; 4];
-        for (y, weight_y) in axis(1) {
-            for (x, weight_x) in axis(0) {
-                let texel = self.at(x, y);
-                (0..4).for_each(|c| sum[c] += weight_x * weight_y * texel[c]);
-            }
-        }
-        sum
+        self.sum(&axis(0), &axis(1))
     }
 
     /// As if there were nothing beyond the edges: linear where it is not made smaller; else the mean of what is there,
