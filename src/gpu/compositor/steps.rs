@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::{Compositor, Path};
-use crate::frame::{Picture, Size, VideoFrame};
+use crate::frame::{Picture, VideoFrame};
 use crate::gpu::blend::Blending;
 use crate::gpu::color::{Code, code_of};
 use crate::gpu::layers::LayerDraw;
