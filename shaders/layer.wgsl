@@ -16,9 +16,9 @@ struct LayerParams {
     // U and V of the canvas from the distances of the source's from grey. Grey stays grey: luma has no say in it.
     uv_from_u: vec2<f32>,
     uv_from_v: vec2<f32>,
-    // The rectangle, on the canvas.
-    center_px: vec2<f32>,
-    half_size_px: vec2<f32>,
+    // What is shown of the source, from the top left to the bottom right corner; it just fills the rectangle.
+    window_begin: vec2<f32>,
+    window_end: vec2<f32>,
     corner_radius_px: f32,
     // Along the inside of the edge.
     border_px: f32,
@@ -62,16 +62,24 @@ fn chroma_per_luma() -> vec2<f32> {
     return select(vec2(1.0), vec2(0.5), textureDimensions(source_u) < textureDimensions(source_y));
 }
 
+// The window in texels of a plane that has so many of them per luma texel.
+fn window(per_luma: vec2<f32>) -> Window {
+    let end = vec2<i32>(ceil(params.window_end * per_luma));
+    return Window(vec2<i32>(params.window_begin * per_luma), end - 1);
+}
+
 fn chroma_by(filtered: u32, canvas_px: vec2<f32>, pixels: f32) -> vec2<f32> {
-    let at = source_at(canvas_px) * chroma_per_luma() + params.chroma_origin;
-    let texels = pixels * reach() * chroma_per_luma();
+    let per_luma = chroma_per_luma();
+    let shown = window(per_luma);
+    let at = source_at(canvas_px) * per_luma + params.chroma_origin;
+    let texels = pixels * reach() * per_luma;
     if PLANAR {
         return CODES * vec2(
-            sample_by(filtered, source_u, at, texels).r,
-            sample_by(filtered, source_v, at, texels).r,
+            sample_by(filtered, source_u, shown, at, texels).r,
+            sample_by(filtered, source_v, shown, at, texels).r,
         );
     }
-    return CODES * sample_by(filtered, source_u, at, texels).rg;
+    return CODES * sample_by(filtered, source_u, shown, at, texels).rg;
 }
 
 // Chroma under a luma sample, which lies between chroma samples even where the layer is not scaled.
@@ -83,7 +91,8 @@ fn chroma_under(canvas_px: vec2<f32>) -> vec2<f32> {
 }
 
 fn luma_at(canvas_px: vec2<f32>) -> f32 {
-    let y = CODES * sample(source_y, source_at(canvas_px), reach()).r;
+    let at = source_at(canvas_px);
+    let y = CODES * sample_by(FILTER, source_y, window(vec2(1.0)), at, reach()).r;
     if CONVERT {
         return dot(params.to_y, vec4(y, chroma_under(canvas_px), 1.0));
     }
@@ -91,13 +100,11 @@ fn luma_at(canvas_px: vec2<f32>) -> f32 {
 }
 
 fn luma_row(corner: vec2<f32>) -> vec4<f32> {
-    let y = corner.y + 0.5;
-    return vec4(
-        luma_at(vec2(corner.x + 0.5, y)),
-        luma_at(vec2(corner.x + 1.5, y)),
-        luma_at(vec2(corner.x + 2.5, y)),
-        luma_at(vec2(corner.x + 3.5, y)),
-    );
+    var row: vec4<f32>;
+    for (var x = 0u; x < 4u; x++) {
+        row[x] = luma_at(corner + vec2(f32(x), 0.0) + 0.5);
+    }
+    return row;
 }
 
 fn chroma_pair(corner: vec2<f32>) -> vec2<f32> {
@@ -115,14 +122,22 @@ struct Shares {
     picture: vec4<f32>,
 }
 
-// By the distance of the pixels' middles from the edge, a rectangle with round corners; a pixel on it counts in part.
-fn shares(corner: vec2<f32>) -> Shares {
+// How far a position is outside of the rectangle with round corners; inside, the distance is negative. The window of the
+// source is the rectangle, turned perhaps, which makes no difference to a shape that is the same from all four sides.
+fn distance_px(canvas_px: vec2<f32>) -> f32 {
     let radius = params.corner_radius_px;
-    let x = abs(corner.x + vec4(0.5, 1.5, 2.5, 3.5) - params.center_px.x) - params.half_size_px.x + radius;
-    let y = vec4(abs(corner.y + 0.5 - params.center_px.y) - params.half_size_px.y + radius);
-    let beyond_x = max(x, vec4(0.0));
-    let beyond_y = max(y, vec4(0.0));
-    let outside = sqrt(beyond_x * beyond_x + beyond_y * beyond_y) + min(max(x, y), vec4(0.0)) - radius;
+    let middle = 0.5 * (params.window_begin + params.window_end);
+    let inside = params.window_end - middle - abs(source_at(canvas_px) - middle);
+    let beyond = radius - inside / reach();
+    return length(max(beyond, vec2(0.0))) + min(max(beyond.x, beyond.y), 0.0) - radius;
+}
+
+// By the pixels' middles; one on an edge counts in part.
+fn shares(corner: vec2<f32>) -> Shares {
+    var outside: vec4<f32>;
+    for (var x = 0u; x < 4u; x++) {
+        outside[x] = distance_px(corner + vec2(f32(x), 0.0) + 0.5);
+    }
     let layer = saturate(0.5 - outside);
     let picture = saturate(0.5 - outside - params.border_px);
     return Shares(params.opacity * layer, params.opacity * picture);

@@ -1,4 +1,5 @@
-// Reading a texture between its texels. Positions are in texels, texel i is centred at i + 0.5, edges are repeated.
+// Reading a window of a texture between its texels. Positions are in texels, texel i is centred at i + 0.5; the window's
+// edges are repeated, and nothing outside of it is read.
 // Weights are computed, not left to a sampler: samplers round them to 8 bits, each make in its own way.
 
 const EXACT: u32 = 0u;
@@ -18,22 +19,32 @@ const CUBIC_C: f32 = 0.6;
 
 const THIRD_PI: f32 = 1.0471975512;
 
-fn texel(t: texture_2d<f32>, at: vec2<i32>) -> vec4<f32> {
-    let last = vec2<i32>(textureDimensions(t)) - 1;
-    return textureLoad(t, clamp(at, vec2(0), last), 0);
+// First and last texel.
+struct Window {
+    first: vec2<i32>,
+    last: vec2<i32>,
 }
 
-fn bilinear(t: texture_2d<f32>, at: vec2<f32>) -> vec4<f32> {
+fn texel(t: texture_2d<f32>, window: Window, at: vec2<i32>) -> vec4<f32> {
+    return textureLoad(t, clamp(at, window.first, window.last), 0);
+}
+
+fn bilinear(t: texture_2d<f32>, window: Window, at: vec2<f32>) -> vec4<f32> {
     let low = floor(at - 0.5);
     let part = at - 0.5 - low;
     let i = vec2<i32>(low);
-    let above = mix(texel(t, i), texel(t, i + vec2(1, 0)), part.x);
-    let below = mix(texel(t, i + vec2(0, 1)), texel(t, i + vec2(1, 1)), part.x);
+    let above = mix(texel(t, window, i), texel(t, window, i + vec2(1, 0)), part.x);
+    let below = mix(texel(t, window, i + vec2(0, 1)), texel(t, window, i + vec2(1, 1)), part.x);
     return mix(above, below, part.y);
 }
 
 // The mean of the texels around `at` that one pixel covers, each weighted by how much of it is covered.
-fn area_mean(t: texture_2d<f32>, at: vec2<f32>, texels_per_pixel: vec2<f32>) -> vec4<f32> {
+fn area_mean(
+    t: texture_2d<f32>,
+    window: Window,
+    at: vec2<f32>,
+    texels_per_pixel: vec2<f32>,
+) -> vec4<f32> {
     let reach = max(texels_per_pixel, vec2(1.0));
     let cell = max(ceil(reach / AREA_CELLS), vec2(1.0));
     let begin = (at - 0.5 * reach) / cell;
@@ -43,7 +54,7 @@ fn area_mean(t: texture_2d<f32>, at: vec2<f32>, texels_per_pixel: vec2<f32>) -> 
         let weight_y = min(y + 1.0, end.y) - max(y, begin.y);
         for (var x = floor(begin.x); x < end.x; x += 1.0) {
             let weight = weight_y * (min(x + 1.0, end.x) - max(x, begin.x));
-            sum += weight * texel(t, vec2<i32>(floor((vec2(x, y) + 0.5) * cell)));
+            sum += weight * texel(t, window, vec2<i32>(floor((vec2(x, y) + 0.5) * cell)));
         }
     }
     let size = end - begin;
@@ -59,7 +70,7 @@ fn cubic_weights(part: f32) -> vec4<f32> {
     return vec4(outer.x, inner, outer.y);
 }
 
-fn bicubic(t: texture_2d<f32>, at: vec2<f32>) -> vec4<f32> {
+fn bicubic(t: texture_2d<f32>, window: Window, at: vec2<f32>) -> vec4<f32> {
     let low = floor(at - 0.5);
     let part = at - 0.5 - low;
     let first = vec2<i32>(low) - 1;
@@ -68,7 +79,7 @@ fn bicubic(t: texture_2d<f32>, at: vec2<f32>) -> vec4<f32> {
     var sum = vec4(0.0);
     for (var y = 0; y < 4; y++) {
         for (var x = 0; x < 4; x++) {
-            sum += down[y] * across[x] * texel(t, first + vec2(x, y));
+            sum += down[y] * across[x] * texel(t, window, first + vec2(x, y));
         }
     }
     return sum;
@@ -88,7 +99,7 @@ fn lanczos_weights(part: f32) -> array<f32, 6> {
     return array(b.x, b.y, b.z, a.x, a.y, a.z);
 }
 
-fn lanczos(t: texture_2d<f32>, at: vec2<f32>) -> vec4<f32> {
+fn lanczos(t: texture_2d<f32>, window: Window, at: vec2<f32>) -> vec4<f32> {
     let low = floor(at - 0.5);
     let part = at - 0.5 - low;
     let first = vec2<i32>(low) - 2;
@@ -97,22 +108,30 @@ fn lanczos(t: texture_2d<f32>, at: vec2<f32>) -> vec4<f32> {
     var sum = vec4(0.0);
     for (var y = 0; y < 6; y++) {
         for (var x = 0; x < 6; x++) {
-            sum += down[y] * across[x] * texel(t, first + vec2(x, y));
+            sum += down[y] * across[x] * texel(t, window, first + vec2(x, y));
         }
     }
     return sum;
 }
 
-fn sample_by(filtered: u32, t: texture_2d<f32>, at: vec2<f32>, texels_per_pixel: vec2<f32>) -> vec4<f32> {
+fn sample_by(
+    filtered: u32,
+    t: texture_2d<f32>,
+    window: Window,
+    at: vec2<f32>,
+    texels_per_pixel: vec2<f32>,
+) -> vec4<f32> {
     switch filtered {
-        case EXACT: { return texel(t, vec2<i32>(floor(at))); }
-        case BILINEAR: { return bilinear(t, at); }
-        case BICUBIC: { return bicubic(t, at); }
-        case LANCZOS: { return lanczos(t, at); }
-        default: { return area_mean(t, at, texels_per_pixel); }
+        case EXACT: { return texel(t, window, vec2<i32>(floor(at))); }
+        case BILINEAR: { return bilinear(t, window, at); }
+        case BICUBIC: { return bicubic(t, window, at); }
+        case LANCZOS: { return lanczos(t, window, at); }
+        default: { return area_mean(t, window, at, texels_per_pixel); }
     }
 }
 
+// The whole texture, by FILTER.
 fn sample(t: texture_2d<f32>, at: vec2<f32>, texels_per_pixel: vec2<f32>) -> vec4<f32> {
-    return sample_by(FILTER, t, at, texels_per_pixel);
+    let whole = Window(vec2(0), vec2<i32>(textureDimensions(t)) - 1);
+    return sample_by(FILTER, t, whole, at, texels_per_pixel);
 }

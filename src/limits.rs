@@ -170,6 +170,8 @@ pub const MAX_ANIMATION_FRAMES: usize = 1000;
 pub const MAX_ANIMATION_PIXELS: u64 = 32 << 20;
 /// Pixels of a decoded video frame: 4096 × 4096.
 pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
+/// How many times as long as wide, or as wide as long, a pixel of a source may be; what says more is not believed.
+pub const MAX_PIXEL_ASPECT: u32 = 16;
 /// Longest wait for the graphics device; past it the device counts as failed.
 pub const GPU_WAIT: Duration = Duration::from_secs(5);
 /// Draws that a source's textures are kept without being shown.
@@ -250,7 +252,9 @@ pub const REOPEN_SOURCES_WAIT: Duration = Duration::from_millis(800);
 pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 /// Longest wait of a take for its sources to be ready.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Length of every gain ramp.
+/// Longest transition, fade of components and fade to black; longer ones are refused.
+pub const TRANSITION_MAX: Duration = Duration::from_secs(60);
+/// Length of a gain ramp that belongs to nothing longer.
 pub const GAIN_RAMP_MS: u32 = 30;
 /// Largest difference of the delays of two live inputs that are shown on one clock.
 pub const SYNC_MAX: Duration = Duration::from_secs(5);
@@ -304,6 +308,18 @@ pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 /// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
 pub const ENCODER_QUEUE: usize = 64;
+/// Wait between attempts to open a graphics device after one was lost.
+pub const GPU_RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+/// A part of a picture is dark below this luma, 0 black – 1 white: what AWS MediaLive calls video black by default, and
+/// FFmpeg's `blackdetect`.
+pub const BLACK_LUMA: f32 = 0.1;
+/// A picture is black when this share of it is dark (`blackdetect`).
+pub const BLACK_SHARE: f32 = 0.98;
+/// A picture is frozen as long as no part of it changes by more than this, of the way from black to white: the −60 dB of
+/// FFmpeg's `freezedetect`.
+pub const FROZEN_CHANGE: f32 = 0.001;
+/// Sources that are measured in one draw; others follow in the next.
+pub const MAX_MEASURED: usize = 64;
 /// Canvases of one compositor; all in use: the last picture is repeated and counted.
 pub const CANVAS_RING: usize = 6;
 /// Packets (or tags) waiting for one sink or subscriber. Full: dropped up to the next keyframe and counted.

@@ -192,11 +192,19 @@ impl Shot {
         };
         let x = if turn.mirrored { back(x) } else { x };
         let Window { columns, rows } = self.window(coded, turn);
-        let onto = |[a, b, c]: [f64; 3], side: Range<u32>| {
-            let length = f64::from(side.end - side.start);
-            [a * length, b * length, c * length + f64::from(side.start)]
+        let onto = |[a, b, c]: [f64; 3], span: Range<u32>| {
+            let [begin, end] = [span.start, span.end].map(f64::from);
+            let length = end - begin;
+            [a * length, b * length, c * length + begin]
         };
         Affine { row_x: onto(x, columns), row_y: onto(y, rows) }
+    }
+}
+
+impl Window {
+    /// Its sides.
+    pub fn size(&self) -> Size {
+        Size::new(self.columns.end - self.columns.start, self.rows.end - self.rows.start)
     }
 }
 

@@ -94,7 +94,7 @@ fn frames() -> Vec<(InputKey, VideoFrame)> {
 fn draw(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Arc<Picture> {
     let mut compositor = Compositor::new(gpu(), list.canvas).unwrap();
     compositor.draw(0, list, frames).unwrap();
-    compositor.finish().unwrap().pop().unwrap().1
+    compositor.finish().unwrap().pop().unwrap().picture
 }
 
 /// The canvas as R, G, B bytes.

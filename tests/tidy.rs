@@ -34,6 +34,7 @@ const LEAVES: &[&str] = &[
     "color",
     "shot",
     "source",
+    "luma",
     "ids",
     "limits",
     "record_name",

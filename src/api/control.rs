@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::Feed;
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
-use crate::engine::InputState;
+use crate::engine::{Black, InputState};
 use crate::ids::{CasterId, ResourceId};
+use crate::luma::LumaStatus;
 
 /// The edges' end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -146,8 +147,14 @@ pub struct Snapshot {
     pub tally_pgm: Vec<LocationId>,
     /// Locations with a visible layer in PVW.
     pub tally_pvw: Vec<LocationId>,
+    /// Whether PGM is to be black.
+    pub fade_to_black: bool,
+    /// How far it is that.
+    pub black: Black,
     /// Its sources.
     pub inputs: Vec<InputStatus>,
+    /// How bright PGM is; none before its first picture.
+    pub luma: Option<LumaStatus>,
     /// How long each stage of the frame's path takes, in that order.
     pub stages: Vec<StageTiming>,
     /// Where its frames go.
@@ -166,7 +173,10 @@ impl Snapshot {
             tick0_unix_ns: None,
             tally_pgm: Vec::new(),
             tally_pvw: Vec::new(),
+            fade_to_black: false,
+            black: Black::Off,
             inputs: Vec::new(),
+            luma: None,
             stages: Vec::new(),
             outputs: Vec::new(),
         }
@@ -174,7 +184,7 @@ impl Snapshot {
 }
 
 /// What a source does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputStatus {
     /// Where it stands.
     pub location: Option<LocationId>,
@@ -190,6 +200,8 @@ pub struct InputStatus {
     pub frames_dropped: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// How bright it is; none while it is not shown.
+    pub luma: Option<LumaStatus>,
 }
 
 /// How long a stage takes, over the last seconds.

@@ -9,10 +9,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::run_tick::{Canvas, Counts, Curtain, FrameLoop, Pace, Stages};
+use super::canvas::Canvas;
+use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
+use crate::luma::LumaStatus;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -22,7 +24,7 @@ pub(super) enum Message {
     Command(Command, oneshot::Sender<Result<Applied, Refusal>>),
     /// A new input; its frames reach the engine from the next tick on.
     AddInput(Input),
-    /// The input is gone.
+    /// The input is gone, as soon as a transition no longer shows it.
     RemoveInput(InputKey),
     /// PVW is drawn for this canvas from now on, or no longer.
     ShowPvw(Option<Box<Canvas>>),
@@ -41,6 +43,8 @@ pub(super) struct Report {
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) inputs: Vec<InputReport>,
+    /// How bright PGM is.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// An input as the engine and its worker see it.
@@ -49,6 +53,8 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
+    /// None while it is not shown.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// Reports a second.
@@ -72,7 +78,7 @@ pub(super) enum Discarded {
 /// Runs ticks until `stop`. Returns when the last tick was handed off.
 pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &StopToken) {
     let start_ns = frames.clock.now_ns();
-    let mut next_command = 0;
+    let mut desk = Desk::default();
     let mut last_tally = Tally::default();
     for tick in 0.. {
         let deadline_ns = start_ns + rate.tick_ns(tick);
@@ -82,8 +88,9 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
             return;
         }
         for message in lines.inbox.try_iter() {
-            take_message(&mut frames, message, &mut next_command, &lines.bin);
+            desk.take_message(&mut frames, message, &lines.bin);
         }
+        desk.remove_inputs(&mut frames, &lines.bin);
         let now_ns = frames.clock.now_ns();
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
@@ -104,37 +111,56 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
     }
 }
 
-fn take_message(frames: &mut FrameLoop, message: Message, next: &mut u64, bin: &Sender<Discarded>) {
-    match message {
-        Message::Command(command, reply) => {
-            let id = CommandId(*next);
-            *next += 1;
-            frames.waiting.insert(id, reply);
-            frames.engine.command(id, command);
+/// Carries out what the studio tells a frame thread.
+#[derive(Default)]
+struct Desk {
+    /// Number of the next command.
+    next: u64,
+    /// Inputs that are to be removed.
+    leaving: Vec<InputKey>,
+}
+
+impl Desk {
+    fn command(&mut self, frames: &mut FrameLoop, command: Command) -> CommandId {
+        let id = CommandId(self.next);
+        self.next += 1;
+        frames.engine.command(id, command);
+        id
+    }
+
+    fn take_message(&mut self, frames: &mut FrameLoop, message: Message, bin: &Sender<Discarded>) {
+        match message {
+            Message::Command(command, reply) => {
+                let id = self.command(frames, command);
+                frames.waiting.insert(id, reply);
+            }
+            Message::AddInput(input) => {
+                let (kind, held) = (input.kind(), input.is_held());
+                self.command(frames, Command::AddInput { input: input.key(), kind, held });
+                frames.inputs.insert(input.key(), input);
+            }
+            Message::RemoveInput(key) => self.leaving.push(key),
+            Message::Open => frames.curtain = Curtain::Rising,
+            Message::ShowPvw(canvas) => {
+                let old = std::mem::replace(&mut frames.pvw, canvas.map(|canvas| *canvas));
+                if let Some(old) = old {
+                    let _ = bin.send(Discarded::Canvas(Box::new(old)));
+                }
+            }
         }
-        Message::AddInput(input) => {
-            let (kind, held) = (input.kind(), input.is_held());
-            let add = Command::AddInput { input: input.key(), kind, held };
-            frames.engine.command(CommandId(*next), add);
-            *next += 1;
-            frames.inputs.insert(input.key(), input);
-        }
-        Message::RemoveInput(key) => {
-            frames.engine.command(CommandId(*next), Command::RemoveInput { input: key });
-            *next += 1;
+    }
+
+    /// Removes the inputs that are to go and that no transition shows.
+    fn remove_inputs(&mut self, frames: &mut FrameLoop, bin: &Sender<Discarded>) {
+        let goes = |key: &mut InputKey| !frames.engine.is_leaving(*key);
+        for key in self.leaving.extract_if(.., goes).collect::<Vec<_>>() {
+            self.command(frames, Command::RemoveInput { input: key });
             if let Some(scalers) = &mut frames.late_scalers {
                 scalers.remove(&key);
             }
             if let Some(input) = frames.inputs.remove(&key) {
                 // The bin outlives every frame thread.
                 let _ = bin.send(Discarded::Input(input));
-            }
-        }
-        Message::Open => frames.curtain = Curtain::Rising,
-        Message::ShowPvw(canvas) => {
-            let old = std::mem::replace(&mut frames.pvw, canvas.map(|canvas| *canvas));
-            if let Some(old) = old {
-                let _ = bin.send(Discarded::Canvas(Box::new(old)));
             }
         }
     }
@@ -148,6 +174,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
+            luma: frames.luma(key),
         })
         .collect();
     Report {
@@ -158,6 +185,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         stages: frames.stages.clone(),
         counts: frames.counts,
         inputs,
+        luma: frames.pgm.lookout.scene(frames.clock.now_ns()),
     }
 }
 

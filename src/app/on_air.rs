@@ -18,7 +18,7 @@ use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
 use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
-use crate::engine::{self, Command, Cue, Refusal, SyncGroup};
+use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Way};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
@@ -160,9 +160,8 @@ impl OnAir {
         if on(earlier) != on(&caster) && hand(earlier) == hand(&caster) {
             let when = resolve::readiness(When { force: true, wait_ms: 0 });
             let spec = self.scene(&caster, Bus::Pgm, unix_ms);
-            if let Err(refused) =
-                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await
-            {
+            let set = Command::SetScene { bus: Bus::Pgm, spec, when, way: Way::CUT };
+            if let Err(refused) = self.command(set).await {
                 tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
@@ -191,10 +190,10 @@ impl OnAir {
                 }
                 Ok(None)
             }
-            Effect::SceneSet { bus, when } => {
+            Effect::SceneSet { bus, when, way } => {
                 let spec = self.scene(caster, *bus, time::unix_ms());
                 let (mix, when) = (spec.mix.clone(), resolve::readiness(*when));
-                let set = Command::SetScene { bus: *bus, spec, when };
+                let set = Command::SetScene { bus: *bus, spec, when, way: resolve::way(*way) };
                 let applied = self.command(set).await?;
                 // Where the mix does not follow the picture, standby still brings its own and takes it away again.
                 if *bus == Bus::Pgm && !caster.audio_follows_video {
@@ -202,15 +201,21 @@ impl OnAir {
                 }
                 Ok(Some(applied))
             }
-            Effect::Take { when }
+            Effect::Take { when, way }
                 if rundown::components_on(caster, time::unix_ms()).next().is_some() =>
             {
                 let spec = self.scene(caster, Bus::Pgm, time::unix_ms());
-                let when = resolve::readiness(*when);
-                self.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await.map(Some)
+                let (when, way) = (resolve::readiness(*when), resolve::way(*way));
+                let set = Command::SetScene { bus: Bus::Pgm, spec, when, way };
+                self.command(set).await.map(Some)
             }
-            Effect::Take { when } => {
-                self.command(Command::Take { when: resolve::readiness(*when) }).await.map(Some)
+            Effect::Take { when, way } => {
+                let (when, way) = (resolve::readiness(*when), resolve::way(*way));
+                self.command(Command::Take { when, way }).await.map(Some)
+            }
+            Effect::FadeToBlack { frames } => {
+                let on = caster.scenes.as_ref().is_some_and(|scenes| scenes.on_black);
+                self.command(Command::FadeToBlack { on, frames: *frames }).await.map(Some)
             }
             Effect::MixSet { bus } => {
                 let mix = self.mix(caster, *bus);

@@ -3,22 +3,23 @@
 //! Owns the order of an offline render. Must not look at a clock. Invariant: inputs and outputs wait, nothing is dropped,
 //! so the same script gives the same frames.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
-    ValidChannel,
+    ValidChannel, Way,
 };
 use crate::frame::Size;
-use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::gpu::{AdapterChoice, Compositor, Gpu, Kept};
 use crate::ids::{Bus, InputKey};
 use crate::input::{
     self, AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
@@ -36,7 +37,9 @@ use crate::time::{Clock, FrameRate, NS_PER_S};
 /// One line that names the script, the source or the file, and what is wrong.
 pub fn render(args: &RenderArgs) -> Result<(), String> {
     let script = Script::read(&args.script)?;
-    let gpu = Gpu::open(&AdapterChoice(args.adapter.clone())).map_err(|error| error.to_string())?;
+    let kept = Kept { cache_dir: cache_dir(), ..Kept::default() };
+    let gpu = Gpu::open_with(&AdapterChoice(args.adapter.clone()), &kept)
+        .map_err(|error| error.to_string())?;
     let rate = script.rate()?;
     let size = resolve::canvas_size(script.template()?);
     let output =
@@ -49,7 +52,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
         inputs: BTreeMap::new(),
-        pgm: Canvas::new(compositor, Arc::new(output)),
+        pgm: Canvas::new(compositor, Arc::new(output), None),
         pvw: None,
         waiting: BTreeMap::new(),
         stages: Stages::default(),
@@ -66,14 +69,28 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     // From this tick on the engine knows the sources; their first frames are on the next one, the first that is drawn.
     frames.engine.tick(0);
     for tick in 0..ticks {
-        while let Some((_, spec)) = shows.first().filter(|(at, _)| rate.tick_at(*at) <= tick) {
-            switch(&mut frames.engine, tick, spec.clone());
-            shows.remove(0);
+        while let Some(show) = shows.pop_front_if(|show| rate.tick_at(show.at_ns) <= tick) {
+            switch(&mut frames.engine, tick, show);
         }
-        frames.run_tick(tick + 1, Pace::OnTime);
+        let plan = frames.run_tick(tick + 1, Pace::OnTime);
+        if let Some(refusal) = plan.replies.into_iter().find_map(|(_, reply)| reply.err()) {
+            return Err(format!("{}: {refusal}", args.script.display()));
+        }
+        // Pictures that were in flight are gone, and what is left would not be the script's.
+        if let Some(error) = frames.pgm.lost() {
+            return Err(format!("frame {tick} of {ticks}: {error}; render again"));
+        }
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)
+}
+
+/// Where renders keep compiled pipelines: the user's cache directory, by the XDG rules.
+fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty());
+    let dir = named.map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = dir.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(dir.join("onair"))
 }
 
 fn seconds_ns(seconds: f64) -> u64 {
@@ -158,11 +175,14 @@ fn spec(source: &Source) -> Result<SourceSpec, String> {
     })
 }
 
-/// What PGM shows from which time on, ns.
-fn scenes(
-    script: &Script,
-    keys: &BTreeMap<String, InputKey>,
-) -> Result<Vec<(u64, SceneSpec)>, String> {
+/// What PGM shows from which time on, and how it gets there.
+struct Show {
+    at_ns: u64,
+    spec: SceneSpec,
+    way: Way,
+}
+
+fn scenes(script: &Script, keys: &BTreeMap<String, InputKey>) -> Result<VecDeque<Show>, String> {
     let overlays = overlays(script)?;
     let layouts = script.layouts.iter().map(|layout| Ok((&layout.name, arranged(layout, keys)?)));
     let layouts: BTreeMap<_, _> = layouts.collect::<Result<_, String>>()?;
@@ -170,9 +190,10 @@ fn scenes(
         let mut spec: SceneSpec = layouts.get(&switch.layout).cloned().unwrap_or_default();
         let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));
         spec.picture.overlays = shown.cloned().collect();
-        (seconds_ns(switch.at), spec)
+        let way = resolve::way(switch.way()?);
+        Ok(Show { at_ns: seconds_ns(switch.at), spec, way })
     };
-    Ok(script.commands.iter().map(scene).collect())
+    script.commands.iter().map(scene).collect()
 }
 
 /// The components of a script, by name.
@@ -224,9 +245,9 @@ fn load_image(path: &Path) -> Result<OverlayContent, String> {
     still::load_overlay(&bytes).map(OverlayContent::from).map_err(|error| named(error.to_string()))
 }
 
-fn switch(engine: &mut Engine, tick: u64, spec: SceneSpec) {
+fn switch(engine: &mut Engine, tick: u64, Show { spec, way, .. }: Show) {
     let when = Readiness { force: true, wait: Duration::ZERO };
-    engine.command(CommandId(tick), Command::SetScene { bus: Bus::Pgm, spec, when });
+    engine.command(CommandId(tick), Command::SetScene { bus: Bus::Pgm, spec, when, way });
 }
 
 fn finish(frames: &FrameLoop, path: &Path, ticks: u64) -> Result<(), String> {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::rundown;
 use crate::catalog::{
     self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ComponentEffect,
-    Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement, PositionRefer, Scene,
-    Template, TextBackground, ValidChannel, VideoLayer, When,
+    Direction, Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement,
+    PositionRefer, Scene, Template, TextBackground, Transition, TransitionKind, ValidChannel,
+    VideoLayer, Way, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -189,6 +190,39 @@ pub fn canvas_size(template: Template) -> Size {
 /// How the engine is to accept a switch.
 pub fn readiness(when: When) -> Readiness {
     Readiness { force: when.force, wait: Duration::from_millis(when.wait_ms.into()) }
+}
+
+/// How PGM gets to another scene.
+pub fn way(way: Way) -> engine::Way {
+    let transition = match way {
+        Way::Cut => engine::Transition::CUT,
+        Way::FadeComponents { frames } => return engine::Way::Overlays { frames },
+        Way::Transition(transition) => resolve_transition(transition),
+    };
+    engine::Way::Transition(transition)
+}
+
+/// A transition as the engine knows it.
+pub(super) fn resolve_transition(transition: Transition) -> engine::Transition {
+    let towards = match transition.towards {
+        Direction::Left => engine::Direction::Left,
+        Direction::Right => engine::Direction::Right,
+        Direction::Up => engine::Direction::Up,
+        Direction::Down => engine::Direction::Down,
+        Direction::UpLeft => engine::Direction::UpLeft,
+        Direction::UpRight => engine::Direction::UpRight,
+        Direction::DownLeft => engine::Direction::DownLeft,
+        Direction::DownRight => engine::Direction::DownRight,
+    };
+    let kind = match transition.kind {
+        TransitionKind::Cut => engine::TransitionKind::Cut,
+        TransitionKind::Mix => engine::TransitionKind::Mix,
+        TransitionKind::Dip => engine::TransitionKind::Dip { rgb: transition.rgb },
+        TransitionKind::Wipe => engine::TransitionKind::Wipe(towards),
+        TransitionKind::Slide => engine::TransitionKind::Slide(towards),
+        TransitionKind::Push => engine::TransitionKind::Push(towards),
+    };
+    engine::Transition { kind, frames: transition.frames }
 }
 
 /// The encoder preset: what the caster asks for, else what the server is set to.

@@ -4,25 +4,23 @@
 //! the clock's deadlines ([`super::frame_thread`] paces it). Invariant: a tick waits for nobody; every tick hands
 //! exactly its samples and one picture (new or repeated) to the output.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::canvas::Canvas;
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
-use crate::frame::{Scaled, StereoSample, VideoFrame};
-use crate::gpu::{Compositor, GpuError};
+use crate::frame::{Scaled, VideoFrame};
+use crate::gpu::GpuError;
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
 use crate::limits;
+use crate::luma::LumaStatus;
 use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
-use crate::output::{Output, TickMedia};
-use crate::picture::DrawList;
 use crate::shot::Shot;
 use crate::time::Clock;
-use crate::worker::StopToken;
 
 /// Whether there is time to draw this tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,108 +85,6 @@ pub(super) struct Counts {
     pub(super) repeated: u64,
     /// Ticks that the encoder's queue had no room for.
     pub(super) dropped: u64,
-}
-
-/// Wait between looks at something that offline rendering waits for.
-const OFFLINE_POLL: Duration = Duration::from_millis(1);
-
-/// A canvas and the encoder behind it.
-pub(super) struct Canvas {
-    pub(super) compositor: Compositor,
-    pub(super) output: Arc<Output>,
-    /// Ticks whose picture is still on the GPU, in order.
-    in_flight: VecDeque<InFlight>,
-}
-
-struct InFlight {
-    tick: u64,
-    audio: Vec<StereoSample>,
-    drawn: bool,
-}
-
-impl Canvas {
-    pub(super) fn new(compositor: Compositor, output: Arc<Output>) -> Canvas {
-        Canvas { compositor, output, in_flight: VecDeque::new() }
-    }
-
-    /// Draws `list`, or notes that this tick repeats the last picture.
-    fn draw(
-        &mut self,
-        plan: &Plan,
-        list: &DrawList,
-        (pace, flow): (Pace, Flow),
-    ) -> Result<(), GpuError> {
-        let pause = StopToken::new();
-        let mut result = Err(GpuError::NoCanvas);
-        while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
-            result = self.compositor.draw(plan.tick, list, &plan.frames);
-            if flow == Flow::Live {
-                break;
-            }
-            if result.is_err() {
-                // On hardware canvases come back only when somebody asks for what was drawn.
-                self.hand_off(flow)?;
-                pause.wait(OFFLINE_POLL);
-            }
-        }
-        let drawn = result.is_ok();
-        self.in_flight.push_back(InFlight { tick: plan.tick, audio: plan.audio.clone(), drawn });
-        result
-    }
-
-    /// Hands finished ticks to the encoder, in order; returns how many it had no room for.
-    fn hand_off(&mut self, flow: Flow) -> Result<u64, GpuError> {
-        let mut dropped = 0;
-        loop {
-            // Ticks that repeat a picture need not wait for the GPU once they are at the front.
-            while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self
-                    .push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
-            }
-            let (tick, picture) = match self.compositor.collect() {
-                Ok(Some(collected)) => collected,
-                Ok(None) => return Ok(dropped),
-                Err(error) => {
-                    self.give_up(flow);
-                    return Err(error);
-                }
-            };
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                dropped += self.push(flow, media);
-            }
-        }
-    }
-
-    /// The GPU will not finish what is in flight: those ticks repeat the last picture.
-    fn give_up(&mut self, flow: Flow) {
-        // It says once more what went wrong; what matters is that nothing is in flight afterwards.
-        let _ = self.compositor.finish();
-        while let Some(front) = self.in_flight.pop_front() {
-            self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
-        }
-    }
-
-    fn push(&self, flow: Flow, media: TickMedia) -> u64 {
-        let pushed = match flow {
-            Flow::Live => self.output.try_push(media),
-            Flow::Offline => self.output.push_wait(media),
-        };
-        u64::from(pushed.is_err())
-    }
-
-    /// Waits for the pictures that are still on the GPU and hands them off: the end of an offline render.
-    pub(super) fn finish(&mut self) -> Result<(), GpuError> {
-        for (tick, picture) in self.compositor.finish()? {
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                self.push(Flow::Offline, media);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Pictures scaled on the frame thread because their input has not begun to: the first ones after a change of layout.
@@ -341,26 +237,35 @@ impl FrameLoop {
         if pace == Pace::Late {
             self.counts.late += 1;
         }
-        if let Err(error) = self.pgm.draw(plan, &plan.pgm, (pace, self.flow))
+        let how = (pace, self.flow, self.clock.now_ns());
+        if let Err(error) = self.pgm.draw(plan, &plan.pgm, how)
             && pace == Pace::OnTime
         {
             self.counts.repeated += 1;
             self.trouble.tell(&error);
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.draw(plan, &plan.pvw, (pace, self.flow))
+            && let Err(error) = pvw.draw(plan, &plan.pvw, how)
         {
             self.trouble.tell(&error);
         }
     }
 
+    /// How bright an input is, where it is shown.
+    pub(super) fn luma(&self, input: InputKey) -> Option<LumaStatus> {
+        let now_ns = self.clock.now_ns();
+        let on = |canvas: &Canvas| canvas.lookout.source(input, now_ns);
+        on(&self.pgm).or_else(|| self.pvw.as_ref().and_then(on))
+    }
+
     fn hand_off(&mut self) {
-        match self.pgm.hand_off(self.flow) {
+        let now_ns = self.clock.now_ns();
+        match self.pgm.hand_off(self.flow, now_ns) {
             Ok(dropped) => self.counts.dropped += dropped,
             Err(error) => self.trouble.tell(&error),
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.hand_off(self.flow)
+            && let Err(error) = pvw.hand_off(self.flow, now_ns)
         {
             self.trouble.tell(&error);
         }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::resolve;
-use crate::catalog::{ComponentEffect, LayoutPreset, Template};
+use crate::catalog::{
+    ComponentEffect, Direction, LayoutPreset, Template, Transition, TransitionKind, Way,
+};
 use crate::config::Preset;
 use crate::engine::AnsMode;
 use crate::limits;
@@ -185,6 +187,37 @@ pub(super) struct Switch {
     pub(super) layout: String,
     #[serde(default)]
     pub(super) components: Vec<String>,
+    /// `mix`, `dip`, `wipe`, `slide` or `push`; a cut when absent.
+    transition: Option<String>,
+    /// Frames that the transition takes.
+    #[serde(default)]
+    frames: u32,
+    /// Where a wipe, slide or push moves to: `left` … `downRight`.
+    direction: Option<String>,
+    /// Colour of a dip, 0xRRGGBB.
+    #[serde(default)]
+    color: u32,
+    /// Frames that new components fade in and old ones fade out, over a cut.
+    component_fade_frames: Option<u32>,
+}
+
+impl Switch {
+    /// How PGM gets there.
+    pub(super) fn way(&self) -> Result<Way, String> {
+        let name = match (&self.transition, self.component_fade_frames) {
+            (None, None) => return Ok(Way::Cut),
+            (None, Some(frames)) => return Ok(Way::FadeComponents { frames }),
+            (Some(name), None) => name,
+            (Some(_), Some(_)) => {
+                return Err("give one of transition and component_fade_frames".into());
+            }
+        };
+        let unknown = |what: &str, name: &str| format!("{what} {name:?} is unknown");
+        let kind = TransitionKind::parse(name).ok_or_else(|| unknown("transition", name))?;
+        let towards = self.direction.as_deref().unwrap_or(Direction::Right.as_str());
+        let towards = Direction::parse(towards).ok_or_else(|| unknown("direction", towards))?;
+        Ok(Way::Transition(Transition { kind, towards, rgb: self.color, frames: self.frames }))
+    }
 }
 
 impl Place {
@@ -336,6 +369,7 @@ impl Script {
         }
         for command in &self.commands {
             defined("layout", &layouts, &command.layout)?;
+            command.way()?;
             for name in &command.components {
                 defined("component", &components, name)?;
             }

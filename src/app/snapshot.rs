@@ -44,6 +44,8 @@ pub(super) fn of<'a>(
         tick: report.tick,
         tally_pgm: locations(&report.tally.pgm),
         tally_pvw: locations(&report.tally.pvw),
+        fade_to_black: caster.scenes.as_ref().is_some_and(|scenes| scenes.on_black),
+        black: report.tally.black,
         inputs: report
             .inputs
             .iter()
@@ -52,6 +54,7 @@ pub(super) fn of<'a>(
                 Some(input_status(input, resource, caster.location_of(resource)))
             })
             .collect(),
+        luma: report.luma,
         stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
         ..Snapshot::idle(caster.id.clone(), caster.revision)
     }
@@ -70,6 +73,7 @@ fn input_status(
         frames: report.status.video_frames,
         frames_dropped: report.status.dropped_frames + report.stats.dropped,
         reconnects: report.status.reconnects,
+        luma: report.luma,
     }
 }
 

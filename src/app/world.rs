@@ -15,7 +15,7 @@ use crate::catalog::{
     Rendition, Source,
 };
 use crate::config::{Config, RTMP_PORT};
-use crate::gpu::Gpu;
+use crate::gpu::Supply;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
     AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Playlist, Plays, SourceSpec,
@@ -31,7 +31,7 @@ use crate::worker::StopToken;
 /// Shared by all casters.
 pub(super) struct World {
     pub(super) config: Config,
-    pub(super) gpu: Arc<Gpu>,
+    pub(super) gpu: Arc<Supply>,
     pub(super) hub: Hub,
     pub(super) library: Arc<Library>,
     pub(super) clock: Clock,

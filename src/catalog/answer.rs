@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::model::{
-    Caster, Component, Episode, EpisodeGroup, EpisodeStatus, Layout, LayoutPreset, Place, Resource,
+    Caster, Component, Direction, Episode, EpisodeGroup, EpisodeStatus, Layout, LayoutPreset,
+    Place, Resource, TransitionKind,
 };
 use crate::ids::{Bus, CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId};
 
@@ -164,11 +165,20 @@ pub enum Effect {
         bus: Bus,
         /// How it is accepted.
         when: When,
+        /// How PGM gets there.
+        way: Way,
     },
     /// PVW becomes PGM: `engine::Command::Take`.
     Take {
         /// How it is accepted.
         when: When,
+        /// How PGM gets there.
+        way: Way,
+    },
+    /// PGM goes to black, or comes back, as the catalog says by then: `engine::Command::FadeToBlack`.
+    FadeToBlack {
+        /// Frames in between.
+        frames: u32,
     },
     /// A scene gets its present mix: `engine::Command::SetMix`.
     MixSet {
@@ -201,4 +211,31 @@ pub struct When {
     pub force: bool,
     /// How long it may wait for its sources, ms.
     pub wait_ms: u32,
+}
+
+/// How PGM gets from what it shows to something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// At once.
+    Cut,
+    /// All of it in so many frames.
+    Transition(Transition),
+    /// A cut, but components that are new fade in and those that go fade out.
+    FadeComponents {
+        /// Frames in between.
+        frames: u32,
+    },
+}
+
+/// How one scene takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What it looks like.
+    pub kind: TransitionKind,
+    /// Where what moves, moves to.
+    pub towards: Direction,
+    /// The colour of a dip, 0xRRGGBB.
+    pub rgb: u32,
+    /// Frames in between.
+    pub frames: u32,
 }

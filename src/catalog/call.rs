@@ -6,7 +6,7 @@
 use super::draft::{
     AudioDraft, ChannelDraft, ComponentDraft, ConfigDraft, CopyCaster, CreateCaster,
     DescribeCasters, EpisodeDraft, GroupDraft, LayoutDraft, ProgramFilter, ResourceDraft,
-    SceneDraft, SyncGroupDraft, WhenDraft,
+    SceneDraft, SyncGroupDraft, WayDraft, WhenDraft,
 };
 
 /// An operation on the catalog.
@@ -112,6 +112,12 @@ pub enum Call {
         from_scene_id: String,
         to_scene_id: String,
         when: WhenDraft,
+        way: WayDraft,
+    },
+    FadeCasterToBlack {
+        caster_id: String,
+        on: bool,
+        duration_frames: i32,
     },
     DeleteCasterSceneConfig {
         caster_id: String,
@@ -226,6 +232,7 @@ impl Call {
             | Call::DescribeCasterComponents { caster_id, .. }
             | Call::DescribeCasterScenes { caster_id, .. }
             | Call::CopyCasterSceneConfig { caster_id, .. }
+            | Call::FadeCasterToBlack { caster_id, .. }
             | Call::DescribeCasterSceneAudio { caster_id, .. }
             | Call::DescribeCasterChannels { caster_id }
             | Call::EffectCasterUrgent { caster_id, .. }

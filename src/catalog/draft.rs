@@ -268,6 +268,7 @@ pub struct SceneDraft {
     pub layout_id: String,
     pub component_ids: Vec<String>,
     pub when: WhenDraft,
+    pub way: WayDraft,
 }
 
 /// How a switch on PGM is accepted.
@@ -276,6 +277,24 @@ pub struct SceneDraft {
 pub struct WhenDraft {
     pub force: bool,
     pub wait_ms: Option<i32>,
+}
+
+/// How PGM gets from what it shows to something else.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct WayDraft {
+    pub transition: Option<TransitionDraft>,
+    pub component_fade_frames: Option<i32>,
+}
+
+/// `Transition`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct TransitionDraft {
+    pub kind: String,
+    pub direction: String,
+    pub color: String,
+    pub duration_frames: i32,
 }
 
 /// Parameters of `UpdateCasterSceneAudio`.

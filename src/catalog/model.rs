@@ -418,6 +418,8 @@ pub struct Scenes {
     pub pvw_off: bool,
     /// PGM shows standby instead of its own content.
     pub on_standby: bool,
+    /// PGM is faded to black, whatever it shows beneath.
+    pub on_black: bool,
     /// When an operator last decided what PGM shows, ms since 1970: a rundown switches it at later times only.
     pub pgm_set_unix_ms: u64,
 }

@@ -27,21 +27,25 @@ fn meets(rect: Rect, canvas: Size) -> bool {
         && inside(rect.y_px, rect.height_px, canvas.height_px)
 }
 
-/// The inputs of a list, views being the inputs that they show, by key.
-pub(super) fn visible(list: &DrawList, input_of: &dyn Fn(InputKey) -> InputKey) -> Vec<InputKey> {
-    let mut inputs: Vec<_> = layers(list).map(|(input, _)| input_of(input)).collect();
+/// The inputs of these lists, views being the inputs that they show, by key.
+pub(super) fn visible(
+    lists: &[&DrawList],
+    input_of: &dyn Fn(InputKey) -> InputKey,
+) -> Vec<InputKey> {
+    let layers = lists.iter().flat_map(|list| layers(list));
+    let mut inputs: Vec<_> = layers.map(|(input, _)| input_of(input)).collect();
     inputs.sort_unstable();
     inputs.dedup();
     inputs
 }
 
 /// The shots that these lists show of everything, by key: views and the inputs that they show alike.
-pub(super) fn wanted(
-    lists: &[&DrawList],
+pub(super) fn wanted<'a>(
+    lists: impl Iterator<Item = &'a DrawList>,
     input_of: &dyn Fn(InputKey) -> InputKey,
 ) -> Vec<(InputKey, Vec<Shot>)> {
     let mut shots: BTreeMap<InputKey, Vec<Shot>> = BTreeMap::new();
-    for (input, shot) in lists.iter().flat_map(|list| layers(list)) {
+    for (input, shot) in lists.flat_map(layers) {
         for key in [input, input_of(input)] {
             shots.entry(key).or_default().push(shot);
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::frame::{Size, StereoSample, VideoFrame};
 use crate::ids::{Bus, InputKey};
+pub use crate::picture::{Direction, Transition, TransitionKind};
 use crate::picture::{DrawList, ScenePicture};
 use crate::shot::Shot;
 use crate::sound::Level;
@@ -17,6 +18,7 @@ use crate::time::FrameRate;
 
 mod audio;
 mod cues;
+mod fades;
 mod groups;
 mod input;
 mod lists;
@@ -29,6 +31,7 @@ mod reader;
 mod run;
 mod scenes;
 mod servo;
+mod transit;
 mod unwrap;
 mod video;
 mod views;
@@ -38,6 +41,7 @@ mod tests;
 
 pub use media::InputStats;
 pub use run::Engine;
+pub use transit::Way;
 
 /// What the engine of one caster is made for.
 #[derive(Clone, Debug)]
@@ -89,11 +93,24 @@ pub enum Command {
         spec: SceneSpec,
         /// How it is accepted.
         when: Readiness,
+        /// How PGM gets there; PVW is cut to it.
+        way: Way,
     },
-    /// PVW's content becomes PGM's, same rule. The mix follows if [`Command::SetFollow`] says so.
+    /// PVW's content becomes PGM's, same rule. The mix follows if [`Command::SetFollow`] says so, over the same ticks as the
+    /// picture. Whatever switches PGM completes a transition that runs, and begins from its end.
     Take {
         /// How it is accepted.
         when: Readiness,
+        /// How PGM gets there.
+        way: Way,
+    },
+    /// Picture and sound of PGM go to black and silence, or come back; a fade that is under way turns round where it is.
+    /// Scenes change beneath it.
+    FadeToBlack {
+        /// To black, or back.
+        on: bool,
+        /// Frames in between (at most `limits::TRANSITION_MAX`); 0 at once.
+        frames: u32,
     },
     /// Replaces PGM's (or PVW's) mix; 30 ms ramps.
     SetMix {
@@ -158,7 +175,8 @@ pub enum Apart {
     TooLarge,
 }
 
-/// A switch of PGM at a tick: forced, ready or not. The mix follows as at a take. A switch that waits is overtaken by it.
+/// A switch of PGM at a tick: a cut, forced, ready or not. The mix follows as at a take. A switch that waits is overtaken by
+/// it, and a transition that runs is cut short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cue {
     /// Tells it from the others of the list, and across lists that replace each other.
@@ -210,6 +228,9 @@ pub enum Refusal {
     /// More sync groups than `limits::MAX_SYNC_GROUPS`.
     #[error("too many sync groups")]
     TooManyGroups,
+    /// A transition or fade of more than `limits::TRANSITION_MAX`.
+    #[error("a transition or fade of more than {} s", crate::limits::TRANSITION_MAX.as_secs())]
+    TooLong,
     /// Only paced inputs can be held and paused.
     #[error("{0} runs in its own time and cannot be held or paused")]
     NotPaced(InputKey),
@@ -218,10 +239,25 @@ pub enum Refusal {
 /// What drew and sounded at a tick: true to the rendered frame.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Inputs with a visible layer in PGM.
+    /// Inputs with a visible layer in PGM; while a transition runs, in either of its scenes, though a dip draws one at a
+    /// time. None while PGM is faded to black.
     pub pgm: Vec<InputKey>,
     /// Inputs with a visible layer in PVW.
     pub pvw: Vec<InputKey>,
+    /// How far PGM is faded to black.
+    pub black: Black,
+}
+
+/// How black PGM is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Black {
+    /// Not at all.
+    #[default]
+    Off,
+    /// On the way there or back.
+    Fading,
+    /// Nothing else is seen or heard.
+    Full,
 }
 
 /// What the engine noticed; told once each.
@@ -304,14 +340,14 @@ pub struct Plan {
     pub pgm: DrawList,
     /// PVW's picture.
     pub pvw: DrawList,
-    /// Current frame of each input that a list above shows. Layers with a delay are inputs of their own here and in the
+    /// Current frame of each input that a list above shows, once however often it is shown. Layers with a delay are inputs of their own here and in the
     /// lists, under keys that count down from the largest.
     pub frames: Vec<(InputKey, VideoFrame)>,
     /// PGM's sound: exactly the samples of this tick.
     pub audio: Vec<StereoSample>,
     /// Levels of it and of what went into it.
     pub meters: Meters,
-    /// What is shown of each input (PGM and PVW), for workers that scale ahead; that of a layer with a delay under its own
+    /// What is shown of each input (PGM, a scene that goes out of it, and PVW), for workers that scale ahead; that of a layer with a delay under its own
     /// key and under that of its input.
     pub wanted: Vec<(InputKey, Vec<Shot>)>,
     /// Answers to commands, in order.

@@ -12,10 +12,11 @@ use super::lists::{layers, visible, wanted};
 use super::media::{InputStats, Tick};
 use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
+use super::transit::{is_short, samples};
 use super::views::Views;
 use super::{
-    Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan, Readiness,
-    Refusal, SceneSpec, SyncGroup, Tally, Wants,
+    Black, Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan,
+    Readiness, Refusal, SceneSpec, SyncGroup, Tally, Wants, Way,
 };
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::{Bus, InputKey};
@@ -137,6 +138,12 @@ impl Engine {
         self.scenes.get(bus)
     }
 
+    /// Whether the scene that goes out in a transition shows or sounds the input: it is on air until that is over, though
+    /// no scene has it any more.
+    pub fn is_leaving(&self, input: InputKey) -> bool {
+        self.scenes.transit.needs(input)
+    }
+
     /// Number of commands applied so far.
     pub fn revision(&self) -> u64 {
         self.scenes.revision
@@ -151,6 +158,8 @@ impl Engine {
         self.last = Some(n);
         let (at, expected) = (Tick::new(self.config.rate, n), Tick::new(self.config.rate, next));
         let late = (at.now_ns - expected.now_ns, at.sample - expected.sample);
+        self.mixer.catch_up(u32::try_from(late.1).unwrap_or(u32::MAX));
+        self.scenes.transit.settle(n);
         let dropped: Vec<u64> = self.inputs.values().map(Input::dropped).collect();
         for input in self.inputs.values_mut() {
             input.advance(&at, late);
@@ -183,7 +192,7 @@ impl Engine {
     fn cue(&mut self, at: &Tick) -> Option<Event> {
         let cue = self.cues.take_due(at.n)?;
         self.overtake();
-        self.scenes.switch(cue.spec, self.programme_ns(at.n));
+        self.scenes.switch((at.n, self.programme_ns(at.n)), cue.spec, Way::CUT);
         for key in cue.starts {
             if let Some(input) = self.inputs.get_mut(&key) {
                 input.set_motion(at, Motion::Runs);
@@ -217,7 +226,7 @@ impl Engine {
         let Some(waiting) = self.scenes.waiting.take() else { return };
         let missing = missing(&waiting.spec, &|key| self.is_ready(key, n));
         if missing.is_empty() {
-            self.scenes.switch(waiting.spec, self.programme_ns(n));
+            self.scenes.switch((n, self.programme_ns(n)), waiting.spec, waiting.way);
             let applied = self.scenes.applied(n);
             self.replies.push((waiting.id, Ok(applied)));
         } else if n >= waiting.until {
@@ -250,12 +259,17 @@ impl Engine {
             Command::SetScene { bus: Bus::Pvw, spec, .. } => {
                 self.scenes.preview(spec, self.programme_ns(at.n));
             }
-            Command::SetScene { bus: Bus::Pgm, spec, when } => {
-                return self.switch(at.n, id, spec, when);
+            Command::SetScene { bus: Bus::Pgm, spec, when, way } => {
+                return self.switch(at.n, (id, when), spec, way);
             }
-            Command::Take { when } => {
+            Command::Take { when, way } => {
                 let spec = self.scenes.pvw.clone();
-                return self.switch(at.n, id, spec, when);
+                return self.switch(at.n, (id, when), spec, way);
+            }
+            Command::FadeToBlack { on, frames } => {
+                let opacity = if on { 1.0 } else { 0.0 };
+                self.scenes.transit.fade_black(at.n, opacity, frames);
+                self.mixer.fade(1.0 - opacity, samples(self.config.rate, at.n, frames));
             }
             Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
             Command::SetFollow { follow } => self.scenes.follow = follow,
@@ -284,6 +298,7 @@ impl Engine {
             }
             Command::AddInput { .. }
             | Command::Take { .. }
+            | Command::FadeToBlack { .. }
             | Command::SetFollow { .. }
             | Command::SetCues(_) => None,
         };
@@ -302,33 +317,46 @@ impl Engine {
             Command::SetSyncGroups(groups) if groups.len() > limits::MAX_SYNC_GROUPS => {
                 Some(Refusal::TooManyGroups)
             }
+            Command::SetScene { way, .. } | Command::Take { way, .. } => {
+                is_short(self.config.rate, way.frames()).err()
+            }
+            Command::FadeToBlack { frames, .. } => is_short(self.config.rate, *frames).err(),
             _ => None,
         }
     }
 
     /// A switch on PGM: at once, or as soon as its sources are ready.
-    fn switch(&mut self, n: u64, id: CommandId, spec: SceneSpec, when: Readiness) {
+    fn switch(&mut self, n: u64, (id, when): (CommandId, Readiness), spec: SceneSpec, way: Way) {
         self.overtake();
         if when.force {
-            self.scenes.switch(spec, self.programme_ns(n));
+            self.scenes.switch((n, self.programme_ns(n)), spec, way);
             let applied = self.scenes.applied(n);
             return self.replies.push((id, Ok(applied)));
         }
         let until = deadline(self.config.rate, n, when);
-        self.scenes.waiting = Some(Waiting { id, spec, until });
+        self.scenes.waiting = Some(Waiting { id, spec, way, until });
         self.settle_waiting(n);
     }
 
     fn plan(&mut self, at: &Tick, mut events: Vec<Event>) -> Plan {
-        let waiting = self.scenes.waiting.as_ref().map(|waiting| &waiting.spec.picture);
-        let mut pictures = vec![&self.scenes.pgm.picture, &self.scenes.pvw.picture];
-        pictures.extend(waiting);
+        let Scenes { pgm, pvw, transit, waiting, .. } = &self.scenes;
+        let others = waiting.as_ref().map(|waiting| &waiting.spec).into_iter();
+        let pictures: Vec<_> = [pgm, pvw]
+            .into_iter()
+            .chain(others)
+            .chain(transit.leaving())
+            .map(|s| &s.picture)
+            .collect();
         let inputs = &self.inputs;
         let shown = |key| inputs.get(&key).and_then(Input::frame);
         events.extend(self.views.feed(at.n, &pictures, &shown));
-        let [pgm, pvw] =
-            [Bus::Pgm, Bus::Pvw].map(|bus| self.draw(at, &self.scenes.get(bus).picture));
+        let leaving = transit.leaving().map(|scene| self.draw(at, &scene.picture));
+        let coming = self.draw(at, &transit.coming(at.n, &pgm.picture));
+        let on_air: Vec<_> = leaving.iter().chain([&coming]).collect();
+        let pvw = self.draw(at, &pvw.picture);
+        let (pgm, black) = (transit.draw(at.n, leaving.as_ref(), &coming), transit.black(at.n));
         let input_of = |key| self.views.input(key);
+        let seen = if black == Black::Full { &[][..] } else { &on_air };
         let drawn: BTreeSet<_> = layers(&pgm).chain(layers(&pvw)).map(|(key, _)| key).collect();
         let frame = |key| Some((key, self.shown(key)?.clone()));
         let mut plan = Plan {
@@ -336,9 +364,9 @@ impl Engine {
             frames: drawn.into_iter().filter_map(frame).collect(),
             audio: Vec::new(),
             meters: Meters::default(),
-            wanted: wanted(&[&pgm, &pvw], &input_of),
+            wanted: wanted(on_air.iter().copied().chain([&pvw]), &input_of),
             replies: std::mem::take(&mut self.replies),
-            tally: Tally { pgm: visible(&pgm, &input_of), pvw: visible(&pvw, &input_of) },
+            tally: Tally { pgm: visible(seen, &input_of), pvw: visible(&[&pvw], &input_of), black },
             events,
             pgm,
             pvw,
@@ -359,9 +387,12 @@ impl Engine {
     }
 
     fn sound(&mut self, at: &Tick, plan: &mut Plan) {
+        if self.scenes.transit.take_cut_short() {
+            self.mixer.hurry();
+        }
         let now = [&self.scenes.pgm.mix, &self.scenes.pvw.mix];
         if self.sounding[0] != *now[0] {
-            self.mixer.set(now[0]);
+            self.mixer.set(now[0], self.scenes.transit.ramp(self.config.rate, at.n));
         }
         if self.sounding[0] != *now[0] || self.sounding[1] != *now[1] {
             self.mixer.prepare(now[0], now[1]);

@@ -3,7 +3,8 @@
 //! Must not know timelines. Invariants: PGM changes only by a switch, a mix or the end of an input; at most one switch
 //! waits, and each is answered once.
 
-use super::{Applied, CommandId, Readiness, Refusal, SceneSpec};
+use super::transit::Transit;
+use super::{Applied, CommandId, Readiness, Refusal, SceneSpec, Way};
 use crate::ids::{Bus, InputKey};
 use crate::limits;
 use crate::sound::MixSpec;
@@ -14,6 +15,7 @@ use crate::time::FrameRate;
 pub(super) struct Waiting {
     pub(super) id: CommandId,
     pub(super) spec: SceneSpec,
+    pub(super) way: Way,
     /// Last tick that it may happen at.
     pub(super) until: u64,
 }
@@ -23,6 +25,8 @@ pub(super) struct Waiting {
 pub(super) struct Scenes {
     pub(super) pgm: SceneSpec,
     pub(super) pvw: SceneSpec,
+    /// How PGM gets there.
+    pub(super) transit: Transit,
     pub(super) follow: bool,
     pub(super) revision: u64,
     pub(super) waiting: Option<Waiting>,
@@ -36,6 +40,7 @@ impl Scenes {
         Scenes {
             pgm: SceneSpec::default(),
             pvw: SceneSpec::default(),
+            transit: Transit::default(),
             follow: true,
             revision: 0,
             waiting: None,
@@ -55,11 +60,12 @@ impl Scenes {
         Applied { revision: self.revision, tick }
     }
 
-    /// PGM becomes this at a time; its mix only when audio follows video.
-    pub(super) fn switch(&mut self, mut spec: SceneSpec, now_ns: u64) {
+    /// At tick `n`, which is at `now_ns`, PGM becomes this; its mix only when audio follows video.
+    pub(super) fn switch(&mut self, (n, now_ns): (u64, u64), mut spec: SceneSpec, way: Way) {
         spec.picture.follow(&self.pgm.picture, now_ns);
-        let mix = if self.follow { spec.mix } else { std::mem::take(&mut self.pgm.mix) };
-        self.pgm = SceneSpec { picture: spec.picture, mix };
+        let mix = if self.follow { spec.mix } else { self.pgm.mix.clone() };
+        let old = std::mem::replace(&mut self.pgm, SceneSpec { picture: spec.picture, mix });
+        self.transit.begin(n, (old, &self.pgm), way);
     }
 
     /// PVW becomes this at a time.
@@ -81,6 +87,7 @@ impl Scenes {
         for spec in [&mut self.pgm, &mut self.pvw].into_iter().chain(waiting) {
             super::cues::forget(spec, input);
         }
+        self.transit.forget(input);
     }
 }
 

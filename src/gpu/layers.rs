@@ -10,7 +10,7 @@ use super::color::{canvas_from, code_of};
 use super::shaders::Area;
 use crate::frame::{ChromaSite, Color, Picture, PixelFormat, Size};
 use crate::picture::{Look, Rect};
-use crate::shot::{Affine, ScaleQuality, Shot};
+use crate::shot::{Affine, ScaleQuality, Shot, Window};
 
 /// How texels become pixels: `FILTER` of sample.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,8 +146,8 @@ pub(super) struct LayerParams {
     pub(super) to_y: [f32; 4],
     pub(super) uv_from_u: [f32; 2],
     pub(super) uv_from_v: [f32; 2],
-    pub(super) center_px: [f32; 2],
-    pub(super) half_size_px: [f32; 2],
+    pub(super) window_begin: [f32; 2],
+    pub(super) window_end: [f32; 2],
     pub(super) corner_radius_px: f32,
     pub(super) border_px: f32,
     pub(super) opacity: f32,
@@ -198,11 +198,11 @@ impl LayerDraw<'_> {
     fn params(&self, area: Area, map: &Affine, canvas: Size) -> LayerParams {
         let (rect, picture) = (self.rect, self.picture);
         let [left, top] = [rect.x_px, rect.y_px].map(f64::from);
-        let half = [rect.width_px, rect.height_px].map(|side| f64::from(side) / 2.0);
+        let Window { columns, rows } = self.shot.window(picture.size(), picture.turn());
         let [to_y, to_u, to_v] = canvas_from(picture.color(), picture.format().depth_bits());
         let canvas_height_px = canvas.height_px as f32;
         let round_px = self.look.corner_radius * canvas_height_px;
-        let shorter_half = half[0].min(half[1]) as f32;
+        let shorter_half = rect.width_px.min(rect.height_px) as f32 / 2.0;
         let border = self.look.border.filter(|border| border.width > 0.0);
         let [y, u, v] = border.map_or([0; 3], |border| code_of(border.rgb));
         let narrow = |pair: [f64; 2]| pair.map(|value| value as f32);
@@ -215,8 +215,8 @@ impl LayerDraw<'_> {
             to_y,
             uv_from_u: [to_u[1], to_v[1]],
             uv_from_v: [to_u[2], to_v[2]],
-            center_px: narrow([left + half[0], top + half[1]]),
-            half_size_px: narrow(half),
+            window_begin: [columns.start as f32, rows.start as f32],
+            window_end: [columns.end as f32, rows.end as f32],
             corner_radius_px: round_px.max(0.0).min(shorter_half),
             border_px: border.map_or(0.0, |border| border.width * canvas_height_px),
             opacity: self.look.opacity.clamp(0.0, 1.0),

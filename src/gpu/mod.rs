@@ -1,6 +1,6 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
 //! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
@@ -10,6 +10,7 @@
 //! on again only after the last clone of it is gone.
 
 mod blend;
+mod cache;
 mod canvas;
 mod compositor;
 mod copy;
@@ -17,13 +18,17 @@ mod device;
 mod layers;
 mod outline;
 mod overlays;
+mod pass_times;
 mod shaders;
 mod sources;
+mod supply;
 mod text;
 
-pub use compositor::Compositor;
-pub use device::{AdapterChoice, Gpu, GpuInfo};
+pub use compositor::{Composed, Compositor};
+pub use device::{AdapterChoice, Gpu, GpuInfo, Kept};
 pub use overlays::Prepared;
+pub use pass_times::{PassTime, PassTimes};
+pub use supply::Supply;
 
 use crate::color;
 use crate::frame::Size;

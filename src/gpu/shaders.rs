@@ -13,6 +13,7 @@ use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
 use super::layers::{Filter, LayerKind};
+use crate::frame::Size;
 use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
@@ -29,6 +30,8 @@ pub(super) fn program(name: &str) -> Option<String> {
     Some(match name {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
         "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
+        "scale" => [CANVAS, include_str!("../../shaders/scale.wgsl")].concat(),
+        "luma_source" | "luma_canvas" => [CANVAS, include_str!("../../shaders/luma.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -121,6 +124,59 @@ impl BlendParams {
     }
 }
 
+/// `ScaleParams` of scale.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct ScaleParams {
+    pub(super) area: Area,
+    whole_size_px: [u32; 2],
+    whole_row_words: u32,
+    whole_chroma_word: u32,
+    whole_per_pixel: [f32; 2],
+}
+
+impl ScaleParams {
+    /// Onto all of a canvas of this shape, from all of another.
+    pub(super) fn new(shape: &CanvasShape, whole: &CanvasShape) -> ScaleParams {
+        let (to, from) = (shape.size, whole.size);
+        ScaleParams {
+            area: Area::whole(shape),
+            whole_size_px: [from.width_px, from.height_px],
+            whole_row_words: whole.row_bytes / 4,
+            whole_chroma_word: whole.chroma_offset() / 4,
+            whole_per_pixel: [
+                from.width_px as f32 / to.width_px as f32,
+                from.height_px as f32 / to.height_px as f32,
+            ],
+        }
+    }
+}
+
+/// `LumaParams` of luma.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct LumaParams {
+    size_px: [u32; 2],
+    first_word: u32,
+    row_words: u32,
+    /// Of a texture: 255, or 65535 for samples of two bytes.
+    pub(super) full: f32,
+    _pad: u32,
+}
+
+impl LumaParams {
+    /// Of a picture of this size (a canvas has rows of so many words) into a grid that begins at a word.
+    pub(super) fn new(size: Size, first_word: usize, row_words: u32) -> LumaParams {
+        LumaParams {
+            size_px: [size.width_px, size.height_px],
+            first_word: first_word as u32,
+            row_words,
+            full: 255.0,
+            _pad: 0,
+        }
+    }
+}
+
 /// `OverlayParams` of overlay.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
@@ -179,6 +235,8 @@ pub(super) struct Shaders {
     pub(super) overlay_layout: wgpu::BindGroupLayout,
     /// Two canvases to read.
     pub(super) pair_layout: wgpu::BindGroupLayout,
+    /// One canvas to read.
+    pub(super) whole_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
     layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
@@ -186,12 +244,16 @@ pub(super) struct Shaders {
     overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
     blend_program: Program,
     blend: OnceLock<wgpu::ComputePipeline>,
+    scale_program: Program,
+    scale: OnceLock<wgpu::ComputePipeline>,
+    luma_programs: [Program; 2],
+    luma: OnceLock<[wgpu::ComputePipeline; 2]>,
 }
 
 impl Shaders {
     /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
     /// each, when it is first used.
-    pub(super) fn new(device: &wgpu::Device) -> Shaders {
+    pub(super) fn new(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Shaders {
         let storage = |read_only| wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only },
             has_dynamic_offset: false,
@@ -206,24 +268,35 @@ impl Shaders {
         let source_layout = bind_layout(device, "source", &[texture; 3]);
         let overlay_layout = bind_layout(device, "overlay", &[texture]);
         let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
+        let whole_layout = bind_layout(device, "whole", &[storage(true)]);
         let program =
-            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
+            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new((device, cache), name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
         let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
+        let scale_program = program("scale", &[&canvas_layout, &whole_layout]);
+        let luma_programs = [
+            program("luma_source", &[&canvas_layout, &source_layout]),
+            program("luma_canvas", &[&canvas_layout, &whole_layout]),
+        ];
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
             pair_layout,
+            whole_layout,
             fill,
             layer_program,
             layers: RwLock::default(),
             overlay,
             blend_program,
             blend: OnceLock::new(),
+            scale_program,
+            scale: OnceLock::new(),
+            luma_programs,
+            luma: OnceLock::new(),
         }
     }
 
@@ -232,6 +305,8 @@ impl Shaders {
     /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
         self.blend();
+        self.scale();
+        self.luma();
         LayerKind::usual().for_each(|kind| drop(self.layer(kind)));
     }
 
@@ -251,6 +326,16 @@ impl Shaders {
         self.blend.get_or_init(|| self.blend_program.pipeline(&[]))
     }
 
+    /// The pipeline that makes a rendition of a canvas.
+    pub(super) fn scale(&self) -> &wgpu::ComputePipeline {
+        self.scale.get_or_init(|| self.scale_program.pipeline(&[]))
+    }
+
+    /// The pipelines that measure an uploaded source and a finished canvas.
+    pub(super) fn luma(&self) -> &[wgpu::ComputePipeline; 2] {
+        self.luma.get_or_init(|| self.luma_programs.each_ref().map(|program| program.pipeline(&[])))
+    }
+
     /// The pipeline that draws such an overlay.
     pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
         &self.overlay[kind as usize]
@@ -261,6 +346,7 @@ impl Shaders {
 #[derive(Debug)]
 struct Program {
     device: wgpu::Device,
+    cache: Option<wgpu::PipelineCache>,
     name: &'static str,
     module: wgpu::ShaderModule,
     layout: wgpu::PipelineLayout,
@@ -268,7 +354,7 @@ struct Program {
 
 impl Program {
     fn new(
-        device: &wgpu::Device,
+        (device, cache): (&wgpu::Device, Option<&wgpu::PipelineCache>),
         name: &'static str,
         layouts: &[&wgpu::BindGroupLayout],
     ) -> Program {
@@ -284,7 +370,7 @@ impl Program {
             bind_group_layouts: &layouts,
             immediate_size: IMMEDIATE_BYTES,
         });
-        Program { device: device.clone(), name, module, layout }
+        Program { device: device.clone(), cache: cache.cloned(), name, module, layout }
     }
 
     fn pipeline(&self, constants: &[(&str, f64)]) -> wgpu::ComputePipeline {
@@ -297,7 +383,7 @@ impl Program {
                 constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref(),
         })
     }
 }

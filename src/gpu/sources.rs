@@ -62,6 +62,12 @@ impl Sources {
         self.by_key.get(&key).map(|source| &source.bind_group)
     }
 
+    /// What shows this very picture, if it was uploaded.
+    pub(super) fn showing(&self, key: SourceKey, picture_id: u64) -> Option<&wgpu::BindGroup> {
+        let source = self.by_key.get(&key).filter(|source| source.uploaded == picture_id);
+        source.map(|source| &source.bind_group)
+    }
+
     /// Lets go of what has not been needed for long.
     pub(super) fn forget_idle(&mut self, draw: u64) {
         self.by_key.retain(|_, source| source.used + SOURCE_IDLE_DRAWS >= draw);

@@ -95,6 +95,7 @@ fn flash_and_beep_stay_together() {
         TickMedia {
             tick,
             picture: Some(flat(if on { 235 } else { 16 })),
+            renditions: Vec::new(),
             audio: (0..samples).map(|n| [beep(n); 2]).collect(),
         }
     });

@@ -12,9 +12,11 @@ use crate::shot::{Crop, Mirror, Shot};
 
 mod motion;
 mod place;
+mod transition;
 
 pub use motion::{Motion, Window};
 pub use place::{compose, cover_rect, layer_rect, overlay_rect};
+pub use transition::{Transition, TransitionKind, blend, progress};
 
 /// The origin that a position refers to: the same-named point of the layer is put at that point of the canvas,
 /// plus the offset towards the inside (right and down from left and top edges and centres, left and up from right and bottom edges).
@@ -390,6 +392,11 @@ impl DrawList {
     /// A list of these operations on black and nothing else.
     pub fn of(canvas: Size, ops: Vec<DrawOp>) -> DrawList {
         DrawList { canvas, ground_rgb: 0, ops, over: None, veil: None }
+    }
+
+    /// Whether it shows an input.
+    pub fn shows(&self, input: InputKey) -> bool {
+        self.all_ops().any(|op| matches!(op, DrawOp::Layer { input: shown, .. } if *shown == input))
     }
 
     /// All operations, those of the picture that comes in last.

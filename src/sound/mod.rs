@@ -1,8 +1,8 @@
 //! The mix: n inputs with channel, delay, filter and gain → one stereo programme, limited and metered.
 //!
 //! Pure, on blocks of samples at 48 kHz. Must not know ticks, scenes or commands. Invariants: every change of
-//! gain, route or filter is a linear ramp of `limits::GAIN_RAMP_MS`, sample-exact across blocks; what comes out is
-//! finite and within ±1.
+//! gain, route or filter is a linear ramp of `limits::GAIN_RAMP_MS` (of a whole mix and of the master of what it is given,
+//! no shorter), sample-exact across blocks; what comes out is finite and within ±1.
 
 use crate::frame::StereoSample;
 use crate::ids::InputKey;
@@ -23,6 +23,7 @@ mod tests;
 use delay::DelayLine;
 pub use filters::{AnsMode, AudioFilter};
 pub use limiter::Limiter;
+use ramp::Ramp;
 use voice::Voice;
 
 /// Samples of a gain ramp.
@@ -92,45 +93,74 @@ impl Level {
 pub type Source<'a> = &'a dyn Fn(InputKey) -> Option<&'a [StereoSample]>;
 
 /// The programme's mix.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mixer {
     /// What sounds, and what is still fading out.
     voices: Vec<Voice>,
     /// The past of each input that an entry on PGM or PVW delays.
     delays: Vec<DelayLine>,
+    /// Gain of all together, 0–1.
+    master: Ramp,
     limiter: Limiter,
+}
+
+impl Default for Mixer {
+    fn default() -> Mixer {
+        Mixer::new()
+    }
 }
 
 impl Mixer {
     /// A mixer that sounds nothing.
     pub fn new() -> Mixer {
-        Mixer::default()
+        let (voices, delays) = (Vec::new(), Vec::new());
+        Mixer { voices, delays, master: Ramp::at(1.0), limiter: Limiter::default() }
     }
 
     /// From the next block on this is the mix: entries that are new fade in, entries that are gone fade out, others
     /// move to their new gain and filter. A change of channel or delay is a cross-fade. Entries beyond `limits::MAX_MIX` are
-    /// not heard.
-    pub fn set(&mut self, mix: &[MixSpec]) {
+    /// not heard. Gains move for `length` samples, at least [`RAMP_SAMPLES`].
+    pub fn set(&mut self, mix: &[MixSpec], length: u32) {
+        let length = length.max(RAMP_SAMPLES);
         let mut kept = vec![false; self.voices.len()];
         for spec in mix.iter().take(limits::MAX_MIX) {
             let same = (0..kept.len()).find(|&i| !kept[i] && self.voices[i].plays(spec));
             match same {
                 Some(index) => {
                     kept[index] = true;
-                    self.voices[index].fade_to(spec.gain);
+                    self.voices[index].fade_to(spec.gain, length);
                     self.voices[index].filter(spec.filter);
                 }
-                None => self.voices.push(Voice::new(spec)),
+                None => self.voices.push(Voice::new(spec, length)),
             }
         }
         for (voice, _) in self.voices.iter_mut().zip(&kept).filter(|(_, kept)| !**kept) {
-            voice.leave();
+            voice.leave(length);
         }
         // Someone who changes the mix faster than it ramps loses the end of the oldest ramps.
         while self.voices.len() > 2 * limits::MAX_MIX {
             let oldest = self.voices.iter().position(Voice::is_leaving).unwrap_or(0);
             self.voices.remove(oldest);
         }
+    }
+
+    /// Moves the gain of all together to `to` (0–1) in `length` samples, at least [`RAMP_SAMPLES`]; goes on if it would be
+    /// there sooner.
+    pub fn fade(&mut self, to: f32, length: u32) {
+        let length = length.max(RAMP_SAMPLES);
+        self.master.glide(to, length);
+        self.master.hurry(length);
+    }
+
+    /// What moves slower than usual is there as soon as anything else would be.
+    pub fn hurry(&mut self) {
+        self.voices.iter_mut().for_each(|voice| voice.ramp().hurry(RAMP_SAMPLES));
+    }
+
+    /// Samples were left out: what is under way still ends when it would have, if it can within a usual ramp.
+    pub fn catch_up(&mut self, samples: u32) {
+        self.voices.iter_mut().for_each(|voice| voice.ramp().catch_up(samples));
+        self.master.catch_up(samples);
     }
 
     /// Keeps the past of every input that `on_air` or `prepared` delays, so that a delayed entry sounds from its
@@ -176,11 +206,22 @@ impl Mixer {
             sounds |= voice.add(block, &mut out);
         }
         self.voices.retain(|voice| !voice.is_over());
+        self.apply_master(&mut out);
         if !sounds {
             return (out, Level::default());
         }
         self.limiter.run(&mut out);
         let level = Level::of(&out);
         (out, level)
+    }
+
+    fn apply_master(&mut self, out: &mut [StereoSample]) {
+        if self.master.is_at(1.0) {
+            return;
+        }
+        for sample in out {
+            let gain = self.master.step();
+            *sample = sample.map(|v| v * gain);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Straight lines, sample by sample: a value that moves, and the end of a sound that has none.
 //!
 //! Must not know what they are for. Invariant of a value: however often it turns around it goes on from where it is, and is
-//! there `RAMP_SAMPLES` after it set out.
+//! there `RAMP_SAMPLES` after it set out, or as many as it was given.
 
 use super::RAMP_SAMPLES;
 use crate::frame::StereoSample;
@@ -11,21 +11,43 @@ use crate::frame::StereoSample;
 pub(super) struct Ramp {
     from: f32,
     to: f32,
-    /// Samples still to come; more than `RAMP_SAMPLES` while it waits.
+    /// Samples of the whole way.
+    length: u32,
+    /// Samples still to come; more than `length` while it waits.
     left: u32,
 }
 
 impl Ramp {
     /// A value that stands.
     pub(super) fn at(value: f32) -> Ramp {
-        Ramp { from: value, to: value, left: 0 }
+        Ramp { from: value, to: value, length: 0, left: 0 }
     }
 
     /// Sets out for `to` after `wait` samples; goes on if that is where it goes.
     pub(super) fn turn(&mut self, to: f32, wait: u32) {
         if to != self.to {
-            *self = Ramp { from: self.value(), to, left: wait + RAMP_SAMPLES };
+            let (length, left) = (RAMP_SAMPLES, wait + RAMP_SAMPLES);
+            *self = Ramp { from: self.value(), to, length, left };
         }
+    }
+
+    /// Sets out for `to` and is there after `length` samples; goes on if that is where it goes.
+    pub(super) fn glide(&mut self, to: f32, length: u32) {
+        if to != self.to {
+            *self = Ramp { from: self.value(), to, length, left: length };
+        }
+    }
+
+    /// Is there after at most so many samples.
+    pub(super) fn hurry(&mut self, most: u32) {
+        if self.left > most {
+            *self = Ramp { from: self.value(), to: self.to, length: most, left: most };
+        }
+    }
+
+    /// Makes up for samples that nobody asked for, in no steeper a way than any other.
+    pub(super) fn catch_up(&mut self, samples: u32) {
+        self.hurry(self.left.saturating_sub(samples).max(RAMP_SAMPLES));
     }
 
     /// Moves on by a sample.
@@ -49,16 +71,21 @@ impl Ramp {
         self.to
     }
 
+    /// Whether it stands at a value.
+    pub(super) fn is_at(&self, value: f32) -> bool {
+        self.left == 0 && self.to == value
+    }
+
     /// Whether it stands at zero.
     pub(super) fn is_zero(&self) -> bool {
-        self.left == 0 && self.to == 0.0
+        self.is_at(0.0)
     }
 
     fn value(&self) -> f32 {
         if self.left == 0 {
             return self.to;
         }
-        let done = RAMP_SAMPLES.saturating_sub(self.left) as f32 / RAMP_SAMPLES as f32;
+        let done = self.length.saturating_sub(self.left) as f32 / self.length.max(1) as f32;
         self.from + (self.to - self.from) * done
     }
 }

@@ -55,7 +55,7 @@ fn every_change_is_a_ramp_of_30_ms() {
     let mut mixer = Mixer::new();
     let mut before = [0.0; 2];
     for (name, mix, after) in table {
-        mixer.set(mix);
+        mixer.set(mix, RAMP_SAMPLES);
         let out = play(&mut mixer, 3000);
         let bound = 1.5 / RAMP_SAMPLES as f32;
         assert!(largest_step(&out, before) <= bound, "{name}: step {}", largest_step(&out, before));
@@ -75,7 +75,7 @@ fn every_change_is_a_ramp_of_30_ms() {
 #[test]
 fn a_source_that_vanishes_fades() {
     let mut mixer = Mixer::new();
-    mixer.set(&[entry(A, 1.0)]);
+    mixer.set(&[entry(A, 1.0)], RAMP_SAMPLES);
     let before = play(&mut mixer, 3000)[2999];
     let (out, _) = mixer.mix(&|_| None, 800);
     assert!(largest_step(&out, before) < 0.01);
@@ -92,7 +92,7 @@ fn a_delay_is_exact_and_has_its_past() {
     let ramp = |from: usize| (from..from + 960).map(|i| [i as f32 / 1e5; 2]).collect::<Vec<_>>();
     for n in 0..20 {
         if n == 10 {
-            mixer.set(std::slice::from_ref(&late));
+            mixer.set(std::slice::from_ref(&late), RAMP_SAMPLES);
         }
         let now = ramp(n * 960);
         let (block, _) = mixer.mix(&|_| Some(now.as_slice()), 960);
@@ -104,7 +104,7 @@ fn a_delay_is_exact_and_has_its_past() {
             assert_eq!(block, vec![[0.0; 2]; 960]);
         }
     }
-    mixer.set(&[]);
+    mixer.set(&[], RAMP_SAMPLES);
     mixer.prepare(&[], &[]);
     assert!(mixer.needs(A), "still fading");
 }
@@ -115,7 +115,7 @@ fn the_limiter_bends_only_what_is_loud() {
         [(0.5, 1.0, false), (0.85, 1.0, false), (0.95, 1.0, true), (1.0, 10.0, true)]
     {
         let mut mixer = Mixer::new();
-        mixer.set(&[entry(A, gain)]);
+        mixer.set(&[entry(A, gain)], RAMP_SAMPLES);
         let wave: Vec<_> = (0..960).map(|i| [input * (i as f32 * 0.05).sin(); 2]).collect();
         let mut out = Vec::new();
         for _ in 0..4 {
@@ -126,7 +126,7 @@ fn the_limiter_bends_only_what_is_loud() {
         assert_eq!(Level::of(&out).peak > KNEE, loud);
     }
     let mut mixer = Mixer::new();
-    mixer.set(&[entry(A, 1.0)]);
+    mixer.set(&[entry(A, 1.0)], RAMP_SAMPLES);
     let bad = vec![[f32::NAN, f32::INFINITY]; 960];
     let (out, level) = mixer.mix(&|_| Some(bad.as_slice()), 960);
     assert!(out.iter().flatten().all(|v| v.is_finite()) && level.peak == 0.0);

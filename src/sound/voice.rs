@@ -24,8 +24,8 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// An entry that fades in from silence.
-    pub(super) fn new(spec: &MixSpec) -> Voice {
+    /// An entry that fades in from silence, over so many samples.
+    pub(super) fn new(spec: &MixSpec, length: u32) -> Voice {
         let mut voice = Voice {
             input: spec.input,
             channel: spec.channel,
@@ -35,7 +35,7 @@ impl Voice {
             leaving: false,
             last: [0.0; 2],
         };
-        voice.fade_to(spec.gain);
+        voice.fade_to(spec.gain, length);
         voice.filter(spec.filter);
         voice
     }
@@ -45,11 +45,11 @@ impl Voice {
         (self.input, self.channel, self.delay_ms) == (spec.input, spec.channel, spec.delay_ms)
     }
 
-    /// Ramps to a gain (0–`limits::MAX_GAIN`; what is not a number is 0).
-    pub(super) fn fade_to(&mut self, gain: f32) {
+    /// Ramps to a gain (0–`limits::MAX_GAIN`; what is not a number is 0) over so many samples.
+    pub(super) fn fade_to(&mut self, gain: f32, length: u32) {
         let gain = if gain.is_finite() { gain.clamp(0.0, limits::MAX_GAIN) } else { 0.0 };
         self.leaving = false;
-        self.gain.turn(gain, 0);
+        self.gain.glide(gain, length);
     }
 
     /// Cross-fades to another filter.
@@ -57,12 +57,17 @@ impl Voice {
         self.filters.set(filter);
     }
 
-    /// Ramps to silence and is over then.
-    pub(super) fn leave(&mut self) {
+    /// Ramps to silence over so many samples and is over then.
+    pub(super) fn leave(&mut self, length: u32) {
         if !self.leaving {
-            self.fade_to(0.0);
+            self.fade_to(0.0, length);
             self.leaving = true;
         }
+    }
+
+    /// The ramp that it is on, to change its pace.
+    pub(super) fn ramp(&mut self) -> &mut Ramp {
+        &mut self.gain
     }
 
     pub(super) fn is_leaving(&self) -> bool {

@@ -21,3 +21,4 @@ mod sdk;
 mod sources;
 mod support;
 mod tls;
+mod transitions;

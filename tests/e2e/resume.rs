@@ -213,3 +213,28 @@ async fn standby_stands_in_until_a_source_has_come() {
         (seen.last() == Some(&"green")).then_some(())
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn black_outlives_a_kill() {
+    let server = Server::start();
+    let mut studio = start(&server).await;
+    let path = studio.flv().split_once("/caster/").unwrap().1.to_owned();
+    let url = |server: &Server| format!("http://{}/caster/{path}", server.http);
+    let folder = server.folder.path("");
+    let fade = |studio: &Studio, on| v1::FadeCasterToBlackRequest {
+        caster_id: studio.caster.clone(),
+        on,
+        duration_frames: 10,
+    };
+    let request = fade(&studio, true);
+    studio.client.fade_caster_to_black(request).await.unwrap();
+    let server = server.killed();
+    assert_eq!(shown(&url(&server), &folder), "black");
+    studio.client = server.client().await;
+    let layout = studio.full("RV01").await;
+    studio.take(&layout).await;
+    assert_eq!(shown(&url(&server), &folder), "black", "a take stays beneath it");
+    let request = fade(&studio, false);
+    studio.client.fade_caster_to_black(request).await.unwrap();
+    assert_eq!(shown(&url(&server), &folder), "green");
+}

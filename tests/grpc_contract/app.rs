@@ -248,8 +248,13 @@ impl App {
         let mut answer = prepared.answer.clone();
         for effect in &prepared.effects {
             let waits = match effect {
-                Effect::SceneSet { bus: Bus::Pgm, when } | Effect::Take { when } => !when.force,
-                Effect::SceneSet { .. } | Effect::MixSet { .. } | Effect::FollowSet => false,
+                Effect::SceneSet { bus: Bus::Pgm, when, .. } | Effect::Take { when, .. } => {
+                    !when.force
+                }
+                Effect::SceneSet { .. }
+                | Effect::MixSet { .. }
+                | Effect::FollowSet
+                | Effect::FadeToBlack { .. } => false,
                 _ => continue,
             };
             if waits && shows_what_is_never_ready(prepared) {
@@ -273,6 +278,8 @@ impl App {
                 let mut snapshot = Snapshot::idle(caster.id.clone(), caster.revision);
                 snapshot.on_air = caster.is_on_air();
                 snapshot.tick = self.applied.tick;
+                let scenes = caster.scenes.as_ref();
+                snapshot.fade_to_black = scenes.is_some_and(|scenes| scenes.on_black);
                 let snapshot = Arc::new(snapshot);
                 let watch = self.watches.entry(caster.id.clone());
                 watch

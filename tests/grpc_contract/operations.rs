@@ -8,16 +8,16 @@ use onair::api::grpc::pb::{
     DescribeCasterProgramRequest, DescribeCasterRtcInfoRequest, DescribeCasterSyncGroupRequest,
     DescribeCasterVideoResourcesRequest, EffectCasterUrgentRequest,
     EffectCasterVideoResourceRequest, Episode, EpisodeGroup, EpisodeGroupItem, EpisodeStatus,
-    ModifyCasterEpisodeRequest, ModifyCasterProgramRequest, ModifyCasterVideoResourceRequest,
-    RestartCasterRequest, SetCasterChannelRequest, SetCasterConfigRequest,
-    SetCasterSceneConfigRequest, SetCasterSyncGroupRequest, SetCasterTimedEventRequest,
-    StartCasterSceneRequest, StopCasterSceneRequest, SyncGroup, UpdateCasterSceneConfigRequest,
-    VideoResource,
+    FadeCasterToBlackRequest, ModifyCasterEpisodeRequest, ModifyCasterProgramRequest,
+    ModifyCasterVideoResourceRequest, RestartCasterRequest, SetCasterChannelRequest,
+    SetCasterConfigRequest, SetCasterSceneConfigRequest, SetCasterSyncGroupRequest,
+    SetCasterTimedEventRequest, StartCasterSceneRequest, StopCasterSceneRequest, SyncGroup,
+    Transition, UpdateCasterSceneConfigRequest, VideoResource, WatchCasterRequest,
 };
 use onair::ids::CasterId;
 use onair::time;
 
-use super::app::Server;
+use super::app::{Client, Server};
 use super::workflow::{self, FAR_UNIX_MS};
 
 #[tokio::test]
@@ -219,9 +219,15 @@ async fn a_show_goes_to_standby_and_back() {
         caster_id: caster_id(),
         from_scene_id: on_pvw(),
         to_scene_id: on_pgm(),
+        transition: Some(Transition {
+            kind: "mix".into(),
+            duration_frames: 15,
+            ..Default::default()
+        }),
         ..Default::default()
     };
     client.copy_caster_scene_config(take).await.unwrap();
+    fade_to_black(client, &ids.caster).await;
     let request = EffectCasterUrgentRequest { caster_id: caster_id(), scene_id: on_pgm() };
     let effect = client.effect_caster_urgent(request).await.unwrap().into_inner();
     assert!(effect.applied.is_some());
@@ -266,4 +272,16 @@ async fn a_show_goes_to_standby_and_back() {
     let started = client.start_caster_scene(request).await.unwrap().into_inner();
     assert!(started.stream_url.starts_with("rtmp://"));
     client.restart_caster(RestartCasterRequest { caster_id: caster_id() }).await.unwrap();
+}
+
+async fn fade_to_black(client: &mut Client, caster: &str) {
+    for on in [true, false] {
+        let request =
+            FadeCasterToBlackRequest { caster_id: caster.into(), on, duration_frames: 15 };
+        let faded = client.fade_caster_to_black(request).await.unwrap().into_inner();
+        assert!(faded.applied.is_some());
+        let request = WatchCasterRequest { caster_id: caster.into(), ..Default::default() };
+        let mut states = client.watch_caster(request).await.unwrap().into_inner();
+        assert_eq!(states.message().await.unwrap().unwrap().fade_to_black, on);
+    }
 }

@@ -1,6 +1,7 @@
 //! The engine under weather: seeded sources and an operator without a plan, 10⁵ ticks for each of 100 seeds, every
 //! invariant checked at every tick. A failure names its seed and tick; `seed(N)` runs one alone.
 
+mod air;
 mod books;
 mod chance;
 mod operator;
@@ -85,6 +86,8 @@ impl World {
         let plan = self.engine.tick(n);
         self.operator.book(&plan);
         self.watch.look(&plan, &self.engine, &self.operator, &self.sources);
+        let at = format!("seed {} tick {n}", self.watch.seed);
+        self.operator.air.check(&at, &plan);
         plan
     }
 }

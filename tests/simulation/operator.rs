@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use onair::engine::{
-    AnsMode, AudioFilter, Command, CommandId, Cue, Engine, Event, InputKind, MixSpec, Plan,
-    Readiness, Refusal, SceneSpec, SyncGroup, SyncMode, ValidChannel,
+    AnsMode, AudioFilter, Command, CommandId, Cue, Direction, Engine, Event, InputKind, MixSpec,
+    Plan, Readiness, Refusal, SceneSpec, SyncGroup, SyncMode, Transition, TransitionKind,
+    ValidChannel, Way,
 };
 use onair::ids::{Bus, InputKey};
 use onair::limits;
 use onair::picture::{FillMode, LayerSpec, Look, Placement, ScenePicture};
 use onair::time::FrameRate;
 
+use crate::air::Air;
 use crate::books::Books;
 use crate::chance::Chance;
 
@@ -21,8 +23,8 @@ struct Owed {
     /// First tick that can answer it, and the last that may.
     from: u64,
     until: u64,
-    /// What PGM shows once it is applied.
-    picture: Option<ScenePicture>,
+    /// What PGM shows once it is applied, and how it gets there.
+    picture: Option<(ScenePicture, Way)>,
 }
 
 /// Gives commands and keeps the books.
@@ -34,9 +36,9 @@ pub(crate) struct Operator {
     cues: u64,
     pub(crate) books: Books,
     /// What the scenes show by the books.
-    pub(crate) pgm: ScenePicture,
+    pub(crate) air: Air,
     pub(crate) pvw: ScenePicture,
-    /// When PGM's mix changed last.
+    /// When PGM's mix changed last, or will have.
     pub(crate) mixed_at: u64,
 }
 
@@ -49,7 +51,7 @@ impl Operator {
             revision: 0,
             cues: 0,
             books: Books::default(),
-            pgm: ScenePicture::default(),
+            air: Air::default(),
             pvw: ScenePicture::default(),
             mixed_at: 0,
         }
@@ -60,10 +62,12 @@ impl Operator {
         let id = CommandId(self.next);
         self.next += 1;
         let (until, picture) = match &command {
-            Command::SetScene { bus: Bus::Pgm, spec, when } => {
-                (self.deadline(n, *when), Some(spec.picture.clone()))
+            Command::SetScene { bus: Bus::Pgm, spec, when, way } => {
+                (self.deadline(n, *when), Some((spec.picture.clone(), *way)))
             }
-            Command::Take { when } => (self.deadline(n, *when), Some(self.pvw.clone())),
+            Command::Take { when, way } => {
+                (self.deadline(n, *when), Some((self.pvw.clone(), *way)))
+            }
             _ => (n, None),
         };
         match &command {
@@ -87,9 +91,10 @@ impl Operator {
 
     fn forget(&mut self, input: InputKey) {
         let owed = self.owed.values_mut().filter_map(|owed| owed.picture.as_mut());
-        for picture in owed.chain([&mut self.pgm, &mut self.pvw]) {
+        for picture in owed.map(|(picture, _)| picture).chain([&mut self.pvw]) {
             picture.layers.retain(|layer| layer.input != input);
         }
+        self.air.forget(input);
         self.books.forget(input);
     }
 
@@ -109,11 +114,19 @@ impl Operator {
         let inputs = &of(|_| true);
         let wait = Duration::from_millis(chance.within(0, 3000) as u64);
         let when = Readiness { force: chance.once_in(4), wait };
-        let command = match chance.within(0, 15) {
-            0..=2 => Command::SetScene { bus: Bus::Pvw, spec: scene(inputs, chance), when },
-            3..=5 => Command::Take { when },
-            6 => Command::SetScene { bus: Bus::Pgm, spec: scene(inputs, chance), when },
-            7 => Command::SetMix { bus: Bus::Pgm, mix: mix(inputs, chance) },
+        let bus = Bus::Pgm;
+        let command = match chance.within(0, 16) {
+            0..=2 => {
+                let spec = scene(inputs, chance);
+                Command::SetScene { bus: Bus::Pvw, spec, when, way: Way::CUT }
+            }
+            3..=5 => Command::Take { when, way: way(chance) },
+            6 => Command::SetScene { bus, spec: scene(inputs, chance), when, way: way(chance) },
+            7 => Command::SetMix { bus, mix: mix(inputs, chance) },
+            14 => {
+                let frames = chance.within(0, 60) as u32;
+                Command::FadeToBlack { on: chance.once_in(3), frames }
+            }
             8 => Command::SetMix { bus: Bus::Pvw, mix: mix(inputs, chance) },
             9 | 10 => Command::SetCues(self.cues(n, (inputs, &files), chance)),
             11 | 12 if !files.is_empty() => {
@@ -156,7 +169,7 @@ impl Operator {
         let due = self.books.due(plan.tick);
         assert_eq!(cued, due.as_ref().map(|cue| (cue.id, plan.tick)), "tick {}", plan.tick);
         if let Some(cue) = due {
-            (self.pgm, self.mixed_at) = (cue.spec.picture, plan.tick);
+            self.mixed_at = self.air.switch(plan.tick, cue.spec.picture, Way::CUT);
             for input in cue.starts {
                 self.books.run(plan.tick, input);
             }
@@ -187,12 +200,12 @@ impl Operator {
     }
 
     fn applied(&mut self, plan: &Plan, owed: Owed) {
-        if let Some(picture) = owed.picture {
+        if let Some((picture, way)) = owed.picture {
             let forced = match owed.command {
-                Command::SetScene { when, .. } | Command::Take { when } => when.force,
+                Command::SetScene { when, .. } | Command::Take { when, .. } => when.force,
                 _ => false,
             };
-            let shown = |key| plan.frames.iter().any(|(frame, _)| *frame == key);
+            let shown = |key| plan.wanted.iter().any(|(wanted, _)| *wanted == key);
             // A later command of the same tick may have put something else on air; some layers are beside the canvas.
             let inside = |x: f32| (0.0..1.0).contains(&x);
             let on_canvas = |p: &Placement| inside(p.x) && inside(p.y);
@@ -201,15 +214,16 @@ impl Operator {
             let cued = plan.events.iter().any(|event| matches!(event, Event::Cued { .. }));
             let other = cued || plan.replies.len() > 1;
             assert!(missing.is_none() || other, "black on air at {}", plan.tick);
-            self.pgm = picture;
-            self.mixed_at = plan.tick;
+            self.mixed_at = self.air.switch(plan.tick, picture, way);
         }
-        if matches!(
-            owed.command,
-            Command::SetMix { bus: Bus::Pgm, .. } | Command::RemoveInput { .. }
-        ) {
-            self.mixed_at = plan.tick;
-        }
+        let mixed_at = match owed.command {
+            Command::SetMix { bus: Bus::Pgm, .. } | Command::RemoveInput { .. } => plan.tick,
+            Command::FadeToBlack { on, frames } => {
+                self.air.fade(plan.tick, if on { 1.0 } else { 0.0 }, frames)
+            }
+            _ => return,
+        };
+        self.mixed_at = self.mixed_at.max(mixed_at);
     }
 }
 
@@ -229,6 +243,23 @@ fn scene(inputs: &[InputKey], chance: &mut Chance) -> SceneSpec {
     });
     let picture = ScenePicture { layers: layers.collect(), ..ScenePicture::default() };
     SceneSpec { picture, mix: mix(inputs, chance) }
+}
+
+/// A cut or something that takes up to 40 frames.
+fn way(chance: &mut Chance) -> Way {
+    use Direction as D;
+    let directions = [D::Left, D::Right, D::Up, D::Down, D::UpLeft, D::UpRight, D::DownLeft];
+    let (towards, frames) = (chance.pick(&directions), chance.within(0, 40) as u32);
+    let kind = match chance.within(0, 9) {
+        0 | 1 => TransitionKind::Mix,
+        2 | 3 => TransitionKind::Dip { rgb: 0xff_80_00 },
+        4 => TransitionKind::Wipe(towards),
+        5 => TransitionKind::Slide(towards),
+        6 => TransitionKind::Push(towards),
+        7 => return Way::Overlays { frames },
+        _ => TransitionKind::Cut,
+    };
+    Way::Transition(Transition { kind, frames })
 }
 
 /// One group of some of the cameras, or none.

@@ -131,6 +131,7 @@ caster_service! {
     describe_caster_scene_audio DescribeCasterSceneAudioRequest DescribeCasterSceneAudioResponse
     update_caster_scene_audio UpdateCasterSceneAudioRequest UpdateCasterSceneAudioResponse
     effect_caster_urgent EffectCasterUrgentRequest EffectCasterUrgentResponse
+    fade_caster_to_black FadeCasterToBlackRequest FadeCasterToBlackResponse
     set_caster_channel SetCasterChannelRequest SetCasterChannelResponse
     describe_caster_channels DescribeCasterChannelsRequest DescribeCasterChannelsResponse
     add_caster_episode AddCasterEpisodeRequest AddCasterEpisodeResponse

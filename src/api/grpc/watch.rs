@@ -14,7 +14,7 @@ use super::super::control::{Control, InputStatus, OutputStatus, Snapshot, StageT
 use super::super::events::{Batch, Event, Follower};
 use super::pb;
 use crate::catalog::{ErrorCode, LocationId, Refused};
-use crate::engine::InputState;
+use crate::engine::{Black, InputState};
 use crate::ids::CasterId;
 use crate::limits;
 
@@ -94,12 +94,17 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
         applied_revision: snapshot.applied_revision,
         tick: snapshot.tick,
         tick0_unix_ns: snapshot.tick0_unix_ns.and_then(|ns| i64::try_from(ns).ok()),
-        tally: Some(pb::Tally { pgm: names(&snapshot.tally_pgm), pvw: names(&snapshot.tally_pvw) }),
+        tally: Some(pb::Tally {
+            pgm: names(&snapshot.tally_pgm),
+            pvw: names(&snapshot.tally_pvw),
+            black: black(snapshot.black).into(),
+        }),
         inputs: snapshot.inputs.iter().map(input).collect(),
         stages: snapshot.stages.iter().map(stage).collect(),
         outputs: snapshot.outputs.iter().map(output).collect(),
         events: batch.events.iter().map(|happened| event(happened)).collect(),
         events_missed: batch.missed,
+        fade_to_black: snapshot.fade_to_black,
     }
 }
 
@@ -122,6 +127,14 @@ fn event(event: &Event) -> pb::CasterEvent {
         pts_ms: about.pts_ms,
         code: event.code.as_str().to_owned(),
         message: event.message.clone(),
+    }
+}
+
+fn black(black: Black) -> pb::BlackState {
+    match black {
+        Black::Off => pb::BlackState::Off,
+        Black::Fading => pb::BlackState::Fading,
+        Black::Full => pb::BlackState::Full,
     }
 }
 

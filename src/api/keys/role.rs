@@ -76,6 +76,7 @@ fn needed(call: &Call) -> Role {
         | Call::UpdateCasterSceneAudio(_)
         | Call::SetCasterChannel(_)
         | Call::EffectCasterUrgent { .. }
+        | Call::FadeCasterToBlack { .. }
         | Call::AddCasterEpisode { .. }
         | Call::ModifyCasterEpisode { .. }
         | Call::DeleteCasterEpisode { .. }
@@ -116,10 +117,12 @@ mod tests {
             from_scene_id: id(),
             to_scene_id: id(),
             when: Default::default(),
+            way: Default::default(),
         };
         for (call, least) in [
             (Call::DescribeCasters(Default::default()), Role::Viewer),
             (Call::DescribeCasterConfig { caster_id: id() }, Role::Viewer),
+            (Call::DescribeLayoutPresets, Role::Viewer),
             (Call::DescribeCasterStreamUrl { caster_id: id() }, Role::Viewer),
             (Call::DescribeCasterScenes { caster_id: id(), scene_id: id() }, Role::Viewer),
             (Call::DescribeCasterSceneAudio { caster_id: id(), scene_id: id() }, Role::Viewer),
@@ -135,6 +138,10 @@ mod tests {
             (Call::DescribeCasterRtcInfo { caster_id: id() }, Role::Viewer),
             (Call::SetCasterChannel(ChannelDraft::default()), Role::Operator),
             (Call::EffectCasterUrgent { caster_id: id(), scene_id: id() }, Role::Operator),
+            (
+                Call::FadeCasterToBlack { caster_id: id(), on: true, duration_frames: 0 },
+                Role::Operator,
+            ),
             (
                 Call::AddCasterEpisode { caster_id: id(), episode: Default::default() },
                 Role::Operator,

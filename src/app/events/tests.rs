@@ -316,6 +316,7 @@ fn an_outage_is_told_once() {
                 frames: 0,
                 frames_dropped: 0,
                 reconnects: 0,
+                luma: None,
             });
             troubles.extend(outages.update(&caster, &snapshot, &[]));
         }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use super::super::canvas::Canvas;
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
-use super::super::run_tick::{Canvas, Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
+use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
@@ -43,8 +44,9 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     if bus == Bus::Pgm {
         output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
     }
-    let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
-    Ok(Canvas::new(compositor, Arc::new(output)))
+    let gpu = world.gpu.gpu().map_err(internal)?;
+    let compositor = Compositor::new(gpu, size).map_err(internal)?;
+    Ok(Canvas::new(compositor, Arc::new(output), Some(world.gpu.clone())))
 }
 
 /// Connects the sources, opens the encoder and begins to tick.

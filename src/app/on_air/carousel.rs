@@ -10,7 +10,7 @@ use super::super::world::World;
 use super::OnAir;
 use crate::app::frame_thread::Message;
 use crate::catalog::{EpisodeGroup, GroupProgress, Refused, When};
-use crate::engine::Command;
+use crate::engine::{Command, Way};
 use crate::ids::{Bus, InputKey};
 
 /// A group that plays.
@@ -55,7 +55,7 @@ impl Carousel {
         let spec = resolve::whole(resolve::Shown { input: key, delay_ms: 0 }, Vec::new());
         let when = resolve::readiness(When { force: true, wait_ms: 0 });
         // A show that broke at once is noticed at the next look.
-        let _ = show.command(Command::SetScene { bus: Bus::Pgm, spec, when }).await;
+        let _ = show.command(Command::SetScene { bus: Bus::Pgm, spec, when, way: Way::CUT }).await;
         Ok(Carousel { show, input: key, began: group.progress, told: None })
     }
 

@@ -35,8 +35,10 @@ impl OnAir {
         };
         let mut prepared = Prepared::default();
         if !contents.is_empty() {
-            let (gpu, canvas) = (Arc::clone(&self.world.gpu), self.pgm.header().size);
-            prepared = off_thread(move || gpu.prepare(&contents, canvas)).await?;
+            let (gpus, canvas) = (Arc::clone(&self.world.gpu), self.pgm.header().size);
+            // Without a device nothing is drawn either.
+            let prepare = move || gpus.gpu().map(|gpu| gpu.prepare(&contents, canvas));
+            prepared = off_thread(prepare).await?.unwrap_or_default();
         }
         Ok(match kept {
             // What was kept before goes when the command took effect.

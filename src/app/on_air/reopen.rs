@@ -11,8 +11,8 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::super::{resolve, rundown};
 use super::OnAir;
 use crate::app::frame_thread::Message;
-use crate::catalog::{Caster, Effect, Refused, When};
-use crate::engine::{Command, Readiness, Refusal, SceneSpec};
+use crate::catalog::{self, Caster, Effect, Refused, When};
+use crate::engine::{Command, Readiness, Refusal, SceneSpec, Way};
 use crate::ids::Bus;
 use crate::limits;
 use crate::time;
@@ -44,9 +44,13 @@ impl OnAir {
     /// Gives the scenes their content, PGM's picture as soon as `pgm` says.
     async fn restore(&mut self, caster: &Arc<Caster>, pgm: When) -> Result<(), Refused> {
         self.follow_episodes(caster, time::unix_ms());
-        let pvw = Effect::SceneSet { bus: Bus::Pvw, when: FORCED };
-        let mut effects =
-            vec![Effect::FollowSet, pvw, Effect::SceneSet { bus: Bus::Pgm, when: pgm }];
+        let set = |bus, when| Effect::SceneSet { bus, when, way: catalog::Way::Cut };
+        let mut effects = vec![
+            Effect::FollowSet,
+            Effect::FadeToBlack { frames: 0 },
+            set(Bus::Pvw, FORCED),
+            set(Bus::Pgm, pgm),
+        ];
         // An episode that is on has brought its own mix.
         if rundown::source_on(caster, time::unix_ms()).is_none() {
             effects.push(Effect::MixSet { bus: Bus::Pgm });
@@ -61,7 +65,11 @@ impl OnAir {
         let Some(input) = self.standby.filter(|_| !is_on) else { return false };
         let now = Readiness { force: false, wait: Duration::ZERO };
         let spec = resolve::whole(resolve::Shown { input, delay_ms: 0 }, Vec::new());
-        if self.command(Command::SetScene { bus: Bus::Pgm, spec, when: now }).await.is_err() {
+        if self
+            .command(Command::SetScene { bus: Bus::Pgm, spec, when: now, way: Way::CUT })
+            .await
+            .is_err()
+        {
             return false;
         }
         if !caster.audio_follows_video {
@@ -77,7 +85,8 @@ impl OnAir {
     fn stand_in_for(&mut self, spec: SceneSpec) {
         let auto = self.caster.config.auto_standby_ms.map(|ms| Duration::from_millis(ms.into()));
         let when = Readiness { force: false, wait: auto.unwrap_or(limits::TAKE_WAIT_MAX) };
-        self.stand_in = self.ask(Command::SetScene { bus: Bus::Pgm, spec, when }).ok();
+        self.stand_in =
+            self.ask(Command::SetScene { bus: Bus::Pgm, spec, when, way: Way::CUT }).ok();
     }
 
     /// When the sources that standby stands in for have not come: it goes on air for good where it may by itself. Else what

@@ -116,6 +116,32 @@ words! {
 }
 
 words! {
+    /// What a transition looks like (`Kind`).
+    TransitionKind {
+        Cut "cut",
+        Mix "mix",
+        Dip "dip",
+        Wipe "wipe",
+        Slide "slide",
+        Push "push",
+    }
+}
+
+words! {
+    /// Where something moves to on the canvas (`Direction`).
+    Direction {
+        Left "left",
+        Right "right",
+        Up "up",
+        Down "down",
+        UpLeft "upLeft",
+        UpRight "upRight",
+        DownLeft "downLeft",
+        DownRight "downRight",
+    }
+}
+
+words! {
     /// How a component moves (`Effect`).
     ComponentEffect {
         None "none",

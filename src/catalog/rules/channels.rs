@@ -4,7 +4,7 @@
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{Caster, Channel, LocationId, Source, TimedEventKind};
-use super::super::{Catalog, Change, ChannelDraft, Effect, Subject, When};
+use super::super::{Catalog, Change, ChannelDraft, Effect, Subject, Way, When};
 use super::{Edit, Edited, check};
 use crate::ids::{Bus, CasterId, ResourceId};
 use crate::limits;
@@ -86,7 +86,7 @@ fn effects(
     if turned.is_new || from.is_some() {
         let when = When { force: false, wait_ms: check::DEFAULT_WAIT_MS };
         let uses = |bus: &Bus| uses(caster, *bus, id);
-        let set = |bus| Effect::SceneSet { bus, when };
+        let set = |bus| Effect::SceneSet { bus, when, way: Way::Cut };
         effects.extend([Bus::Pgm, Bus::Pvw].into_iter().filter(uses).map(set));
     }
     if turned.paused || turned.is_new || from.is_some() {

@@ -4,13 +4,16 @@
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    AnsMode, AudioFilter, AudioLayer, LocationId, Place, Placement, PositionRefer, ValidChannel,
+    AnsMode, AudioFilter, AudioLayer, Direction, LocationId, Place, Placement, PositionRefer,
+    TransitionKind, ValidChannel,
 };
 use super::super::{
-    AudioLayerDraft, Context, FilterDraft, ImageDraft, MediaFacts, PlacementDraft, When, WhenDraft,
+    AudioLayerDraft, Context, FilterDraft, ImageDraft, MediaFacts, PlacementDraft, Transition,
+    TransitionDraft, Way, WayDraft, When, WhenDraft,
 };
 use crate::ids::{CasterId, MaterialId, ResourceId};
 use crate::limits;
+use crate::time::FrameRate;
 
 /// How long a switch on PGM waits for its sources unless the call says otherwise, ms.
 pub(super) const DEFAULT_WAIT_MS: u32 = 3000;
@@ -265,4 +268,42 @@ pub(super) fn when(draft: &WhenDraft) -> Result<When, Refused> {
         None => DEFAULT_WAIT_MS,
     };
     Ok(When { force: draft.force, wait_ms })
+}
+
+/// How PGM gets there; none of it on PVW.
+pub(super) fn way(draft: &WayDraft, rate: FrameRate) -> Result<Way, Refused> {
+    match (&draft.transition, draft.component_fade_frames) {
+        (None, None) => Ok(Way::Cut),
+        (None, Some(number)) => {
+            Ok(Way::FadeComponents { frames: frames("ComponentFadeFrames", number, rate)? })
+        }
+        (Some(draft), None) => transition(draft, rate).map(Way::Transition),
+        (Some(_), Some(_)) => {
+            Err(malformed("Transition and ComponentFadeFrames cannot be given together."))
+        }
+    }
+}
+
+fn transition(draft: &TransitionDraft, rate: FrameRate) -> Result<Transition, Refused> {
+    let kind = present("Transition.Kind", &draft.kind)?;
+    Ok(Transition {
+        kind: word("Transition.Kind", kind, TransitionKind::parse, TransitionKind::Cut)?,
+        towards: word(
+            "Transition.Direction",
+            &draft.direction,
+            Direction::parse,
+            Direction::Right,
+        )?,
+        rgb: match &draft.color[..] {
+            "" => 0,
+            text => color("Transition.Color", text)?,
+        },
+        frames: frames("Transition.DurationFrames", draft.duration_frames, rate)?,
+    })
+}
+
+/// Frames of a transition or fade.
+pub(super) fn frames(field: &str, number: i32, rate: FrameRate) -> Result<u32, Refused> {
+    let most = rate.tick_at(limits::TRANSITION_MAX.as_nanos() as u64);
+    integer(field, number, u32::try_from(most).unwrap_or(u32::MAX))
 }

@@ -111,6 +111,7 @@ impl EpisodeGroup {
             pgm: scene(""),
             pvw_off: true,
             on_standby: false,
+            on_black: false,
             pgm_set_unix_ms: 0,
         });
         caster

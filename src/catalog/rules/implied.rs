@@ -8,7 +8,7 @@ use super::super::model::{
     AudioLayer, Backdrop, Caster, CasterConfig, Component, ComponentContent, LayerOrder,
     LocationId, Place, Placement, RecordConfig, Rendition, Showing, Source, VideoLayer,
 };
-use super::super::{Effect, When};
+use super::super::{Effect, Way, When};
 use super::check::DEFAULT_WAIT_MS;
 use crate::ids::{Bus, ResourceId};
 use crate::limits;
@@ -38,7 +38,8 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     for bus in [Bus::Pgm, Bus::Pvw] {
         let Some((old, new)) = View::of(before, bus).zip(View::of(after, bus)) else { continue };
         if old != new {
-            effects.push(Effect::SceneSet { bus, when: readiness(&old, &new) });
+            let (when, way) = (readiness(&old, &new), Way::Cut);
+            effects.push(Effect::SceneSet { bus, when, way });
         }
         // A switch on PGM leaves the mix alone when audio does not follow video.
         if old.mix != new.mix && bus == Bus::Pgm && !after.audio_follows_video {

@@ -181,8 +181,11 @@ fn scene_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Edi
     Some(match call {
         Call::SetCasterSceneConfig(draft) => scenes::set(caster, draft, ctx),
         Call::UpdateCasterSceneConfig(draft) => scenes::update(caster, draft, ctx),
-        Call::CopyCasterSceneConfig { from_scene_id, to_scene_id, when, .. } => {
-            scenes::take(caster, (from_scene_id, to_scene_id), when, ctx)
+        Call::CopyCasterSceneConfig { from_scene_id, to_scene_id, when, way, .. } => {
+            scenes::take(caster, (from_scene_id, to_scene_id), (when, way), ctx)
+        }
+        Call::FadeCasterToBlack { on, duration_frames, .. } => {
+            scenes::fade_to_black(caster, (*on, *duration_frames))
         }
         Call::DeleteCasterSceneConfig { scene_id, kind, .. } => {
             scenes::clear(caster, (scene_id, kind), ctx)

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{Caster, Scene, Scenes};
-use super::super::{Answer, AudioDraft, Context, Effect, SceneDraft, Subject, When, WhenDraft};
+use super::super::{
+    Answer, AudioDraft, Context, Effect, SceneDraft, Subject, Way, WayDraft, When, WhenDraft,
+};
 use super::{Edit, Edited, check, components, layouts};
-use crate::ids::Bus;
+use crate::ids::{Bus, LayoutId};
 use crate::limits;
 
 /// Which scene has this identifier.
@@ -81,7 +83,7 @@ pub(super) fn clear(
         scene.components.clear();
     }
     let when = When { force: true, wait_ms: 0 };
-    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
+    Ok(shown(bus, when, Way::Cut))
 }
 
 fn scenes(caster: &mut Caster) -> Result<&mut Scenes, Refused> {
@@ -141,7 +143,22 @@ pub(super) fn standby(caster: &mut Caster, scene_id: &str) -> Edit {
     }
     scenes(caster)?.on_standby = true;
     let when = When { force: false, wait_ms: check::DEFAULT_WAIT_MS };
-    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
+    Ok(shown(bus, when, Way::Cut))
+}
+
+/// PGM goes to black or comes back; what it shows beneath stays as it is.
+pub(super) fn fade_to_black(caster: &mut Caster, (on, duration_frames): (bool, i32)) -> Edit {
+    let frames = check::frames("DurationFrames", duration_frames, caster.config.rate)?;
+    if !caster.is_on_air() {
+        return Err(ErrorCode::CasterIdle.into());
+    }
+    scenes(caster)?.on_black = on;
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::FadeToBlack { frames }] })
+}
+
+/// The scene is another.
+fn shown(bus: Bus, when: When, way: Way) -> Edited {
+    Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when, way }] }
 }
 
 /// What becomes of a scene's components.
@@ -154,13 +171,17 @@ enum Overlays {
 
 fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays, ctx: &Context<'_>) -> Edit {
     let bus = find_on(caster, &draft.scene_id)?;
-    let when = check::when(&draft.when)?;
+    let (when, way) = (check::when(&draft.when)?, check::way(&draft.way, caster.config.rate)?);
+    if bus == Bus::Pvw && way != Way::Cut {
+        return Err(check::malformed("Transition and ComponentFadeFrames are for PGM only."));
+    }
     let layout = match &draft.layout_id[..] {
         "" => None,
         id => Some(caster.layouts[layouts::find(caster, id)?].clone()),
     };
     if let Some(layout) = &layout {
         layouts::has_sources(caster, layout)?;
+        keeps_layout(way, caster.scene(bus), Some(&layout.id))?;
     }
     let components = components::ids(caster, &draft.component_ids)?;
     let follows = bus == Bus::Pvw || caster.audio_follows_video;
@@ -175,13 +196,24 @@ fn apply(caster: &mut Caster, draft: &SceneDraft, overlays: Overlays, ctx: &Cont
     if overlays == Overlays::Replace {
         scene.components = components;
     }
-    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::SceneSet { bus, when }] })
+    Ok(shown(bus, when, way))
+}
+
+/// Components fade over a layout that stays.
+fn keeps_layout(way: Way, scene: Option<&Scene>, layout: Option<&LayoutId>) -> Result<(), Refused> {
+    let before = scene.and_then(|scene| scene.layout.as_ref());
+    match way {
+        Way::FadeComponents { .. } if before != layout => {
+            Err(check::malformed("ComponentFadeFrames is for changes that keep PGM's layout."))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn take(
     caster: &mut Caster,
     (from, to): (&str, &str),
-    when: &WhenDraft,
+    (when, way): (&WhenDraft, &WayDraft),
     ctx: &Context<'_>,
 ) -> Edit {
     let from_bus = find_bus(caster, from).map_err(|r| match r.code {
@@ -195,18 +227,19 @@ pub(super) fn take(
     if !caster.is_scene_on(from_bus) {
         return Err(Refused::new(ErrorCode::SceneNotStarted, "From scene is not started."));
     }
-    let when = check::when(when)?;
+    let (when, way) = (check::when(when)?, check::way(way, caster.config.rate)?);
     let follows = caster.audio_follows_video;
     let Scenes { pvw, pgm, .. } = scenes(caster)?;
     if pvw.layout.is_none() {
         return Err(Refused::new(ErrorCode::LayoutNotFound, "PVW has no layout."));
     }
+    keeps_layout(way, Some(pgm), pvw.layout.as_ref())?;
     copy(pvw, pgm);
     if follows {
         pgm.mix.clone_from(&pvw.mix);
     }
     decide(caster, Bus::Pgm, ctx)?;
-    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Take { when }] })
+    Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Take { when, way }] })
 }
 
 fn copy(from: &Scene, to: &mut Scene) {

@@ -230,6 +230,7 @@ pub(super) fn start(caster: &mut Caster, ctx: &Context<'_>) -> Edit {
         pgm: new_scene(),
         pvw_off: false,
         on_standby: false,
+        on_black: false,
         pgm_set_unix_ms: 0,
     });
     caster.status = Status::OnAir { since_unix_ms: ctx.now_unix_ms };
@@ -246,7 +247,8 @@ pub(super) fn stop(caster: &mut Caster) -> Edit {
         scene.components.clear();
         scene.mix.clear();
     }
-    (scenes.pvw_off, scenes.on_standby, scenes.pgm_set_unix_ms) = (false, false, 0);
+    (scenes.pvw_off, scenes.on_standby, scenes.on_black) = (false, false, false);
+    scenes.pgm_set_unix_ms = 0;
     for channel in &mut caster.channels {
         channel.position_ms = 0;
     }

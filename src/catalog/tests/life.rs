@@ -1,7 +1,7 @@
 //! The life of a caster: which call is valid in which state, and what the running caster is asked to do.
 
 use super::*;
-use crate::catalog::{AudioDraft, LocationId, Place, When};
+use crate::catalog::{AudioDraft, LocationId, Place, Way, WayDraft, When};
 use ErrorCode::*;
 
 const WAIT: When = When { force: false, wait_ms: 3000 };
@@ -9,7 +9,7 @@ const NOW: When = When { force: true, wait_ms: 0 };
 const LONG: When = When { force: false, wait_ms: 10_000 };
 
 fn set(bus: Bus, when: When) -> Effect {
-    Effect::SceneSet { bus, when }
+    Effect::SceneSet { bus, when, way: Way::Cut }
 }
 
 fn take(world: &World) -> Call {
@@ -18,6 +18,7 @@ fn take(world: &World) -> Call {
         from_scene_id: world.scene_id(Bus::Pvw),
         to_scene_id: world.scene_id(Bus::Pgm),
         when: WhenDraft::default(),
+        way: WayDraft::default(),
     }
 }
 
@@ -173,12 +174,13 @@ fn a_take_brings_picture_and_sound() {
         from_scene_id: world.scene_id(Bus::Pgm),
         to_scene_id: world.scene_id(Bus::Pvw),
         when: WhenDraft::default(),
+        way: WayDraft::default(),
     };
     world.refused(backwards, ParameterMalformed);
     assert_eq!(mix_of(&world, Bus::Pgm), ["RV01"]);
     world.ok(Call::SetCasterSceneConfig(world.scene(Bus::Pvw, Some(1), &[1])));
     assert_eq!(mix_of(&world, Bus::Pgm), ["RV01"], "PVW never touches PGM");
-    assert_eq!(world.ok(take(&world)).effects, [Effect::Take { when: WAIT }]);
+    assert_eq!(world.ok(take(&world)).effects, [Effect::Take { when: WAIT, way: Way::Cut }]);
     assert_eq!(mix_of(&world, Bus::Pgm), ["RV02"]);
     let (pvw, pgm) = (Bus::Pvw, Bus::Pgm);
     let caster = world.the_caster();

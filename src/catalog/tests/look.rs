@@ -3,7 +3,8 @@
 use super::*;
 use crate::catalog::{
     Backdrop, BackdropDraft, ComponentContent, ImageDraft, LayerLook, Layout, LayoutPreset,
-    LookDraft, Mirror, Place, PositionRefer, Showing, TextBackground, TextBackgroundDraft, When,
+    LookDraft, Mirror, Place, PositionRefer, Showing, TextBackground, TextBackgroundDraft, Way,
+    When,
 };
 use crate::limits;
 use ErrorCode::*;
@@ -331,7 +332,8 @@ fn a_backdrop_and_a_box_stay_until_others_are_given() {
 fn what_changes_on_air_is_shown_at_once() {
     let mut world = World::on_air();
     let at_once = When { force: true, wait_ms: 0 };
-    let both = [Bus::Pgm, Bus::Pvw].map(|bus| Effect::SceneSet { bus, when: at_once });
+    let both =
+        [Bus::Pgm, Bus::Pvw].map(|bus| Effect::SceneSet { bus, when: at_once, way: Way::Cut });
     let look = LayoutDraft {
         video_layers: vec![VideoLayerDraft { look: Some(mirrored()), ..video_layer(1.0, &[]) }],
         ..LayoutDraft::default()

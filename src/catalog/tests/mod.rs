@@ -7,6 +7,7 @@ mod model;
 mod operations;
 pub(crate) mod property;
 mod rundown;
+mod transitions;
 mod values;
 
 use std::cell::Cell;
@@ -17,7 +18,7 @@ use super::MediaFacts;
 use super::{
     Answer, AudioLayerDraft, Call, Caster, Catalog, Change, ComponentDraft, ComponentLayerDraft,
     ConfigDraft, Context, CreateCaster, Effect, ErrorCode, LayoutDraft, PlacementDraft, Prepared,
-    Refused, ResourceDraft, SceneDraft, Subject, TextDraft, VideoLayerDraft, WhenDraft,
+    Refused, ResourceDraft, SceneDraft, Subject, TextDraft, VideoLayerDraft, WayDraft, WhenDraft,
 };
 use crate::ids::{Bus, CasterId, MaterialId};
 
@@ -158,6 +159,7 @@ impl World {
                 .map(|&i| caster.components[i].id.to_string())
                 .collect(),
             when: WhenDraft::default(),
+            way: WayDraft::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{World, config};
 use crate::catalog::ErrorCode::{self, *};
-use crate::catalog::{Call, ChannelDraft, ConfigDraft, SceneDraft, WhenDraft};
+use crate::catalog::{Call, ChannelDraft, ConfigDraft, SceneDraft, WayDraft, WhenDraft};
 use crate::ids::Bus;
 
 #[derive(Clone, Copy, Debug)]
@@ -238,6 +238,7 @@ fn call_of(world: &World, op: Op) -> Call {
             from_scene_id: scene(Bus::Pvw),
             to_scene_id: scene(Bus::Pgm),
             when: WhenDraft::default(),
+            way: WayDraft::default(),
         },
         Op::Standby(bus) => Call::EffectCasterUrgent { caster_id, scene_id: scene(bus) },
         Op::SetChannel(channel) => Call::SetCasterChannel(ChannelDraft {

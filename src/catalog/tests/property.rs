@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::{
     AudioDraft, BackdropDraft, DescribeCasters, ImageDraft, LocationId, LookDraft,
-    TextBackgroundDraft,
+    TextBackgroundDraft, TransitionDraft, WayDraft,
 };
 
 /// A call with small random parameters; `pick` stands for an index into what there is.
@@ -20,7 +20,7 @@ pub(crate) struct Step {
 
 pub(crate) fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     let fraction = prop_oneof![0.0f32..1.2, Just(f32::NAN), Just(-1.0)];
-    let step = (0u8..26, any::<[u8; 3]>(), -2i32..12, fraction, any::<bool>());
+    let step = (0u8..27, any::<[u8; 3]>(), -2i32..12, fraction, any::<bool>());
     let step = step.prop_map(|(kind, pick, number, fraction, flag)| Step {
         kind,
         pick: pick.map(|p| p % 8),
@@ -42,12 +42,22 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
     let component_id = nth(caster.components.iter().map(|c| c.id.to_string()).collect(), b);
     let scene_id = world.scene_id(if step.flag { Bus::Pgm } else { Bus::Pvw });
     let when = WhenDraft { force: step.flag, wait_ms: Some(step.number) };
+    let kinds = ["mix", "dip", "wipe", "push", "dissolve", "cut", "", "slide"];
+    let way = WayDraft {
+        transition: (c > 1).then(|| TransitionDraft {
+            kind: kinds[usize::from(b)].into(),
+            duration_frames: step.number,
+            ..TransitionDraft::default()
+        }),
+        component_fade_frames: (c < 3).then_some(step.number),
+    };
     let scene = SceneDraft {
         caster_id: caster_id.clone(),
         scene_id: scene_id.clone(),
         layout_id: layout_id.clone(),
         component_ids: Some(component_id.clone()).filter(|id| !id.is_empty()).into_iter().collect(),
         when: when.clone(),
+        way: way.clone(),
     };
     match step.kind {
         0 => Call::StartCaster { caster_id },
@@ -74,7 +84,7 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
         14 => Call::DeleteCasterComponent { caster_id, component_id },
         15 | 16 => Call::SetCasterSceneConfig(scene),
         17 => Call::UpdateCasterSceneConfig(scene),
-        18 | 19 => take_call(world, when),
+        18 | 19 => take_call(world, when, way),
         20 => Call::UpdateCasterSceneAudio(AudioDraft {
             caster_id,
             scene_id,
@@ -91,16 +101,18 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
         }),
         23 => Call::DescribeCasterSceneAudio { caster_id, scene_id },
         24 => Call::DescribeCasterStreamUrl { caster_id },
+        25 => Call::FadeCasterToBlack { caster_id, on: step.flag, duration_frames: step.number },
         _ => Call::DescribeCasterLayouts { caster_id, layout_id },
     }
 }
 
-fn take_call(world: &World, when: WhenDraft) -> Call {
+fn take_call(world: &World, when: WhenDraft, way: WayDraft) -> Call {
     Call::CopyCasterSceneConfig {
         caster_id: world.caster.clone(),
         from_scene_id: world.scene_id(Bus::Pvw),
         to_scene_id: world.scene_id(Bus::Pgm),
         when,
+        way,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Command, InputKind, Plan, Readiness, Refusal};
+use super::super::{Command, InputKind, Plan, Readiness, Refusal, Way};
 use super::{Stage, frame, scene, shown};
 use crate::ids::{Bus, InputKey};
 use crate::limits;
@@ -25,14 +25,14 @@ fn stage() -> Stage {
 }
 
 fn on(bus: Bus, inputs: &[InputKey], when: Readiness) -> Command {
-    Command::SetScene { bus, spec: scene(inputs), when }
+    Command::SetScene { bus, spec: scene(inputs), when, way: Way::CUT }
 }
 
 #[test]
 fn a_take_waits_for_its_sources() {
     let mut stage = stage();
     stage.command(on(Bus::Pvw, &[A, B], NOW));
-    let take = stage.command(Command::Take { when: WITHIN_A_SECOND });
+    let take = stage.command(Command::Take { when: WITHIN_A_SECOND, way: Way::CUT });
     stage.engine.video(A, frame(0));
     let plan = stage.tick();
     assert_eq!(plan.replies.len(), 1, "PVW is set, the take waits");
@@ -61,7 +61,7 @@ fn what_runs_begins_when_it_comes_into_its_scene() {
     let set = |bus, inputs: &[InputKey]| {
         let mut spec = scene(inputs);
         spec.picture.overlays.push(ticker());
-        Command::SetScene { bus, spec, when: NOW }
+        Command::SetScene { bus, spec, when: NOW, way: Way::CUT }
     };
     let run = |list: &DrawList| match list.ops.last() {
         Some(DrawOp::Overlay(draw)) => draw.travelled_px,
@@ -76,7 +76,7 @@ fn what_runs_begins_when_it_comes_into_its_scene() {
     };
     stage.command(set(Bus::Pvw, &[]));
     (0..10).for_each(|_| drop(stage.tick()));
-    stage.command(Command::Take { when: NOW });
+    stage.command(Command::Take { when: NOW, way: Way::CUT });
     check(&stage.tick(), [0.0, 10.0]);
     check(&stage.tick(), [1.0, 11.0]);
     // Something else in the scene changes, the text is an equal one.

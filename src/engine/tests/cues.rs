@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Command, Cue, Event, InputKind, Readiness, Refusal};
+use super::super::{Command, Cue, Event, InputKind, Readiness, Refusal, Way};
 use super::files::{FILE, File};
 use super::{Stage, frame, scene, shown};
 use crate::ids::{Bus, InputKey};
@@ -22,7 +22,7 @@ fn stage() -> Stage {
     for input in 1..=5 {
         stage.engine.video(InputKey(input), frame(0));
     }
-    stage.command(Command::SetScene { bus: Bus::Pgm, spec: scene(&[]), when: NOW });
+    stage.command(Command::SetScene { bus: Bus::Pgm, spec: scene(&[]), when: NOW, way: Way::CUT });
     stage.tick();
     stage
 }
@@ -70,7 +70,12 @@ fn a_manual_switch_stays_until_the_next_cue() {
     while stage.n < 20 {
         stage.tick();
     }
-    stage.command(Command::SetScene { bus: Bus::Pgm, spec: scene(&[InputKey(3)]), when: NOW });
+    stage.command(Command::SetScene {
+        bus: Bus::Pgm,
+        spec: scene(&[InputKey(3)]),
+        when: NOW,
+        way: Way::CUT,
+    });
     while stage.n < 30 {
         assert_eq!(stage.tick().tally.pgm, [InputKey(3)]);
     }
@@ -79,7 +84,8 @@ fn a_manual_switch_stays_until_the_next_cue() {
     stage.command(Command::AddInput { input: ghost, kind: InputKind::Still, held: false });
     let wait = Readiness { force: false, wait: Duration::from_secs(1) };
     let spec = scene(&[ghost]);
-    let waiting = stage.command(Command::SetScene { bus: Bus::Pgm, spec, when: wait });
+    let waiting =
+        stage.command(Command::SetScene { bus: Bus::Pgm, spec, when: wait, way: Way::CUT });
     let plan = stage.tick();
     assert_eq!(plan.tally.pgm, [InputKey(2)]);
     assert_eq!(plan.replies[1], (waiting, Err(Refusal::Overtaken)));

@@ -6,12 +6,15 @@ mod cues;
 mod files;
 mod groups;
 mod pauses;
+mod sounds;
+mod transit;
 mod views;
 
 use std::sync::{Arc, OnceLock};
 
 use super::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, InputKind, MixSpec, Plan, ValidChannel,
+    Way,
 };
 use crate::frame::{AudioBlock, Picture, Size, StereoSample, VideoFrame};
 use crate::ids::InputKey;
@@ -45,7 +48,7 @@ impl Stage {
         }
         let spec = scene(&keys);
         let when = super::Readiness { force: true, wait: std::time::Duration::ZERO };
-        stage.command(Command::SetScene { bus: crate::ids::Bus::Pgm, spec, when });
+        stage.command(Command::SetScene { bus: crate::ids::Bus::Pgm, spec, when, way: Way::CUT });
         stage.tick();
         stage
     }

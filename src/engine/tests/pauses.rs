@@ -1,6 +1,6 @@
 //! Held and paused files: what is seen and heard while they stand, and that nothing is lost.
 
-use super::super::{Command, InputKind, Part, Refusal};
+use super::super::{Command, InputKind, Part, Refusal, Way};
 use super::files::{FILE, File, coded};
 use super::{Stage, shown};
 use crate::engine::Event;
@@ -85,7 +85,12 @@ fn a_held_file_shows_its_first_frame_and_is_ready() {
     stage.command(Command::AddInput { input: FILE, kind: InputKind::Paced, held: true });
     let scene = super::scene(&[FILE]);
     let when = super::super::Readiness { force: true, wait: std::time::Duration::ZERO };
-    stage.command(Command::SetScene { bus: crate::ids::Bus::Pgm, spec: scene, when });
+    stage.command(Command::SetScene {
+        bus: crate::ids::Bus::Pgm,
+        spec: scene,
+        when,
+        way: Way::CUT,
+    });
     stage.tick();
     let mut file = File::new(30, 1);
     for n in 0..100 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Command, Event, InputKind, Readiness, SceneSpec};
+use super::super::{Command, Event, InputKind, Readiness, SceneSpec, Way};
 use super::files::{FILE, File};
 use super::{Stage, frame, scene, shown};
 use crate::frame::{Picture, Size, VideoFrame};
@@ -28,7 +28,12 @@ fn a_layer_shows_what_its_input_showed() {
         let mut stage = Stage::with(rate, &[InputKind::Paced]);
         let delays = [0, 200, 1000, 5000, 9000];
         let ticks = delays.map(|ms| rate.tick_at(u64::from(ms.min(5000)) * 1_000_000) as i64);
-        stage.command(Command::SetScene { bus: Bus::Pgm, spec: delayed(&delays), when: NOW });
+        stage.command(Command::SetScene {
+            bus: Bus::Pgm,
+            spec: delayed(&delays),
+            when: NOW,
+            way: Way::CUT,
+        });
         let mut file = File::new(i64::from(rate.num()), i64::from(rate.den()));
         file.feed(&mut stage);
         for n in 0..400 {
@@ -53,11 +58,16 @@ fn a_layer_shows_what_its_input_showed() {
 fn pvw_fills_a_delay_ahead_of_the_take() {
     let mut stage = Stage::with(FrameRate::FPS_30, &[InputKind::Paced]);
     let mut file = File::new(30, 1);
-    stage.command(Command::SetScene { bus: Bus::Pvw, spec: delayed(&[500]), when: NOW });
+    stage.command(Command::SetScene {
+        bus: Bus::Pvw,
+        spec: delayed(&[500]),
+        when: NOW,
+        way: Way::CUT,
+    });
     for n in 0..200 {
         file.feed(&mut stage);
         if n == 100 {
-            stage.command(Command::Take { when: NOW });
+            stage.command(Command::Take { when: NOW, way: Way::CUT });
         }
         let plan = stage.tick();
         let DrawOp::Layer { input, .. } = plan.pgm.ops[0] else { panic!("{:?}", plan.pgm) };
@@ -67,7 +77,7 @@ fn pvw_fills_a_delay_ahead_of_the_take() {
     // Gone from both, it is kept no longer: the next use begins anew.
     for spec in [delayed(&[0]), delayed(&[500])] {
         for bus in [Bus::Pgm, Bus::Pvw] {
-            stage.command(Command::SetScene { bus, spec: spec.clone(), when: NOW });
+            stage.command(Command::SetScene { bus, spec: spec.clone(), when: NOW, way: Way::CUT });
         }
         file.feed(&mut stage);
         let plan = stage.tick();
@@ -83,7 +93,12 @@ fn what_is_kept_has_limits() {
     let mut stage = Stage::with(FrameRate::FPS_30, &[InputKind::Still]);
     // 16 MB each: 32 of them may be kept.
     let size = Size::new(4096, 2730);
-    stage.command(Command::SetScene { bus: Bus::Pgm, spec: delayed(&[3000]), when: NOW });
+    stage.command(Command::SetScene {
+        bus: Bus::Pgm,
+        spec: delayed(&[3000]),
+        when: NOW,
+        way: Way::CUT,
+    });
     let mut told = 0;
     for n in 0..120 {
         let picture = Arc::new(Picture::flat(size, [n as u8, 128, 128]));
@@ -96,7 +111,12 @@ fn what_is_kept_has_limits() {
     }
     assert_eq!(told, 1);
     let many: Vec<u32> = (1..=limits::MAX_VIEWS as u32 + 3).map(|k| k * 100).collect();
-    stage.command(Command::SetScene { bus: Bus::Pgm, spec: delayed(&many), when: NOW });
+    stage.command(Command::SetScene {
+        bus: Bus::Pgm,
+        spec: delayed(&many),
+        when: NOW,
+        way: Way::CUT,
+    });
     stage.tick();
     let plan = stage.tick();
     // The rest share the input itself.

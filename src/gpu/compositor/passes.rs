@@ -32,8 +32,10 @@ impl Painter<'_> {
         &self,
         encoder: &'e mut wgpu::CommandEncoder,
         canvas: &wgpu::BindGroup,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) -> wgpu::ComputePass<'e> {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
         pass.set_bind_group(0, canvas, &[]);
         pass
     }

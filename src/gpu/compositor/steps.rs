@@ -2,6 +2,7 @@
 //!
 //! Must not know how a step is drawn. Invariant: steps are in the order of their operations; one without its picture is left out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Compositor, Path};
@@ -12,6 +13,7 @@ use crate::gpu::layers::LayerDraw;
 use crate::gpu::overlays::Art;
 use crate::gpu::sources::SourceKey;
 use crate::ids::InputKey;
+use crate::limits::MAX_MEASURED;
 use crate::picture::{
     DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
 };
@@ -175,6 +177,21 @@ pub(super) fn shown_pictures(list: &DrawList, frames: &[(InputKey, VideoFrame)])
         DrawOp::Overlay(_) | DrawOp::Cover(_) => None,
     });
     layers.map(id).collect()
+}
+
+/// The decoded pictures that a list shows, each input once, but for those that were measured already; as many as fit.
+pub(super) fn unmeasured<'a>(
+    list: &DrawList,
+    frames: &'a [(InputKey, VideoFrame)],
+    measured: &BTreeMap<InputKey, u64>,
+) -> Vec<(InputKey, &'a Picture)> {
+    let is_new = |input: &InputKey, picture: &Picture| measured.get(input) != Some(&picture.id());
+    frames
+        .iter()
+        .map(|(input, frame)| (*input, &*frame.picture))
+        .filter(|(input, picture)| is_new(input, picture) && list.shows(*input))
+        .take(MAX_MEASURED)
+        .collect()
 }
 
 /// Whether two lists show the same. Contents are compared by address: equal ones elsewhere are drawn again, no harm.

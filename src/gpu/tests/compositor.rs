@@ -15,6 +15,8 @@ use crate::picture::{
 };
 use crate::worker;
 
+#[path = "colors.rs"]
+mod colors;
 #[path = "layers.rs"]
 mod layers;
 #[path = "twin.rs"]
@@ -22,6 +24,12 @@ mod twin;
 
 #[path = "blend.rs"]
 mod blend;
+#[path = "loss.rs"]
+mod loss;
+#[path = "luma.rs"]
+mod luma;
+#[path = "renditions.rs"]
+mod renditions;
 
 #[path = "overlays.rs"]
 mod overlays;
@@ -100,8 +108,8 @@ fn draw_one(
 ) -> Arc<Picture> {
     c.draw(7, list, frames).unwrap();
     let finished = c.finish().unwrap();
-    assert_eq!((finished.len(), finished[0].0), (1, 7));
-    Arc::clone(&finished[0].1)
+    assert_eq!((finished.len(), finished[0].tick), (1, 7));
+    Arc::clone(&finished[0].picture)
 }
 
 /// Largest difference in a sample; padding is not looked at.
@@ -295,8 +303,8 @@ fn what_is_the_same_is_not_drawn_again() {
         }
         compositor.draw(4, &at(2), &frames).unwrap();
         let finished = compositor.finish().unwrap();
-        assert_eq!(finished.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        let ids: Vec<_> = finished.iter().map(|f| f.1.id()).collect();
+        assert_eq!(finished.iter().map(|f| f.tick).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let ids: Vec<_> = finished.iter().map(|f| f.picture.id()).collect();
         assert!(ids[..4].iter().all(|id| *id == ids[0]) && ids[4] != ids[0], "{ids:?}");
         assert_eq!(compositor.draws, 2);
     }

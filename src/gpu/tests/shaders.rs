@@ -8,7 +8,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use super::*;
 use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
+const PROGRAMS: [&str; 6] = ["fill", "layer", "overlay", "blend", "scale", "luma_source"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -77,6 +77,21 @@ fn parameters_lie_as_their_twins_say() {
     ];
     check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
     let members = [
+        ("area", offset_of!(ScaleParams, area)),
+        ("whole_size_px", offset_of!(ScaleParams, whole_size_px)),
+        ("whole_row_words", offset_of!(ScaleParams, whole_row_words)),
+        ("whole_chroma_word", offset_of!(ScaleParams, whole_chroma_word)),
+        ("whole_per_pixel", offset_of!(ScaleParams, whole_per_pixel)),
+    ];
+    check(&parse("scale"), "ScaleParams", size_of::<ScaleParams>(), &members);
+    let members = [
+        ("size_px", offset_of!(LumaParams, size_px)),
+        ("first_word", offset_of!(LumaParams, first_word)),
+        ("row_words", offset_of!(LumaParams, row_words)),
+        ("full", offset_of!(LumaParams, full)),
+    ];
+    check(&parse("luma_source"), "LumaParams", size_of::<LumaParams>(), &members);
+    let members = [
         ("area", offset_of!(LayerParams, area)),
         ("source_from_x", offset_of!(LayerParams, source_from_x)),
         ("source_from_y", offset_of!(LayerParams, source_from_y)),
@@ -85,8 +100,8 @@ fn parameters_lie_as_their_twins_say() {
         ("to_y", offset_of!(LayerParams, to_y)),
         ("uv_from_u", offset_of!(LayerParams, uv_from_u)),
         ("uv_from_v", offset_of!(LayerParams, uv_from_v)),
-        ("center_px", offset_of!(LayerParams, center_px)),
-        ("half_size_px", offset_of!(LayerParams, half_size_px)),
+        ("window_begin", offset_of!(LayerParams, window_begin)),
+        ("window_end", offset_of!(LayerParams, window_end)),
         ("corner_radius_px", offset_of!(LayerParams, corner_radius_px)),
         ("border_px", offset_of!(LayerParams, border_px)),
         ("opacity", offset_of!(LayerParams, opacity)),

@@ -1,11 +1,12 @@
 //! CPU twins of the shaders, written per sample in 64-bit floats: what the pixels should be.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use crate::frame::{ChromaSite, Color, Picture, PixelFormat, Size};
 use crate::gpu::color::{canvas_from, code_of};
-use crate::picture::{Look, Motion, Rect, RgbaImage, Window};
-use crate::shot::{ScaleQuality, Shot};
+use crate::picture::{self, Look, Motion, Rect, RgbaImage};
+use crate::shot::{ScaleQuality, Shot, Window};
 
 /// A canvas as three full planes.
 #[derive(Clone)]
@@ -24,9 +25,10 @@ pub(super) struct TwinLayer<'a> {
     pub(super) quality: ScaleQuality,
 }
 
-/// Samples of up to four channels with a size.
+/// Samples of up to four channels with a size, of which only a window is seen.
 struct Samples {
     size: Size,
+    window: Window,
     texels: Vec<[f64; 4]>,
 }
 
@@ -61,8 +63,10 @@ fn triangle(distance: f64) -> f64 {
 
 impl Samples {
     fn at(&self, x: f64, y: f64) -> [f64; 4] {
-        let clamp = |v: f64, side: u32| v.clamp(0.0, f64::from(side - 1)) as usize;
-        let (x, y) = (clamp(x, self.size.width_px), clamp(y, self.size.height_px));
+        let clamp = |v: f64, seen: &Range<u32>| {
+            v.clamp(f64::from(seen.start), f64::from(seen.end - 1)) as usize
+        };
+        let (x, y) = (clamp(x, &self.window.columns), clamp(y, &self.window.rows));
         self.texels[y * self.size.width_px as usize + x]
     }
 
@@ -167,8 +171,12 @@ fn code(value: f64) -> u8 {
 }
 
 /// Luma and chroma in code values of 8 bits, with the fraction that deeper samples have.
-fn planes(picture: &Picture) -> (Samples, Samples) {
+fn planes(picture: &Picture, shot: &Shot) -> (Samples, Samples) {
     let format = picture.format();
+    let seen = shot.window(picture.size(), picture.turn());
+    let [across, down] = format.subsampling();
+    let per = |seen: &Range<u32>, luma: u32| seen.start / luma..seen.end.div_ceil(luma);
+    let seen_chroma = Window { columns: per(&seen.columns, across), rows: per(&seen.rows, down) };
     let sample = |plane: usize, x: usize, y: usize| {
         let plane = &picture.planes()[plane];
         let at = y * plane.stride_bytes + x * format.sample_bytes();
@@ -178,15 +186,15 @@ fn planes(picture: &Picture) -> (Samples, Samples) {
         };
         f64::from(value) / f64::from(format.sample_per_code())
     };
-    let all = |size: Size, f: &dyn Fn(usize, usize) -> [f64; 4]| {
+    let all = |size: Size, window: Window, f: &dyn Fn(usize, usize) -> [f64; 4]| {
         let rows = 0..size.height_px as usize;
         let texels = rows
             .flat_map(|y| (0..size.width_px as usize).map(move |x| (x, y)))
             .map(|(x, y)| f(x, y));
-        Samples { size, texels: texels.collect() }
+        Samples { size, window, texels: texels.collect() }
     };
-    let luma = all(picture.size(), &|x, y| [sample(0, x, y), 0.0, 0.0, 0.0]);
-    let chroma = all(format.chroma_size(picture.size()), &|x, y| match format {
+    let luma = all(picture.size(), seen, &|x, y| [sample(0, x, y), 0.0, 0.0, 0.0]);
+    let chroma = all(format.chroma_size(picture.size()), seen_chroma, &|x, y| match format {
         PixelFormat::Nv12 | PixelFormat::P010 => {
             [sample(1, 2 * x, y), sample(1, 2 * x + 1, y), 0.0, 0.0]
         }
@@ -263,7 +271,7 @@ impl TwinCanvas {
 
     pub(super) fn layer(&mut self, layer: &TwinLayer) {
         let (picture, rect) = (layer.picture, layer.rect);
-        let (luma, chroma) = planes(picture);
+        let (luma, chroma) = planes(picture, &layer.shot);
         let map = layer.shot.source_from_shot(picture.size(), picture.turn());
         let to_chroma = |at: [f64; 2]| chroma_from_luma(picture, map.apply(at));
         let magnifying = match layer.quality {
@@ -313,7 +321,7 @@ impl TwinCanvas {
 
     /// `image` has even sides already.
     pub(super) fn overlay(&mut self, image: &RgbaImage, rect: Rect, opacity: u8) {
-        let window = Window::whole(rect, image.size);
+        let window = picture::Window::whole(rect, image.size);
         self.overlay_in(image, &window, (Motion::Still, opacity));
     }
 
@@ -321,7 +329,7 @@ impl TwinCanvas {
     pub(super) fn overlay_in(
         &mut self,
         image: &RgbaImage,
-        window: &Window,
+        window: &picture::Window,
         (motion, opacity): (Motion, u8),
     ) {
         let texels = image.pixels.chunks(4).map(|p| {
@@ -330,7 +338,8 @@ impl TwinCanvas {
             let of = |c: u8| (f64::from(c) * a).round() / 255.0;
             [of(p[0]), of(p[1]), of(p[2]), a]
         });
-        let source = Samples { size: image.size, texels: texels.collect() };
+        let texels_of = Window { columns: 0..image.size.width_px, rows: 0..image.size.height_px };
+        let source = Samples { size: image.size, window: texels_of, texels: texels.collect() };
         let rect = window.rect;
         let scale = window.texels_per_pixel;
         let origin = [

@@ -105,6 +105,13 @@ impl Probe {
         let (video, audio) = (self.stream("video"), self.stream("audio"));
         assert_eq!((&video["codec_name"], &audio["codec_name"]), (&"h264".into(), &"aac".into()));
         assert_eq!((&video["width"], &video["height"]), (&320.into(), &180.into()));
+        for tag in ["color_space", "color_transfer", "color_primaries"] {
+            assert_eq!(video[tag], "bt709", "{tag}");
+        }
+        assert_eq!(
+            (&video["color_range"], &video["chroma_location"]),
+            (&"tv".into(), &"left".into())
+        );
         assert_eq!((&audio["sample_rate"], &audio["channels"]), (&"48000".into(), &2.into()));
         let packets = self.packets("video");
         assert!(packets.len() >= at_least, "{} pictures", packets.len());

@@ -115,7 +115,7 @@ fn play(mixer: &mut Mixer, [a, b]: [&[StereoSample]; 2], cut: &[usize]) -> Vec<S
 /// What one filter makes of a source.
 fn through(filter: AudioFilter, source: &[StereoSample]) -> Vec<StereoSample> {
     let mut mixer = Mixer::new();
-    mixer.set(&[filtered(A, filter)]);
+    mixer.set(&[filtered(A, filter)], RAMP_SAMPLES);
     play(&mut mixer, [source, &[]], &[1600])
 }
 
@@ -251,7 +251,7 @@ fn how_a_source_is_cut_into_blocks_is_not_heard() {
         let whole = through(filter, &source);
         for cut in [&[1601, 1602][..], &[800], &[1], &[479, 481, 960, 7], &[4799]] {
             let mut mixer = Mixer::new();
-            mixer.set(&[filtered(A, filter)]);
+            mixer.set(&[filtered(A, filter)], RAMP_SAMPLES);
             assert!(play(&mut mixer, [&source, &[]], cut) == whole, "{filter:?} in {cut:?}");
         }
     }
@@ -264,13 +264,13 @@ fn filters_come_and_go_without_a_click() {
     let own = largest_step(&a, a[0]);
     for stay in [12_000, 3000, 1000, 160] {
         let [mut both, mut alone, mut other] = [(); 3].map(|()| Mixer::new());
-        other.set(&[entry(B, 1.0)]);
+        other.set(&[entry(B, 1.0)], RAMP_SAMPLES);
         let mut heard = Vec::new();
         for filter in
             [NONE, SPEECH, MUSIC, BOTH, AGC, NONE, BOTH, MUSIC, NONE, AGC, NONE, SPEECH, NONE]
         {
-            both.set(&[filtered(A, filter), entry(B, 1.0)]);
-            alone.set(&[filtered(A, filter)]);
+            both.set(&[filtered(A, filter), entry(B, 1.0)], RAMP_SAMPLES);
+            alone.set(&[filtered(A, filter)], RAMP_SAMPLES);
             let range = heard.len()..heard.len() + stay;
             let sources = [&a[range.clone()], &b[range]];
             let mixed = play(&mut both, sources, &[800]);
@@ -298,7 +298,7 @@ fn a_source_that_stops_is_not_kept() {
     let (source, silence) = (stereo(&source, &source), vec![[0.0; 2]; SECOND / 2]);
     let own = largest_step(&source, source[0]);
     let mut mixer = Mixer::new();
-    mixer.set(&[filtered(A, BOTH)]);
+    mixer.set(&[filtered(A, BOTH)], RAMP_SAMPLES);
     // It vanishes at its peak: what is in the filters comes, and the rest fades.
     let peak = SECOND + 27;
     let mut heard = play(&mut mixer, [&source[..peak], &[]], &[1600]);
@@ -309,9 +309,9 @@ fn a_source_that_stops_is_not_kept() {
     assert_eq!(mixer.mix(&|_| None, 1600).1.peak, 0.0);
     // Muted and heard again: nothing of what it was comes back.
     play(&mut mixer, [&source, &[]], &[1600]);
-    mixer.set(&[MixSpec { gain: 0.0, ..filtered(A, BOTH) }]);
+    mixer.set(&[MixSpec { gain: 0.0, ..filtered(A, BOTH) }], RAMP_SAMPLES);
     play(&mut mixer, [&source, &[]], &[1600]);
-    mixer.set(&[filtered(A, BOTH)]);
+    mixer.set(&[filtered(A, BOTH)], RAMP_SAMPLES);
     assert_eq!(play(&mut mixer, [&silence, &[]], &[1600]), silence);
 }
 
@@ -319,7 +319,7 @@ fn a_source_that_stops_is_not_kept() {
 fn a_filter_does_not_learn_nonsense() {
     let clean = syllables(4 * SECOND);
     let mut mixer = Mixer::new();
-    mixer.set(&[filtered(A, SPEECH)]);
+    mixer.set(&[filtered(A, SPEECH)], RAMP_SAMPLES);
     let bad = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX].map(|v| [v, -v]);
     let out = play(&mut mixer, [&bad.repeat(400), &[]], &[1600]);
     assert!(out.iter().flatten().all(|v| v.abs() <= 1.0));

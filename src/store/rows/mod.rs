@@ -48,6 +48,8 @@ struct CasterRow {
     #[serde(default)]
     on_standby: bool,
     #[serde(default)]
+    on_black: bool,
+    #[serde(default)]
     pgm_set_unix_ms: u64,
     #[serde(default)]
     more: config::ConfigRow,
@@ -234,6 +236,7 @@ pub(super) fn encode(caster: &Caster) -> String {
         scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
         pvw_off: caster.scenes.as_ref().is_some_and(|s| s.pvw_off),
         on_standby: caster.scenes.as_ref().is_some_and(|s| s.on_standby),
+        on_black: caster.scenes.as_ref().is_some_and(|s| s.on_black),
         pgm_set_unix_ms: caster.scenes.as_ref().map_or(0, |s| s.pgm_set_unix_ms),
         more: config::encode(config),
         channels: caster.channels.iter().map(rundown::encode_channel).collect(),
@@ -343,9 +346,9 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
     };
     let scenes = row.scenes.map(|[pvw, pgm]| {
         let (pvw, pgm) = (decode_scene(pvw)?, decode_scene(pgm)?);
-        let (pvw_off, on_standby) = (row.pvw_off, row.on_standby);
+        let (pvw_off, on_standby, on_black) = (row.pvw_off, row.on_standby, row.on_black);
         let pgm_set_unix_ms = row.pgm_set_unix_ms;
-        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off, on_standby, pgm_set_unix_ms })
+        Ok::<Scenes, String>(Scenes { pvw, pgm, pvw_off, on_standby, on_black, pgm_set_unix_ms })
     });
     Ok(Caster {
         id: parse("id", id, CasterId::parse)?,

@@ -104,6 +104,7 @@ writes! {
     DeleteCasterSceneConfigResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     StopCasterSceneResponse, w, id => Self { revision: w.revision };
     UpdateCasterSceneAudioResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
+    FadeCasterToBlackResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
     EffectCasterUrgentResponse, w, id => Self { revision: w.revision, applied: applied(&w) };
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::{
     AudioDraft, AudioLayerDraft, BackdropDraft, Call, ComponentDraft, ComponentLayerDraft,
     CopyCaster, CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft, LookDraft,
     PlacementDraft, ResourceDraft, SceneDraft, TagDraft, TextBackgroundDraft, TextDraft,
-    VideoLayerDraft, WhenDraft,
+    TransitionDraft, VideoLayerDraft, WayDraft, WhenDraft,
 };
 
 /// `Request as r => call`: how each request becomes a call.
@@ -135,6 +135,7 @@ calls! {
         layout_id: r.layout_id,
         component_ids: r.component_ids,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     });
     UpdateCasterSceneConfigRequest as r => Call::UpdateCasterSceneConfig(SceneDraft {
         caster_id: r.caster_id,
@@ -142,6 +143,7 @@ calls! {
         layout_id: r.layout_id,
         component_ids: r.component_ids,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     });
     DeleteCasterSceneConfigRequest as r => Call::DeleteCasterSceneConfig {
         caster_id: r.caster_id,
@@ -161,6 +163,7 @@ calls! {
         from_scene_id: r.from_scene_id,
         to_scene_id: r.to_scene_id,
         when: WhenDraft { force: r.force, wait_ms: r.wait_ms },
+        way: way(r.transition, r.component_fade_frames),
     };
     DescribeCasterSceneAudioRequest as r => Call::DescribeCasterSceneAudio {
         caster_id: r.caster_id,
@@ -173,10 +176,25 @@ calls! {
         audio_layers: r.audio_layers.into_iter().map(audio_layer).collect(),
         mix_list: r.mix_list,
     });
+    FadeCasterToBlackRequest as r => Call::FadeCasterToBlack {
+        caster_id: r.caster_id,
+        on: r.on,
+        duration_frames: r.duration_frames,
+    };
     EffectCasterUrgentRequest as r => Call::EffectCasterUrgent {
         caster_id: r.caster_id,
         scene_id: r.scene_id,
     };
+}
+
+fn way(transition: Option<pb::Transition>, component_fade_frames: Option<i32>) -> WayDraft {
+    let transition = transition.map(|m| TransitionDraft {
+        kind: m.kind,
+        direction: m.direction,
+        color: m.color,
+        duration_frames: m.duration_frames,
+    });
+    WayDraft { transition, component_fade_frames }
 }
 
 fn tags(tags: Vec<pb::Tag>) -> Vec<TagDraft> {

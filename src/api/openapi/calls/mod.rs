@@ -8,7 +8,8 @@ use super::params::Params;
 use crate::catalog::{
     AudioDraft, AudioLayerDraft, Call, ChannelDraft, ComponentDraft, ComponentLayerDraft,
     CopyCaster, CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft,
-    PlacementDraft, ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WhenDraft,
+    PlacementDraft, ResourceDraft, SceneDraft, TagDraft, TextDraft, VideoLayerDraft, WayDraft,
+    WhenDraft,
 };
 
 mod config;
@@ -263,6 +264,8 @@ fn scene(p: &Params) -> Read<SceneDraft> {
         layout_id: p.text("LayoutId"),
         component_ids: p.texts("ComponentId")?,
         when: when(p)?,
+        // The cloud API knows cuts only.
+        way: WayDraft::default(),
     })
 }
 
@@ -272,6 +275,7 @@ pub(super) fn copy_scene(p: &Params) -> Read {
         from_scene_id: p.text("FromSceneId"),
         to_scene_id: p.text("ToSceneId"),
         when: when(p)?,
+        way: WayDraft::default(),
     })
 }
 
