@@ -41,7 +41,9 @@ fn covered(at: vec2<f32>) -> f32 {
     let reach = select(vec2(1.0), max(params.texels_per_pixel, vec2(1.0)), FILTER == AREA);
     let begin = clamp((at - params.first_texel) / reach + 0.5, vec2(0.0), vec2(1.0));
     let end = clamp((params.past_texel - at) / reach + 0.5, vec2(0.0), vec2(1.0));
-    return begin.x * begin.y * end.x * end.y;
+    // Both ends can be within one pixel.
+    let both = max(begin + end - 1.0, vec2(0.0));
+    return both.x * both.y;
 }
 
 @compute @workgroup_size(8, 8)

@@ -30,8 +30,8 @@ const FONTS: [(&str, &str, Weight); 7] = [
     ("NotoSansHans-Light", "Noto Sans CJK SC", Weight::LIGHT),
 ];
 
-/// The font for every other name. What a font lacks is taken from others: for each script a list of cosmic-text's, then
-/// whatever has it; what no font has is its box for missing glyphs.
+/// The font for every other name, and for words that have a character that their font lacks. What it lacks too is taken from
+/// others: for each script a list of cosmic-text's, then whatever has it; what no font has is a box.
 const FALLBACK: (&str, Weight) = ("Noto Sans", Weight::NORMAL);
 
 type Pixel = [u8; 4];
@@ -82,12 +82,33 @@ impl TextPainter {
 
     fn lay_out(&mut self, text: &TextSpec, font_px: f32) -> Buffer {
         let (family, weight) = font(&text.font_name);
-        let attrs = Attrs::new().family(Family::Name(family)).weight(weight);
+        let named = Attrs::new().family(Family::Name(family)).weight(weight);
+        let fallback = named.clone().family(Family::Name(FALLBACK.0));
+        let words = text.text.split_inclusive(char::is_whitespace).map(|word| {
+            let is_whole = self.has_all(family, weight, word);
+            (word, if is_whole { named.clone() } else { fallback.clone() })
+        });
+        let spans: Vec<_> = words.collect();
         let mut buffer = Buffer::new(&mut self.fonts, Metrics::new(font_px, font_px * LINE_HEIGHT));
         buffer.set_size(None, None);
-        buffer.set_text(&text.text, &attrs, Shaping::Advanced, Some(Align::Left));
+        buffer.set_rich_text(spans, &named, Shaping::Advanced, Some(Align::Left));
         buffer.shape_until_scroll(&mut self.fonts, false);
         buffer
+    }
+
+    /// Whether a font has every character of a word as one glyph. Where it has not, shaping would put letters and accents
+    /// together, which fonts for Chinese cannot place.
+    fn has_all(&mut self, family: &str, weight: Weight, word: &str) -> bool {
+        let query = fontdb::Query {
+            families: &[fontdb::Family::Name(family)],
+            weight,
+            ..Default::default()
+        };
+        let id = self.fonts.db().query(&query);
+        let Some(font) = id.and_then(|id| self.fonts.get_font(id, weight)) else { return false };
+        let glyphs = font.as_swash().charmap();
+        let has = |c: char| glyphs.map(c) != 0 && !('\u{300}'..='\u{36f}').contains(&c);
+        word.chars().all(|c| c.is_whitespace() || has(c))
     }
 
     fn compose(&mut self, buffer: &Buffer, extent: [f32; 2], style: &Style) -> Painted {

@@ -135,6 +135,18 @@ pub enum OverlayContent {
     Animation(Arc<Animation>),
 }
 
+impl OverlayContent {
+    /// Whether it is the same thing. Images, which are large, are compared by address: an equal one elsewhere is another.
+    pub fn is(&self, other: &OverlayContent) -> bool {
+        match (self, other) {
+            (OverlayContent::Text(a), OverlayContent::Text(b)) => a == b,
+            (OverlayContent::Image(a), OverlayContent::Image(b)) => Arc::ptr_eq(a, b),
+            (OverlayContent::Animation(a), OverlayContent::Animation(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
 impl From<Animation> for OverlayContent {
     /// What has one frame does not move.
     fn from(mut animation: Animation) -> OverlayContent {

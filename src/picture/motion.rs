@@ -55,24 +55,15 @@ impl ScenePicture {
     /// Takes the place of another picture at a time, ns since tick 0: overlays that were there go on, the others begin.
     pub fn follow(&mut self, before: &ScenePicture, now_ns: u64) {
         for overlay in &mut self.overlays {
-            let was_there = before.overlays.iter().find(|earlier| earlier.is(overlay));
+            let was_there = before.overlays.iter().find(|earlier| {
+                earlier.motion == overlay.motion && earlier.content.is(&overlay.content)
+            });
             overlay.since_ns = was_there.map_or(now_ns, |earlier| earlier.since_ns);
         }
     }
 }
 
 impl OverlaySpec {
-    /// Whether it shows the same thing in the same motion. Images are compared by address.
-    fn is(&self, other: &OverlaySpec) -> bool {
-        let same_content = match (&*self.content, &*other.content) {
-            (OverlayContent::Text(a), OverlayContent::Text(b)) => a == b,
-            (OverlayContent::Image(a), OverlayContent::Image(b)) => Arc::ptr_eq(a, b),
-            (OverlayContent::Animation(a), OverlayContent::Animation(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        same_content && self.motion == other.motion
-    }
-
     /// The overlay at a time, ns since tick 0.
     pub fn draw_at(&self, canvas: Size, now_ns: u64) -> OverlayDraw {
         let elapsed_ns = now_ns.saturating_sub(self.since_ns);

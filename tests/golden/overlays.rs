@@ -52,7 +52,9 @@ fn scripts() {
     let line = |(row, text): (usize, &&str)| {
         show(bordered(text, 0.11, 0.06), at(0.04, 0.02 + 0.19 * row as f32, 0.0, 0.0))
     };
-    check("text_scripts", &on_slate(lines.iter().enumerate().map(line).collect()));
+    for (name, lines) in [("text_scripts", &lines[..3]), ("text_scripts_more", &lines[3..])] {
+        check(name, &on_slate(lines.iter().enumerate().map(line).collect()));
+    }
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn running_texts() {
     check_at("running_texts_next", &scene, 191 * TICK_NS);
 }
 
-/// A ring on nothing, whose colour says what it is.
+/// A ring on nothing; without transparency a square.
 fn ring(rgb: Rgb) -> image::RgbaImage {
     image::RgbaImage::from_fn(96, 96, |x, y| {
         let distance = (x as f32 - 47.5).hypot(y as f32 - 47.5);
@@ -113,10 +115,10 @@ fn moving_gif() -> Vec<u8> {
 
 #[test]
 fn images() {
-    let on_white = DynamicImage::from(ring([40, 160, 60])).into_rgb8();
+    let opaque = DynamicImage::from(ring([40, 160, 60])).into_rgb8();
     let files = [
         encoded(ring([230, 40, 40]), ImageFormat::Png),
-        encoded(on_white, ImageFormat::Jpeg),
+        encoded(opaque, ImageFormat::Jpeg),
         encoded(ring([200, 60, 220]), ImageFormat::WebP),
         moving_gif(),
     ];
