@@ -179,7 +179,7 @@ impl Show {
         let request =
             v1::SetCasterConfigRequest { caster_id: caster.clone(), config: Some(config) };
         client.set_caster_config(request).await?;
-        let sources = ["file:clip.mp4", "file:clip.mp4", "pattern:640x360", "pattern:1280x720@25"];
+        let sources = ["file:clip.mp4", "file:clip.mp4", "pattern:640x360", "pattern:640x360"];
         let mut locations = Vec::new();
         for (index, url) in sources.iter().enumerate() {
             locations.push(format!("RV{:02}", index + 1));
@@ -210,7 +210,7 @@ impl Show {
     /// One random change. What the rules refuse (a layout that is on air is deleted, say) is counted; what breaks is an error.
     async fn edit(&mut self, chance: &mut Chance) -> Result<(), Failed> {
         self.edits += 1;
-        let result = match chance.below(10) {
+        let result = match chance.below(11) {
             0 => self.add_layout(chance).await,
             1 => self.add_text(chance).await,
             2 => self.modify_layout(chance).await,
@@ -219,6 +219,7 @@ impl Show {
             5 => self.set_scene(chance, self.pgm.scene_id.clone()).await,
             6 => self.mix(chance).await,
             7 => self.take(chance).await,
+            8 => self.fade(chance).await,
             _ => match self.set_scene(chance, self.pvw.scene_id.clone()).await {
                 Ok(()) => self.take(chance).await,
                 refused => refused,
@@ -237,7 +238,11 @@ impl Show {
     async fn add_layout(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
         let layout = self.layout(chance);
         let request =
-            v1::AddCasterLayoutRequest { caster_id: self.caster.clone(), layout: Some(layout) };
+            v1::AddCasterLayoutRequest {
+                caster_id: self.caster.clone(),
+                layout: Some(layout),
+                ..Default::default()
+            };
         let answer = self.client.add_caster_layout(request).await?.into_inner();
         self.layouts.push(answer.layout_id);
         Ok(())
@@ -251,6 +256,7 @@ impl Show {
             caster_id: self.caster.clone(),
             layout_id: chance.pick(&self.layouts).clone(),
             layout: Some(self.layout(chance)),
+            ..Default::default()
         };
         self.client.modify_caster_layout(request).await.map(drop)
     }
@@ -266,6 +272,7 @@ impl Show {
             height_normalized: 0.1 + 0.9 * chance.share(),
             position_normalized: vec![chance.share() - 0.3, chance.share() - 0.3],
             position_refer: chance.pick(&["topLeft", "center", "bottomRight"]).to_string(),
+            look: (chance.below(2) == 0).then(|| look(chance)),
             ..Default::default()
         });
         v1::Layout {
@@ -273,6 +280,7 @@ impl Show {
             mix_list: vec![shown[0].clone()],
             audio_layers: vec![v1::AudioLayer::default()],
             blend_list: shown,
+            backdrop: Some(v1::Backdrop { color: color(chance), image: None }),
             ..Default::default()
         }
     }
@@ -287,6 +295,7 @@ impl Show {
                 ..Default::default()
             }),
             text_layer_content: Some(text(chance)),
+            effect: chance.pick(&["none", "none", "animateH", "animateV"]).to_string(),
             ..Default::default()
         };
         let request = v1::AddCasterComponentRequest {
@@ -350,11 +359,13 @@ impl Show {
         }
         component_ids.sort_unstable();
         component_ids.dedup();
+        let is_pgm = scene_id == self.pgm.scene_id;
         let request = v1::SetCasterSceneConfigRequest {
             caster_id: self.caster.clone(),
             scene_id,
             layout_id: chance.pick(&self.layouts).clone(),
             component_ids,
+            component_fade_frames: is_pgm.then(|| chance.below(20) as i32),
             ..Default::default()
         };
         self.client.set_caster_scene_config(request).await.map(drop)
@@ -366,9 +377,19 @@ impl Show {
             from_scene_id: self.pvw.scene_id.clone(),
             to_scene_id: self.pgm.scene_id.clone(),
             force: chance.below(4) == 0,
+            transition: (chance.below(3) > 0).then(|| transition(chance)),
             ..Default::default()
         };
         self.client.copy_caster_scene_config(request).await.map(drop)
+    }
+
+    async fn fade(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        let request = v1::FadeCasterToBlackRequest {
+            caster_id: self.caster.clone(),
+            on: chance.below(2) == 0,
+            duration_frames: chance.below(30) as i32,
+        };
+        self.client.fade_caster_to_black(request).await.map(drop)
     }
 
     async fn mix(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
@@ -384,13 +405,44 @@ impl Show {
     }
 }
 
+fn color(chance: &mut Chance) -> String {
+    format!("0x{:06x}", chance.below(0x100_0000))
+}
+
+fn look(chance: &mut Chance) -> v1::LayerLook {
+    v1::LayerLook {
+        crop_left: 0.3 * chance.share(),
+        crop_bottom: 0.3 * chance.share(),
+        mirror: chance.pick(&["none", "horizontal", "vertical"]).to_string(),
+        opacity: Some(chance.share()),
+        corner_radius: 0.1 * chance.share(),
+        border_width: 0.02 * chance.share(),
+        border_color: color(chance),
+        ..Default::default()
+    }
+}
+
+fn transition(chance: &mut Chance) -> v1::Transition {
+    v1::Transition {
+        kind: chance.pick(&["mix", "dip", "wipe", "slide", "push"]).to_string(),
+        direction: chance.pick(&["left", "right", "up", "downRight"]).to_string(),
+        color: String::new(),
+        duration_frames: 1 + chance.below(25) as i32,
+    }
+}
+
 fn text(chance: &mut Chance) -> v1::TextLayerContent {
     v1::TextLayerContent {
         text: chance.pick(&TEXTS).to_string(),
-        color: format!("0x{:06x}", chance.below(0x100_0000)),
+        color: color(chance),
         size_normalized: Some(0.02 + 0.1 * chance.share()),
         border_width_normalized: 0.1 * chance.share(),
         border_color: "0x000000".into(),
+        background: (chance.below(3) == 0).then(|| v1::TextBackground {
+            color: color(chance),
+            opacity: Some(chance.share()),
+            padding: chance.share(),
+        }),
         ..Default::default()
     }
 }
