@@ -131,7 +131,9 @@ fn a_live_show_goes_on() {
     assert_eq!(shown.len() as u64, stats.encoded);
     // One is made at the begin of its time, so they may be one ahead; the end of the show takes a moment.
     let due = RATE.tick_at(elapsed_ns);
-    assert!((due - 3..=due + 1).contains(&stats.encoded), "{} of {due}", stats.encoded);
+    assert!((due - 10..=due + 1).contains(&stats.encoded), "{} of {due}", stats.encoded);
+    // Nobody waited for the driver.
+    assert!(counts.late < 60, "{counts:?}");
     assert!(counts.repeated > 0 && counts.dropped == 0, "{counts:?}");
     // Never back, and at the end as far on as if nothing had been.
     let known: Vec<u64> = shown.iter().copied().flatten().collect();
