@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "caster_service",
         "channel",
         "component",
+        "image",
         "layout",
         "library",
         "resource",

@@ -11,13 +11,89 @@ use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
 use onair::media::scale::Prescaler;
 use onair::picture::{
-    DrawList, DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec,
+    DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
 };
 use onair::time::Clock;
 
-const CANVAS: Size = Size::new(1920, 1080);
+const HD: Size = Size::new(1920, 1080);
+const UHD: Size = Size::new(3840, 2160);
 const FRAMES: u64 = 300;
 const WARM_UP: u64 = 10;
+
+/// How the pictures of sources come.
+#[derive(Clone, Copy, PartialEq)]
+enum Ahead {
+    /// Scaled by swscale first, as an input's thread does on a software adapter.
+    Scaled,
+    /// As they are.
+    AsDecoded,
+    /// As they are, and always the same ones: nothing changes.
+    Still,
+}
+
+/// What is drawn: so many sources of a format and a size, side by side in a square of cells on a canvas.
+struct Case {
+    name: &'static str,
+    canvas: Size,
+    side: u32,
+    format: PixelFormat,
+    source: Size,
+    ahead: Ahead,
+    overlays: Vec<DrawOp>,
+}
+
+fn cases() -> Vec<Case> {
+    use Ahead::{AsDecoded, Scaled, Still};
+    use PixelFormat::{I420, Nv12};
+    let case = |name, (canvas, side): (Size, u32), (format, w, h), ahead, overlays| Case {
+        name,
+        canvas,
+        side,
+        format,
+        source: Size::new(w, h),
+        ahead,
+        overlays,
+    };
+    let title = || vec![title(), logo()];
+    let quad = (HD, 2);
+    vec![
+        case("quad of 1280×720 I420, scaled by swscale", quad, (I420, 1280, 720), Scaled, vec![]),
+        case(
+            "quad of 1280×720 I420 by swscale + title + logo",
+            quad,
+            (I420, 1280, 720),
+            Scaled,
+            title(),
+        ),
+        case("quad of 960×540 NV12, unscaled", quad, (Nv12, 960, 540), AsDecoded, vec![]),
+        case("quad of 960×540 I420, unscaled", quad, (I420, 960, 540), AsDecoded, vec![]),
+        case("quad of 960×540 NV12 + title + logo", quad, (Nv12, 960, 540), AsDecoded, title()),
+        case("quad of 960×540 NV12, nothing changes", quad, (Nv12, 960, 540), Still, title()),
+        case(
+            "one 1920×1080 I420 + lower third over a fifth",
+            (HD, 1),
+            (I420, 1920, 1080),
+            AsDecoded,
+            vec![lower_third()],
+        ),
+        case("16 of 1280×720 I420 by swscale", (HD, 4), (I420, 1280, 720), Scaled, vec![]),
+        case(
+            "16 of 1280×720 I420 by swscale on 3840×2160",
+            (UHD, 4),
+            (I420, 1280, 720),
+            Scaled,
+            vec![],
+        ),
+        case("quad of 1280×720 I420, scaled by shader", quad, (I420, 1280, 720), AsDecoded, vec![]),
+        case(
+            "quad of 1280×720 I420 by shader + title + logo",
+            quad,
+            (I420, 1280, 720),
+            AsDecoded,
+            title(),
+        ),
+    ]
+}
 
 fn main() -> Result<(), GpuError> {
     let clock = Clock::real();
@@ -27,70 +103,62 @@ fn main() -> Result<(), GpuError> {
     println!("opened in {} ms, {} MiB resident", clock.now_ns() / 1_000_000, resident_mib());
     println!(
         "{:<48} {:>8} {:>8} {:>8}",
-        "1920×1080 canvas, per frame", "CPU ms", "wall ms", "first ms"
+        "1920×1080 canvas (or as said), per frame", "CPU ms", "wall ms", "first ms"
     );
-    let title = || vec![title(), logo()];
-    for (name, sources, overlays) in [
-        ("quad of 1280×720 I420, scaled by swscale", sources(PixelFormat::I420, 1280, 720), vec![]),
-        (
-            "quad of 1280×720 I420 by swscale + title + logo",
-            sources(PixelFormat::I420, 1280, 720),
-            title(),
-        ),
-        ("quad of 960×540 NV12, unscaled", sources(PixelFormat::Nv12, 960, 540), vec![]),
-        ("quad of 960×540 I420, unscaled", sources(PixelFormat::I420, 960, 540), vec![]),
-        ("quad of 960×540 NV12 + title + logo", sources(PixelFormat::Nv12, 960, 540), title()),
-        ("quad of 1280×720 I420, scaled by shader", sources(PixelFormat::I420, 1280, 720), vec![]),
-        (
-            "quad of 1280×720 I420 by shader + title + logo",
-            sources(PixelFormat::I420, 1280, 720),
-            title(),
-        ),
-    ] {
-        let [cpu_ms, wall_ms, first_ms] =
-            measure(&gpu, &sources, (overlays, name.contains("swscale")))?;
-        println!("{name:<48} {cpu_ms:>8.2} {wall_ms:>8.2} {first_ms:>8.2}");
+    for case in cases() {
+        let [cpu_ms, wall_ms, first_ms] = measure(&gpu, &case)?;
+        println!("{:<48} {cpu_ms:>8.2} {wall_ms:>8.2} {first_ms:>8.2}", case.name);
     }
     println!("{} MiB resident at the end", resident_mib());
     Ok(())
 }
 
-/// Two sets of four pictures, so that every frame is new to the compositor.
+/// Two sets of pictures, so that every frame is new to the compositor.
 type Sources = [Vec<(InputKey, VideoFrame)>; 2];
 
-fn sources(format: PixelFormat, width_px: u32, height_px: u32) -> Sources {
-    let size = Size::new(width_px, height_px);
-    let frame = |shift: usize| {
-        let planes = format.plane_shapes(size).into_iter().map(|(row_bytes, rows)| {
-            let texture = (0..row_bytes * rows).map(|i| ((i / 7 + shift) % 200 + 20) as u8);
-            Plane { data: Bytes::from_iter(texture), stride_bytes: row_bytes }
+impl Case {
+    fn sources(&self) -> Sources {
+        let frame = |shift: usize| {
+            let planes = self.format.plane_shapes(self.source).into_iter().map(|(row, rows)| {
+                let texture = (0..row * rows).map(|i| ((i / 7 + shift) % 200 + 20) as u8);
+                Plane { data: Bytes::from_iter(texture), stride_bytes: row }
+            });
+            let picture = Picture::new(self.format, self.source, Color::CANVAS, planes.collect());
+            let picture = Arc::new(picture.expect("planes made to measure"));
+            VideoFrame { pts_ns: 0, picture, scaled: Vec::new() }
+        };
+        let all = |shift| {
+            (0..self.side * self.side)
+                .map(|i| (InputKey(i), frame(shift + 9 * i as usize)))
+                .collect()
+        };
+        [0, 100].map(all)
+    }
+
+    fn cell(&self) -> Size {
+        Size::new(self.canvas.width_px / self.side, self.canvas.height_px / self.side)
+    }
+
+    fn list(&self) -> DrawList {
+        let Size { width_px, height_px } = self.cell();
+        let layers = (0..self.side * self.side).map(|i| {
+            let rect = Rect {
+                x_px: (i % self.side * width_px).cast_signed(),
+                y_px: (i / self.side * height_px).cast_signed(),
+                width_px,
+                height_px,
+            };
+            DrawOp::layer(InputKey(i), rect)
         });
-        let picture = Picture::new(format, size, Color::CANVAS, planes.collect());
-        let picture = Arc::new(picture.expect("planes made to measure"));
-        VideoFrame { pts_ns: 0, picture, scaled: Vec::new() }
-    };
-    [0, 100].map(|shift| (0..4).map(|i| (InputKey(i), frame(shift + 9 * i as usize))).collect())
+        DrawList::of(self.canvas, layers.chain(self.overlays.iter().cloned()).collect())
+    }
 }
 
-/// Measures drawing `sources` under `overlays`; the flag says whether swscale scales them first, as an input's thread
-/// does on a software adapter.
-fn measure(
-    gpu: &Arc<Gpu>,
-    sources: &Sources,
-    (overlays, scale_first): (Vec<DrawOp>, bool),
-) -> Result<[f64; 3], GpuError> {
-    let mut prescalers: Vec<Prescaler> = (0..4).map(|_| Prescaler::default()).collect();
-    let mut compositor = Compositor::new(Arc::clone(gpu), CANVAS)?;
-    let quads = (0..4u32).map(|i| {
-        let rect = Rect {
-            x_px: (i % 2 * 960).cast_signed(),
-            y_px: (i / 2 * 540).cast_signed(),
-            width_px: 960,
-            height_px: 540,
-        };
-        DrawOp::layer(InputKey(i), rect)
-    });
-    let list = DrawList::of(CANVAS, quads.chain(overlays).collect());
+/// Milliseconds of CPU and of wall-clock per frame, and those of the first.
+fn measure(gpu: &Arc<Gpu>, case: &Case) -> Result<[f64; 3], GpuError> {
+    let (sources, list) = (case.sources(), case.list());
+    let mut prescalers: Vec<Prescaler> = sources[0].iter().map(|_| Prescaler::default()).collect();
+    let mut compositor = Compositor::new(Arc::clone(gpu), case.canvas)?;
     let clock = Clock::real();
     let (mut start, mut first_ns) = ((0, 0), 0);
     let mut pictures = 0;
@@ -99,14 +167,15 @@ fn measure(
             start = (cpu_ms(), clock.now_ns());
             pictures = 0;
         }
-        // Hardware may be some pictures behind: take what is there, and all of it when no canvas is free.
-        let mut frames = sources[(tick % 2) as usize].clone();
+        let set = if case.ahead == Ahead::Still { 0 } else { tick % 2 };
+        let mut frames = sources[set as usize].clone();
         let before = clock.now_ns();
-        for ((_, frame), prescaler) in frames.iter_mut().zip(&mut prescalers) {
-            if scale_first {
-                prescaler.fill(frame, &[Size::new(960, 540).into()]);
+        if case.ahead == Ahead::Scaled {
+            for ((_, frame), prescaler) in frames.iter_mut().zip(&mut prescalers) {
+                prescaler.fill(frame, &[case.cell().into()]);
             }
         }
+        // Hardware may be some pictures behind: take what is there, and all of it when no canvas is free.
         if compositor.draw(tick, &list, &frames) == Err(GpuError::NoCanvas) {
             pictures += compositor.finish()?.len();
             compositor.draw(tick, &list, &frames)?;
@@ -147,6 +216,7 @@ fn title() -> DrawOp {
             size_normalized: 0.08,
             border_width_normalized: 0.05,
             border_rgb: Some(0),
+            background: None,
         }),
         Placement { x: 0.05, y: 0.85, ..Placement::default() },
     )
@@ -161,7 +231,17 @@ fn logo() -> DrawOp {
     )
 }
 
+/// A half-transparent band over a fifth of the picture.
+fn lower_third() -> DrawOp {
+    let size = Size::new(1920, 216);
+    let pixels = (0..size.width_px * size.height_px).flat_map(|i| [20, (i % 200) as u8, 90, 180]);
+    overlay(
+        OverlayContent::Image(Arc::new(RgbaImage { size, pixels: pixels.collect() })),
+        Placement { y: 0.75, ..Placement::default() },
+    )
+}
+
 fn overlay(content: OverlayContent, placement: Placement) -> DrawOp {
     let content = Arc::new(content);
-    DrawOp::Overlay(OverlayDraw { content, placement, opacity: 1.0 })
+    DrawOp::Overlay(OverlaySpec::new(content, placement).draw_at(HD, 0))
 }

@@ -107,7 +107,11 @@ async fn start_quad(
             ..Default::default()
         });
     }
-    let request = v1::AddCasterLayoutRequest { caster_id: caster_id.clone(), layout: Some(layout) };
+    let request = v1::AddCasterLayoutRequest {
+        caster_id: caster_id.clone(),
+        layout: Some(layout),
+        ..v1::AddCasterLayoutRequest::default()
+    };
     let layout_id = client.add_caster_layout(request).await?.into_inner().layout_id;
     let request = v1::StartCasterRequest { caster_id: caster_id.clone() };
     let started = client.start_caster(request).await?.into_inner();

@@ -3,11 +3,17 @@
 // Blending gamma-encoded Y'CbCr is the same affine sum as blending gamma-encoded R'G'B'. Chroma and its alpha are
 // means over the 2 × 2 pixels that share them.
 
+// Whether it may end between pixels: its last ones are then covered in part.
+override SOFT: u32;
+
 struct OverlayParams {
     area: Area,
-    // Top left of the overlay on the canvas; may be negative.
-    rect_origin_px: vec2<i32>,
+    // Top left of the texture on the canvas.
+    origin_px: vec2<f32>,
     texels_per_pixel: vec2<f32>,
+    // Where the whole overlay begins and ends, in texels of this texture.
+    first_texel: vec2<f32>,
+    past_texel: vec2<f32>,
     // 0–1.
     opacity: f32,
 }
@@ -23,7 +29,21 @@ const TO_V = vec4(112.0, -101.730251, -10.269749, 128.0);
 
 fn pixel(corner: vec2<f32>, x: f32, y: f32) -> vec4<f32> {
     let at = (corner + vec2(x + 0.5, y + 0.5)) * params.texels_per_pixel;
-    return params.opacity * sample(overlay_texture, at, params.texels_per_pixel);
+    return params.opacity * covered(at) * sample(overlay_texture, at, params.texels_per_pixel);
+}
+
+// How much of a pixel at this texel the overlay covers: as if beyond its edges there were nothing.
+fn covered(at: vec2<f32>) -> f32 {
+    if SOFT == 0u {
+        return 1.0;
+    }
+    // Texels over which the filter goes from nothing to all.
+    let reach = select(vec2(1.0), max(params.texels_per_pixel, vec2(1.0)), FILTER == AREA);
+    let begin = clamp((at - params.first_texel) / reach + 0.5, vec2(0.0), vec2(1.0));
+    let end = clamp((params.past_texel - at) / reach + 0.5, vec2(0.0), vec2(1.0));
+    // Both ends can be within one pixel.
+    let both = max(begin + end - 1.0, vec2(0.0));
+    return both.x * both.y;
 }
 
 @compute @workgroup_size(8, 8)
@@ -32,7 +52,7 @@ fn overlay(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let block = params.area.first_block + id.xy;
-    let corner = vec2<f32>(vec2<i32>(block * vec2(4u, 2u)) - params.rect_origin_px);
+    let corner = vec2<f32>(block * vec2(4u, 2u)) - params.origin_px;
     let top = array(pixel(corner, 0.0, 0.0), pixel(corner, 1.0, 0.0), pixel(corner, 2.0, 0.0), pixel(corner, 3.0, 0.0));
     let low = array(pixel(corner, 0.0, 1.0), pixel(corner, 1.0, 1.0), pixel(corner, 2.0, 1.0), pixel(corner, 3.0, 1.0));
 

@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 use crate::limits;
 
+/// Port that `rtmp://` means when it names none, and that the RTMP server listens on unless it is told otherwise.
+pub const RTMP_PORT: u16 = 1935;
+
 /// A self-hosted, GPU-accelerated live production studio.
 #[derive(Debug, Parser)]
 #[command(name = "onair", version, about)]
@@ -349,7 +352,7 @@ impl Settings {
             data,
             http: all.http.unwrap_or(loopback(8080)),
             grpc: all.grpc.unwrap_or(loopback(50051)),
-            rtmp: all.rtmp.unwrap_or(loopback(1935)),
+            rtmp: all.rtmp.unwrap_or(loopback(RTMP_PORT)),
             adapter: all.adapter,
             max_upload_bytes: all.max_upload_bytes.unwrap_or(limits::MAX_UPLOAD_BYTES),
             allow_addresses: all.allow_addresses.unwrap_or_default(),
@@ -408,7 +411,7 @@ mod tests {
         let config =
             resolve("http = '127.0.0.1:1'\ngrpc = '127.0.0.1:2'\n", &["--http", "127.0.0.1:3"])
                 .unwrap();
-        assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, 1935));
+        assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, RTMP_PORT));
         assert_eq!(config.media_dir, PathBuf::from("data/media"));
     }
 

@@ -5,6 +5,7 @@
 //! (`Bytes::from_owner`). Invariant: a `Picture` never changes once made, and its planes are as long as its
 //! format, size and strides demand ([`Picture::new`] checks).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,23 +34,90 @@ impl Size {
     }
 }
 
-/// How the 8-bit 4:2:0 samples are laid out.
+/// How samples are laid out. 10-bit samples take two bytes, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
-    /// Three planes: Y, U, V.
+    /// Three planes: Y, U, V; 4:2:0, 8 bits.
     I420,
-    /// Two planes: Y, then U and V interleaved.
+    /// Three planes, 4:2:2, 8 bits.
+    I422,
+    /// Three planes, 4:4:4, 8 bits.
+    I444,
+    /// Three planes, 4:2:0, 10 bits in the lower part of each sample.
+    I420P10,
+    /// Three planes, 4:2:2, 10 bits in the lower part of each sample.
+    I422P10,
+    /// Three planes, 4:4:4, 10 bits in the lower part of each sample.
+    I444P10,
+    /// Two planes: Y, then U and V interleaved; 4:2:0, 8 bits.
     Nv12,
+    /// Two planes like NV12, 10 bits in the upper part of each sample.
+    P010,
 }
 
 impl PixelFormat {
+    /// Every format.
+    pub const ALL: [PixelFormat; 8] = {
+        use PixelFormat::{I420, I420P10, I422, I422P10, I444, I444P10, Nv12, P010};
+        [I420, I422, I444, I420P10, I422P10, I444P10, Nv12, P010]
+    };
+
+    /// How many luma samples share a chroma sample across and down: 1 or 2 each.
+    pub const fn subsampling(self) -> [u32; 2] {
+        match self {
+            PixelFormat::I420 | PixelFormat::I420P10 | PixelFormat::Nv12 | PixelFormat::P010 => {
+                [2, 2]
+            }
+            PixelFormat::I422 | PixelFormat::I422P10 => [2, 1],
+            PixelFormat::I444 | PixelFormat::I444P10 => [1, 1],
+        }
+    }
+
+    /// Number of planes: 2 where U and V are interleaved, else 3.
+    pub const fn plane_count(self) -> usize {
+        match self {
+            PixelFormat::Nv12 | PixelFormat::P010 => 2,
+            _ => 3,
+        }
+    }
+
+    /// Bits that mean something in a sample: 8 or 10.
+    pub const fn depth_bits(self) -> u32 {
+        match self {
+            PixelFormat::I420 | PixelFormat::I422 | PixelFormat::I444 | PixelFormat::Nv12 => 8,
+            _ => 10,
+        }
+    }
+
+    /// Bytes that a sample takes: 1 or 2.
+    pub const fn sample_bytes(self) -> usize {
+        self.depth_bits().div_ceil(8) as usize
+    }
+
+    /// By how much a sample grows where an 8-bit code value would grow by one.
+    pub const fn sample_per_code(self) -> u32 {
+        match self {
+            PixelFormat::P010 => 256,
+            _ => 1 << (self.depth_bits() - 8),
+        }
+    }
+
+    /// Width and height in samples of the chroma planes, rounded up.
+    pub const fn chroma_size(self, size: Size) -> Size {
+        let [across, down] = self.subsampling();
+        Size { width_px: size.width_px.div_ceil(across), height_px: size.height_px.div_ceil(down) }
+    }
+
     /// Bytes in a row and number of rows of each plane, without padding.
     pub fn plane_shapes(self, size: Size) -> Vec<(usize, usize)> {
-        let (w, h) = (size.width_px as usize, size.height_px as usize);
-        let (cw, ch) = (size.chroma().width_px as usize, size.chroma().height_px as usize);
-        match self {
-            PixelFormat::I420 => vec![(w, h), (cw, ch), (cw, ch)],
-            PixelFormat::Nv12 => vec![(w, h), (2 * cw, ch)],
+        let chroma = self.chroma_size(size);
+        let shape = |size: Size, samples: usize| {
+            let row_bytes = size.width_px as usize * samples * self.sample_bytes();
+            (row_bytes, size.height_px as usize)
+        };
+        match self.plane_count() {
+            2 => vec![shape(size, 1), shape(chroma, 2)],
+            _ => vec![shape(size, 1), shape(chroma, 1), shape(chroma, 1)],
         }
     }
 }
@@ -235,7 +303,10 @@ impl Picture {
 
     /// Whether the canvas can take its samples as they are, if its size is right.
     pub fn is_like_canvas(&self) -> bool {
-        self.color == Color::CANVAS && self.site == ChromaSite::Left && self.turn == Turn::NONE
+        matches!(self.format, PixelFormat::I420 | PixelFormat::Nv12)
+            && self.color == Color::CANVAS
+            && self.site == ChromaSite::Left
+            && self.turn == Turn::NONE
     }
 
     /// Meaning of the code values.
@@ -256,6 +327,48 @@ pub struct RgbaImage {
     pub size: Size,
     /// Rows of R, G, B, A without padding.
     pub pixels: Vec<u8>,
+}
+
+/// What an image file shows: one picture for good, or several in turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Animation {
+    /// At least one; all of one size.
+    pub frames: Vec<AnimationFrame>,
+    /// How often it is shown from its first frame to its last, where it then stays; none is for ever.
+    pub plays: Option<NonZeroU32>,
+}
+
+/// A picture of an animation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnimationFrame {
+    /// The whole picture.
+    pub image: RgbaImage,
+    /// How long it is shown, nanoseconds.
+    pub shown_ns: u64,
+}
+
+impl Animation {
+    /// Size of each frame.
+    pub fn size(&self) -> Size {
+        self.frames.first().map_or(Size::new(0, 0), |frame| frame.image.size)
+    }
+
+    /// Which frame is shown this long after the first.
+    pub fn frame_at(&self, elapsed_ns: u64) -> usize {
+        let pass_ns: u64 = self.frames.iter().map(|frame| frame.shown_ns).sum();
+        let last = self.frames.len().saturating_sub(1);
+        let is_over = |plays: NonZeroU32| elapsed_ns / pass_ns >= u64::from(plays.get());
+        if pass_ns == 0 || self.plays.is_some_and(is_over) {
+            return last;
+        }
+        let mut left_ns = elapsed_ns % pass_ns;
+        let shown = self.frames.iter().position(|frame| {
+            let is_shown = left_ns < frame.shown_ns;
+            left_ns = left_ns.saturating_sub(frame.shown_ns);
+            is_shown
+        });
+        shown.unwrap_or(last)
+    }
 }
 
 /// A picture of a source at its time.
@@ -304,6 +417,25 @@ pub struct AudioBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn planes_of_odd_sizes_are_rounded_up() {
+        use PixelFormat::{I420, I420P10, I422, I422P10, I444, I444P10, Nv12, P010};
+        let all = [
+            (I420, &[(5, 3), (3, 2), (3, 2)][..]),
+            (I422, &[(5, 3), (3, 3), (3, 3)]),
+            (I444, &[(5, 3), (5, 3), (5, 3)]),
+            (I420P10, &[(10, 3), (6, 2), (6, 2)]),
+            (I422P10, &[(10, 3), (6, 3), (6, 3)]),
+            (I444P10, &[(10, 3), (10, 3), (10, 3)]),
+            (Nv12, &[(5, 3), (6, 2)]),
+            (P010, &[(10, 3), (12, 2)]),
+        ];
+        assert_eq!(all.map(|(format, _)| format), PixelFormat::ALL);
+        for (format, shapes) in all {
+            assert_eq!(format.plane_shapes(Size::new(5, 3)), shapes, "{format:?}");
+        }
+    }
 
     #[test]
     fn a_short_plane_is_refused() {

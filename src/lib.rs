@@ -5,7 +5,7 @@
 //!
 //! ## The map, in reading order
 //!
-//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), [`source`] (how a source fares), [`worker`] (threads), [`ids`],
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads), [`ids`],
 //! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
@@ -26,6 +26,7 @@
 pub mod api;
 pub mod app;
 pub mod catalog;
+mod color;
 pub mod config;
 pub mod engine;
 pub mod frame;
@@ -34,6 +35,7 @@ pub mod ids;
 pub mod input;
 pub mod library;
 pub mod limits;
+pub mod luma;
 pub mod media;
 pub mod metrics;
 pub mod output;

@@ -19,6 +19,16 @@ pub const MAX_LAYOUTS: usize = 1000;
 pub const MAX_COMPONENTS: usize = 99;
 /// Layers of one layout.
 pub const MAX_LAYERS: usize = 32;
+/// Largest part of a picture's width or height that can be cut off.
+pub const MAX_CROP: f32 = 0.99;
+/// Largest radius of a layer's corners / output height.
+pub const MAX_CORNER_RADIUS: f32 = 0.5;
+/// Largest width of a layer's border / output height.
+pub const MAX_BORDER_WIDTH: f32 = 0.5;
+/// Largest padding of a box behind a text / font height.
+pub const MAX_TEXT_PADDING: f32 = 4.0;
+/// Layouts of one caster with an image behind their sources.
+pub const MAX_BACKDROP_IMAGES: usize = 99;
 /// Sources of one audio mix.
 pub const MAX_MIX: usize = 32;
 /// Components shown in one scene.
@@ -41,6 +51,9 @@ pub const MAX_RELAYS: usize = 20;
 pub const MAX_DELAY_S: f32 = 300.0;
 /// Shortest and longest interruption after which standby is shown by itself, s.
 pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Least time between callbacks that tell how far a file is, ms: positions are known five times a second. A shorter
+/// interval counts as this.
+pub const MIN_PTS_CALLBACK_MS: u32 = 1000;
 /// Longest time between callbacks that tell how far a file is, ms.
 pub const MAX_PTS_CALLBACK_MS: u32 = 3_600_000;
 /// Longest recorded file, s.
@@ -151,8 +164,14 @@ pub const API_NONCES_PER_KEY: usize = 1 << 20;
 pub const MAX_IMAGE_BYTES: u64 = 10 << 20;
 /// Pixels of a decoded image, checked before it is decoded: 4096 × 4096.
 pub const MAX_IMAGE_PIXELS: u64 = 4096 * 4096;
+/// Frames of an image that moves; more are refused.
+pub const MAX_ANIMATION_FRAMES: usize = 1000;
+/// Pixels of all its frames together: 128 MiB.
+pub const MAX_ANIMATION_PIXELS: u64 = 32 << 20;
 /// Pixels of a decoded video frame: 4096 × 4096.
 pub const MAX_VIDEO_PIXELS: u64 = 4096 * 4096;
+/// How many times as long as wide, or as wide as long, a pixel of a source may be; what says more is not believed.
+pub const MAX_PIXEL_ASPECT: u32 = 16;
 /// Longest wait for the graphics device; past it the device counts as failed.
 pub const GPU_WAIT: Duration = Duration::from_secs(5);
 /// Draws that a source's textures are kept without being shown.
@@ -161,8 +180,10 @@ pub const SOURCE_IDLE_DRAWS: u64 = 300;
 pub const OVERLAY_CACHE: usize = 64;
 /// Draws that an overlay is kept rasterised without being shown.
 pub const OVERLAY_IDLE_DRAWS: u64 = 1800;
-/// Longest side of a rasterised text, px. What does not fit is cut off.
-pub const MAX_TEXT_SIDE_PX: u32 = 4096;
+/// Pixels of a rasterised text: 64 MiB. What would take more is painted smaller.
+pub const MAX_TEXT_PIXELS: u32 = 16 << 20;
+/// Longest side of a texture of an overlay, px; longer overlays are several textures side by side.
+pub const OVERLAY_TEXTURE_PX: u32 = 4096;
 
 // --- inputs ----------------------------------------------------------------------------------------------
 
@@ -225,6 +246,10 @@ pub const RENDER_AHEAD_FRAMES: usize = 3;
 pub const TIMELINE_SAMPLES: usize = 4 * 48_000;
 /// Commands of one caster waiting for the next tick; more are refused.
 pub const ENGINE_COMMANDS: usize = 256;
+/// How long a show that begins again waits for the sources that PGM shows, before anything goes out.
+pub const REOPEN_SOURCES_WAIT: Duration = Duration::from_millis(800);
+/// When it goes out at the latest, ready or not.
+pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 /// Longest wait of a take for its sources to be ready.
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest transition, fade of components and fade to black; longer ones are refused.
@@ -283,6 +308,18 @@ pub const MEDIA_DAMAGED_PERCENT: u64 = 1;
 
 /// Ticks handed to an encoder and not yet encoded. Full: the tick's picture is dropped, the encoder repeats the last one.
 pub const ENCODER_QUEUE: usize = 64;
+/// Wait between attempts to open a graphics device after one was lost.
+pub const GPU_RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+/// A part of a picture is dark below this luma, 0 black – 1 white: what AWS MediaLive calls video black by default, and
+/// FFmpeg's `blackdetect`.
+pub const BLACK_LUMA: f32 = 0.1;
+/// A picture is black when this share of it is dark (`blackdetect`).
+pub const BLACK_SHARE: f32 = 0.98;
+/// A picture is frozen as long as no part of it changes by more than this, of the way from black to white: the −60 dB of
+/// FFmpeg's `freezedetect`.
+pub const FROZEN_CHANGE: f32 = 0.001;
+/// Sources that are measured in one draw; others follow in the next.
+pub const MAX_MEASURED: usize = 64;
 /// Canvases of one compositor; all in use: the last picture is repeated and counted.
 pub const CANVAS_RING: usize = 6;
 /// Packets (or tags) waiting for one sink or subscriber. Full: dropped up to the next keyframe and counted.

@@ -3,6 +3,8 @@
 //! Pure geometry, shared by those who scale on the CPU and those who draw on the GPU. Must not know pixels. Invariant: a
 //! [`Shot`] and the shape of a picture give one affine map ([`Shot::source_from_shot`]), which both sides go by.
 
+use std::ops::Range;
+
 use crate::frame::Size;
 
 /// Which way up a picture is meant: mirrored (left becomes right) first, then turned clockwise.
@@ -40,6 +42,25 @@ pub struct Shot {
     pub mirror: Mirror,
     /// … and scaled to this size.
     pub size: Size,
+}
+
+/// How pictures are magnified. What is made smaller is averaged, whatever this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum ScaleQuality {
+    /// By 4 × 4 neighbours: the cubic of Mitchell and Netravali with B = 0 and C = 0.6, FFmpeg's `bicubic`.
+    #[default]
+    Bicubic,
+    /// By 6 × 6 neighbours: sharper, with a little more ringing; FFmpeg's `lanczos`.
+    Lanczos,
+}
+
+/// A part of a picture, in its pixels; begins at even ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From left to right.
+    pub columns: Range<u32>,
+    /// From top to bottom.
+    pub rows: Range<u32>,
 }
 
 /// An affine map between pixel positions (pixel i reaches from i to i + 1): `(x, y)` → `(row_x · (x, y, 1), row_y · (x, y, 1))`.
@@ -127,16 +148,39 @@ impl Shot {
         self.crop == Crop::default() && self.mirror == Mirror::default()
     }
 
+    /// What of a picture of `coded` pixels that is meant `turn`ed it shows. The crop is rounded so that it cuts between
+    /// pairs of pixels, where chroma samples are cut too; something is always left.
+    pub fn window(&self, coded: Size, turn: Turn) -> Window {
+        let [left, top, right, bottom] = self.crop.fractions();
+        let pairs = |length: u32, cut: f64| (f64::from(length) * cut / 2.0).round() as u32 * 2;
+        let span = |length: u32, low: f64, high: f64| {
+            let begin = pairs(length, low).min(length.saturating_sub(1) / 2 * 2);
+            let end = if high > 0.0 { pairs(length, 1.0 - high) } else { length };
+            begin..end.max(begin + 2).min(length)
+        };
+        // Sides of the crop as they lie on the coded picture.
+        let [left, top, right, bottom] = match turn.quarters {
+            0 => [left, top, right, bottom],
+            1 => [top, right, bottom, left],
+            2 => [right, bottom, left, top],
+            _ => [bottom, left, top, right],
+        };
+        let (left, right) = if turn.mirrored { (right, left) } else { (left, right) };
+        Window {
+            columns: span(coded.width_px, left, right),
+            rows: span(coded.height_px, top, bottom),
+        }
+    }
+
     /// Where in a picture of `coded` pixels that is meant `turn`ed the positions of this shot lie.
     pub fn source_from_shot(&self, coded: Size, turn: Turn) -> Affine {
-        let [left, top, right, bottom] = self.crop.fractions();
-        // Along each axis of the shot: where it begins on the upright picture (0–1), and how far a pixel goes.
-        let axis = |pixels: u32, low: f64, high: f64, is_mirrored: bool| {
-            let span = (1.0 - low - high) / f64::from(pixels.max(1));
-            if is_mirrored { (1.0 - high, -span) } else { (low, span) }
+        // Along each axis of the shot: where it begins on what the window shows, upright (0–1), and how far a pixel goes.
+        let axis = |pixels: u32, is_mirrored: bool| {
+            let step = 1.0 / f64::from(pixels.max(1));
+            if is_mirrored { (1.0, -step) } else { (0.0, step) }
         };
-        let (u0, u) = axis(self.size.width_px, left, right, self.mirror.horizontal);
-        let (v0, v) = axis(self.size.height_px, top, bottom, self.mirror.vertical);
+        let (u0, u) = axis(self.size.width_px, self.mirror.horizontal);
+        let (v0, v) = axis(self.size.height_px, self.mirror.vertical);
         let (across, down) = ([u, 0.0, u0], [0.0, v, v0]);
         let back = |row: [f64; 3]| [-row[0], -row[1], 1.0 - row[2]];
         // A quarter turn clockwise puts the left edge on top: what was at (x, y) is then at (1 − y, x).
@@ -147,8 +191,20 @@ impl Shot {
             _ => (back(down), across),
         };
         let x = if turn.mirrored { back(x) } else { x };
-        let times = |row: [f64; 3], side: u32| row.map(|factor| factor * f64::from(side));
-        Affine { row_x: times(x, coded.width_px), row_y: times(y, coded.height_px) }
+        let Window { columns, rows } = self.window(coded, turn);
+        let onto = |[a, b, c]: [f64; 3], span: Range<u32>| {
+            let [begin, end] = [span.start, span.end].map(f64::from);
+            let length = end - begin;
+            [a * length, b * length, c * length + begin]
+        };
+        Affine { row_x: onto(x, columns), row_y: onto(y, rows) }
+    }
+}
+
+impl Window {
+    /// Its sides.
+    pub fn size(&self) -> Size {
+        Size::new(self.columns.end - self.columns.start, self.rows.end - self.rows.start)
     }
 }
 
@@ -203,7 +259,44 @@ mod tests {
     }
 
     #[test]
+    fn a_crop_cuts_between_pairs_of_coded_pixels() {
+        let crop = Crop::new([0.1, 0.2, 0.3, 0.4]);
+        let shot = Shot { crop, ..Size::new(8, 8).into() };
+        let coded = Size::new(101, 51);
+        // (quarters, mirrored) → what is left of 101 × 51.
+        for (quarters, mirrored, columns, rows) in [
+            (0, false, 10..70, 10..30),
+            (0, true, 30..90, 10..30),
+            (1, false, 20..60, 16..46),
+            (2, false, 30..90, 20..40),
+            (3, false, 40..80, 6..36),
+            (3, true, 20..60, 6..36),
+        ] {
+            let turn = Turn::clockwise(quarters);
+            let turn = if mirrored { turn.of_mirrored() } else { turn };
+            let window = shot.window(coded, turn);
+            assert_eq!(window, Window { columns, rows }, "{turn:?}");
+            let map = shot.source_from_shot(coded, turn);
+            let corners = [map.apply([0.0, 0.0]), map.apply([8.0, 8.0])];
+            let span = |axis: usize| {
+                let [a, b] = corners.map(|corner| corner[axis].round() as u32);
+                a.min(b)..a.max(b)
+            };
+            assert_eq!(Window { columns: span(0), rows: span(1) }, window, "{turn:?}");
+        }
+    }
+
+    #[test]
     fn something_is_always_left() {
+        let crop = Crop::new([0.5, 0.0, 0.49, 0.99]);
+        for side in 1..9 {
+            let window =
+                Shot { crop, ..Size::new(8, 8).into() }.window(Size::new(side, side), Turn::NONE);
+            for span in [window.columns, window.rows] {
+                assert!(span.start % 2 == 0 && !span.is_empty(), "{side}: {span:?}");
+                assert!(span.end <= side, "{side}: {span:?}");
+            }
+        }
         for fractions in [[1.0; 4], [0.9, 0.9, 0.9, 0.9], [f32::NAN, -1.0, 5.0, 0.995]] {
             let left = Crop::new(fractions).of(Size::new(1000, 1000));
             assert!(left.width_px >= 10 && left.height_px >= 10, "{fractions:?} {left:?}");

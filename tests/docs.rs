@@ -18,7 +18,8 @@ use onair::catalog::ErrorCode;
 const PAGE: &str = "docs/api.md";
 const WRITE: &str = "ONAIR_WRITE_DOCS";
 /// Calls that have no counterpart on the cloud API's wire, and who may make them.
-const OUR_OWN: [(&str, &str); 5] = [
+const OUR_OWN: [(&str, &str); 6] = [
+    ("DescribeLayoutPresets", "viewer"),
     ("FadeCasterToBlack", "operator"),
     ("WatchCaster", "viewer"),
     ("ListMedia", "viewer"),

@@ -20,6 +20,9 @@ use onair::picture::{
     OverlaySpec, Placement, PositionRefer, Rect, RgbaImage, ScenePicture, TextSpec, Veil, compose,
 };
 
+#[path = "golden/looks.rs"]
+mod looks;
+
 const CANVAS: Size = Size::new(640, 360);
 const WIDE: InputKey = InputKey(1);
 const TALL: InputKey = InputKey(2);
@@ -87,14 +90,22 @@ fn sunset() -> Arc<Picture> {
 }
 
 fn frames() -> Vec<(InputKey, VideoFrame)> {
-    let frame = |picture| VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
-    vec![(WIDE, frame(bars())), (TALL, frame(sunset()))]
+    static PICTURES: OnceLock<Vec<(InputKey, Arc<Picture>)>> = OnceLock::new();
+    let pictures = PICTURES.get_or_init(|| {
+        [(WIDE, bars()), (TALL, sunset())].into_iter().chain(looks::pictures()).collect()
+    });
+    let frame = |picture: &Arc<Picture>| VideoFrame {
+        pts_ns: 0,
+        picture: Arc::clone(picture),
+        scaled: Vec::new(),
+    };
+    pictures.iter().map(|(key, picture)| (*key, frame(picture))).collect()
 }
 
 fn draw(list: &DrawList, frames: &[(InputKey, VideoFrame)]) -> Arc<Picture> {
     let mut compositor = Compositor::new(gpu(), list.canvas).unwrap();
     compositor.draw(0, list, frames).unwrap();
-    compositor.finish().unwrap().pop().unwrap().1
+    compositor.finish().unwrap().pop().unwrap().picture
 }
 
 /// The canvas as R, G, B bytes.
@@ -130,15 +141,24 @@ fn save(path: &Path, size: Size, rgb: &[u8]) {
         .unwrap();
 }
 
+#[path = "golden/overlays.rs"]
+mod overlays;
+
 #[track_caller]
 fn check(name: &str, scene: &ScenePicture) {
-    check_list(name, &listed(scene));
+    check_at(name, scene, 0);
 }
 
-fn listed(scene: &ScenePicture) -> DrawList {
+/// A scene at a time, ns since tick 0.
+#[track_caller]
+fn check_at(name: &str, scene: &ScenePicture, now_ns: u64) {
+    check_list(name, &listed(scene, now_ns));
+}
+
+fn listed(scene: &ScenePicture, now_ns: u64) -> DrawList {
     let frames = frames();
-    let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.size());
-    compose(scene, &sizes, CANVAS)
+    let sizes = |input| frames.iter().find(|f| f.0 == input).map(|f| f.1.picture.shown_size());
+    compose(scene, &sizes, CANVAS, now_ns)
 }
 
 #[track_caller]
@@ -167,7 +187,7 @@ fn layer(input: InputKey, placement: Placement) -> LayerSpec {
 }
 
 fn overlay(content: OverlayContent, placement: Placement) -> OverlaySpec {
-    OverlaySpec { content: Arc::new(content), placement, opacity: 255, background: false }
+    OverlaySpec::new(Arc::new(content), placement)
 }
 
 /// A disc that fades to its rim, red above and blue below.
@@ -190,6 +210,7 @@ fn title(text: &str, font_name: &str, border: f32) -> OverlayContent {
         size_normalized: 0.09,
         border_width_normalized: border,
         border_rgb: Some(0x10_10_60),
+        ..TextSpec::default()
     })
 }
 
@@ -276,15 +297,14 @@ fn nine_origins() {
 fn blends_and_veils() {
     let progress = 0.4;
     let half = |input, x| layer(input, at(x, 0.0, 0.5, 1.0));
-    let first = listed(&ScenePicture {
-        layers: vec![half(WIDE, 0.0), half(TALL, 0.5)],
-        ..ScenePicture::default()
-    });
-    let second = listed(&ScenePicture {
+    let first =
+        ScenePicture { layers: vec![half(WIDE, 0.0), half(TALL, 0.5)], ..ScenePicture::default() };
+    let second = ScenePicture {
         layers: vec![layer(WIDE, at(0.0, 0.0, 1.0, 1.0))],
         overlays: vec![overlay(title("second", "KaiTi", 0.0), at(0.1, 0.4, 0.0, 0.0))],
         ..ScenePicture::default()
-    });
+    };
+    let [first, second] = [first, second].map(|scene| listed(&scene, 0));
     for (name, blend) in [
         ("mix", Blend::Mix { progress }),
         ("wipe_right", Blend::Wipe { towards: Direction::Right, progress }),

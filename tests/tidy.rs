@@ -31,8 +31,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] = &[
     "frame",
+    "color",
     "shot",
     "source",
+    "luma",
     "ids",
     "limits",
     "record_name",
@@ -48,7 +50,7 @@ const PURE_LEAVES: &[&str] = &["frame", "shot", "source", "ids", "limits", "reco
 const FOREIGN: &[(&str, &[&str])] = &[
     ("ffmpeg_next", &["media"]),
     ("wgpu", &["gpu"]),
-    ("glyphon", &["gpu"]),
+    ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),
     ("hyper", &["api"]),
@@ -58,6 +60,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("nnnoiseless", &["sound"]),
     ("rustix", &["library"]),
     ("image::", &["media", "app"]),
+    ("moxcms", &["media"]),
 ];
 
 const VAGUE: &[&str] = &["utils", "util", "common", "helpers", "helper", "manager", "misc"];

@@ -5,11 +5,12 @@
 use super::auth_key::StreamKey;
 use super::events::WatchKey;
 use crate::catalog::{Caster, ErrorCode, Refused, Rendition, Source};
+use crate::config::RTMP_PORT;
 use crate::ids::{Bus, CasterId};
 use crate::{limits, time};
 
-/// Port that `rtmp://` means when it names none.
-const RTMP_PORT: u16 = 1935;
+/// Application that the streams of scenes are played under, `/caster/NAME`; nobody may push into it.
+pub const PLAYBACK_APP: &str = "caster";
 /// Port that `http://` means when it names none.
 const HTTP_PORT: u16 = 80;
 /// Port that `https://` means when it names none.
@@ -114,7 +115,7 @@ impl Addresses {
         let is_signed = bus == Bus::Pvw || self.playback == PlaybackAuth::Signed;
         let url = |scheme: &str, (port, usual): (u16, u16), suffix: &str| {
             let port = if port == usual { String::new() } else { format!(":{port}") };
-            let path = format!("/caster/{stream_name}{suffix}");
+            let path = format!("/{PLAYBACK_APP}/{stream_name}{suffix}");
             let query = match is_signed {
                 true => format!("?auth_key={}", self.key.sign(&path, expires_unix_s)),
                 false => String::new(),
@@ -191,7 +192,7 @@ mod tests {
             "http://live.example.com:8080/caster/ab.flv",
             "http://live.example.com:8080/caster/ab.m3u8",
         ];
-        check(1935, 80, PlaybackAuth::Signed, Bus::Pgm, usual, true);
+        check(RTMP_PORT, 80, PlaybackAuth::Signed, Bus::Pgm, usual, true);
         check(1936, 8080, PlaybackAuth::Public, Bus::Pgm, other, false);
         check(1936, 8080, PlaybackAuth::Public, Bus::Pvw, other, true);
         let over_tls = [
@@ -199,6 +200,6 @@ mod tests {
             "https://live.example.com:8443/caster/ab.flv",
             "https://live.example.com:8443/caster/ab.m3u8",
         ];
-        check(1935, 8443, PlaybackAuth::Signed, Bus::Pgm, over_tls, true);
+        check(RTMP_PORT, 8443, PlaybackAuth::Signed, Bus::Pgm, over_tls, true);
     }
 }

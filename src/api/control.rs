@@ -11,6 +11,7 @@ use super::events::Feed;
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
 use crate::engine::{Black, InputState};
 use crate::ids::{CasterId, ResourceId};
+use crate::luma::LumaStatus;
 
 /// The edges' end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -152,6 +153,8 @@ pub struct Snapshot {
     pub black: Black,
     /// Its sources.
     pub inputs: Vec<InputStatus>,
+    /// How bright PGM is; none before its first picture.
+    pub luma: Option<LumaStatus>,
     /// How long each stage of the frame's path takes, in that order.
     pub stages: Vec<StageTiming>,
     /// Where its frames go.
@@ -173,6 +176,7 @@ impl Snapshot {
             fade_to_black: false,
             black: Black::Off,
             inputs: Vec::new(),
+            luma: None,
             stages: Vec::new(),
             outputs: Vec::new(),
         }
@@ -180,7 +184,7 @@ impl Snapshot {
 }
 
 /// What a source does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputStatus {
     /// Where it stands.
     pub location: Option<LocationId>,
@@ -196,6 +200,8 @@ pub struct InputStatus {
     pub frames_dropped: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// How bright it is; none while it is not shown.
+    pub luma: Option<LumaStatus>,
 }
 
 /// How long a stage takes, over the last seconds.

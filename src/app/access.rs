@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::studio::Studio;
 use crate::api::access::{Access, Gate};
-use crate::api::addresses::{Addresses, PlaybackAuth};
+use crate::api::addresses::{Addresses, PLAYBACK_APP, PlaybackAuth};
 use crate::config::IngestAuth;
 use crate::time;
 
@@ -18,7 +18,7 @@ pub(super) fn gate(addresses: Arc<Addresses>, studio: Arc<Studio>, ingest: Inges
             Access::Play => {
                 // Streams that are pushed to this server are nobody's programme yet.
                 addresses.playback == PlaybackAuth::Public
-                    && path.starts_with("/caster/")
+                    && app_of(path) == PLAYBACK_APP
                     && !studio.is_preview(stream_of(path))
             }
         };
@@ -27,7 +27,12 @@ pub(super) fn gate(addresses: Arc<Addresses>, studio: Arc<Studio>, ingest: Inges
     })
 }
 
-/// `/caster/NAME.flv` → `NAME`.
+/// `/APP/NAME.flv` → `APP`.
+fn app_of(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
+/// `/APP/NAME.flv` → `NAME`.
 fn stream_of(path: &str) -> &str {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split('.').next().unwrap_or(file)

@@ -4,14 +4,17 @@
 //! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::run_tick::{Canvas, Counts, FrameLoop, Pace, Stages};
+use super::canvas::Canvas;
+use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
 use crate::ids::InputKey;
 use crate::input::Input;
+use crate::luma::LumaStatus;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -25,6 +28,8 @@ pub(super) enum Message {
     RemoveInput(InputKey),
     /// PVW is drawn for this canvas from now on, or no longer.
     ShowPvw(Option<Box<Canvas>>),
+    /// What is made goes out from now on.
+    Open,
 }
 
 /// What a frame thread tells the world, at most [`PUBLISH_PER_SECOND`] times a second and at every change of tally.
@@ -38,6 +43,8 @@ pub(super) struct Report {
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) inputs: Vec<InputReport>,
+    /// How bright PGM is.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// An input as the engine and its worker see it.
@@ -46,6 +53,8 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
+    /// None while it is not shown.
+    pub(super) luma: Option<LumaStatus>,
 }
 
 /// Reports a second.
@@ -86,7 +95,9 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
-        let mut plan = frames.run_tick(tick, if late { Pace::Late } else { Pace::OnTime });
+        let pace = if late { Pace::Late } else { Pace::OnTime };
+        frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - start_ns));
+        let mut plan = frames.run_tick(tick, pace);
         log_events(&plan);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
         let replies = std::mem::take(&mut plan.replies);
@@ -129,6 +140,7 @@ impl Desk {
                 frames.inputs.insert(input.key(), input);
             }
             Message::RemoveInput(key) => self.leaving.push(key),
+            Message::Open => frames.curtain = Curtain::Rising,
             Message::ShowPvw(canvas) => {
                 let old = std::mem::replace(&mut frames.pvw, canvas.map(|canvas| *canvas));
                 if let Some(old) = old {
@@ -162,6 +174,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
+            luma: frames.luma(key),
         })
         .collect();
     Report {
@@ -172,6 +185,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         stages: frames.stages.clone(),
         counts: frames.counts,
         inputs,
+        luma: frames.pgm.lookout.scene(frames.clock.now_ns()),
     }
 }
 

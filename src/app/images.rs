@@ -1,69 +1,72 @@
-//! Images of components: read and decoded when they are configured, never on a tick.
+//! Images of components and layouts, those that move included: read and decoded when they are configured, never on a tick.
 //!
-//! Must not know placement. Invariant: what cannot be shown is refused with a word that names the component.
+//! Must not know placement. Invariant: an image that several show is loaded once; what cannot be shown is refused with a
+//! word that names what shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::world::World;
-use crate::catalog::{Caster, Component, ComponentContent, ErrorCode, Refused};
-use crate::ids::ComponentId;
+use crate::catalog::{Caster, ErrorCode, Place, Refused, Showing};
 use crate::media::still;
-use crate::picture::RgbaImage;
+use crate::picture::OverlayContent;
 use crate::worker::StopToken;
 
-/// The image of an image component; `None` for other kinds.
+/// Loaded images, by where they are.
+pub(super) type Images = BTreeMap<Place, Arc<OverlayContent>>;
+
+/// The image at a place that a caster names.
+///
+/// # Errors
+/// When it cannot be read or is no image; names what shows it.
 pub(super) async fn load(
     world: &Arc<World>,
-    component: &Component,
-) -> Result<Option<Arc<RgbaImage>>, Refused> {
-    let ComponentContent::Image { place } = &component.content else { return Ok(None) };
-    let path = world.location(place)?;
-    let named = {
-        let name = component.name.clone();
-        move |error: String| {
-            let message = format!("component {name}: {error}");
-            Refused::new(ErrorCode::ParameterMalformed, message)
-        }
+    caster: &Caster,
+    place: &Place,
+) -> Result<Arc<OverlayContent>, Refused> {
+    let named = |error: String| {
+        let shown_by = caster.images().find(|(_, known)| *known == place);
+        let shown_by = shown_by.map(|(showing, _)| showing.to_string()).unwrap_or_default();
+        Refused::new(ErrorCode::ParameterMalformed, format!("{shown_by}: {error}"))
     };
+    let path = world.location(place)?;
     let world = world.clone();
     tokio::task::spawn_blocking(move || {
         let bytes = world.read_image(&path, &StopToken::new())?;
-        still::load_overlay_image(&bytes).map_err(|error| error.to_string())
+        still::load_overlay(&bytes).map_err(|error| error.to_string())
     })
     .await
     .map_err(|error| named(error.to_string()))?
-    .map(|image| Some(Arc::new(image)))
+    .map(|animation| Arc::new(animation.into()))
     .map_err(named)
 }
 
-/// The images of all image components of a caster. One that is broken is left out with a word in the log: it must not
-/// keep a show off the air.
-pub(super) async fn load_all(
-    world: &Arc<World>,
-    caster: &Caster,
-) -> BTreeMap<ComponentId, Arc<RgbaImage>> {
-    let mut images = BTreeMap::new();
-    for component in &caster.components {
-        match load(world, component).await {
-            Ok(Some(image)) => {
-                images.insert(component.id.clone(), image);
+/// All images of a caster. One that is broken is left out with a word in the log: it must not keep a show off the air.
+pub(super) async fn load_all(world: &Arc<World>, caster: &Caster) -> Images {
+    let mut images = Images::new();
+    let places: BTreeSet<&Place> = caster.images().map(|(_, place)| place).collect();
+    for place in places {
+        match load(world, caster, place).await {
+            Ok(image) => {
+                images.insert(place.clone(), image);
             }
-            Ok(None) => {}
             Err(refused) => tracing::warn!(caster = %caster.id, %refused, "an image is left out"),
         }
     }
     images
 }
 
-/// The image components that have no image.
-pub(super) fn missing(
-    caster: &Caster,
-    images: &BTreeMap<ComponentId, Arc<RgbaImage>>,
-) -> Vec<ComponentId> {
-    let is_missing = |component: &&Component| {
-        matches!(component.content, ComponentContent::Image { .. })
-            && !images.contains_key(&component.id)
-    };
-    caster.components.iter().filter(is_missing).map(|missing| missing.id.clone()).collect()
+/// Lets go what a caster shows no more.
+pub(super) fn keep_shown(images: &mut Images, caster: &Caster) {
+    let shown: BTreeSet<&Place> = caster.images().map(|(_, place)| place).collect();
+    images.retain(|place, _| shown.contains(place));
+}
+
+/// What has an image that could not be loaded.
+pub(super) fn missing<'a>(
+    caster: &'a Caster,
+    images: &Images,
+) -> impl Iterator<Item = Showing<'a>> {
+    let missing = caster.images().filter(|(_, place)| !images.contains_key(place));
+    missing.map(|(showing, _)| showing)
 }

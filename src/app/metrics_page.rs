@@ -3,6 +3,7 @@
 //! Must not measure anything. Invariant: names begin with `onair_` and end in their unit; nothing secret is a label.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +13,9 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::gpu::PassTime;
 use crate::library::LibraryStats;
+use crate::luma::LumaStatus;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -42,6 +45,37 @@ const STAGE_GAUGES: [StageMetric; 3] = [
     ("stage_max_microseconds", "Longest time of a stage", |stage| stage.max_us),
 ];
 
+/// What is told of how bright a source or PGM is: name after `input_` or `pgm_`, help, value.
+type LumaMetric = (&'static str, &'static str, fn(&LumaStatus) -> f64);
+
+const LUMA_GAUGES: [LumaMetric; 3] = [
+    ("luma_mean", "Mean luma while shown, 0 black to 1 white", |luma| luma.mean.into()),
+    ("black_seconds", "How long it has been black, 0 when it is not", |luma| luma.black_s),
+    ("frozen_seconds", "How long its picture has not changed", |luma| luma.frozen_s),
+];
+
+fn luma_gauges(registry: &mut Registry, prefix: &str, all: &[(Labels, LumaStatus)]) {
+    for (name, help, value) in LUMA_GAUGES {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+        for (labels, luma) in all {
+            family.get_or_create(labels).set(value(luma));
+        }
+        registry.register(format!("{prefix}_{name}"), help, family);
+    }
+}
+
+fn pass_counters(registry: &mut Registry, times: &[PassTime]) {
+    let seconds = Family::<Labels, Counter<f64, AtomicU64>>::default();
+    let passes = Family::<Labels, Counter>::default();
+    for time in times {
+        let labels = vec![("pass", time.pass.to_owned())];
+        seconds.get_or_create(&labels).inc_by(time.seconds);
+        passes.get_or_create(&labels).inc_by(time.count);
+    }
+    registry.register("gpu_pass_seconds", "Time of the GPU in each pass", seconds);
+    registry.register("gpu_passes", "How often each pass ran", passes);
+}
+
 fn counters<T>(
     registry: &mut Registry,
     (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
@@ -69,8 +103,8 @@ fn gauges<T>(
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
-    events: EventCounts,
-    library: LibraryStats,
+    (events, library): (EventCounts, LibraryStats),
+    (devices_lost, pass_times): (u64, &[PassTime]),
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
@@ -104,6 +138,10 @@ pub(super) fn text(
     for metric in INPUT_COUNTERS {
         counters(&mut registry, metric, &inputs);
     }
+    let of_input = |(labels, input): &(Labels, &InputStatus)| Some((labels.clone(), input.luma?));
+    luma_gauges(&mut registry, "input", &inputs.iter().filter_map(of_input).collect::<Vec<_>>());
+    let of_pgm = |(labels, caster): &(Labels, &Snapshot)| Some((labels.clone(), caster.luma?));
+    luma_gauges(&mut registry, "pgm", &casters.iter().filter_map(of_pgm).collect::<Vec<_>>());
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
     }
@@ -115,6 +153,7 @@ pub(super) fn text(
             events.attempts_failed,
         ),
         ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
+        ("gpu_device_lost", "Graphics devices lost and replaced", devices_lost),
         ("library_uploads", "Uploads that the media library took", library.uploads),
         ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
     ] {
@@ -122,6 +161,7 @@ pub(super) fn text(
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
+    pass_counters(&mut registry, pass_times);
     for (name, help, value) in [
         ("library_items", "Items of the media library", library.items),
         ("library_bytes", "Bytes of their contents", library.bytes),

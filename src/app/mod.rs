@@ -1,10 +1,11 @@
 //! Wiring and lifetimes: what the commands of the binary do.
 //!
 //! Reading order: [`server`] (what runs), `studio` (the command's path), `on_air` (a running caster), `run_tick` (the
-//! frame's path, one page), `frame_thread` (its pace), [`render`] (the same engine offline). Must not hold rules of any
+//! frame's path, one page), `canvas` (what is drawn on), `frame_thread` (its pace), [`render`] (the same engine offline). Must not hold rules of any
 //! other room. Invariant: everything that was started is ended in order.
 
 mod access;
+mod canvas;
 mod demo;
 mod doctor;
 mod events;

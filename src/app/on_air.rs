@@ -11,16 +11,17 @@ use crossbeam_channel::Sender;
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{Message, Report};
+use super::images::Images;
 use super::outputs::{Extras, internal, stream};
+use super::run_tick::Curtain;
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{self, Applied, Caster, Effect, ErrorCode, Refused, When};
-use crate::engine::{Command, Cue, Refusal, SyncGroup, Way};
-use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
+use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
+use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Way};
+use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::{Output, SinkId};
-use crate::picture::RgbaImage;
 use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
 
@@ -28,20 +29,26 @@ mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod prepare;
+mod progress;
+mod reopen;
 mod sources;
 mod vigil;
 
 use begin::{begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
+use prepare::Ready;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
 /// Looks at the demand for PVW without a viewer before it is no longer made.
 const PVW_LINGER: u32 = 15;
 
-/// Inputs of sources, images of components, input of standby.
-type Content =
-    (BTreeMap<ResourceId, InputKey>, BTreeMap<ComponentId, Arc<RgbaImage>>, Option<InputKey>);
+/// Inputs of sources, images, input of standby.
+type Content = (BTreeMap<ResourceId, InputKey>, Images, Option<InputKey>);
+
+/// The engine's answer to a command, to come.
+type EngineAnswer = oneshot::Receiver<Result<engine::Applied, Refusal>>;
 
 /// A caster on air.
 pub(super) struct OnAir {
@@ -57,11 +64,18 @@ pub(super) struct OnAir {
     /// Inputs of episodes that play a file from its beginning.
     episodes: BTreeMap<EpisodeId, InputKey>,
     standby: Option<InputKey>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    /// While standby's picture stands in for sources that have not come: the answer to the switch that waits for them.
+    stand_in: Option<EngineAnswer>,
+    /// They did not come.
+    is_given_up: bool,
+    images: Images,
+    ready: Ready,
     /// Told once that PGM's sources are interrupted.
     interrupted: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
+    /// How far the files that tell it were at the last look.
+    marks: BTreeMap<InputKey, progress::Mark>,
     /// What the engine was last told of sync groups.
     synced: Vec<SyncGroup>,
     /// What the engine was last told of the rundown.
@@ -85,29 +99,15 @@ async fn off_thread<T: Send + 'static>(
 }
 
 impl OnAir {
-    /// Connects the sources, opens the encoder and begins to tick, with both scenes empty.
-    pub(super) async fn start(world: Arc<World>, caster: Arc<Caster>) -> Result<OnAir, Refused> {
+    /// Connects the sources, opens the encoder and begins to tick, with both scenes empty. With the curtain closed nothing
+    /// goes out before [`OnAir::reopen`].
+    pub(super) async fn start(
+        world: Arc<World>,
+        caster: Arc<Caster>,
+        curtain: Curtain,
+    ) -> Result<OnAir, Refused> {
         let images = images::load_all(&world, &caster).await;
-        off_thread(move || begin(world, caster, images)).await?
-    }
-
-    /// Gives both scenes the content that the catalog has for them, ready or not.
-    pub(super) async fn restore_scenes(&mut self, caster: &Arc<Caster>) {
-        let when = When { force: true, wait_ms: 0 };
-        self.follow_episodes(caster, time::unix_ms());
-        let mut effects = vec![
-            Effect::FollowSet,
-            Effect::FadeToBlack { frames: 0 },
-            Effect::SceneSet { bus: Bus::Pvw, when, way: catalog::Way::Cut },
-            Effect::SceneSet { bus: Bus::Pgm, when, way: catalog::Way::Cut },
-        ];
-        // An episode that is on has brought its own mix.
-        if rundown::source_on(caster, time::unix_ms()).is_none() {
-            effects.push(Effect::MixSet { bus: Bus::Pgm });
-        }
-        if let Err(refused) = self.carry_out(caster, &effects).await {
-            tracing::error!(caster = %caster.id, %refused, "its scenes could not be restored");
-        }
+        off_thread(move || begin(world, caster, images, curtain)).await?
     }
 
     /// Carries out effects in order; `caster` is the catalog's state with the change.
@@ -135,6 +135,7 @@ impl OnAir {
         }
         // Inputs that were replaced went on delivering until their successors were on air.
         self.remove_unused(keys);
+        images::keep_shown(&mut self.images, caster);
         let earlier = std::mem::replace(&mut self.caster, caster.clone());
         self.follow_change(&earlier).await;
         self.follow_sync_groups().await;
@@ -164,7 +165,7 @@ impl OnAir {
                 tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
-        self.follow_rundown().await;
+        self.follow_cues().await;
     }
 
     async fn apply(
@@ -182,11 +183,10 @@ impl OnAir {
                 self.inputs.remove(id);
                 Ok(None)
             }
-            Effect::ImageChanged(id) => {
-                if let Some(component) = caster.component(id)
-                    && let Some(image) = images::load(&self.world, component).await?
-                {
-                    self.images.insert(id.clone(), image);
+            Effect::ImageShown(place) => {
+                if !self.images.contains_key(place) {
+                    let image = images::load(&self.world, caster, place).await?;
+                    self.images.insert(place.clone(), image);
                 }
                 Ok(None)
             }
@@ -243,13 +243,19 @@ impl OnAir {
     }
 
     /// Has the engine apply a command and waits until it took effect.
-    async fn command(&self, command: Command) -> Result<Applied, Refused> {
-        let (reply, answer) = oneshot::channel();
-        self.messages.send(Message::Command(command, reply)).map_err(internal)?;
-        match answer.await.map_err(internal)? {
+    async fn command(&mut self, command: Command) -> Result<Applied, Refused> {
+        let _prepared = self.prepare(&command).await?;
+        match self.ask(command)?.await.map_err(internal)? {
             Ok(applied) => Ok(Applied { revision: applied.revision, tick: applied.tick }),
             Err(refusal) => Err(self.explain(&refusal)),
         }
+    }
+
+    /// Gives the engine a command; where its answer will come.
+    fn ask(&self, command: Command) -> Result<EngineAnswer, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Command(command, reply)).map_err(internal)?;
+        Ok(answer)
     }
 
     fn explain(&self, refusal: &Refusal) -> Refused {
@@ -274,8 +280,8 @@ impl OnAir {
         &self.caster
     }
 
-    /// Image components that could not be loaded and are left out.
-    pub(super) fn missing_images(&self) -> Vec<ComponentId> {
+    /// What has an image that could not be loaded and is left out.
+    pub(super) fn missing_images(&self) -> impl Iterator<Item = Showing<'_>> {
         images::missing(&self.caster, &self.images)
     }
 
@@ -291,6 +297,7 @@ impl OnAir {
 
     /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
+        self.follow_stand_in().await;
         self.follow_rundown().await;
         self.follow_sync_groups().await;
         let Some(scenes) = &self.caster.scenes else { return };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::resolve;
 use super::world::World;
+use crate::api::addresses::PLAYBACK_APP;
 use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
 use crate::ids::Bus;
 use crate::limits;
@@ -15,14 +16,12 @@ use crate::output::{
 };
 use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 
-/// Application under which the scenes' streams are played, `{AppName}`.
-const APP: &str = "caster";
 /// `OnDemand` of a recording that goes from start to stop.
 const AUTOMATIC: u8 = 0;
 
 /// Name of a scene's stream, or of a rendition's, in the hub.
 pub(super) fn stream(name: &str) -> String {
-    format!("{APP}/{name}")
+    format!("{PLAYBACK_APP}/{name}")
 }
 
 /// How the scenes of a caster are encoded.
@@ -133,7 +132,7 @@ fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadR
         name: RecordName::parse(&name)?,
         slice_name: RecordName::parse_slice(&slice_name)?,
         cycle: Some(Duration::from_secs(format.cycle_s.into())),
-        app: APP.into(),
+        app: PLAYBACK_APP.into(),
         stream: stream.into(),
         finished: OnFinished::new(tell),
     })

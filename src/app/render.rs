@@ -4,21 +4,22 @@
 //! so the same script gives the same frames.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Canvas, Counts, Flow, FrameLoop, Pace, Stages, Trouble};
-use super::script::{Script, Source, Switch};
+use super::run_tick::{Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
     ValidChannel, Way,
 };
 use crate::frame::Size;
-use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::gpu::{AdapterChoice, Compositor, Gpu, Kept};
 use crate::ids::{Bus, InputKey};
 use crate::input::{
     self, AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Plays, SourceSpec,
@@ -27,7 +28,7 @@ use crate::limits;
 use crate::media::encode::{Latency, VideoSettings};
 use crate::media::still;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink, SinkState};
-use crate::picture::{LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture};
+use crate::picture::{Backdrop, LayerSpec, OverlayContent, OverlaySpec, ScenePicture};
 use crate::time::{Clock, FrameRate, NS_PER_S};
 
 /// Renders a script into an MP4.
@@ -36,7 +37,9 @@ use crate::time::{Clock, FrameRate, NS_PER_S};
 /// One line that names the script, the source or the file, and what is wrong.
 pub fn render(args: &RenderArgs) -> Result<(), String> {
     let script = Script::read(&args.script)?;
-    let gpu = Gpu::open(&AdapterChoice(args.adapter.clone())).map_err(|error| error.to_string())?;
+    let kept = Kept { cache_dir: cache_dir(), ..Kept::default() };
+    let gpu = Gpu::open_with(&AdapterChoice(args.adapter.clone()), &kept)
+        .map_err(|error| error.to_string())?;
     let rate = script.rate()?;
     let size = resolve::canvas_size(script.template()?);
     let output =
@@ -49,7 +52,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
         inputs: BTreeMap::new(),
-        pgm: Canvas::new(compositor, Arc::new(output)),
+        pgm: Canvas::new(compositor, Arc::new(output), None),
         pvw: None,
         waiting: BTreeMap::new(),
         stages: Stages::default(),
@@ -57,6 +60,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         trouble: Trouble::default(),
         clock: Clock::manual(),
         flow: Flow::Offline,
+        curtain: Curtain::Open,
         late_scalers: software.then(BTreeMap::new),
     };
     let keys = start_sources(&script, &mut frames)?;
@@ -72,9 +76,21 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         if let Some(refusal) = plan.replies.into_iter().find_map(|(_, reply)| reply.err()) {
             return Err(format!("{}: {refusal}", args.script.display()));
         }
+        // Pictures that were in flight are gone, and what is left would not be the script's.
+        if let Some(error) = frames.pgm.lost() {
+            return Err(format!("frame {tick} of {ticks}: {error}; render again"));
+        }
     }
     frames.pgm.finish().map_err(|error| error.to_string())?;
     finish(&frames, &args.output, ticks)
+}
+
+/// Where renders keep compiled pipelines: the user's cache directory, by the XDG rules.
+fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty());
+    let dir = named.map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = dir.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(dir.join("onair"))
 }
 
 fn seconds_ns(seconds: f64) -> u64 {
@@ -167,51 +183,66 @@ struct Show {
 }
 
 fn scenes(script: &Script, keys: &BTreeMap<String, InputKey>) -> Result<VecDeque<Show>, String> {
-    let mut overlays = BTreeMap::new();
-    for component in &script.components {
-        let content = match (component.text_spec(), &component.image) {
-            (Some(text), _) => OverlayContent::Text(text),
-            (None, Some(path)) => OverlayContent::Image(Arc::new(load_image(path)?)),
-            (None, None) => continue,
-        };
-        let placement = component.place.placement()?;
-        let content = Arc::new(content);
-        let overlay = OverlaySpec { content, placement, opacity: u8::MAX, background: false };
-        overlays.insert(component.name.as_str(), overlay);
-    }
+    let overlays = overlays(script)?;
+    let layouts = script.layouts.iter().map(|layout| Ok((&layout.name, arranged(layout, keys)?)));
+    let layouts: BTreeMap<_, _> = layouts.collect::<Result<_, String>>()?;
     let scene = |switch: &Switch| {
-        let mut spec = SceneSpec::default();
-        let layout = script.layouts.iter().find(|layout| layout.name == switch.layout);
-        for layer in layout.iter().flat_map(|layout| &layout.layers) {
-            let placement = layer.place.placement()?;
-            spec.picture.layers.push(LayerSpec {
-                input: keys[&layer.source],
-                placement,
-                delay_ms: 0,
-                look: Look::default(),
-            });
-        }
-        for heard in layout.iter().flat_map(|layout| &layout.mix) {
-            spec.mix.push(MixSpec {
-                input: keys[&heard.source],
-                gain: heard.gain,
-                channel: ValidChannel::All,
-                delay_ms: 0,
-                filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
-            });
-        }
+        let mut spec: SceneSpec = layouts.get(&switch.layout).cloned().unwrap_or_default();
         let shown = switch.components.iter().filter_map(|name| overlays.get(name.as_str()));
-        spec.picture = ScenePicture { overlays: shown.cloned().collect(), ..spec.picture };
+        spec.picture.overlays = shown.cloned().collect();
         let way = resolve::way(switch.way()?);
         Ok(Show { at_ns: seconds_ns(switch.at), spec, way })
     };
     script.commands.iter().map(scene).collect()
 }
 
-fn load_image(path: &Path) -> Result<crate::picture::RgbaImage, String> {
+/// The components of a script, by name.
+fn overlays(script: &Script) -> Result<BTreeMap<&str, OverlaySpec>, String> {
+    let mut overlays = BTreeMap::new();
+    for component in &script.components {
+        let content = match (component.text_spec()?, &component.image) {
+            (Some(text), _) => OverlayContent::Text(text),
+            (None, Some(path)) => load_image(path)?,
+            (None, None) => continue,
+        };
+        let placement = component.place.placement()?;
+        let overlay = OverlaySpec {
+            motion: component.motion()?,
+            ..OverlaySpec::new(Arc::new(content), placement)
+        };
+        overlays.insert(component.name.as_str(), overlay);
+    }
+    Ok(overlays)
+}
+
+/// A layout, without overlays.
+fn arranged(layout: &Layout, keys: &BTreeMap<String, InputKey>) -> Result<SceneSpec, String> {
+    let layer = |(source, placement, look)| {
+        let input = keys[source];
+        LayerSpec { input, placement, delay_ms: 0, look }
+    };
+    let heard = |heard: &Heard| MixSpec {
+        input: keys[&heard.source],
+        gain: heard.gain,
+        channel: ValidChannel::All,
+        delay_ms: 0,
+        filter: AudioFilter { agc: heard.agc, ans: heard.ans.map(Into::into) },
+    };
+    let image = layout.backdrop.image.as_ref().map(|path| load_image(path)).transpose()?;
+    Ok(SceneSpec {
+        picture: ScenePicture {
+            backdrop: Backdrop { rgb: layout.backdrop.color, image: image.map(Arc::new) },
+            layers: layout.placed()?.into_iter().map(layer).collect(),
+            overlays: Vec::new(),
+        },
+        mix: layout.mix.iter().map(heard).collect(),
+    })
+}
+
+fn load_image(path: &Path) -> Result<OverlayContent, String> {
     let named = |error: String| format!("{}: {error}", path.display());
     let bytes = std::fs::read(path).map_err(|error| named(error.to_string()))?;
-    still::load_overlay_image(&bytes).map_err(|error| named(error.to_string()))
+    still::load_overlay(&bytes).map(OverlayContent::from).map_err(|error| named(error.to_string()))
 }
 
 fn switch(engine: &mut Engine, tick: u64, Show { spec, way, .. }: Show) {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::rundown;
 use crate::catalog::{
-    self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, Direction,
-    Episode, FillMode, LayerOrder, LocationId, Placement, PositionRefer, Scene, Template,
-    Transition, TransitionKind, ValidChannel, VideoLayer, Way, When,
+    self, AnsMode, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ComponentEffect,
+    Direction, Episode, FillMode, LayerLook, LayerOrder, LocationId, Place, Placement,
+    PositionRefer, Scene, Template, TextBackground, Transition, TransitionKind, ValidChannel,
+    VideoLayer, Way, When,
 };
 use crate::config::Preset;
 use crate::engine::{self, MixSpec, Readiness, SceneSpec};
@@ -18,7 +19,11 @@ use crate::frame::Size;
 use crate::ids::{Bus, ComponentId, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::media::encode;
-use crate::picture::{self, LayerSpec, Look, OverlayContent, OverlaySpec, ScenePicture, TextSpec};
+use crate::picture::{
+    self, Border, LayerSpec, Look, Motion, OverlayContent, OverlaySpec, ScenePicture, TextBox,
+    TextSpec,
+};
+use crate::shot::{Crop, Mirror};
 
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
@@ -31,8 +36,8 @@ pub struct Found<'a> {
     pub episode: &'a dyn Fn(&EpisodeId) -> Option<InputKey>,
     /// The input of standby.
     pub standby: Option<InputKey>,
-    /// The image of a component.
-    pub image: &'a dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+    /// The image at a place.
+    pub image: &'a dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 }
 
 impl Found<'_> {
@@ -131,9 +136,9 @@ fn resolve_own(caster: &Caster, scene: &Scene, found: &Found<'_>) -> SceneSpec {
     let inputs = |location: &LocationId| found.at(caster, *location);
     SceneSpec {
         picture: ScenePicture {
+            backdrop: layout.map(|l| resolve_backdrop(&l.backdrop, found)).unwrap_or_default(),
             layers: layers.iter().filter_map(|layer| resolve_layer(layer, &inputs)).collect(),
             overlays: resolve_overlays(caster, &scene.components, found),
-            ..ScenePicture::default()
         },
         mix: resolve_mix(&scene.mix, &inputs),
     }
@@ -248,37 +253,75 @@ fn resolve_layer(
         input: shown.input,
         placement: resolve_placement(&layer.placement, fill),
         delay_ms: shown.delayed_by(layer.delay_ms),
-        look: Look::default(),
+        look: resolve_look(&layer.look),
     })
+}
+
+/// A look, as the compositor understands it.
+pub(super) fn resolve_look(look: &LayerLook) -> Look {
+    let LayerLook { opacity, corner_radius, border_width: width, border_rgb: rgb, .. } = *look;
+    Look {
+        crop: Crop::new(look.crop),
+        mirror: Mirror {
+            horizontal: matches!(look.mirror, catalog::Mirror::Horizontal | catalog::Mirror::Both),
+            vertical: matches!(look.mirror, catalog::Mirror::Vertical | catalog::Mirror::Both),
+        },
+        opacity,
+        corner_radius,
+        border: (width > 0.0).then_some(Border { width, rgb }),
+    }
+}
+
+fn resolve_backdrop(backdrop: &catalog::Backdrop, found: &Found<'_>) -> picture::Backdrop {
+    picture::Backdrop { rgb: backdrop.rgb, image: backdrop.image.as_ref().and_then(found.image) }
 }
 
 fn resolve_overlay(
     component: &Component,
-    images: &dyn Fn(&ComponentId) -> Option<Arc<picture::RgbaImage>>,
+    images: &dyn Fn(&Place) -> Option<Arc<OverlayContent>>,
 ) -> Option<OverlaySpec> {
     if component.opacity == INVISIBLE {
         return None;
     }
     let content = match &component.content {
-        ComponentContent::Image { .. } => OverlayContent::Image(images(&component.id)?),
-        ComponentContent::Text(text) => OverlayContent::Text(TextSpec {
+        ComponentContent::Image { place } => images(place)?,
+        ComponentContent::Text(text) => Arc::new(OverlayContent::Text(TextSpec {
             text: text.text.clone(),
             font_name: text.font_name.clone(),
             color_rgb: text.color_rgb,
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
-        }),
+            background: text.background.map(|background| {
+                let TextBackground { rgb, opacity, padding } = background;
+                TextBox { rgb, opacity, padding }
+            }),
+        })),
     };
     Some(OverlaySpec {
-        content: Arc::new(content),
+        content,
         placement: resolve_placement(&component.placement, picture::FillMode::None),
         opacity: component.opacity,
         background: component.order == LayerOrder::Background,
+        motion: resolve_effect(component.effect),
+        since_ns: 0,
     })
 }
 
-fn resolve_placement(placement: &Placement, fill: picture::FillMode) -> picture::Placement {
+/// A motion, as the compositor understands it.
+pub(super) fn resolve_effect(effect: ComponentEffect) -> Motion {
+    match effect {
+        ComponentEffect::None => Motion::Still,
+        ComponentEffect::AnimateH => Motion::Horizontal,
+        ComponentEffect::AnimateV => Motion::Vertical,
+    }
+}
+
+/// A place, as the compositor understands it.
+pub(super) fn resolve_placement(
+    placement: &Placement,
+    fill: picture::FillMode,
+) -> picture::Placement {
     let refer = match placement.refer {
         PositionRefer::TopLeft => picture::PositionRefer::TopLeft,
         PositionRefer::TopRight => picture::PositionRefer::TopRight,

@@ -4,25 +4,23 @@
 //! the clock's deadlines ([`super::frame_thread`] paces it). Invariant: a tick waits for nobody; every tick hands
 //! exactly its samples and one picture (new or repeated) to the output.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::canvas::Canvas;
 use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
-use crate::frame::{Scaled, StereoSample, VideoFrame};
-use crate::gpu::{Compositor, GpuError};
+use crate::frame::{Scaled, VideoFrame};
+use crate::gpu::GpuError;
 use crate::ids::InputKey;
 use crate::input::{Delivery, Input, Take, Want};
 use crate::limits;
+use crate::luma::LumaStatus;
 use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
-use crate::output::{Output, TickMedia};
-use crate::picture::DrawList;
 use crate::shot::Shot;
 use crate::time::Clock;
-use crate::worker::StopToken;
 
 /// Whether there is time to draw this tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +29,29 @@ pub(super) enum Pace {
     OnTime,
     /// It is already past its successor: repeat the last picture, count it.
     Late,
+}
+
+/// Whether what is made goes out. The first picture that does is the first that the world sees of a show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Curtain {
+    /// Ticks are decided and not drawn.
+    Closed,
+    /// The next tick that is drawn goes out.
+    Rising,
+    /// Every tick goes out.
+    Open,
+}
+
+impl Curtain {
+    /// How it is at a tick that begins so long after the first.
+    pub(super) fn at(self, pace: Pace, since_start: Duration) -> Curtain {
+        match (self, pace) {
+            (Curtain::Rising, Pace::OnTime) => Curtain::Open,
+            // A tick that is late would go out without a picture of its own.
+            (Curtain::Closed | Curtain::Rising, _) if since_start < limits::REOPEN_LATEST => self,
+            _ => Curtain::Open,
+        }
+    }
 }
 
 /// Whether anything may be waited for.
@@ -64,108 +85,6 @@ pub(super) struct Counts {
     pub(super) repeated: u64,
     /// Ticks that the encoder's queue had no room for.
     pub(super) dropped: u64,
-}
-
-/// Wait between looks at something that offline rendering waits for.
-const OFFLINE_POLL: Duration = Duration::from_millis(1);
-
-/// A canvas and the encoder behind it.
-pub(super) struct Canvas {
-    pub(super) compositor: Compositor,
-    pub(super) output: Arc<Output>,
-    /// Ticks whose picture is still on the GPU, in order.
-    in_flight: VecDeque<InFlight>,
-}
-
-struct InFlight {
-    tick: u64,
-    audio: Vec<StereoSample>,
-    drawn: bool,
-}
-
-impl Canvas {
-    pub(super) fn new(compositor: Compositor, output: Arc<Output>) -> Canvas {
-        Canvas { compositor, output, in_flight: VecDeque::new() }
-    }
-
-    /// Draws `list`, or notes that this tick repeats the last picture.
-    fn draw(
-        &mut self,
-        plan: &Plan,
-        list: &DrawList,
-        (pace, flow): (Pace, Flow),
-    ) -> Result<(), GpuError> {
-        let pause = StopToken::new();
-        let mut result = Err(GpuError::NoCanvas);
-        while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
-            result = self.compositor.draw(plan.tick, list, &plan.frames);
-            if flow == Flow::Live {
-                break;
-            }
-            if result.is_err() {
-                // On hardware canvases come back only when somebody asks for what was drawn.
-                self.hand_off(flow)?;
-                pause.wait(OFFLINE_POLL);
-            }
-        }
-        let drawn = result.is_ok();
-        self.in_flight.push_back(InFlight { tick: plan.tick, audio: plan.audio.clone(), drawn });
-        result
-    }
-
-    /// Hands finished ticks to the encoder, in order; returns how many it had no room for.
-    fn hand_off(&mut self, flow: Flow) -> Result<u64, GpuError> {
-        let mut dropped = 0;
-        loop {
-            // Ticks that repeat a picture need not wait for the GPU once they are at the front.
-            while let Some(front) = self.in_flight.pop_front_if(|front| !front.drawn) {
-                dropped += self
-                    .push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
-            }
-            let (tick, picture) = match self.compositor.collect() {
-                Ok(Some(collected)) => collected,
-                Ok(None) => return Ok(dropped),
-                Err(error) => {
-                    self.give_up(flow);
-                    return Err(error);
-                }
-            };
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                dropped += self.push(flow, media);
-            }
-        }
-    }
-
-    /// The GPU will not finish what is in flight: those ticks repeat the last picture.
-    fn give_up(&mut self, flow: Flow) {
-        // It says once more what went wrong; what matters is that nothing is in flight afterwards.
-        let _ = self.compositor.finish();
-        while let Some(front) = self.in_flight.pop_front() {
-            self.push(flow, TickMedia { tick: front.tick, picture: None, audio: front.audio });
-        }
-    }
-
-    fn push(&self, flow: Flow, media: TickMedia) -> u64 {
-        let pushed = match flow {
-            Flow::Live => self.output.try_push(media),
-            Flow::Offline => self.output.push_wait(media),
-        };
-        u64::from(pushed.is_err())
-    }
-
-    /// Waits for the pictures that are still on the GPU and hands them off: the end of an offline render.
-    pub(super) fn finish(&mut self) -> Result<(), GpuError> {
-        for (tick, picture) in self.compositor.finish()? {
-            while let Some(front) = self.in_flight.pop_front_if(|front| front.tick <= tick) {
-                let picture = (front.tick == tick).then(|| picture.clone());
-                let media = TickMedia { tick: front.tick, picture, audio: front.audio };
-                self.push(Flow::Offline, media);
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Pictures scaled on the frame thread because their input has not begun to: the first ones after a change of layout.
@@ -220,6 +139,7 @@ pub(super) struct FrameLoop {
     pub(super) trouble: Trouble,
     pub(super) clock: Clock,
     pub(super) flow: Flow,
+    pub(super) curtain: Curtain,
     /// On a software adapter: where pictures are scaled that come without their shown size.
     pub(super) late_scalers: Option<BTreeMap<InputKey, LateScaler>>,
 }
@@ -232,6 +152,9 @@ impl FrameLoop {
         let drained_ns = self.clock.now_ns();
         let mut plan = self.engine.tick(tick);
         self.spread_wanted(&plan);
+        if self.curtain != Curtain::Open {
+            return plan;
+        }
         self.scale_late(&mut plan);
         let decided_ns = self.clock.now_ns();
         self.draw(&plan, pace);
@@ -314,28 +237,61 @@ impl FrameLoop {
         if pace == Pace::Late {
             self.counts.late += 1;
         }
-        if let Err(error) = self.pgm.draw(plan, &plan.pgm, (pace, self.flow))
+        let how = (pace, self.flow, self.clock.now_ns());
+        if let Err(error) = self.pgm.draw(plan, &plan.pgm, how)
             && pace == Pace::OnTime
         {
             self.counts.repeated += 1;
             self.trouble.tell(&error);
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.draw(plan, &plan.pvw, (pace, self.flow))
+            && let Err(error) = pvw.draw(plan, &plan.pvw, how)
         {
             self.trouble.tell(&error);
         }
     }
 
+    /// How bright an input is, where it is shown.
+    pub(super) fn luma(&self, input: InputKey) -> Option<LumaStatus> {
+        let now_ns = self.clock.now_ns();
+        let on = |canvas: &Canvas| canvas.lookout.source(input, now_ns);
+        on(&self.pgm).or_else(|| self.pvw.as_ref().and_then(on))
+    }
+
     fn hand_off(&mut self) {
-        match self.pgm.hand_off(self.flow) {
+        let now_ns = self.clock.now_ns();
+        match self.pgm.hand_off(self.flow, now_ns) {
             Ok(dropped) => self.counts.dropped += dropped,
             Err(error) => self.trouble.tell(&error),
         }
         if let Some(pvw) = &mut self.pvw
-            && let Err(error) = pvw.hand_off(self.flow)
+            && let Err(error) = pvw.hand_off(self.flow, now_ns)
         {
             self.trouble.tell(&error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curtain_opens_with_a_picture_or_when_it_is_time() {
+        use Curtain::{Closed, Open, Rising};
+        use Pace::{Late, OnTime};
+        let latest_ms = limits::REOPEN_LATEST.as_millis() as u64;
+        for (curtain, pace, since_start_ms, then) in [
+            (Open, Late, 0, Open),
+            (Closed, OnTime, latest_ms - 1, Closed),
+            (Closed, Late, latest_ms, Open),
+            (Rising, Late, latest_ms - 1, Rising),
+            (Rising, OnTime, 0, Open),
+            (Rising, Late, latest_ms, Open),
+        ] {
+            let at = curtain.at(pace, Duration::from_millis(since_start_ms));
+            assert_eq!(at, then, "{curtain:?} {pace:?} after {since_start_ms} ms");
+        }
+        assert!(limits::REOPEN_SOURCES_WAIT < limits::REOPEN_LATEST);
     }
 }

@@ -8,12 +8,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::catalog::{Direction, Template, Transition, TransitionKind, Way};
+use super::resolve;
+use crate::catalog::{
+    ComponentEffect, Direction, LayoutPreset, Template, Transition, TransitionKind, Way,
+};
 use crate::config::Preset;
 use crate::engine::AnsMode;
 use crate::limits;
-use crate::picture::{FillMode, Placement, PositionRefer, TextSpec};
+use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
+
+mod look;
+
+use look::{Backdrop, Background, Look};
 
 /// The file as written.
 #[derive(Debug, Deserialize)]
@@ -67,11 +74,14 @@ pub(super) struct Source {
     pub(super) end_ms: Option<i64>,
 }
 
-/// A layout by name.
+/// A layout by name. With a preset its layers say what they show, not where.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layout {
     pub(super) name: String,
+    preset: Option<String>,
+    #[serde(default)]
+    pub(super) backdrop: Backdrop,
     #[serde(default, rename = "layer")]
     pub(super) layers: Vec<Layer>,
     #[serde(default, rename = "audio")]
@@ -83,8 +93,9 @@ pub(super) struct Layout {
 #[serde(deny_unknown_fields)]
 pub(super) struct Layer {
     pub(super) source: String,
+    place: Option<Place>,
     #[serde(default)]
-    pub(super) place: Place,
+    look: Look,
 }
 
 /// Position and size; fractions of the canvas.
@@ -152,6 +163,10 @@ pub(super) struct Component {
     #[serde(default)]
     border: f32,
     border_color: Option<u32>,
+    background: Option<Background>,
+    /// As the API's `Effect`.
+    #[serde(default)]
+    effect: String,
     #[serde(default)]
     pub(super) place: Place,
 }
@@ -233,17 +248,69 @@ impl Place {
     }
 }
 
+impl Layout {
+    /// Its sources, bottom to top: where each stands, and how it looks there.
+    pub(super) fn placed(&self) -> Result<Vec<(&str, Placement, picture::Look)>, String> {
+        let slots = match &self.preset {
+            None => Vec::new(),
+            Some(name) => LayoutPreset::named(name)?
+                .slots()
+                .iter()
+                .map(|slot| resolve::resolve_placement(slot, FillMode::Fit))
+                .collect(),
+        };
+        if self.preset.is_some() && slots.len() != self.layers.len() {
+            let (shown, layers) = (slots.len(), self.layers.len());
+            return Err(format!("its preset shows {shown} sources, it has {layers}"));
+        }
+        self.layers.iter().enumerate().map(|(n, layer)| layer.placed(slots.get(n))).collect()
+    }
+}
+
+impl Layer {
+    /// Its source, where it stands (in the slot of a preset, if there is one), and how it looks there.
+    fn placed(&self, slot: Option<&Placement>) -> Result<(&str, Placement, picture::Look), String> {
+        let placement = match (&self.place, slot) {
+            (Some(_), Some(_)) => return Err("its preset says where its layers are".into()),
+            (None, Some(slot)) => *slot,
+            (Some(place), None) => place.placement()?,
+            (None, None) => Placement::default(),
+        };
+        Ok((&self.source, placement, self.look.look()?))
+    }
+}
+
 impl Component {
+    fn check(&self) -> Result<(), String> {
+        if self.text.is_some() == self.image.is_some() {
+            return Err("give one of text, image".into());
+        }
+        self.motion()?;
+        self.text_spec().map(drop)
+    }
+
     /// The text of a text component.
-    pub(super) fn text_spec(&self) -> Option<TextSpec> {
-        self.text.as_ref().map(|text| TextSpec {
+    pub(super) fn text_spec(&self) -> Result<Option<TextSpec>, String> {
+        let background = self.background.as_ref().map(Background::text_box).transpose()?;
+        Ok(self.text.as_ref().map(|text| TextSpec {
             text: text.chars().take(limits::MAX_TEXT_CHARS).collect(),
             font_name: self.font.clone(),
             color_rgb: self.color,
             size_normalized: self.size,
             border_width_normalized: self.border,
             border_rgb: self.border_color,
-        })
+            background,
+        }))
+    }
+
+    /// How it moves.
+    pub(super) fn motion(&self) -> Result<Motion, String> {
+        if self.effect.is_empty() {
+            return Ok(Motion::Still);
+        }
+        ComponentEffect::parse(&self.effect)
+            .map(resolve::resolve_effect)
+            .ok_or_else(|| format!("effect {:?} is not none, animateH or animateV", self.effect))
     }
 }
 
@@ -263,7 +330,9 @@ impl Script {
                 *path = base.join(&*path);
             }
         }
-        for path in script.components.iter_mut().filter_map(|component| component.image.as_mut()) {
+        let components = script.components.iter_mut().map(|component| &mut component.image);
+        let backdrops = script.layouts.iter_mut().map(|layout| &mut layout.backdrop.image);
+        for path in components.chain(backdrops).flatten() {
             *path = base.join(&*path);
         }
         script.commands.sort_by(|a, b| a.at.total_cmp(&b.at));
@@ -289,15 +358,14 @@ impl Script {
             }
         }
         for layout in &self.layouts {
+            layout.placed().map_err(|error| format!("layout {}: {error}", layout.name))?;
             let layers = layout.layers.iter().map(|layer| &layer.source);
             for name in layers.chain(layout.mix.iter().map(|heard| &heard.source)) {
                 defined("source", &sources, name)?;
             }
         }
         for component in &self.components {
-            if component.text.is_some() == component.image.is_some() {
-                return Err(format!("component {}: give one of text, image", component.name));
-            }
+            component.check().map_err(|error| format!("component {}: {error}", component.name))?;
         }
         for command in &self.commands {
             defined("layout", &layouts, &command.layout)?;
@@ -337,3 +405,7 @@ fn unique<'a>(
 fn defined(what: &str, known: &BTreeSet<&str>, name: &str) -> Result<(), String> {
     if known.contains(name) { Ok(()) } else { Err(format!("{what} {name} is not defined")) }
 }
+
+#[cfg(test)]
+#[path = "tests/script.rs"]
+mod tests;

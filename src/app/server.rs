@@ -26,7 +26,7 @@ use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config, TlsFiles};
-use crate::gpu::{AdapterChoice, Gpu};
+use crate::gpu::{AdapterChoice, Supply};
 use crate::input::AllowList;
 use crate::library::{Bounds, Library};
 use crate::limits;
@@ -112,8 +112,10 @@ impl Server {
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
-        let gpu = Gpu::open(&choice).map_err(|error| error.to_string())?;
-        tracing::info!(adapter = %gpu.info(), "composing");
+        let gpu = Arc::new(
+            Supply::open(choice, Some(config.data.join("cache")))
+                .map_err(|error| error.to_string())?,
+        );
         let (grpc_listener, grpc) = bind("gRPC", config.grpc).await?;
         let (http_listener, http) = bind("HTTP", config.http).await?;
         let (rtmp_listener, rtmp) = bind("RTMP", config.rtmp).await?;
@@ -139,7 +141,7 @@ impl Server {
             next_input: AtomicU32::new(0),
         });
         let studio = Studio::new(world.clone(), catalog, (store, tellers.events()));
-        studio.resume().await;
+        studio.resume();
         let listeners = Listeners {
             grpc: Door::new(grpc_listener, limits::GRPC_CONNECTIONS).behind(tls.as_ref(), b"h2"),
             http: Door::new(http_listener, limits::HTTP_CONNECTIONS)
@@ -184,9 +186,10 @@ impl Server {
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();
-        let shelves = world.library.clone();
+        let (shelves, gpus) = (world.library.clone(), world.gpu.clone());
         let pages = http::pages::router(Arc::new(move || {
-            metrics_page::text(&studio.snapshots(), studio.event_counts(), shelves.stats())
+            let counts = (studio.event_counts(), shelves.stats());
+            metrics_page::text(&studio.snapshots(), counts, (gpus.lost(), &gpus.pass_times()))
         }));
         let stop = self.stopped();
         let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);

@@ -199,7 +199,11 @@ async fn add_layouts(
             audio_layers: vec![v1::AudioLayer::default()],
             ..Default::default()
         };
-        let request = v1::AddCasterLayoutRequest { caster_id: caster.into(), layout: Some(layout) };
+        let request = v1::AddCasterLayoutRequest {
+            caster_id: caster.into(),
+            layout: Some(layout),
+            ..v1::AddCasterLayoutRequest::default()
+        };
         let added = client.add_caster_layout(request).await.map_err(refused)?;
         layouts.push((name, added.into_inner().layout_id));
     }
@@ -231,6 +235,7 @@ async fn add_components(client: &mut Client, caster: &str) -> Result<Vec<String>
             size_normalized: Some(0.08),
             border_width_normalized: 0.05,
             border_color: "0x000000".into(),
+            ..Default::default()
         }),
         ..Default::default()
     };

@@ -54,6 +54,7 @@ pub(super) fn of<'a>(
                 Some(input_status(input, resource, caster.location_of(resource)))
             })
             .collect(),
+        luma: report.luma,
         stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
         ..Snapshot::idle(caster.id.clone(), caster.revision)
     }
@@ -72,6 +73,7 @@ fn input_status(
         frames: report.status.video_frames,
         frames_dropped: report.status.dropped_frames + report.stats.dropped,
         reconnects: report.status.reconnects,
+        luma: report.luma,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod groups;
 mod housekeeping;
+mod making;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
+use super::run_tick::Curtain;
 use super::world::World;
 use crate::api::control::{Message, Request, Snapshot};
 use crate::api::events::Feed;
@@ -26,6 +28,7 @@ use crate::limits;
 use crate::store::Keeper;
 use crate::time;
 use crate::worker::StopToken;
+use making::Made;
 
 /// A caster's place in the studio.
 struct Place {
@@ -41,6 +44,7 @@ struct Place {
 pub(super) struct Studio {
     world: Arc<World>,
     catalog: Mutex<Catalog>,
+    making: making::Making,
     store: Arc<Keeper>,
     events: Arc<Events>,
     places: Mutex<BTreeMap<CasterId, Arc<Place>>>,
@@ -100,6 +104,7 @@ impl Studio {
             places: Mutex::new(places.collect()),
             groups: tokio::sync::Mutex::default(),
             catalog: Mutex::new(catalog),
+            making: making::Making::default(),
             store,
             events,
             creating: std::array::from_fn(|_| tokio::sync::Mutex::default()),
@@ -107,13 +112,29 @@ impl Studio {
         })
     }
 
-    /// Puts casters back on air that were when the process ended.
-    pub(super) async fn resume(self: &Arc<Self>) {
-        let running: Vec<_> =
-            lock(&self.catalog).casters().filter(|caster| caster.is_on_air()).cloned().collect();
-        for caster in running {
-            let Some(place) = self.place(&caster.id) else { continue };
-            let mut on_air = place.lane.lock().await;
+    /// Puts casters back on air that were when the process ended: side by side, and while others are served, since
+    /// publishers are among those who come back.
+    pub(super) fn resume(self: &Arc<Self>) {
+        let running: Vec<CasterId> = lock(&self.catalog)
+            .casters()
+            .filter(|caster| caster.is_on_air())
+            .map(|caster| caster.id.clone())
+            .collect();
+        for id in running {
+            let studio = self.clone();
+            tokio::spawn(async move { studio.resume_one(&id).await });
+        }
+    }
+
+    async fn resume_one(&self, id: &CasterId) {
+        let Some(place) = self.place(id) else { return };
+        let mut on_air = place.lane.lock().await;
+        // A call may have come first.
+        let caster = lock(&self.catalog).caster(id).filter(|caster| caster.is_on_air()).cloned();
+        if let Some(caster) = caster
+            && on_air.is_none()
+            && !self.draining.load(Ordering::Acquire)
+        {
             self.restart(&place, &mut on_air, &caster).await;
         }
     }
@@ -171,9 +192,11 @@ impl Studio {
         self.all_places().iter().map(|place| place.snapshots.borrow().clone()).collect()
     }
 
-    /// Whether a caster has an item of the media library among its sources, images or standby.
+    /// Whether a caster has an item of the media library among its sources, images or standby, or is about to.
     pub(super) fn uses_media(&self, id: &str) -> bool {
-        lock(&self.catalog).casters().any(|caster| caster.uses_media(id))
+        // The catalog stays locked, so that nothing moves from the one to the other meanwhile.
+        let catalog = lock(&self.catalog);
+        catalog.casters().any(|caster| caster.uses_media(id)) || self.making.uses_media(id)
     }
 
     /// How events fared.
@@ -209,7 +232,7 @@ impl Studio {
             let known = lock(&self.catalog).caster(&show.caster().id).cloned();
             let caster = known.unwrap_or_else(|| show.caster().clone());
             tracing::error!(caster = %caster.id, "the show broke, it begins again");
-            self.events.forget_outages(&caster.id);
+            self.events.forget_show(&caster.id);
             if let Some(broken) = on_air.take() {
                 broken.stop().await;
             }
@@ -217,16 +240,20 @@ impl Studio {
         } else {
             show.follow_demand().await;
             let snapshot = show.snapshot();
-            self.events.observe(show.caster(), &snapshot, show.missing_images());
+            let missing_images: Vec<_> = show.missing_images().collect();
+            self.events.observe(show.caster(), &snapshot, &missing_images);
+            for passed in show.positions_passed() {
+                self.events.passed(show.caster(), &passed);
+            }
             place.snapshots.send_replace(Arc::new(snapshot));
         }
     }
 
     /// Puts a caster on air with the scenes that the catalog has for it.
     async fn restart(&self, place: &Place, on_air: &mut Option<OnAir>, caster: &Arc<Caster>) {
-        match self.begin(place, caster).await {
+        match self.begin(place, caster, Curtain::Closed).await {
             Ok(mut started) => {
-                started.restore_scenes(caster).await;
+                started.reopen(caster).await;
                 *on_air = Some(started);
                 tracing::info!(caster = %caster.id, "back on air");
             }
@@ -236,8 +263,13 @@ impl Studio {
         }
     }
 
-    async fn begin(&self, place: &Place, caster: &Arc<Caster>) -> Result<OnAir, Refused> {
-        let started = OnAir::start(self.world.clone(), caster.clone()).await?;
+    async fn begin(
+        &self,
+        place: &Place,
+        caster: &Arc<Caster>,
+        curtain: Curtain,
+    ) -> Result<OnAir, Refused> {
+        let started = OnAir::start(self.world.clone(), caster.clone(), curtain).await?;
         *lock(&place.ticks) = Some(started.stop_token());
         Ok(started)
     }
@@ -274,14 +306,14 @@ impl Studio {
         let place = CasterId::parse(call.caster_id()).and_then(|id| Some((self.place(&id)?, id)));
         // Reads never wait behind a take that waits for its sources.
         if call.is_read() {
-            return Ok(self.prepare(call, expected_revision)?.answer);
+            return Ok(self.prepare(call, expected_revision)?.0.answer);
         }
         if self.draining.load(Ordering::Acquire) {
             return Err(Refused::new(ErrorCode::Internal, "The server is stopping."));
         }
         let Some((place, id)) = place else {
             let _one_at_a_time = self.creating[creating_lane(&call)].lock().await;
-            let Prepared { change, answer, .. } = self.prepare(call, expected_revision)?;
+            let (Prepared { change, answer, .. }, _made) = self.prepare(call, expected_revision)?;
             if let Some(change) = change {
                 self.make_durable(change, None).await?;
             }
@@ -305,7 +337,8 @@ impl Studio {
         (call, expected_revision): (Call, Option<u64>),
         operation: &Operation,
     ) -> Result<Answer, Refused> {
-        let Prepared { change, answer, effects } = self.prepare(call, expected_revision)?;
+        let (Prepared { change, answer, effects }, _made) =
+            self.prepare(call, expected_revision)?;
         let Some(change) = change else { return Ok(answer) };
         let applied = match &change {
             Change::Upsert(caster) => {
@@ -322,7 +355,7 @@ impl Studio {
             return Err(refused);
         }
         if on_air.is_none() {
-            self.events.forget_outages(&id);
+            self.events.forget_show(&id);
         }
         self.publish(place, &id, on_air.as_ref());
         Ok(match applied {
@@ -380,14 +413,22 @@ impl Studio {
         Ok(())
     }
 
-    fn prepare(&self, call: Call, expected_revision: Option<u64>) -> Result<Prepared, Refused> {
+    /// Asks the catalog. What a call is about to make counts as made until the second value is dropped.
+    fn prepare(
+        &self,
+        call: Call,
+        expected_revision: Option<u64>,
+    ) -> Result<(Prepared, Made<'_>), Refused> {
         let context = Context {
             now_unix_ms: time::unix_ms(),
             fresh: &uuid::Uuid::new_v4,
             media: &|id| self.world.media_facts(id),
             expected_revision,
         };
-        lock(&self.catalog).prepare(call, &context)
+        let catalog = lock(&self.catalog);
+        let prepared = catalog.prepare(call, &context)?;
+        let made = self.making.hold(prepared.change.as_ref());
+        Ok((prepared, made))
     }
 
     async fn carry_out(
@@ -398,7 +439,7 @@ impl Studio {
     ) -> Result<Option<Applied>, Refused> {
         match effects {
             [Effect::Start] => {
-                *on_air = Some(self.begin(place, caster).await?);
+                *on_air = Some(self.begin(place, caster, Curtain::Open).await?);
                 Ok(None)
             }
             [Effect::Stop] => {

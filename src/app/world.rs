@@ -14,8 +14,8 @@ use crate::catalog::{
     Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
     Rendition, Source,
 };
-use crate::config::Config;
-use crate::gpu::Gpu;
+use crate::config::{Config, RTMP_PORT};
+use crate::gpu::Supply;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
     AllowList, Excerpt, ImageSource, Input, InputOptions, Pacing, Playlist, Plays, SourceSpec,
@@ -31,7 +31,7 @@ use crate::worker::StopToken;
 /// Shared by all casters.
 pub(super) struct World {
     pub(super) config: Config,
-    pub(super) gpu: Arc<Gpu>,
+    pub(super) gpu: Arc<Supply>,
     pub(super) hub: Hub,
     pub(super) library: Arc<Library>,
     pub(super) clock: Clock,
@@ -142,7 +142,7 @@ impl World {
     fn pushed_name(&self, caster: &Caster, url: &str) -> Option<String> {
         let url = url::Url::parse(url).ok().filter(|url| url.scheme() == "rtmp")?;
         let host = url.host_str()?.trim_matches(['[', ']']);
-        let port = url.port().unwrap_or(1935);
+        let port = url.port().unwrap_or(RTMP_PORT);
         let own_name = caster.config.domain.as_deref() == Some(host) || host == "localhost";
         let own_address = host.parse().is_ok_and(|ip: std::net::IpAddr| {
             ip == self.rtmp.ip() || (ip.is_loopback() && self.rtmp.ip().is_unspecified())

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::model::{
-    Caster, Component, Direction, Episode, EpisodeGroup, EpisodeStatus, Layout, Resource,
-    TransitionKind,
+    Caster, Component, Direction, Episode, EpisodeGroup, EpisodeStatus, Layout, LayoutPreset,
+    Place, Resource, TransitionKind,
 };
 use crate::ids::{Bus, CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId};
 
@@ -26,6 +26,8 @@ pub enum Answer {
     },
     /// Sources.
     Resources(Arc<Caster>, Vec<Resource>),
+    /// Arrangements that layouts can be made by.
+    LayoutPresets(&'static [LayoutPreset]),
     /// Layouts.
     Layouts(Arc<Caster>, Vec<Layout>),
     /// Components.
@@ -155,8 +157,8 @@ pub enum Effect {
     InputChanged(ResourceId),
     /// A source is gone: stop its input. No scene uses it.
     InputRemoved(ResourceId),
-    /// An image component is new or shows another image: load it.
-    ImageChanged(ComponentId),
+    /// A component or a layout shows this image from now on: load it, unless another one has.
+    ImageShown(Place),
     /// A scene gets its present content (`app::resolve`): `engine::Command::SetScene`.
     SceneSet {
         /// Which scene.

@@ -83,6 +83,7 @@ pub enum Call {
         caster_id: String,
         layout_id: String,
     },
+    DescribeLayoutPresets,
     AddCasterComponent {
         caster_id: String,
         draft: ComponentDraft,
@@ -196,6 +197,7 @@ impl Call {
             Call::CreateCaster(_)
             | Call::CopyCaster(_)
             | Call::DescribeCasters(_)
+            | Call::DescribeLayoutPresets
             | Call::AddCasterEpisodeGroup(_)
             | Call::DeleteCasterEpisodeGroup { .. } => "",
             Call::SetCasterChannel(draft) => &draft.caster_id,
@@ -256,6 +258,7 @@ impl Call {
                 | Call::DescribeCasterStreamUrl { .. }
                 | Call::DescribeCasterVideoResources { .. }
                 | Call::DescribeCasterLayouts { .. }
+                | Call::DescribeLayoutPresets
                 | Call::DescribeCasterComponents { .. }
                 | Call::DescribeCasterScenes { .. }
                 | Call::DescribeCasterSceneAudio { .. }

@@ -131,6 +131,10 @@ pub struct ResourceDraft {
 #[derive(Clone, Debug, PartialEq, Default)]
 #[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
 pub struct LayoutDraft {
+    /// Instead of `video_layers`.
+    pub preset: String,
+    /// None: plain, or as it was.
+    pub backdrop: Option<BackdropDraft>,
     pub blend_list: Vec<String>,
     pub video_layers: Vec<VideoLayerDraft>,
     pub mix_list: Vec<String>,
@@ -144,6 +148,31 @@ pub struct VideoLayerDraft {
     pub fill_mode: String,
     pub placement: PlacementDraft,
     pub fixed_delay_duration_ms: i32,
+    /// None: plain, or as it was.
+    pub look: Option<LookDraft>,
+}
+
+/// How a layer looks. Replaces what was there as a whole.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "the proto documents the fields")]
+pub struct LookDraft {
+    pub crop_left: f32,
+    pub crop_top: f32,
+    pub crop_right: f32,
+    pub crop_bottom: f32,
+    pub mirror: String,
+    pub opacity: Option<f32>,
+    pub corner_radius: f32,
+    pub border_width: f32,
+    pub border_color: String,
+}
+
+/// What a layout is drawn on. Replaces what was there as a whole.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "the proto documents the fields")]
+pub struct BackdropDraft {
+    pub color: String,
+    pub image: Option<ImageDraft>,
 }
 
 /// Size and position of a layer or component.
@@ -166,7 +195,7 @@ pub struct AudioLayerDraft {
     pub filter: Option<FilterDraft>,
 }
 
-/// `Filter` of an element of `AudioLayer`: stored and told, nothing more.
+/// `Filter` of an element of `AudioLayer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
 pub struct FilterDraft {
@@ -209,6 +238,17 @@ pub struct TextDraft {
     pub size_normalized: Option<f32>,
     pub border_width_normalized: f32,
     pub border_color: String,
+    /// None: none, or as it was.
+    pub background: Option<TextBackgroundDraft>,
+}
+
+/// The box behind a text; without a colour there is none. Replaces what was there as a whole.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "the proto documents the fields")]
+pub struct TextBackgroundDraft {
+    pub color: String,
+    pub opacity: Option<f32>,
+    pub padding: f32,
 }
 
 /// `ImageLayerContent`.

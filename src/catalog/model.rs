@@ -10,9 +10,13 @@ use crate::ids::{
 #[macro_use]
 mod words;
 mod config;
+mod look;
+mod presets;
 mod rundown;
 
 pub use config::*;
+pub use look::*;
+pub use presets::*;
 pub use rundown::*;
 pub use words::*;
 
@@ -103,12 +107,8 @@ impl Caster {
             Source::Vod { place: at, .. } | Source::Image { place: at } => place(at),
         };
         let standby = &self.config.standby;
-        let component = |component: &Component| match &component.content {
-            ComponentContent::Image { place: at } => place(at),
-            ComponentContent::Text(_) => false,
-        };
         self.resources.iter().any(|r| source(&r.source) || r.pending.as_ref().is_some_and(source))
-            || self.components.iter().any(component)
+            || self.images().any(|(_, at)| place(at))
             || [&standby.material, &standby.image]
                 .into_iter()
                 .flatten()
@@ -217,7 +217,7 @@ impl Source {
 }
 
 /// Where a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// At this address.
     Url(String),
@@ -287,6 +287,8 @@ pub struct Placement {
 pub struct Layout {
     /// Its identifier.
     pub id: LayoutId,
+    /// Under everything.
+    pub backdrop: Backdrop,
     /// Bottom to top (`BlendList` and `VideoLayer`).
     pub video: Vec<VideoLayer>,
     /// `MixList` and `AudioLayer`.
@@ -304,6 +306,8 @@ pub struct VideoLayer {
     pub placement: Placement,
     /// Constant delay, ms, 0–5000.
     pub delay_ms: u32,
+    /// How it looks there.
+    pub look: LayerLook,
 }
 
 /// A source that is heard.
@@ -356,6 +360,8 @@ pub struct Component {
     pub opacity: u8,
     /// Over or under the sources.
     pub order: LayerOrder,
+    /// Whether it runs through its place.
+    pub effect: ComponentEffect,
     /// What it shows.
     pub content: ComponentContent,
 }
@@ -397,6 +403,8 @@ pub struct Text {
     pub border_width_normalized: f32,
     /// 0xRRGGBB, or none.
     pub border_rgb: Option<u32>,
+    /// The box behind it.
+    pub background: Option<TextBackground>,
 }
 
 /// The two scenes of a caster.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::picture::{OverlayContent, OverlaySpec, ScenePicture, progress};
+use crate::picture::{OverlaySpec, ScenePicture, progress};
 
 /// A value on its way. It begins as a transition does: the tick that it sets out at is the first that shows it moved.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -122,11 +122,5 @@ impl Overlays {
 }
 
 fn is_same(a: &OverlaySpec, b: &OverlaySpec) -> bool {
-    let content = match (&*a.content, &*b.content) {
-        _ if Arc::ptr_eq(&a.content, &b.content) => true,
-        // Large ones are not compared pixel by pixel on the way to a tick.
-        (OverlayContent::Image(a), OverlayContent::Image(b)) => Arc::ptr_eq(a, b),
-        (a, b) => a == b,
-    };
-    content && *a == OverlaySpec { content: Arc::clone(&a.content), ..b.clone() }
+    a.content.is(&b.content) && *a == OverlaySpec { content: Arc::clone(&a.content), ..b.clone() }
 }

@@ -183,11 +183,16 @@ impl Engine {
         self.plan(&at, events)
     }
 
+    /// When tick `n` is, ns since tick 0.
+    fn programme_ns(&self, n: u64) -> u64 {
+        self.config.rate.tick_ns(n)
+    }
+
     /// The switch of PGM that is planned for this tick.
     fn cue(&mut self, at: &Tick) -> Option<Event> {
         let cue = self.cues.take_due(at.n)?;
         self.overtake();
-        self.scenes.switch(at.n, cue.spec, Way::CUT);
+        self.scenes.switch((at.n, self.programme_ns(at.n)), cue.spec, Way::CUT);
         for key in cue.starts {
             if let Some(input) = self.inputs.get_mut(&key) {
                 input.set_motion(at, Motion::Runs);
@@ -221,7 +226,7 @@ impl Engine {
         let Some(waiting) = self.scenes.waiting.take() else { return };
         let missing = missing(&waiting.spec, &|key| self.is_ready(key, n));
         if missing.is_empty() {
-            self.scenes.switch(n, waiting.spec, waiting.way);
+            self.scenes.switch((n, self.programme_ns(n)), waiting.spec, waiting.way);
             let applied = self.scenes.applied(n);
             self.replies.push((waiting.id, Ok(applied)));
         } else if n >= waiting.until {
@@ -251,7 +256,9 @@ impl Engine {
                 self.cues.forget(input);
                 self.groups.forget(input);
             }
-            Command::SetScene { bus: Bus::Pvw, spec, .. } => self.scenes.pvw = spec,
+            Command::SetScene { bus: Bus::Pvw, spec, .. } => {
+                self.scenes.preview(spec, self.programme_ns(at.n));
+            }
             Command::SetScene { bus: Bus::Pgm, spec, when, way } => {
                 return self.switch(at.n, (id, when), spec, way);
             }
@@ -322,7 +329,7 @@ impl Engine {
     fn switch(&mut self, n: u64, (id, when): (CommandId, Readiness), spec: SceneSpec, way: Way) {
         self.overtake();
         if when.force {
-            self.scenes.switch(n, spec, way);
+            self.scenes.switch((n, self.programme_ns(n)), spec, way);
             let applied = self.scenes.applied(n);
             return self.replies.push((id, Ok(applied)));
         }
@@ -343,10 +350,10 @@ impl Engine {
         let inputs = &self.inputs;
         let shown = |key| inputs.get(&key).and_then(Input::frame);
         events.extend(self.views.feed(at.n, &pictures, &shown));
-        let leaving = transit.leaving().map(|scene| self.draw(&scene.picture));
-        let coming = self.draw(&transit.coming(at.n, &pgm.picture));
+        let leaving = transit.leaving().map(|scene| self.draw(at, &scene.picture));
+        let coming = self.draw(at, &transit.coming(at.n, &pgm.picture));
         let on_air: Vec<_> = leaving.iter().chain([&coming]).collect();
-        let pvw = self.draw(&pvw.picture);
+        let pvw = self.draw(at, &pvw.picture);
         let (pgm, black) = (transit.draw(at.n, leaving.as_ref(), &coming), transit.black(at.n));
         let input_of = |key| self.views.input(key);
         let seen = if black == Black::Full { &[][..] } else { &on_air };
@@ -373,9 +380,10 @@ impl Engine {
         self.views.frame(key).or_else(|| self.inputs.get(&key)?.frame())
     }
 
-    fn draw(&self, picture: &ScenePicture) -> DrawList {
+    fn draw(&self, at: &Tick, picture: &ScenePicture) -> DrawList {
         let size = |key| Some(self.shown(key)?.picture.shown_size());
-        compose(&self.views.place(picture), &size, self.config.canvas)
+        let now_ns = self.programme_ns(at.n);
+        compose(&self.views.place(picture), &size, self.config.canvas, now_ns)
     }
 
     fn sound(&mut self, at: &Tick, plan: &mut Plan) {

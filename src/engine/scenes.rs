@@ -60,11 +60,18 @@ impl Scenes {
         Applied { revision: self.revision, tick }
     }
 
-    /// At tick `n` PGM becomes this; its mix only when audio follows video.
-    pub(super) fn switch(&mut self, n: u64, spec: SceneSpec, way: Way) {
+    /// At tick `n`, which is at `now_ns`, PGM becomes this; its mix only when audio follows video.
+    pub(super) fn switch(&mut self, (n, now_ns): (u64, u64), mut spec: SceneSpec, way: Way) {
+        spec.picture.follow(&self.pgm.picture, now_ns);
         let mix = if self.follow { spec.mix } else { self.pgm.mix.clone() };
         let old = std::mem::replace(&mut self.pgm, SceneSpec { picture: spec.picture, mix });
         self.transit.begin(n, (old, &self.pgm), way);
+    }
+
+    /// PVW becomes this at a time.
+    pub(super) fn preview(&mut self, mut spec: SceneSpec, now_ns: u64) {
+        spec.picture.follow(&self.pvw.picture, now_ns);
+        self.pvw = spec;
     }
 
     pub(super) fn set_mix(&mut self, bus: Bus, mix: Vec<MixSpec>) {

@@ -1,4 +1,5 @@
-//! Canvases: NV12 in linear buffers, lent from a ring and handed out as pictures without a copy.
+//! Canvases: NV12 in linear buffers, lent from a ring and handed out as pictures without a copy. What is read back from
+//! a GPU carries the renditions of a canvas behind it, so that one mapping serves them all.
 //!
 //! Must not know what is drawn. Invariant: a canvas is in exactly one place: in the ring, being drawn, or inside a
 //! picture; when the picture's last clone is dropped it goes back to the ring, still mapped.
@@ -61,10 +62,45 @@ const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
     .union(wgpu::BufferUsages::MAP_WRITE)
     .union(wgpu::BufferUsages::MAP_READ);
 
+/// How the canvas and its renditions lie in a buffer: one after the other, then what else is read back with them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sheet {
+    canvases: Vec<CanvasShape>,
+    readings_bytes: u64,
+}
+
+impl Sheet {
+    pub(super) fn new(
+        canvas: CanvasShape,
+        renditions: &[CanvasShape],
+        readings_bytes: u64,
+    ) -> Sheet {
+        let canvases = std::iter::once(canvas).chain(renditions.iter().copied()).collect();
+        Sheet { canvases, readings_bytes }
+    }
+
+    /// Where what is behind the pictures begins, in bytes.
+    pub(super) fn readings_start(&self) -> u64 {
+        self.canvases.iter().map(buffer_bytes).sum()
+    }
+
+    /// Each with the byte that it begins at, the canvas first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (u64, CanvasShape)> {
+        self.canvases.iter().scan(0, |end, shape| {
+            let start = *end;
+            *end += buffer_bytes(shape);
+            Some((start, *shape))
+        })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.readings_start() + self.readings_bytes
+    }
+}
+
 /// The canvases of one compositor.
 #[derive(Debug)]
 pub(super) struct Ring {
-    shape: CanvasShape,
     home: Sender<Slot>,
     free: Receiver<Slot>,
 }
@@ -72,6 +108,7 @@ pub(super) struct Ring {
 /// One canvas, or what a canvas is read back into.
 #[derive(Debug)]
 struct Slot {
+    sheet: Arc<Sheet>,
     buffer: wgpu::Buffer,
     /// None when shaders do not draw on it.
     bind_group: Option<wgpu::BindGroup>,
@@ -81,11 +118,11 @@ struct Slot {
 }
 
 impl Slot {
-    fn new(gpu: &Gpu, shape: CanvasShape, usage: wgpu::BufferUsages) -> Slot {
-        let buffer = canvas_buffer(gpu, &shape, usage);
+    fn new(gpu: &Gpu, sheet: Arc<Sheet>, usage: wgpu::BufferUsages) -> Slot {
+        let buffer = buffer(gpu, sheet.bytes(), usage);
         let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
         let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
-        Slot { buffer, bind_group, mapped: false, work: None }
+        Slot { sheet, buffer, bind_group, mapped: false, work: None }
     }
 }
 
@@ -109,20 +146,23 @@ impl Drop for Lease {
 impl Ring {
     /// Canvases that the CPU and shaders share (software adapters).
     pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Ring {
-        Ring::of(gpu, shape, SHARED)
+        Ring::of(gpu, Sheet::new(shape, &[], 0), SHARED)
     }
 
-    /// Buffers that a canvas is copied to for the CPU to read.
-    pub(super) fn readback(gpu: &Gpu, shape: CanvasShape) -> Ring {
-        Ring::of(gpu, shape, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
+    /// Buffers that a canvas and its renditions are copied to for the CPU to read.
+    pub(super) fn readback(gpu: &Gpu, sheet: Sheet) -> Ring {
+        Ring::of(gpu, sheet, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
     }
 
-    fn of(gpu: &Gpu, shape: CanvasShape, usage: wgpu::BufferUsages) -> Ring {
-        let (home, free) = bounded(CANVAS_RING);
-        for _ in 0..CANVAS_RING {
-            let _ = home.try_send(Slot::new(gpu, shape, usage));
+    fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Ring {
+        // An encoder that is slow holds a picture, and with it the sheet.
+        let count = CANVAS_RING + sheet.canvases.len() - 1;
+        let (home, free) = bounded(count);
+        let sheet = Arc::new(sheet);
+        for _ in 0..count {
+            let _ = home.try_send(Slot::new(gpu, Arc::clone(&sheet), usage));
         }
-        Ring { shape, home, free }
+        Ring { home, free }
     }
 
     /// A canvas that nobody looks at any more.
@@ -132,19 +172,20 @@ impl Ring {
         })?;
         Ok(Lease { slot: Some(slot), home: self.home.clone() })
     }
+}
 
-    /// A finished, mapped canvas as a picture.
-    pub(super) fn picture(&self, lease: Lease) -> Result<Arc<Picture>, GpuError> {
-        let view = lease.view()?;
-        let bytes = Bytes::from_owner(Finished { view, _lease: lease });
-        let stride_bytes = self.shape.row_bytes as usize;
-        let chroma_offset = self.shape.chroma_offset() as usize;
-        let plane = |data| Plane { data, stride_bytes };
-        let planes = vec![plane(bytes.slice(..chroma_offset)), plane(bytes.slice(chroma_offset..))];
-        Picture::new(PixelFormat::Nv12, self.shape.size, Color::CANVAS, planes)
-            .map(Arc::new)
-            .map_err(GpuError::Device)
-    }
+/// A canvas in finished bytes as a picture.
+fn picture(bytes: &Bytes, start: u64, shape: CanvasShape) -> Result<Arc<Picture>, GpuError> {
+    let start = start as usize;
+    let chroma = start + shape.chroma_offset() as usize;
+    let plane = |data| Plane { data, stride_bytes: shape.row_bytes as usize };
+    let planes = vec![
+        plane(bytes.slice(start..chroma)),
+        plane(bytes.slice(chroma..start + shape.bytes() as usize)),
+    ];
+    Picture::new(PixelFormat::Nv12, shape.size, Color::CANVAS, planes)
+        .map(Arc::new)
+        .map_err(GpuError::Device)
 }
 
 /// What keeps a handed-out canvas alive. The view goes before the lease, so the canvas comes home unobserved.
@@ -166,11 +207,29 @@ impl Lease {
     /// A canvas like those of [`Ring::shared`] that belongs to no ring.
     pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Lease {
         // Nobody listens at its home, so it ends with its lease.
-        Lease { slot: Some(Slot::new(gpu, shape, SHARED)), home: bounded(0).0 }
+        Lease {
+            slot: Some(Slot::new(gpu, Arc::new(Sheet::new(shape, &[], 0)), SHARED)),
+            home: bounded(0).0,
+        }
     }
 
     fn slot(&self) -> Result<&Slot, GpuError> {
         self.slot.as_ref().ok_or(GpuError::NoCanvas)
+    }
+
+    /// The finished, mapped canvas and its renditions as pictures, the canvas first; and the bytes behind them.
+    pub(super) fn into_pictures(self) -> Result<(Vec<Arc<Picture>>, Bytes), GpuError> {
+        let view = self.view()?;
+        let sheet = Arc::clone(&self.slot()?.sheet);
+        let bytes = Bytes::from_owner(Finished { view, _lease: self });
+        let pictures = sheet.parts().map(|(start, shape)| picture(&bytes, start, shape));
+        let readings = bytes.slice(sheet.readings_start() as usize..);
+        Ok((pictures.collect::<Result<_, _>>()?, readings))
+    }
+
+    /// How the canvas and its renditions lie in it.
+    pub(super) fn sheet(&self) -> Result<&Sheet, GpuError> {
+        Ok(&self.slot()?.sheet)
     }
 
     pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
@@ -246,10 +305,18 @@ pub(super) fn canvas_buffer(
     shape: &CanvasShape,
     usage: wgpu::BufferUsages,
 ) -> wgpu::Buffer {
+    buffer(gpu, buffer_bytes(shape), usage)
+}
+
+/// Bytes of a canvas, up to where something else may begin.
+fn buffer_bytes(shape: &CanvasShape) -> u64 {
+    shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT)
+}
+
+pub(super) fn buffer(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("canvas"),
-        // Chroma rows end on a word and so does the whole, for heights that are even.
-        size: shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT),
+        size,
         usage,
         mapped_at_creation: false,
     })

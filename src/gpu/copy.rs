@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::canvas::CanvasShape;
 use super::color::Code;
-use crate::frame::{Picture, PixelFormat, Plane};
+use crate::frame::{Picture, Plane};
 use crate::picture::Rect;
 
 /// A mapped canvas.
@@ -18,7 +18,7 @@ pub(super) struct MappedCanvas<'a> {
 }
 
 impl MappedCanvas<'_> {
-    /// Copies a picture of exactly `rect`'s size.
+    /// Copies a picture of exactly `rect`'s size, which must be like the canvas.
     pub(super) fn copy(&mut self, picture: &Picture, rect: Rect) {
         let Some((columns, rows)) = self.shape.clip(rect) else { return };
         // What is cut off on the left and at the top; even, as rectangles are.
@@ -34,15 +34,15 @@ impl MappedCanvas<'_> {
         let height = self.shape.size.height_px;
         for (line, y) in chroma_rows.enumerate() {
             let (line, y) = (skip_y / 2 + line, (height + y) as usize);
-            match picture.format() {
-                PixelFormat::Nv12 => {
-                    let source = row_of(&planes[1], line, skip_x..skip_x + width);
+            match planes {
+                [_, uv] => {
+                    let source = row_of(uv, line, skip_x..skip_x + width);
                     self.put(y, x, source);
                 }
-                PixelFormat::I420 => {
+                [_, u, v] => {
                     let samples = skip_x / 2..(skip_x + width) / 2;
-                    let u = row_of(&planes[1], line, samples.clone());
-                    let v = row_of(&planes[2], line, samples);
+                    let u = row_of(u, line, samples.clone());
+                    let v = row_of(v, line, samples);
                     let mut row = std::mem::take(self.row);
                     row.resize(width, 0);
                     for (pair, (&u, &v)) in
@@ -53,6 +53,7 @@ impl MappedCanvas<'_> {
                     self.put(y, x, &row);
                     *self.row = row;
                 }
+                _ => {}
             }
         }
     }

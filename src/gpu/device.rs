@@ -5,11 +5,16 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::GpuError;
+use super::cache::Cache;
+use super::layers::LayerKind;
+use super::overlays::Gallery;
+use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
 use crate::limits::GPU_WAIT;
@@ -44,7 +49,19 @@ pub struct Gpu {
     pub(super) shaders: Shaders,
     info: GpuInfo,
     painter: Mutex<TextPainter>,
+    pub(super) gallery: Gallery,
     faults: Arc<Faults>,
+    cache: Option<Mutex<Cache>>,
+    pub(super) pass_times: Arc<PassTimes>,
+}
+
+/// What outlives a device.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Where compiled pipelines are kept, if anywhere; made when needed.
+    pub cache_dir: Option<PathBuf>,
+    /// Where times of passes are summed up.
+    pub pass_times: Arc<PassTimes>,
 }
 
 #[derive(Debug, Default)]
@@ -59,17 +76,30 @@ impl Gpu {
     /// # Errors
     /// No adapter, none of that name, or one that lacks what is needed.
     pub fn open(choice: &AdapterChoice) -> Result<Arc<Gpu>, GpuError> {
+        Gpu::open_with(choice, &Kept::default())
+    }
+
+    /// The same, with what was kept of others.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open_with(choice: &AdapterChoice, kept: &Kept) -> Result<Arc<Gpu>, GpuError> {
         let adapter = pick(enumerate(), choice)?;
         let info = info_of(&adapter.get_info());
         let (device, queue) = request_device(&adapter, &info)?;
         let faults = watch(&device);
-        let shaders = Shaders::new(&device);
-        if !info.software {
-            shaders.make_layers();
+        let dir = kept.cache_dir.as_deref();
+        let cache = dir.and_then(|dir| Cache::open(&device, &adapter.get_info(), dir));
+        let shaders = Shaders::new(&device, cache.as_ref().map(|cache| &cache.pipelines));
+        match info.software {
+            true => drop(shaders.layer(LayerKind::scaled_ahead())),
+            false => shaders.make_layers(),
         }
-        let painter = Mutex::new(TextPainter::new(&device, &queue));
-        let gpu = Gpu { device, queue, shaders, info, painter, faults };
+        let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
+        let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));
+        let gpu = Gpu { device, queue, shaders, info, painter, gallery, faults, cache, pass_times };
         gpu.check()?;
+        gpu.keep_pipelines();
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
         Ok(Arc::new(gpu))
     }
@@ -87,6 +117,26 @@ impl Gpu {
     /// Whether the adapter is the CPU.
     pub fn is_software(&self) -> bool {
         self.info.software
+    }
+
+    /// Keeps on disk what was compiled since the last time.
+    fn keep_pipelines(&self) {
+        if let Some(cache) = &self.cache {
+            cache.lock().unwrap_or_else(PoisonError::into_inner).keep();
+        }
+    }
+
+    /// Whether the device is gone for good.
+    pub fn is_lost(&self) -> bool {
+        self.faults.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Ends the device under all who use it, as a driver that breaks down does. For tests.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        self.device.destroy();
+        // What came of it is told by `check`, as ever.
+        let _ = self.turn();
     }
 
     pub(super) fn painter(&self) -> MutexGuard<'_, TextPainter> {
@@ -127,6 +177,12 @@ impl Gpu {
     fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
         self.device.poll(how).map_err(|e| GpuError::Device(e.to_string()))?;
         self.check()
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        self.keep_pipelines();
     }
 }
 
@@ -185,14 +241,16 @@ fn request_device(
     adapter: &wgpu::Adapter,
     info: &GpuInfo,
 ) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
-    let mut features = wgpu::Features::IMMEDIATES;
+    // Samples of more than 8 bits are textures of 16.
+    let mut features = wgpu::Features::IMMEDIATES | wgpu::Features::TEXTURE_FORMAT_16BIT_NORM;
     if info.software {
         features |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
     }
-    let limits = adapter.limits();
-    if !adapter.features().contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
-        return Err(GpuError::Unfit(format!("it lacks {:?}", features - adapter.features())));
+    let (there, limits) = (adapter.features(), adapter.limits());
+    if !there.contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
+        return Err(GpuError::Unfit(format!("it lacks {:?}", features - there)));
     }
+    features |= there & (wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY);
     // On the CPU, device memory is the process's own, and blocks are not slow to get.
     let memory_hints = match info.software {
         true => wgpu::MemoryHints::MemoryUsage,
@@ -251,6 +309,30 @@ mod tests {
         }
         // Beyond the last index, digits are a part of a name.
         assert_eq!(find(&names, "15"), Some(1));
+    }
+
+    #[test]
+    fn pipelines_are_kept_and_a_broken_file_is_as_good_as_none() {
+        let dir = std::env::temp_dir().join(format!("onair-pipelines-{}", std::process::id()));
+        let kept = Kept { cache_dir: Some(dir.clone()), ..Kept::default() };
+        let files = || -> Vec<PathBuf> {
+            let entries = std::fs::read_dir(&dir).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let open = || Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+        let can = open().device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let whole = files();
+        assert_eq!(whole.len(), usize::from(can), "{whole:?}");
+        for path in &whole {
+            let bytes = std::fs::read(path).unwrap();
+            for broken in [&bytes[..bytes.len() / 2], b"", b"onair"] {
+                std::fs::write(path, broken).unwrap();
+                drop(open());
+                assert!(std::fs::read(path).unwrap().len() >= bytes.len(), "written anew");
+            }
+        }
+        assert_eq!(files(), whole);
+        let _ = std::fs::remove_dir_all(&dir);
     }
 
     #[test]

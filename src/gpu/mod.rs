@@ -1,27 +1,36 @@
-//! Draw lists → pixels: the only room that names wgpu and glyphon.
+//! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`device`](Gpu) (adapter, device, faults), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
-//! pictures become one), `sources` and `overlays` (what is on the GPU), `text` (glyphon), [`compositor`](Compositor) (a tick's picture).
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
+//! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
 //! on again only after the last clone of it is gone.
 
 mod blend;
+mod cache;
 mod canvas;
-mod color;
 mod compositor;
 mod copy;
 mod device;
+mod layers;
+mod outline;
 mod overlays;
+mod pass_times;
 mod shaders;
 mod sources;
+mod supply;
 mod text;
 
-pub use compositor::Compositor;
-pub use device::{AdapterChoice, Gpu, GpuInfo};
+pub use compositor::{Composed, Compositor};
+pub use device::{AdapterChoice, Gpu, GpuInfo, Kept};
+pub use overlays::Prepared;
+pub use pass_times::{PassTime, PassTimes};
+pub use supply::Supply;
 
+use crate::color;
 use crate::frame::Size;
 
 /// What can go wrong between a draw list and its picture.

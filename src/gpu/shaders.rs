@@ -3,16 +3,18 @@
 //! Owns how WGSL files are put together and specialised. Must not know what is drawn. Invariant: each `#[repr(C)]` struct
 //! here has the layout that naga gives its WGSL namesake (held by a test).
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use bytemuck::{Pod, Zeroable};
 
 use super::blend::Blending;
 use super::canvas::CanvasShape;
-use super::color::{Code, CodeMatrix};
-use crate::frame::PixelFormat;
-use crate::picture::Rect;
+use super::color::Code;
+use super::layers::{Filter, LayerKind};
+use crate::frame::Size;
+use crate::picture::{Motion, Rect};
 
 const CANVAS: &str = include_str!("../../shaders/canvas.wgsl");
 const SAMPLE: &str = include_str!("../../shaders/sample.wgsl");
@@ -28,6 +30,8 @@ pub(super) fn program(name: &str) -> Option<String> {
     Some(match name {
         "fill" => [CANVAS, include_str!("../../shaders/fill.wgsl")].concat(),
         "blend" => [CANVAS, include_str!("../../shaders/blend.wgsl")].concat(),
+        "scale" => [CANVAS, include_str!("../../shaders/scale.wgsl")].concat(),
+        "luma_source" | "luma_canvas" => [CANVAS, include_str!("../../shaders/luma.wgsl")].concat(),
         "layer" => [CANVAS, SAMPLE, include_str!("../../shaders/layer.wgsl")].concat(),
         "overlay" => [CANVAS, SAMPLE, include_str!("../../shaders/overlay.wgsl")].concat(),
         _ => return None,
@@ -120,14 +124,57 @@ impl BlendParams {
     }
 }
 
-/// `LayerParams` of layer.wgsl.
+/// `ScaleParams` of scale.wgsl.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
-pub(super) struct LayerParams {
+pub(super) struct ScaleParams {
     pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
-    pub(super) source_per_canvas: [f32; 2],
-    pub(super) canvas_from_source: CodeMatrix,
+    whole_size_px: [u32; 2],
+    whole_row_words: u32,
+    whole_chroma_word: u32,
+    whole_per_pixel: [f32; 2],
+}
+
+impl ScaleParams {
+    /// Onto all of a canvas of this shape, from all of another.
+    pub(super) fn new(shape: &CanvasShape, whole: &CanvasShape) -> ScaleParams {
+        let (to, from) = (shape.size, whole.size);
+        ScaleParams {
+            area: Area::whole(shape),
+            whole_size_px: [from.width_px, from.height_px],
+            whole_row_words: whole.row_bytes / 4,
+            whole_chroma_word: whole.chroma_offset() / 4,
+            whole_per_pixel: [
+                from.width_px as f32 / to.width_px as f32,
+                from.height_px as f32 / to.height_px as f32,
+            ],
+        }
+    }
+}
+
+/// `LumaParams` of luma.wgsl.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+pub(super) struct LumaParams {
+    size_px: [u32; 2],
+    first_word: u32,
+    row_words: u32,
+    /// Of a texture: 255, or 65535 for samples of two bytes.
+    pub(super) full: f32,
+    _pad: u32,
+}
+
+impl LumaParams {
+    /// Of a picture of this size (a canvas has rows of so many words) into a grid that begins at a word.
+    pub(super) fn new(size: Size, first_word: usize, row_words: u32) -> LumaParams {
+        LumaParams {
+            size_px: [size.width_px, size.height_px],
+            first_word: first_word as u32,
+            row_words,
+            full: 255.0,
+            _pad: 0,
+        }
+    }
 }
 
 /// `OverlayParams` of overlay.wgsl.
@@ -135,40 +182,49 @@ pub(super) struct LayerParams {
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub(super) struct OverlayParams {
     pub(super) area: Area,
-    pub(super) rect_origin_px: [i32; 2],
+    pub(super) origin_px: [f32; 2],
     pub(super) texels_per_pixel: [f32; 2],
+    pub(super) first_texel: [f32; 2],
+    pub(super) past_texel: [f32; 2],
     pub(super) opacity: f32,
     pub(super) _pad: f32,
 }
 
-/// How texels become pixels: `FILTER` of sample.wgsl.
+/// How texels of an overlay become pixels, and whether it may end between pixels: `FILTER` and `SOFT` of overlay.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Filter {
+pub(super) enum OverlayKind {
     Exact,
     Bilinear,
     Area,
+    SoftBilinear,
+    SoftArea,
 }
 
-impl Filter {
-    const ALL: [Filter; 3] = [Filter::Exact, Filter::Bilinear, Filter::Area];
+impl OverlayKind {
+    const ALL: [OverlayKind; 5] =
+        [Self::Exact, Self::Bilinear, Self::Area, Self::SoftBilinear, Self::SoftArea];
 
-    /// The filter for this many texels per pixel.
-    pub(super) fn of([x, y]: [f32; 2]) -> Filter {
-        if x > 2.0 || y > 2.0 {
-            Filter::Area
-        } else if x == 1.0 && y == 1.0 {
-            Filter::Exact
-        } else {
-            Filter::Bilinear
+    /// What stands, stands on whole pixels; what runs is mostly between them.
+    pub(super) fn of(texels_per_pixel: [f32; 2], motion: Motion) -> OverlayKind {
+        match (Filter::of_overlay(texels_per_pixel), motion) {
+            (Filter::Exact, Motion::Still) => OverlayKind::Exact,
+            (Filter::Area, Motion::Still) => OverlayKind::Area,
+            (_, Motion::Still) => OverlayKind::Bilinear,
+            (Filter::Area, _) => OverlayKind::SoftArea,
+            _ => OverlayKind::SoftBilinear,
         }
     }
-}
 
-/// Whether a layer's colour is the canvas'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conversion {
-    Keep,
-    Convert,
+    fn constants(self) -> [(&'static str, f64); 2] {
+        let (filter, soft) = match self {
+            OverlayKind::Exact => (Filter::Exact, 0.0),
+            OverlayKind::Bilinear => (Filter::Bilinear, 0.0),
+            OverlayKind::Area => (Filter::Area, 0.0),
+            OverlayKind::SoftBilinear => (Filter::Bilinear, 1.0),
+            OverlayKind::SoftArea => (Filter::Area, 1.0),
+        };
+        [("FILTER", f64::from(filter as u8)), ("SOFT", soft)]
+    }
 }
 
 /// All pipelines and the layouts of what is bound to them.
@@ -179,19 +235,25 @@ pub(super) struct Shaders {
     pub(super) overlay_layout: wgpu::BindGroupLayout,
     /// Two canvases to read.
     pub(super) pair_layout: wgpu::BindGroupLayout,
+    /// One canvas to read.
+    pub(super) whole_layout: wgpu::BindGroupLayout,
     pub(super) fill: wgpu::ComputePipeline,
     layer_program: Program,
-    /// By filter, then planar or not, then converting or not.
-    layer: [[[OnceLock<wgpu::ComputePipeline>; 2]; 2]; 3],
-    overlay: [wgpu::ComputePipeline; 3],
+    layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
+    /// By kind.
+    overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
     blend_program: Program,
     blend: OnceLock<wgpu::ComputePipeline>,
+    scale_program: Program,
+    scale: OnceLock<wgpu::ComputePipeline>,
+    luma_programs: [Program; 2],
+    luma: OnceLock<[wgpu::ComputePipeline; 2]>,
 }
 
 impl Shaders {
     /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
     /// each, when it is first used.
-    pub(super) fn new(device: &wgpu::Device) -> Shaders {
+    pub(super) fn new(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Shaders {
         let storage = |read_only| wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only },
             has_dynamic_offset: false,
@@ -206,53 +268,56 @@ impl Shaders {
         let source_layout = bind_layout(device, "source", &[texture; 3]);
         let overlay_layout = bind_layout(device, "overlay", &[texture]);
         let pair_layout = bind_layout(device, "pair", &[storage(true); 2]);
+        let whole_layout = bind_layout(device, "whole", &[storage(true)]);
         let program =
-            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new(device, name, layouts);
+            |name, layouts: &[&wgpu::BindGroupLayout]| Program::new((device, cache), name, layouts);
         let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
         let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay =
-            Filter::ALL.map(|filter| overlay.pipeline(&[("FILTER", f64::from(filter as u8))]));
+        let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
+        let scale_program = program("scale", &[&canvas_layout, &whole_layout]);
+        let luma_programs = [
+            program("luma_source", &[&canvas_layout, &source_layout]),
+            program("luma_canvas", &[&canvas_layout, &whole_layout]),
+        ];
         Shaders {
             canvas_layout,
             source_layout,
             overlay_layout,
             pair_layout,
+            whole_layout,
             fill,
             layer_program,
-            layer: Default::default(),
+            layers: RwLock::default(),
             overlay,
             blend_program,
             blend: OnceLock::new(),
+            scale_program,
+            scale: OnceLock::new(),
+            luma_programs,
+            luma: OnceLock::new(),
         }
     }
 
-    /// Makes the pipelines of all layers and of what only hardware does by shader. Not for software adapters: there they
-    /// take a third of a second and 50 MiB, and are not needed as long as layers are scaled ahead.
+    /// Makes the pipelines that layers mostly need, and those of what only hardware does by shader; others follow when they
+    /// are first needed. Not for software adapters: there each takes 30 ms and 4 MiB, and hardly any is needed as long as
+    /// layers are scaled ahead.
     pub(super) fn make_layers(&self) {
         self.blend();
-        for filter in Filter::ALL {
-            for format in [PixelFormat::I420, PixelFormat::Nv12] {
-                for conversion in [Conversion::Keep, Conversion::Convert] {
-                    self.layer(filter, format, conversion);
-                }
-            }
-        }
+        self.scale();
+        self.luma();
+        LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that draws such a layer.
-    pub(super) fn layer(
-        &self,
-        filter: Filter,
-        format: PixelFormat,
-        conversion: Conversion,
-    ) -> &wgpu::ComputePipeline {
-        let planar = u8::from(format == PixelFormat::I420);
-        let [f, p, c] = [filter as u8, planar, conversion as u8];
-        self.layer[usize::from(f)][usize::from(p)][usize::from(c)].get_or_init(|| {
-            let constants = [("FILTER", f), ("PLANAR", p), ("CONVERT", c)];
-            self.layer_program.pipeline(&constants.map(|(name, value)| (name, f64::from(value))))
+    pub(super) fn layer(&self, kind: LayerKind) -> wgpu::ComputePipeline {
+        let made = self.layers.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned();
+        made.unwrap_or_else(|| {
+            // Made without the lock, so that nobody waits who does not need it; two may make the same one, once.
+            let pipeline = self.layer_program.pipeline(&kind.constants());
+            let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+            layers.entry(kind).or_insert(pipeline).clone()
         })
     }
 
@@ -261,9 +326,19 @@ impl Shaders {
         self.blend.get_or_init(|| self.blend_program.pipeline(&[]))
     }
 
+    /// The pipeline that makes a rendition of a canvas.
+    pub(super) fn scale(&self) -> &wgpu::ComputePipeline {
+        self.scale.get_or_init(|| self.scale_program.pipeline(&[]))
+    }
+
+    /// The pipelines that measure an uploaded source and a finished canvas.
+    pub(super) fn luma(&self) -> &[wgpu::ComputePipeline; 2] {
+        self.luma.get_or_init(|| self.luma_programs.each_ref().map(|program| program.pipeline(&[])))
+    }
+
     /// The pipeline that draws such an overlay.
-    pub(super) fn overlay(&self, filter: Filter) -> &wgpu::ComputePipeline {
-        &self.overlay[filter as usize]
+    pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
+        &self.overlay[kind as usize]
     }
 }
 
@@ -271,6 +346,7 @@ impl Shaders {
 #[derive(Debug)]
 struct Program {
     device: wgpu::Device,
+    cache: Option<wgpu::PipelineCache>,
     name: &'static str,
     module: wgpu::ShaderModule,
     layout: wgpu::PipelineLayout,
@@ -278,7 +354,7 @@ struct Program {
 
 impl Program {
     fn new(
-        device: &wgpu::Device,
+        (device, cache): (&wgpu::Device, Option<&wgpu::PipelineCache>),
         name: &'static str,
         layouts: &[&wgpu::BindGroupLayout],
     ) -> Program {
@@ -294,7 +370,7 @@ impl Program {
             bind_group_layouts: &layouts,
             immediate_size: IMMEDIATE_BYTES,
         });
-        Program { device: device.clone(), name, module, layout }
+        Program { device: device.clone(), cache: cache.cloned(), name, module, layout }
     }
 
     fn pipeline(&self, constants: &[(&str, f64)]) -> wgpu::ComputePipeline {
@@ -307,7 +383,7 @@ impl Program {
                 constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.as_ref(),
         })
     }
 }

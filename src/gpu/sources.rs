@@ -1,4 +1,4 @@
-//! Sources on the GPU: the current picture of each input as textures, as decoded.
+//! Sources on the GPU: the current picture of each input as textures, as decoded or as scaled ahead.
 //!
 //! Must not know where on the canvas a source is shown. Invariant: a picture is uploaded at most once, and textures are
 //! made anew only when an input's size or format changes.
@@ -10,11 +10,19 @@ use super::device::Gpu;
 use crate::frame::{Picture, PixelFormat, Plane, Size};
 use crate::ids::InputKey;
 use crate::limits::SOURCE_IDLE_DRAWS;
+use crate::shot::Shot;
+
+/// Which picture of an input: the decoded one, or the one scaled ahead for a shot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SourceKey {
+    pub(super) input: InputKey,
+    pub(super) scaled_for: Option<Shot>,
+}
 
 /// The textures of one compositor's inputs.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    by_input: BTreeMap<InputKey, Source>,
+    by_key: BTreeMap<SourceKey, Source>,
 }
 
 #[derive(Debug)]
@@ -31,9 +39,9 @@ struct Source {
 
 impl Sources {
     /// Brings a picture onto its input's textures unless it is there already.
-    pub(super) fn upload(&mut self, gpu: &Gpu, input: InputKey, picture: &Picture, draw: u64) {
+    pub(super) fn upload(&mut self, gpu: &Gpu, key: SourceKey, picture: &Picture, draw: u64) {
         let (format, size) = (picture.format(), picture.size());
-        let entry = self.by_input.entry(input).or_insert_with(|| Source::new(gpu, format, size));
+        let entry = self.by_key.entry(key).or_insert_with(|| Source::new(gpu, format, size));
         if entry.format != format || entry.size != size {
             *entry = Source::new(gpu, format, size);
         }
@@ -49,28 +57,35 @@ impl Sources {
         }
     }
 
-    /// What a layer that shows this input binds.
-    pub(super) fn bind_group(&self, input: InputKey) -> Option<&wgpu::BindGroup> {
-        self.by_input.get(&input).map(|source| &source.bind_group)
+    /// What a layer that shows this picture binds.
+    pub(super) fn bind_group(&self, key: SourceKey) -> Option<&wgpu::BindGroup> {
+        self.by_key.get(&key).map(|source| &source.bind_group)
+    }
+
+    /// What shows this very picture, if it was uploaded.
+    pub(super) fn showing(&self, key: SourceKey, picture_id: u64) -> Option<&wgpu::BindGroup> {
+        let source = self.by_key.get(&key).filter(|source| source.uploaded == picture_id);
+        source.map(|source| &source.bind_group)
     }
 
     /// Lets go of what has not been needed for long.
     pub(super) fn forget_idle(&mut self, draw: u64) {
-        self.by_input.retain(|_, source| source.used + SOURCE_IDLE_DRAWS >= draw);
+        self.by_key.retain(|_, source| source.used + SOURCE_IDLE_DRAWS >= draw);
     }
 }
 
 impl Source {
     fn new(gpu: &Gpu, format: PixelFormat, size: Size) -> Source {
-        use wgpu::TextureFormat::{R8Unorm, Rg8Unorm};
-        let chroma = size.chroma();
-        let shapes: &[(Size, wgpu::TextureFormat)] = match format {
-            PixelFormat::I420 => &[(size, R8Unorm), (chroma, R8Unorm), (chroma, R8Unorm)],
-            PixelFormat::Nv12 => &[(size, R8Unorm), (chroma, Rg8Unorm)],
-        };
-        let planes: Vec<_> = shapes.iter().map(|&(size, texel)| plane(gpu, size, texel)).collect();
+        let [luma, chroma] = texels(format);
+        let chroma_size = format.chroma_size(size);
+        let planes: Vec<_> = (0..format.plane_count())
+            .map(|index| match index {
+                0 => plane(gpu, size, luma),
+                _ => plane(gpu, chroma_size, chroma),
+            })
+            .collect();
         let views: Vec<_> = planes.iter().map(|t| t.create_view(&Default::default())).collect();
-        // NV12 binds its chroma twice; the shader reads U and V from the first.
+        // Interleaved chroma is bound twice; the shader reads U and V from the first.
         let entries: Vec<_> = (0..3u32)
             .zip(views.iter().chain(views.last()))
             .map(|(binding, view)| wgpu::BindGroupEntry {
@@ -85,6 +100,17 @@ impl Source {
         });
         // No picture has the id 0.
         Source { format, size, planes, bind_group, uploaded: 0, used: 0 }
+    }
+}
+
+/// What a texel of luma and one of chroma are.
+fn texels(format: PixelFormat) -> [wgpu::TextureFormat; 2] {
+    use wgpu::TextureFormat::{R8Unorm, R16Unorm, Rg8Unorm, Rg16Unorm};
+    match (format.sample_bytes(), format.plane_count()) {
+        (1, 2) => [R8Unorm, Rg8Unorm],
+        (1, _) => [R8Unorm; 2],
+        (_, 2) => [R16Unorm, Rg16Unorm],
+        (..) => [R16Unorm; 2],
     }
 }
 
@@ -107,7 +133,7 @@ pub(super) fn extent(size: Size) -> wgpu::Extent3d {
 
 fn write(gpu: &Gpu, texture: &wgpu::Texture, plane: &Plane, row_bytes: usize) {
     // A stride that is no whole number of texels cannot be named to the driver.
-    let texel_bytes = if texture.format() == wgpu::TextureFormat::Rg8Unorm { 2 } else { 1 };
+    let texel_bytes = texture.format().block_copy_size(None).unwrap_or(1) as usize;
     let (data, stride) = if plane.stride_bytes.is_multiple_of(texel_bytes) {
         (Cow::Borrowed(&plane.data[..]), plane.stride_bytes)
     } else {

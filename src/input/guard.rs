@@ -14,6 +14,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::proxy::Proxy;
+use crate::config::RTMP_PORT;
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_URL_BYTES};
 use crate::media::mux::PushTo;
 use crate::media::open::{HTTP_PROTOCOLS, MediaError};
@@ -182,7 +183,7 @@ pub(super) fn admit(
     let (default_port, protocols) = match (url.scheme(), usage) {
         ("http", UrlUse::Live | UrlUse::File) => (80, HTTP_PROTOCOLS),
         ("https", UrlUse::Live | UrlUse::File) => (443, HTTP_PROTOCOLS),
-        ("rtmp", UrlUse::Live | UrlUse::Relay) => (1935, "rtmp,tcp"),
+        ("rtmp", UrlUse::Live | UrlUse::Relay) => (RTMP_PORT, "rtmp,tcp"),
         ("rtmps", UrlUse::Relay) => (443, "rtmps,tls,tcp"),
         ("srt", UrlUse::Live) => (0, "srt"),
         (scheme, UrlUse::Live) => {

@@ -183,8 +183,8 @@ impl Drop for Upload {
 
 fn look_at_image(path: &std::path::Path) -> Result<Found, LibraryError> {
     // Its length was checked as it came.
-    let image = still::load_overlay_image(&fs::read(path)?)?;
-    Ok(Found { size: image.size, duration_ms: 0, video: None })
+    let image = still::load_overlay(&fs::read(path)?)?;
+    Ok(Found { size: image.size(), duration_ms: 0, video: None })
 }
 
 fn look_through_video(path: &std::path::Path, stop: &StopToken) -> Result<Found, LibraryError> {

@@ -12,6 +12,7 @@ use ffmpeg_next::codec::{Context, threading};
 use ffmpeg_next::decoder::Opened;
 use ffmpeg_next::{Packet, decoder, ffi, frame};
 
+use super::deinterlace::Deinterlacer;
 use super::open::{MediaError, NS_BASE, StreamInfo};
 use super::picture::PictureMaker;
 use super::resample::{Resampler, samples_ns};
@@ -171,6 +172,7 @@ pub(super) struct VideoTrack {
     pub(super) stream: usize,
     feed: Feed,
     frame: frame::Video,
+    deinterlacer: Deinterlacer,
     maker: PictureMaker,
     frame_ns: i64,
     last_pts_ns: Option<i64>,
@@ -205,7 +207,8 @@ impl VideoTrack {
             stream: stream.index,
             feed,
             frame: frame::Video::empty(),
-            maker: maker.unwrap_or_default(),
+            deinterlacer: Deinterlacer::default(),
+            maker: maker.unwrap_or_default().of_stream(stream.intent),
             frame_ns,
             last_pts_ns: None,
             first_key_ns: None,
@@ -230,19 +233,9 @@ impl VideoTrack {
 
     /// The next picture and its length in nanoseconds.
     pub(super) fn pull(&mut self, supply: Supply) -> Result<Option<(VideoFrame, i64)>, MediaError> {
-        while self.feed.pull(&mut self.frame, supply) {
-            if self.frame.is_corrupt() {
-                self.feed.counters.decode_errors += 1;
-                continue;
-            }
-            let duration_ns = match (self.frame_ns, self.frame.packet().duration) {
-                (0, duration) if duration > 0 => duration,
-                (0, _) => 40_000_000,
-                (frame_ns, _) => frame_ns,
-            };
-            let follows = self.last_pts_ns.map_or(0, |last| last + duration_ns);
-            let pts_ns = self.frame.timestamp().unwrap_or(follows);
-            self.last_pts_ns = Some(pts_ns);
+        while self.pull_frame(supply) {
+            let duration_ns = self.duration_ns();
+            let pts_ns = self.frame.pts().unwrap_or(0);
             match self.maker.make(&self.frame) {
                 Ok(picture) => {
                     self.feed.counters.decoded += 1;
@@ -256,10 +249,51 @@ impl VideoTrack {
         Ok(None)
     }
 
+    /// Decodes until there is a whole frame with its time; false when it needs packets or is drained.
+    fn pull_frame(&mut self, supply: Supply) -> bool {
+        while !self.deinterlacer.pull(&mut self.frame) {
+            if self.feed.pull(&mut self.frame, supply) {
+                if self.frame.is_corrupt() {
+                    self.feed.counters.decode_errors += 1;
+                    continue;
+                }
+                let follows = self.last_pts_ns.map_or(0, |last| last + self.duration_ns());
+                let pts_ns = self.frame.timestamp().unwrap_or(follows);
+                self.last_pts_ns = Some(pts_ns);
+                self.frame.set_pts(Some(pts_ns));
+                self.deinterlacer.push(&mut self.frame);
+            } else if self.feed.drained && !self.deinterlacer.is_empty() {
+                self.deinterlacer.end();
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How long the frame at hand is shown.
+    fn duration_ns(&self) -> i64 {
+        match (self.frame_ns, self.frame.packet().duration) {
+            (0, duration) if duration > 0 => duration,
+            (0, _) => 40_000_000,
+            (frame_ns, _) => frame_ns,
+        }
+    }
+
     /// Throws away what waits and takes no more.
     pub(super) fn finish(&mut self) {
         self.feed.packets.clear();
         self.feed.drained = true;
+        self.deinterlacer = Deinterlacer::default();
+    }
+
+    /// Nothing more will come out.
+    pub(super) fn is_drained(&self) -> bool {
+        self.feed.drained && self.deinterlacer.is_empty()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.feed.counters
     }
 }
 
@@ -320,26 +354,22 @@ impl AudioTrack {
         self.feed.drained = true;
         self.flushed = true;
     }
-}
 
-macro_rules! track_state {
-    ($name:ident) => {
-        impl $name {
-            /// Nothing more will come out.
-            pub(super) fn is_drained(&self) -> bool {
-                self.feed.drained
-            }
+    /// Nothing more will come out.
+    pub(super) fn is_drained(&self) -> bool {
+        self.feed.drained
+    }
 
-            pub(super) fn counters(&self) -> Counters {
-                self.feed.counters
-            }
-        }
-    };
+    pub(super) fn counters(&self) -> Counters {
+        self.feed.counters
+    }
 }
-track_state!(VideoTrack);
-track_state!(AudioTrack);
 
 /// Where a block ends.
 pub(super) fn block_end_ns(block: &AudioBlock) -> i64 {
     block.pts_ns + samples_ns(block.samples.len())
 }
+
+#[cfg(test)]
+#[path = "tests/decode.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use ffmpeg_next::packet::Mut;
 use ffmpeg_next::{Packet, ffi};
 
+use super::intent::Intent;
 use super::unwrap::Unwrapper;
 use crate::frame::Size;
 use crate::limits;
@@ -229,6 +230,7 @@ impl Drop for Demuxer {
 pub(super) struct StreamInfo {
     pub(super) index: usize,
     pub(super) parameters: *const ffi::AVCodecParameters,
+    pub(super) intent: Intent,
     pub(super) frame_rate: ffi::AVRational,
     pub(super) start_ns: Option<i64>,
     pub(super) duration_ns: Option<i64>,
@@ -394,6 +396,7 @@ impl Demuxer {
             Some(StreamInfo {
                 index,
                 parameters: (*stream).codecpar,
+                intent: Intent::of_stream(stream),
                 frame_rate: (*stream).avg_frame_rate,
                 start_ns: to_ns((*stream).start_time),
                 duration_ns: to_ns((*stream).duration),

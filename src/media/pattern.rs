@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::scale::BufferPool;
+use super::pool::BufferPool;
 use crate::frame::{AudioBlock, Color, Picture, PixelFormat, Plane, Size, VideoFrame};
 use crate::limits::MAX_VIDEO_PIXELS;
 use crate::time::{FrameRate, NS_PER_S, SAMPLE_RATE};

@@ -6,13 +6,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ffmpeg_next::ffi::{self, AVColorRange, AVColorSpace, AVPixelFormat};
+use ffmpeg_next::ffi::{
+    self, AVChromaLocation, AVColorRange, AVColorSpace, AVColorTransferCharacteristic,
+    AVPixFmtDescriptor,
+};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
+use super::intent::Intent;
 use super::open::MediaError;
-use super::scale::{RawPlanes, Scaler, Shape};
-use crate::frame::{Color, Matrix, Picture, PixelFormat, Plane, Range, Size};
+use super::pool::{BufferPool, Draft};
+use super::swscale::{Kernel, RawPlanes, Scaler, Side, chroma_px, raw_format};
+use crate::frame::{ChromaSite, Color, Matrix, Picture, PixelFormat, Plane, Range, Size};
 use crate::limits::MAX_VIDEO_PIXELS;
 
 /// Pictures lower than this that do not say their matrix are BT.601, others BT.709 (as players assume).
@@ -50,10 +55,19 @@ impl AsRef<[u8]> for FramePlane {
 /// Makes pictures of one stream's frames.
 #[derive(Default)]
 pub(super) struct PictureMaker {
+    intent: Intent,
     scaler: Option<Scaler>,
+    pool: BufferPool,
+    /// It was told that bright parts are not shown as meant.
+    is_hdr_told: bool,
 }
 
 impl PictureMaker {
+    /// The same for a stream that is meant to be seen like this, unless its frames say otherwise.
+    pub(super) fn of_stream(self, intent: Intent) -> PictureMaker {
+        PictureMaker { intent, ..self }
+    }
+
     /// The picture of a decoded frame.
     ///
     /// # Errors
@@ -63,28 +77,42 @@ impl PictureMaker {
         if u64::from(size.width_px) * u64::from(size.height_px) > MAX_VIDEO_PIXELS {
             return Err(MediaError::TooLarge(size));
         }
-        let color = color_of(frame);
-        let format = match frame.format() {
-            Pixel::YUV420P | Pixel::YUVJ420P => Some(PixelFormat::I420),
-            Pixel::NV12 => Some(PixelFormat::Nv12),
-            _ => None,
+        self.tell_hdr(frame);
+        let (color, site) = (color_of(frame), site_of(frame));
+        let shared = format_of(frame.format()).and_then(|format| share(frame, format, color));
+        let picture = match shared {
+            Some(picture) => picture,
+            None => self.convert(frame, color, site)?,
         };
-        match format.and_then(|format| share(frame, format, color)) {
-            Some(picture) => Ok(picture),
-            None => self.convert(frame, color),
-        }
+        // Only where several luma samples share a chroma sample is there a question.
+        let site = if picture.format().subsampling() == [1, 1] { ChromaSite::Left } else { site };
+        // SAFETY: a decoded frame is valid.
+        let intent = unsafe { Intent::of_frame(frame.as_ptr()) }.or(self.intent);
+        Ok(intent.shape(picture.with_site(site)))
     }
 
-    fn convert(&mut self, frame: &frame::Video, color: Color) -> Result<Picture, MediaError> {
+    fn convert(
+        &mut self,
+        frame: &frame::Video,
+        color: Color,
+        site: ChromaSite,
+    ) -> Result<Picture, MediaError> {
         let size = Size::new(frame.width(), frame.height());
-        let format: AVPixelFormat = frame.format().into();
-        let from = Shape { size, format, color };
+        let raw = frame.format().into();
+        // SAFETY: returns a static description or null.
+        let description = unsafe { ffi::av_pix_fmt_desc_get(raw).as_ref() };
+        let description = description.ok_or(MediaError::NoMedia)?;
+        let format = nearest(description);
         // RGB has no matrix of its own: it becomes canvas colour. The rest keeps its own.
-        let to_color = if is_rgb(format) { Color::CANVAS } else { color };
-        if !self.scaler.as_ref().is_some_and(|s| s.fits(from, size)) {
-            self.scaler = Some(Scaler::new(from, PixelFormat::I420, size, to_color)?);
+        let to_color = if is_rgb(description) { Color::CANVAS } else { color };
+        let chroma_px = chroma_px(site, format);
+        let from = Side { size, format: raw, color, chroma_px };
+        if !self.scaler.as_ref().is_some_and(|scaler| scaler.is_from(&from)) {
+            let to = Side { format: raw_format(format), color: to_color, ..from };
+            self.scaler = Some(Scaler::new(&from, &to, Kernel::Area)?);
         }
-        let Some(scaler) = self.scaler.as_mut() else { return Err(MediaError::NoMedia) };
+        let Some(scaler) = &self.scaler else { return Err(MediaError::NoMedia) };
+        let mut draft = Draft::new(&self.pool, format, size);
         let mut planes = RawPlanes { data: [std::ptr::null(); 4], strides: [0; 4] };
         // SAFETY: a decoded frame holds the planes that its format and size demand.
         unsafe {
@@ -93,18 +121,64 @@ impl PictureMaker {
                 planes.data[index] = (*raw).data[index];
                 planes.strides[index] = (*raw).linesize[index];
             }
-            scaler.convert(&planes)
+            scaler.run(&planes, &mut draft)?;
+        }
+        draft.into_picture(to_color).map_err(MediaError::Read)
+    }
+
+    /// Says once that a stream is HDR.
+    fn tell_hdr(&mut self, frame: &frame::Video) {
+        // SAFETY: reads an enum of a valid frame.
+        let transfer = match unsafe { (*frame.as_ptr()).color_trc } {
+            AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084 => "PQ",
+            AVColorTransferCharacteristic::AVCOL_TRC_ARIB_STD_B67 => "HLG",
+            _ => return,
+        };
+        if !std::mem::replace(&mut self.is_hdr_told, true) {
+            tracing::warn!("a source is HDR ({transfer}); it is shown without tone mapping");
         }
     }
 }
 
-fn is_rgb(format: AVPixelFormat) -> bool {
-    // SAFETY: returns a static description or null.
-    unsafe {
-        let description = ffi::av_pix_fmt_desc_get(format);
-        !description.is_null()
-            && (*description).flags & u64::from(ffi::AV_PIX_FMT_FLAG_RGB.cast_unsigned()) != 0
+/// The layout of ours that a format of FFmpeg is.
+fn format_of(pixel: Pixel) -> Option<PixelFormat> {
+    let format = match pixel {
+        Pixel::YUV420P | Pixel::YUVJ420P => PixelFormat::I420,
+        Pixel::YUV422P | Pixel::YUVJ422P => PixelFormat::I422,
+        Pixel::YUV444P | Pixel::YUVJ444P => PixelFormat::I444,
+        Pixel::YUV420P10LE => PixelFormat::I420P10,
+        Pixel::YUV422P10LE => PixelFormat::I422P10,
+        Pixel::YUV444P10LE => PixelFormat::I444P10,
+        Pixel::NV12 => PixelFormat::Nv12,
+        Pixel::P010LE => PixelFormat::P010,
+        _ => return None,
+    };
+    Some(format)
+}
+
+/// The layout of ours that loses least of a format; of more than 10 bits, 10 stay.
+fn nearest(description: &AVPixFmtDescriptor) -> PixelFormat {
+    let subsampling = match (description.log2_chroma_w, description.log2_chroma_h) {
+        // Grey is all luma.
+        _ if description.nb_components < 3 && !is_rgb(description) => [2, 2],
+        (0, _) => [1, 1],
+        (_, 0) => [2, 1],
+        _ => [2, 2],
+    };
+    match (subsampling, description.comp[0].depth > 8) {
+        ([1, _], false) => PixelFormat::I444,
+        ([1, _], true) => PixelFormat::I444P10,
+        ([_, 1], false) => PixelFormat::I422,
+        ([_, 1], true) => PixelFormat::I422P10,
+        (_, false) => PixelFormat::I420,
+        (_, true) => PixelFormat::I420P10,
     }
+}
+
+/// Whether samples are red, green and blue, or the numbers of such.
+fn is_rgb(description: &AVPixFmtDescriptor) -> bool {
+    let flags = ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL;
+    description.flags & u64::from(flags.cast_unsigned()) != 0
 }
 
 /// The frame's own planes as a picture; none when its rows run upwards.
@@ -143,4 +217,16 @@ fn color_of(frame: &frame::Video) -> Color {
     let full = range == AVColorRange::AVCOL_RANGE_JPEG
         || matches!(frame.format(), Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P);
     Color { matrix, range: if full { Range::Full } else { Range::Limited } }
+}
+
+/// Decoders know where their codec has its chroma samples; what says nothing has them on the left.
+fn site_of(frame: &frame::Video) -> ChromaSite {
+    // SAFETY: reads an enum of a valid frame.
+    match unsafe { (*frame.as_ptr()).chroma_location } {
+        AVChromaLocation::AVCHROMA_LOC_CENTER
+        | AVChromaLocation::AVCHROMA_LOC_TOP
+        | AVChromaLocation::AVCHROMA_LOC_BOTTOM => ChromaSite::Center,
+        AVChromaLocation::AVCHROMA_LOC_TOPLEFT => ChromaSite::TopLeft,
+        _ => ChromaSite::Left,
+    }
 }

@@ -79,13 +79,27 @@ pub(super) struct EncodeLoop {
     audio: AacEncoder,
     rate: FrameRate,
     gop_ticks: u64,
-    picture: Arc<Picture>,
+    shown: Arc<Shown>,
     /// The last pictures, held for renditions that are a little behind.
-    recent: VecDeque<Arc<Picture>>,
+    recent: VecDeque<Arc<Shown>>,
     /// First tick ever, and the next one to encode.
     ticks: Option<(u64, u64)>,
     /// When the next group of pictures begins by itself, counted from the first tick.
     next_key: u64,
+}
+
+/// What a tick shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) picture: Arc<Picture>,
+    /// The same in other sizes.
+    pub(super) renditions: Vec<Arc<Picture>>,
+}
+
+impl Shown {
+    fn black(size: Size) -> Shown {
+        Shown { picture: Arc::new(black(size)), renditions: Vec::new() }
+    }
 }
 
 /// Whether the loop goes on.
@@ -105,7 +119,7 @@ impl EncodeLoop {
             audio,
             rate: settings.rate,
             gop_ticks: u64::from(settings.gop_ticks.max(1)),
-            picture: Arc::new(black(settings.size)),
+            shown: Arc::new(Shown::black(settings.size)),
             recent: VecDeque::new(),
             ticks: None,
             next_key: 0,
@@ -147,7 +161,7 @@ impl EncodeLoop {
 
     /// Encodes a tick and whatever is missing before it.
     fn take(&mut self, job: Job, lines: &Lines, stop: &StopToken) -> Result<Flow, EncodeError> {
-        let Job { media: TickMedia { tick, picture, audio }, idr } = job;
+        let Job { media: TickMedia { tick, picture, renditions, audio }, idr } = job;
         let (first, next) = *self.ticks.get_or_insert((tick, tick));
         if tick < next {
             lines.outlet.count(|stats| stats.out_of_order += 1);
@@ -162,7 +176,7 @@ impl EncodeLoop {
             self.encode((missing - first, Idr::Auto), &silence, lines, stop)?;
         }
         match picture {
-            Some(picture) => self.show(picture),
+            Some(picture) => self.show(Shown { picture, renditions }),
             None => lines.outlet.count(|stats| stats.repeated += 1),
         }
         self.encode((tick - first, idr), &audio, lines, stop)?;
@@ -170,12 +184,12 @@ impl EncodeLoop {
         Ok(Flow::Go)
     }
 
-    fn show(&mut self, picture: Arc<Picture>) {
-        self.picture = picture;
+    fn show(&mut self, shown: Shown) {
+        self.shown = Arc::new(shown);
         if self.recent.len() >= RENDITION_PICTURES {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::clone(&self.picture));
+        self.recent.push_back(Arc::clone(&self.shown));
     }
 
     /// Encodes a tick (counted from the first) and sends it on its ways.
@@ -193,12 +207,12 @@ impl EncodeLoop {
             self.next_key = tick + self.gop_ticks;
         }
         let (mut packets, audio) = lines.outlet.timed(|| {
-            Ok((self.video.encode(tick, &self.picture, idr)?, self.audio.encode(samples)?))
+            Ok((self.video.encode(tick, &self.shown.picture, idr)?, self.audio.encode(samples)?))
         })?;
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-        let picture = Arc::downgrade(&self.picture);
+        let shown = Arc::downgrade(&self.shown);
         let audio_too = audio.clone();
-        let job = RungTick { tick, delay_ticks, idr, picture, audio: audio_too };
+        let job = RungTick { tick, delay_ticks, idr, shown, audio: audio_too };
         lines.ladder.offer(&RungJob::Tick(job));
         packets.extend(audio);
         lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);

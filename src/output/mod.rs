@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use crate::frame::{Picture, StereoSample};
+use crate::frame::{Picture, Size, StereoSample};
 use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
@@ -66,6 +66,8 @@ pub struct TickMedia {
     pub tick: u64,
     /// NV12 picture of the output's size; `None` repeats the last one.
     pub picture: Option<Arc<Picture>>,
+    /// The same picture in sizes of renditions, where somebody made them already; the others are scaled here.
+    pub renditions: Vec<Arc<Picture>>,
     /// The samples of the tick.
     pub audio: Vec<StereoSample>,
 }
@@ -323,6 +325,11 @@ impl Output {
             sinks: rung.fan_out.stats(),
         };
         self.ladder.rungs().iter().map(stats).collect()
+    }
+
+    /// The sizes that renditions need pictures in.
+    pub fn rendition_sizes(&self) -> Vec<Size> {
+        self.ladder.rungs().iter().map(|rung| rung.settings.video.size).collect()
     }
 
     /// What a rendition's streams are.

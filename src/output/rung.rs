@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::encode_loop::{Outlet, black};
+use super::encode_loop::{Outlet, Shown, black};
 use super::fan_out::{Batch, Common, FanOut};
 use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
@@ -39,7 +39,7 @@ pub(super) struct RungTick {
     pub(super) delay_ticks: u64,
     pub(super) idr: Idr,
     /// Gone when the rendition is late: canvases are few, and PGM needs them.
-    pub(super) picture: Weak<Picture>,
+    pub(super) shown: Weak<Shown>,
     pub(super) audio: Vec<Packet>,
 }
 
@@ -214,7 +214,7 @@ impl RungLoop {
         if self.next.is_none() && job.idr == Idr::Auto {
             return Ok(());
         }
-        let RungTick { tick, delay_ticks, idr, picture, audio } = job;
+        let RungTick { tick, delay_ticks, idr, shown, audio } = job;
         for missing in self.next.unwrap_or(tick)..tick {
             if stop.is_stopped() {
                 return Ok(());
@@ -223,8 +223,8 @@ impl RungLoop {
             let packets = self.encode(missing, Idr::Auto, outlet)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
-        match picture.upgrade() {
-            Some(picture) => self.show(picture),
+        match shown.upgrade() {
+            Some(shown) => self.show(&shown),
             None => outlet.count(|stats| {
                 stats.repeated += 1;
                 stats.pictures_dropped += 1;
@@ -237,15 +237,18 @@ impl RungLoop {
         Ok(())
     }
 
-    /// Scales a picture, unless it is the one that is shown already.
-    fn show(&mut self, picture: Arc<Picture>) {
-        if self.source_id.replace(picture.id()) == Some(picture.id()) {
+    /// Takes the picture in its own size, scaling it if there is none, unless it is the one that is shown already.
+    fn show(&mut self, shown: &Shown) {
+        let id = shown.picture.id();
+        if self.source_id.replace(id) == Some(id) {
             return;
         }
-        if picture.size() == self.size {
-            self.picture = picture;
+        let mut all = std::iter::once(&shown.picture).chain(&shown.renditions);
+        if let Some(picture) = all.find(|picture| picture.size() == self.size) {
+            self.picture = Arc::clone(picture);
             return;
         }
+        let picture = Arc::clone(&shown.picture);
         let mut frame = VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
         self.scaler.fill(&mut frame, &[self.size.into()]);
         if let Some(scaled) = frame.scaled.pop() {

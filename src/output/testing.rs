@@ -27,7 +27,7 @@ pub(crate) fn media(tick: u64) -> TickMedia {
     let tone =
         |n: u64| ((n as f32) * 440.0 * std::f32::consts::TAU / SAMPLE_RATE as f32).sin() * 0.2;
     let audio = (0..RATE.samples_in(tick) as u64).map(|n| [tone(first + n); 2]).collect();
-    TickMedia { tick, picture: Some(picture(tick)), audio }
+    TickMedia { tick, picture: Some(picture(tick)), renditions: Vec::new(), audio }
 }
 
 /// An output with these sinks that is fed in real time until dropped.

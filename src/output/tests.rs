@@ -95,6 +95,7 @@ fn flash_and_beep_stay_together() {
         TickMedia {
             tick,
             picture: Some(flat(if on { 235 } else { 16 })),
+            renditions: Vec::new(),
             audio: (0..samples).map(|n| [beep(n); 2]).collect(),
         }
     });
@@ -191,6 +192,7 @@ fn an_hls_directory_is_cleaned_segmented_and_finished() {
     assert!(!dir.0.join("7.ts").exists());
     let probed = probe(dir.0.join("index.m3u8").to_str().unwrap(), 10);
     probed.check_programme(150);
+    probed.check_tags();
     assert_eq!(probed.packets("video").len(), 150);
     assert_eq!(GOP, 30, "two groups make a segment");
 }
@@ -204,6 +206,7 @@ fn a_relay_is_live_and_comes_back_when_its_server_does() {
     // Its time begins at 0 and with a keyframe.
     let probed = probe(&server.rtmp_url("live/away"), 1);
     probed.check_programme(20);
+    probed.check_tags();
     let address = server.rtmp;
     drop(server);
     live.await_sink(0, |state| matches!(state, SinkState::Failed(_)));

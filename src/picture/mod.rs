@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-pub use crate::frame::RgbaImage;
 use crate::frame::Size;
+pub use crate::frame::{Animation, RgbaImage};
 use crate::ids::InputKey;
 use crate::shot::{Crop, Mirror, Shot};
 
+mod motion;
 mod place;
 mod transition;
 
+pub use motion::{Motion, Window};
 pub use place::{compose, cover_rect, layer_rect, overlay_rect};
 pub use transition::{Transition, TransitionKind, blend, progress};
 
@@ -129,10 +131,39 @@ pub enum OverlayContent {
     Text(TextSpec),
     /// A decoded image.
     Image(Arc<RgbaImage>),
+    /// A decoded image of several frames.
+    Animation(Arc<Animation>),
+}
+
+impl OverlayContent {
+    /// Whether it is the same thing. Images, which are large, are compared by address: an equal one elsewhere is another.
+    pub fn is(&self, other: &OverlayContent) -> bool {
+        match (self, other) {
+            (OverlayContent::Text(a), OverlayContent::Text(b)) => a == b,
+            (OverlayContent::Image(a), OverlayContent::Image(b)) => Arc::ptr_eq(a, b),
+            (OverlayContent::Animation(a), OverlayContent::Animation(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl From<Animation> for OverlayContent {
+    /// What has one frame does not move.
+    fn from(mut animation: Animation) -> OverlayContent {
+        match animation.frames.pop() {
+            Some(only) if animation.frames.is_empty() => {
+                OverlayContent::Image(Arc::new(only.image))
+            }
+            last => {
+                animation.frames.extend(last);
+                OverlayContent::Animation(Arc::new(animation))
+            }
+        }
+    }
 }
 
 /// A text and its style. Sizes relative, so that one text serves canvases of every size.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct TextSpec {
     /// The text; line feeds begin lines.
     pub text: String,
@@ -146,6 +177,19 @@ pub struct TextSpec {
     pub border_width_normalized: f32,
     /// 0xRRGGBB, or none.
     pub border_rgb: Option<u32>,
+    /// Behind the text.
+    pub background: Option<TextBox>,
+}
+
+/// A box behind a text, as large as all its lines together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextBox {
+    /// 0xRRGGBB.
+    pub rgb: u32,
+    /// 0 invisible – 1 opaque.
+    pub opacity: f32,
+    /// How far it reaches beyond the text on all sides / font height, 0–`limits::MAX_TEXT_PADDING`.
+    pub padding: f32,
 }
 
 /// An overlay in a scene. Order in the scene: bottom to top.
@@ -159,6 +203,18 @@ pub struct OverlaySpec {
     pub opacity: u8,
     /// Under the layers instead of over them.
     pub background: bool,
+    /// Whether it runs through its place.
+    pub motion: Motion,
+    /// When it came into its scene, ns since tick 0: motions and animations begin then. The engine sets it.
+    pub since_ns: u64,
+}
+
+impl OverlaySpec {
+    /// An opaque overlay over the layers that stands still.
+    pub fn new(content: Arc<OverlayContent>, placement: Placement) -> OverlaySpec {
+        let (opacity, background) = (u8::MAX, false);
+        OverlaySpec { content, placement, opacity, background, motion: Motion::Still, since_ns: 0 }
+    }
 }
 
 /// What a scene is drawn on.
@@ -206,7 +262,7 @@ pub enum DrawOp {
         /// What of it, and how.
         look: Look,
     },
-    /// An overlay; its rectangle follows from its native size by [`overlay_rect`].
+    /// An overlay; where it stands follows from its native size by [`OverlayDraw::window`].
     Overlay(OverlayDraw),
     /// An image over the whole canvas, by [`cover_rect`].
     Cover(Arc<OverlayContent>),
@@ -228,17 +284,12 @@ pub struct OverlayDraw {
     pub placement: Placement,
     /// 0 invisible – 1 opaque.
     pub opacity: f32,
-}
-
-impl OverlaySpec {
-    /// The overlay as it is drawn when nothing about it moves.
-    pub fn draw(&self) -> OverlayDraw {
-        OverlayDraw {
-            content: Arc::clone(&self.content),
-            placement: self.placement,
-            opacity: f32::from(self.opacity) / 255.0,
-        }
-    }
+    /// Which frame of an animation; 0 for everything else.
+    pub frame: usize,
+    /// Whether it runs through its place …
+    pub motion: Motion,
+    /// … and how far it has come, in pixels of the canvas.
+    pub travelled_px: f64,
 }
 
 /// A picture, described: `ops` in order on the ground, then `over`, then `veil`.
@@ -353,6 +404,11 @@ impl DrawList {
     /// A list of these operations on black and nothing else.
     pub fn of(canvas: Size, ops: Vec<DrawOp>) -> DrawList {
         DrawList { canvas, ground_rgb: 0, ops, over: None, veil: None }
+    }
+
+    /// Whether it shows an input.
+    pub fn shows(&self, input: InputKey) -> bool {
+        self.all_ops().any(|op| matches!(op, DrawOp::Layer { input: shown, .. } if *shown == input))
     }
 
     /// All operations, those of the picture that comes in last.

@@ -5,8 +5,8 @@
 //! what has an even native size keeps exactly that size.
 
 use super::{
-    DrawList, DrawOp, FillMode, OverlayContent, OverlaySpec, Placement, PositionRefer, Rect,
-    ScenePicture,
+    DrawList, DrawOp, FillMode, OverlayContent, OverlayDraw, OverlaySpec, Placement, PositionRefer,
+    Rect, ScenePicture,
 };
 use crate::frame::Size;
 use crate::ids::InputKey;
@@ -54,16 +54,20 @@ pub fn cover_rect(native: Size, canvas: Size) -> Rect {
 /// What a scene comes to on a canvas: backdrop, background overlays, then layers, then the other overlays, each bottom to
 /// top. Sizes are those of pictures as they are meant to be seen.
 ///
+/// `now_ns` (since tick 0) moves what moves by itself.
+///
 /// Left out: inputs without a size yet, overlays that are invisible or empty, and what stands wholly outside the
 /// canvas as far as its size is known here (a text's is not).
 pub fn compose(
     scene: &ScenePicture,
     sizes: &dyn Fn(InputKey) -> Option<Size>,
     canvas: Size,
+    now_ns: u64,
 ) -> DrawList {
     let overlays = |background: bool| {
-        let shown = move |o: &&OverlaySpec| o.background == background && overlay_shows(o, canvas);
-        scene.overlays.iter().filter(shown).map(|overlay| DrawOp::Overlay(overlay.draw()))
+        let of_these = move |o: &&OverlaySpec| o.background == background;
+        let draws = scene.overlays.iter().filter(of_these).map(move |o| o.draw_at(canvas, now_ns));
+        draws.filter(move |draw| overlay_shows(draw, canvas)).map(DrawOp::Overlay)
     };
     let layers = scene.layers.iter().filter_map(|layer| {
         let native = layer.look.crop.of(sizes(layer.input)?);
@@ -78,16 +82,18 @@ pub fn compose(
     DrawList { ground_rgb: backdrop.rgb, ..DrawList::of(canvas, ops) }
 }
 
-fn overlay_shows(overlay: &OverlaySpec, canvas: Size) -> bool {
+fn overlay_shows(overlay: &OverlayDraw, canvas: Size) -> bool {
+    let of_size = |size: Size| {
+        size.width_px > 0
+            && size.height_px > 0
+            && touches(overlay.window(size, canvas).rect, canvas)
+    };
     let something = match &*overlay.content {
         OverlayContent::Text(text) => !text.text.trim().is_empty() && text.size_normalized > 0.0,
-        OverlayContent::Image(image) => {
-            image.size.width_px > 0
-                && image.size.height_px > 0
-                && touches(overlay_rect(&overlay.placement, image.size, canvas), canvas)
-        }
+        OverlayContent::Image(image) => of_size(image.size),
+        OverlayContent::Animation(animation) => of_size(animation.size()),
     };
-    overlay.opacity > 0 && something
+    overlay.opacity > 0.0 && something
 }
 
 fn touches(rect: Rect, canvas: Size) -> bool {
@@ -99,7 +105,7 @@ fn touches(rect: Rect, canvas: Size) -> bool {
         && rect.y_px < canvas.height_px.cast_signed()
 }
 
-fn sides(size: Size) -> (f64, f64) {
+pub(super) fn sides(size: Size) -> (f64, f64) {
     (f64::from(size.width_px), f64::from(size.height_px))
 }
 
@@ -118,7 +124,7 @@ fn proportional(p: &Placement, native: Size, canvas: Size) -> (f64, f64) {
 }
 
 /// Puts something `(width, height)` pixels large at the placement's origin and offset.
-fn anchored(p: &Placement, (width, height): (f64, f64), canvas: Size) -> Rect {
+pub(super) fn anchored(p: &Placement, (width, height): (f64, f64), canvas: Size) -> Rect {
     use PositionRefer as R;
     let (canvas_w, canvas_h) = sides(canvas);
     let (x, y) = (f64::from(p.x) * canvas_w, f64::from(p.y) * canvas_h);

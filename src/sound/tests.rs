@@ -1,9 +1,11 @@
-//! Ramps, routes, delay, limiter and meters.
+//! Ramps, routes, delay, limiter and meters; filters in a file of their own.
 
 use super::limiter::KNEE;
 use super::{AudioFilter, Level, MixSpec, Mixer, RAMP_SAMPLES, ValidChannel};
 use crate::frame::StereoSample;
 use crate::ids::InputKey;
+
+mod filters;
 
 const A: InputKey = InputKey(1);
 const B: InputKey = InputKey(2);

@@ -30,6 +30,8 @@ const MIGRATIONS: &[&str] = &[
     "CREATE TABLE episode_groups (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;",
     // 3: events on their way to receivers, in order for each URL.
     outbox::SCHEMA,
+    // 4: the same tables. Bodies may say how layers, layouts and texts look, which earlier programs would lose.
+    "",
 ];
 
 /// The version that the migrations lead to; a handful, so it fits.

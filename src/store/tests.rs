@@ -88,6 +88,22 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
 }
 
 #[test]
+fn a_row_of_before_there_were_looks_is_plain() {
+    let world = World::on_air();
+    let caster = world.the_caster();
+    let mut body: serde_json::Value = serde_json::from_str(&rows::encode(caster)).unwrap();
+    for layout in body["layouts"].as_array_mut().unwrap() {
+        layout.as_object_mut().unwrap().remove("backdrop").unwrap();
+        for layer in layout["video"].as_array_mut().unwrap() {
+            layer.as_object_mut().unwrap().remove("look").unwrap();
+        }
+    }
+    let text = body["components"][0]["content"].as_object_mut().unwrap();
+    text.remove("background").unwrap();
+    assert_eq!(rows::decode(caster.id.as_str(), &body.to_string()).unwrap(), *caster);
+}
+
+#[test]
 fn a_damaged_row_is_named() {
     for body in ["", "{}", "{\"revision\": -1}"] {
         let dir = Dir::new();

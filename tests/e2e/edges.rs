@@ -32,11 +32,18 @@ async fn pages_tell_health_and_metrics() {
     }
     let page = wait_for("frames in the metrics", Duration::from_secs(10), || {
         let (_, page) = get(server.http, "/metrics");
-        page.contains("onair_output_frames_total{").then_some(page)
+        let told = ["onair_output_frames_total{", "onair_input_luma_mean{"];
+        told.iter().all(|metric| page.contains(metric)).then_some(page)
     });
-    for metric in
-        ["onair_caster_on_air", "onair_input_frames_total", "onair_stage_p99_microseconds"]
-    {
+    for metric in [
+        "onair_caster_on_air",
+        "onair_input_frames_total",
+        "onair_stage_p99_microseconds",
+        "onair_input_black_seconds{",
+        "onair_pgm_luma_mean{",
+        "onair_pgm_frozen_seconds{",
+        "onair_gpu_device_lost_total 0",
+    ] {
         assert!(page.contains(metric), "{metric} is missing in\n{page}");
     }
 }

@@ -97,17 +97,19 @@ impl Write {
         })
     }
 
+    #[expect(clippy::needless_update, reason = "some of the requests have further fields")]
     async fn send_part(self, client: &mut Client, caster_id: String) -> Acknowledged {
         /// Adds or changes, depending on the id; answers the id and the revision.
         macro_rules! put {
             ($part:ident, $id:ident, $field:ident, $add:ident $adding:ident, $modify:ident $modifying:ident) => {{
                 if $part.$id.is_empty() {
-                    let request = v1::$adding { caster_id, $field: Some($part) };
+                    let part = Some($part);
+                    let request = v1::$adding { caster_id, $field: part, ..Default::default() };
                     let answer = client.$add(request).await?.into_inner();
                     (vec![answer.$id], answer.revision)
                 } else {
                     let ($id, $field) = ($part.$id.clone(), Some($part));
-                    let request = v1::$modifying { caster_id, $id, $field };
+                    let request = v1::$modifying { caster_id, $id, $field, ..Default::default() };
                     let answer = client.$modify(request).await?.into_inner();
                     (vec![answer.$id], answer.revision)
                 }
@@ -331,6 +333,7 @@ impl Record {
             video_layers,
             mix_list: locations,
             audio_layers,
+            ..Default::default()
         }))
     }
 

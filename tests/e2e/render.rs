@@ -32,6 +32,8 @@ source = "RV02"
 place = { x = 0.5, width = 0.5, height = 1.0, fill = "fit" }
 [[layout.audio]]
 source = "RV01"
+agc = true
+ans = "speech"
 [[layout]]
 name = "full"
 [[layout.layer]]
@@ -113,4 +115,91 @@ fn a_wrong_script_gives_one_clear_line() {
         let error = String::from_utf8_lossy(&done.stderr);
         assert!(!done.status.success() && error.contains(names), "{text}:\n{error}");
     }
+}
+
+/// A red picture, one that is blue on its left and white on its right; side by side on green, then alone with a frame.
+const LOOKS: &str = r#"
+template = "lp_ld"
+seconds = 2
+[encode]
+preset = "ultrafast"
+[[source]]
+location = "RV01"
+image = "red.png"
+[[source]]
+location = "RV02"
+image = "halves.png"
+[[layout]]
+name = "pair"
+preset = "side_by_side"
+backdrop = { color = 0x00ff00 }
+[[layout.layer]]
+source = "RV01"
+[[layout.layer]]
+source = "RV02"
+look = { crop = [0.5, 0, 0, 0] }
+[[layout]]
+name = "framed"
+preset = "single"
+backdrop = { color = 0x0000ff, image = "green.png" }
+[[layout.layer]]
+source = "RV02"
+look = { mirror = "horizontal", corner_radius = 0.25, border_width = 0.05, border_color = 0xff0000 }
+[[command]]
+at = 0
+layout = "pair"
+[[command]]
+at = 1
+layout = "framed"
+"#;
+
+#[test]
+fn presets_looks_and_backdrops_are_rendered() {
+    // BT.709, limited range.
+    const RED: [u8; 3] = [63, 102, 240];
+    const GREEN: [u8; 3] = [173, 42, 26];
+    const BLUE: [u8; 3] = [32, 240, 118];
+    const WHITE: [u8; 3] = [235, 128, 128];
+    let folder = Folder::new();
+    for (name, graph) in [
+        ("red.png", "color=red:s=640x360"),
+        ("green.png", "color=0x00ff00:s=64x64"),
+        ("halves.png", "color=blue:s=640x360,drawbox=x=320:w=320:color=white:t=fill"),
+    ] {
+        let to = folder.path(name);
+        run_ffmpeg(&format!("-f lavfi -i {graph},format=rgb24 -frames:v 1 {}", to.display()));
+    }
+    let (script, out) = (folder.path("show.toml"), folder.path("out.mp4"));
+    std::fs::write(&script, LOOKS).unwrap();
+    let done = render(&script, &out);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let points: [(usize, &[(usize, usize, [u8; 3])]); 2] = [
+        (15, &[(160, 180, RED), (160, 40, GREEN), (480, 40, WHITE), (330, 350, WHITE)]),
+        (
+            45,
+            &[
+                (4, 4, GREEN),
+                (636, 356, GREEN),
+                (320, 6, RED),
+                (6, 180, RED),
+                (160, 180, WHITE),
+                (480, 180, BLUE),
+            ],
+        ),
+    ];
+    let mut looked_at = 0;
+    pictures(&out, |index, picture| {
+        let Some((_, points)) = points.iter().find(|(at, _)| *at == index) else { return };
+        for &(x, y, expected) in *points {
+            let sample = |plane: usize, x: usize, y: usize| {
+                let plane = &picture.planes()[plane];
+                plane.data[y * plane.stride_bytes + x]
+            };
+            let is = [sample(0, x, y), sample(1, x / 2, y / 2), sample(2, x / 2, y / 2)];
+            let far = is.iter().zip(expected).any(|(&is, expected)| is.abs_diff(expected) > 10);
+            assert!(!far, "frame {index} at {x}, {y}: {is:?} instead of {expected:?}");
+            looked_at += 1;
+        }
+    });
+    assert_eq!(looked_at, 10);
 }

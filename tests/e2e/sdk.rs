@@ -6,20 +6,27 @@ use std::process::Command;
 use crate::support::{KEY, SECRET, Server, run_ffmpeg, spawn_ffmpeg};
 
 /// Plays the worked example against a server of its own, to which a camera pushes, and with the pictures that it names in
-/// the media directory.
+/// the media directory and the media library.
 fn play(script: &str, modes: &[&[&str]]) {
     let server = Server::start();
     for name in ["standby.png", "logo.png"] {
         let picture = server.folder.path("media").join(name);
         run_ffmpeg(&format!("-f lavfi -i color=teal:size=64x36 -frames:v 1 {}", picture.display()));
     }
+    let clip = server.folder.path("clip.mp4");
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=320x180:rate=30:d=3 -c:v libx264 {}",
+        clip.display()
+    ));
+    let still = server.folder.path("media").join("logo.png");
+    let [material, image] = [&clip, &still].map(|file| server.upload(file));
     let url = format!("rtmp://{}/app/cam1", server.rtmp);
     let _camera = spawn_ffmpeg(&format!(
         "-re -f lavfi -i testsrc2=size=320x180:rate=15 -f lavfi -i sine=frequency=440 \
          -c:v libx264 -preset ultrafast -tune zerolatency -g 15 -pix_fmt yuv420p -c:a aac -f flv {url}"
     ));
     for mode in modes {
-        run_against(&server, script, &[&[&url[..]], *mode].concat());
+        run_against(&server, script, &[&[&url[..], &material, &image], *mode].concat());
     }
 }
 

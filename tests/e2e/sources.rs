@@ -4,6 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 
+use std::time::Duration;
+
+use onair::api::grpc::pb as v1;
+
 use crate::support::{From, Server, Studio, free_port, run_ffmpeg, spawn_ffmpeg};
 
 const CLIP: &str =
@@ -86,5 +90,57 @@ async fn pushed_flv_hls_srt_file_and_image_all_show() {
         let layout = studio.full(&location).await;
         studio.take(&layout).await;
         assert_eq!(studio.state().await.tally.unwrap().pgm, [location]);
+    }
+}
+
+/// Has a source tell how far it is.
+async fn ask_for_positions(studio: &mut Studio, resource_id: &str, interval_ms: i32) {
+    let request = v1::ModifyCasterVideoResourceRequest {
+        caster_id: studio.caster.clone(),
+        resource_id: resource_id.to_owned(),
+        video_resource: Some(v1::VideoResource {
+            pts_callback_interval: Some(interval_ms),
+            ..Default::default()
+        }),
+    };
+    studio.client.modify_caster_video_resource(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_tell_how_far_they_are_each_time_they_play() {
+    let server = Server::start();
+    let clip = server.folder.path("media").join("clip.mp4");
+    run_ffmpeg(&format!("{CLIP} -t 3.5 {H264} {}", clip.display()));
+    let sources = [From::Vod("file:clip.mp4"), From::Vod("file:clip.mp4"), From::Vod("pattern:")];
+    let mut studio = Studio::start(&server, &sources).await;
+    let request = v1::DescribeCasterVideoResourcesRequest { caster_id: studio.caster.clone() };
+    let described = studio.client.describe_caster_video_resources(request).await.unwrap();
+    let ids: Vec<String> =
+        described.into_inner().video_resources.into_iter().map(|r| r.resource_id).collect();
+    // As asked for, and oftener than is possible: every second. The third does not ask.
+    ask_for_positions(&mut studio, &ids[0], 1500).await;
+    ask_for_positions(&mut studio, &ids[1], 100).await;
+
+    let request = v1::WatchCasterRequest { caster_id: studio.caster.clone(), ..Default::default() };
+    let mut states = studio.client.watch_caster(request).await.unwrap().into_inner();
+    let mut told = [Vec::new(), Vec::new()];
+    let all = async {
+        while told.iter().any(|positions| positions.len() < 8) {
+            for event in states.message().await.unwrap().unwrap().events {
+                if event.event_type == "PtsCallback" {
+                    let of = ids.iter().position(|id| *id == event.resource_id).unwrap();
+                    told[of].push(event.pts_ms.unwrap());
+                    assert_eq!((event.code.as_str(), event.episode_id.as_str()), ("Success", ""));
+                }
+            }
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(40), all).await;
+    assert!(waited.is_ok(), "{told:?}");
+    for (positions, cycle) in told.iter().zip([&[1500, 3000][..], &[1000, 2000, 3000]]) {
+        let begin = cycle.iter().position(|position| *position == positions[0]).unwrap();
+        let expected: Vec<u64> =
+            cycle.iter().cycle().skip(begin).take(positions.len()).copied().collect();
+        assert_eq!(*positions, expected);
     }
 }

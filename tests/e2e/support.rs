@@ -1,7 +1,7 @@
 //! A server process, its client, and the ffmpeg processes around it. Everything ends when it is dropped.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -147,6 +147,30 @@ impl Server {
     pub(crate) async fn client(&self) -> Client {
         client::connect(self.grpc, KEY, SECRET).await.unwrap()
     }
+
+    /// Puts a file into the media library; answers its id.
+    pub(crate) fn upload(&self, file: &Path) -> String {
+        let (status, told) = media(self.http, "PUT /media", &std::fs::read(file).unwrap());
+        let id = ["MaterialId", "ImageId"].into_iter().find_map(|name| told[name].as_str());
+        id.unwrap_or_else(|| panic!("{}: {status} {told}", file.display())).to_owned()
+    }
+}
+
+/// A request to the media library, with the key: status and answer.
+pub(crate) fn media(http: SocketAddr, what: &str, body: &[u8]) -> (u16, serde_json::Value) {
+    let mut stream = TcpStream::connect(http).unwrap();
+    let head = format!(
+        "{what} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\nContent-Length: {}\r\n\
+         x-onair-access-key-id: {KEY}\r\nx-onair-access-key-secret: {SECRET}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    let told = text.split_once("\r\n\r\n").and_then(|(_, told)| serde_json::from_str(told).ok());
+    (status, told.unwrap_or_default())
 }
 
 /// A started caster with its scenes.
@@ -218,8 +242,11 @@ impl Studio {
             audio_layers: vec![v1::AudioLayer::default()],
             ..Default::default()
         };
-        let request =
-            v1::AddCasterLayoutRequest { caster_id: self.caster.clone(), layout: Some(layout) };
+        let request = v1::AddCasterLayoutRequest {
+            caster_id: self.caster.clone(),
+            layout: Some(layout),
+            ..Default::default()
+        };
         self.client.add_caster_layout(request).await.unwrap().into_inner().layout_id
     }
 

@@ -92,7 +92,8 @@ impl World {
     }
 
     fn add_layout(&self, layout: Layout) -> AddCasterLayoutRequest {
-        AddCasterLayoutRequest { caster_id: self.caster(), layout: Some(layout) }
+        let caster_id = self.caster();
+        AddCasterLayoutRequest { caster_id, layout: Some(layout), preset: String::new() }
     }
 }
 

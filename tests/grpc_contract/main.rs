@@ -5,5 +5,6 @@
 mod app;
 mod edges;
 mod errors;
+mod look;
 mod operations;
 mod workflow;

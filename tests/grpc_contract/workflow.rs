@@ -96,6 +96,7 @@ pub(crate) fn layout(locations: &[&str]) -> Layout {
         position_refer: "topLeft".into(),
         position_normalized: if index == 0 { vec![0.0, 0.0] } else { vec![0.68, 0.02] },
         fixed_delay_duration: 40,
+        look: None,
     };
     Layout {
         layout_id: String::new(),
@@ -108,6 +109,7 @@ pub(crate) fn layout(locations: &[&str]) -> Layout {
             fixed_delay_duration: 0,
             filter: Some(AudioFilter { enable_ans: 1, ans_mode: 1, ..AudioFilter::default() }),
         }],
+        backdrop: None,
     }
 }
 
@@ -129,6 +131,7 @@ pub(crate) fn title(location: &str) -> Component {
             size_normalized: Some(0.08),
             border_width_normalized: 0.05,
             border_color: "0x000000".into(),
+            background: None,
         }),
         layer_order: "cover".into(),
         effect: "none".into(),
@@ -175,6 +178,7 @@ pub(crate) async fn prepare(client: &mut Client, token: &str) -> Ids {
     let request = AddCasterLayoutRequest {
         caster_id: caster_id.clone(),
         layout: Some(layout(&["RV01", "RV02"])),
+        preset: String::new(),
     };
     let layout = client.add_caster_layout(request).await.unwrap().into_inner().layout_id;
     let request =

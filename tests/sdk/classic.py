@@ -10,7 +10,7 @@ from aliyunsdklive.request import v20161101
 
 import show
 
-host, key, secret, live_url = sys.argv[1:5]
+host, key, secret, live_url, material, image = sys.argv[1:7]
 client = AcsClient(key, secret, "cn-shanghai")
 operations = {
     module.name.removesuffix("Request")
@@ -47,6 +47,6 @@ def call(action, parameters):
     return json.loads(client.do_action_with_exception(request))
 
 
-show.play(call, live_url)
+show.play(call, live_url, (material, image))
 show.same(operations - called, set(), "operations that were not called")
 show.same(len(called), 50, "operations")

@@ -3,7 +3,7 @@ const { default: Client, $OpenApiUtil } = require('@alicloud/openapi-core');
 const { RuntimeOptions } = require('@darabonba/typescript');
 const { play } = require('./show.js');
 
-const [endpoint, accessKeyId, accessKeySecret, liveUrl, place] = process.argv.slice(2);
+const [endpoint, accessKeyId, accessKeySecret, liveUrl, MaterialId, ImageId, place] = process.argv.slice(2);
 const client = new Client(new $OpenApiUtil.Config({
   accessKeyId, accessKeySecret, endpoint, protocol: 'HTTP',
 }));
@@ -16,7 +16,7 @@ const call = async (action, parameters) => {
   const request = new $OpenApiUtil.OpenApiRequest(place === 'form' ? { body: texts } : { query: texts });
   return (await client.callApi(params, request, new RuntimeOptions({ readTimeout: 30000 }))).body;
 };
-play(call, liveUrl).catch((error) => {
+play(call, liveUrl, { MaterialId, ImageId }).catch((error) => {
   console.error(error);
   process.exit(1);
 });

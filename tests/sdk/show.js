@@ -1,12 +1,13 @@
 // The worked example and a call of every other operation, for the Node clients, which know no operation by itself.
 // `call(action, parameters)` answers the response.
+// At `liveUrl` there is a live stream; a video and an image are in the media library by their ids.
 const assert = require('assert');
 const { randomUUID } = require('crypto');
 
 const NOWHERE = '127.0.0.1:9';
 const time = (hour) => `2099-01-01T0${hour}:00:00Z`;
 
-exports.play = async (send, liveUrl) => {
+exports.play = async (send, liveUrl, { MaterialId, ImageId }) => {
   const called = new Set();
   const call = (action, parameters) => {
     called.add(action);
@@ -29,7 +30,7 @@ exports.play = async (send, liveUrl) => {
   const resources = [];
   for (const source of [
     { LiveStreamUrl: liveUrl }, { VodUrl: 'pattern:640x360@30', RepeatNum: -1, BeginOffset: 1000 },
-    { LiveStreamUrl: `rtmp://${NOWHERE}/app/cam2` },
+    { LiveStreamUrl: `rtmp://${NOWHERE}/app/cam2` }, { MaterialId }, { ImageId },
   ]) {
     const place = `RV0${resources.length + 1}`;
     resources.push(
@@ -37,7 +38,9 @@ exports.play = async (send, liveUrl) => {
     );
   }
   await on('ModifyCasterVideoResource', { ResourceId: resources[1], ResourceName: 'clip' });
-  assert.strictEqual((await on('DescribeCasterVideoResources')).VideoResources.VideoResource[1].ResourceName, 'clip');
+  const listed = (await on('DescribeCasterVideoResources')).VideoResources.VideoResource;
+  assert.strictEqual(listed[1].ResourceName, 'clip');
+  assert.deepStrictEqual([listed[3].MaterialId, listed[4].ImageId], [MaterialId, ImageId]);
   const layers = {
     'BlendList.1': 'RV01', 'VideoLayer.1.FillMode': 'fit', 'VideoLayer.1.WidthNormalized': 1,
     'VideoLayer.1.HeightNormalized': 1, 'VideoLayer.1.PositionNormalized.1': 0,

@@ -41,8 +41,9 @@ class Studio:
         return lambda **parameters: self.call(action, dict(CasterId=self.caster, **parameters))
 
 
-def play(call, live_url):
-    """`call(action, parameters)` answers the response as a dict, or raises. At `live_url` there is a live stream."""
+def play(call, live_url, library):
+    """`call(action, parameters)` answers the response as a dict, or raises. At `live_url` there is a live stream; a video
+    and an image are in the `library` by these ids."""
     token = str(uuid.uuid4())
     create = dict(
         CasterName="演播 demo*~+&=", ClientToken=token, NormType=1, ChargeType="PostPaid",
@@ -52,10 +53,10 @@ def play(call, live_url):
     same(call("CreateCaster", create)["CasterId"], caster, "the caster of the same token")
     studio = Studio(call, caster)
     configure(studio)
-    resources = add_resources(studio, live_url)
-    configure_whole(studio, resources)
+    resources = add_resources(studio, live_url, library)
+    configure_whole(studio, resources, library)
     layout = add_layouts(studio)
-    title, logo = add_components(studio)
+    title, logo = add_components(studio, library[1])
     rundown(studio, resources, title)
     channels(call, caster)
     groups(call)
@@ -87,13 +88,15 @@ def configure(studio):
     same("RecordConfig" in config, False, "a recording that was not asked for")
 
 
-def add_resources(studio, live_url):
+def add_resources(studio, live_url, library):
     clip = dict(VodUrl="pattern:640x360@30", RepeatNum=-1, BeginOffset=1000, EndOffset=0)
     sources = [
         dict(LiveStreamUrl=live_url),
         clip,
         dict(LiveStreamUrl=f"http://{NOWHERE}/app/cam2.flv"),
         dict(ImageUrl="file:logo.png"),
+        dict(MaterialId=library[0], RepeatNum=-1),
+        dict(ImageId=library[1]),
     ]
     added = [
         studio.AddCasterVideoResource(ResourceName=f"source {n}", LocationId=f"RV{n:02}", **source)
@@ -105,17 +108,18 @@ def add_resources(studio, live_url):
     )
     same((modified["CasterId"], modified["ResourceId"]), (studio.caster, resources[1]), "the modified")
     listed = studio.DescribeCasterVideoResources()
-    same(listed["Total"], 4, "Total")
-    live, file, flv, image = listed["VideoResources"]["VideoResource"]
+    same(listed["Total"], 6, "Total")
+    live, file, flv, image, material, still = listed["VideoResources"]["VideoResource"]
     same([file[name] for name in clip], list(clip.values()), "the file")
     same((file["ResourceName"], file["PtsCallbackInterval"]), ("clip", 1000), "the modified file")
     same((live["LiveStreamUrl"], live["LocationId"]), (live_url, "RV01"), "the live source")
     same(flv["FlvUrl"], sources[2]["LiveStreamUrl"], "FlvUrl")
     same(image["ImageUrl"], "file:logo.png", "the image")
+    same((material["MaterialId"], still["ImageId"]), library, "what is in the media library")
     return resources
 
 
-def configure_whole(studio, resources):
+def configure_whole(studio, resources, library):
     """Everything that a studio can be told, and told again by it."""
     formats = [
         dict(Format="flv", CycleDuration=900, OssObjectPrefix="record/{StreamName}/{StartTime}_{EndTime}"),
@@ -129,6 +133,7 @@ def configure_whole(studio, resources):
         TranscodeConfig=json.dumps({"casterTemplate": "lp_ld", "liveTemplate": ["lld"], "VideoBps": 800000}),
         RecordConfig=json.dumps(record), SyncGroupsConfig=json.dumps([group]), ChannelEnable=0,
         UrgentImageUrl="file:standby.png", UrgentLiveStreamUrl=f"rtmp://{NOWHERE}/app/standby",
+        UrgentMaterialId=library[0], UrgentImageId=library[1],
         AutoSwitchUrgentOn=True, AutoSwitchUrgentConfig=json.dumps({"eofThres": 3}),
         CallbackUrl="http://hook.example.com/cb", SideOutputUrl=f"rtmp://{NOWHERE}/app/s2",
         SideOutputUrlList=json.dumps([f"rtmp://{NOWHERE}/app/s1"]),
@@ -138,6 +143,7 @@ def configure_whole(studio, resources):
     same(config["AutoSwitchUrgentOn"], "true", "AutoSwitchUrgentOn")
     same(json.loads(config["AutoSwitchUrgentConfig"])["eofThres"], 3, "eofThres")
     same(config["UrgentLiveStreamUrl"], f"rtmp://{NOWHERE}/app/standby", "UrgentLiveStreamUrl")
+    same((config["UrgentMaterialId"], config["UrgentImageId"]), library, "standby of the library")
     same(config["SideOutputUrl"], f"rtmp://{NOWHERE}/app/s2", "SideOutputUrl")
     kept = config["RecordConfig"]
     same([kept[name] for name in ("OssEndpoint", "OssBucket", "OnDemand")],
@@ -186,7 +192,7 @@ def add_layouts(studio):
     return layout
 
 
-def add_components(studio):
+def add_components(studio, image):
     content = dict(
         Text="hello 世界!", Color="0x00ff00", FontName="KaiTi", SizeNormalized="0.08",
         BorderWidthNormalized="0.05", BorderColor="0x000000",
@@ -203,9 +209,16 @@ def add_components(studio):
         ComponentName="logo", LocationId="RC02", ComponentType="image", LayerOrder="background",
         ComponentLayer=json.dumps(place), ImageLayerContent=json.dumps({"ImageUrl": "file:logo.png"}),
     )["ComponentId"]
+    studio.AddCasterComponent(
+        ComponentName="badge", LocationId="RC03", ComponentType="image", ComponentLayer=json.dumps(place),
+        ImageLayerContent=json.dumps({"MaterialId": image}),
+    )
     renamed = studio.ModifyCasterComponent(ComponentId=title, ComponentName="Title")
     same(renamed["ComponentId"], title, "ComponentId")
-    same(studio.DescribeCasterComponents()["Total"], 2, "Total")
+    listed = studio.DescribeCasterComponents()
+    same(listed["Total"], 3, "Total")
+    badge = listed["Components"]["Component"][2]
+    same(badge["ImageLayerContent"]["MaterialId"], image, "the image of the library")
     told = studio.DescribeCasterComponents(ComponentId=title)
     component = only(told["Components"]["Component"], "components")
     same((component["ComponentName"], component["LocationId"]), ("Title", "RC01"), "the component")
@@ -262,7 +275,7 @@ def channels(call, caster):
     )
     same(copy.DescribeCasterProgram()["ProgramName"], "of channels", "ProgramName")
     same(copy.DescribeCasterLayouts()["Total"], 0, "layouts of locations")
-    live, file, flv, _ = [
+    live, file, flv, *_ = [
         item["ResourceId"] for item in copy.DescribeCasterVideoResources()["VideoResources"]["VideoResource"]
     ]
     copy.SetCasterChannel(ChannelId="RV01", ResourceId=live, FaceBeauty="1")

@@ -10,8 +10,8 @@ from alibabacloud_tea_util.models import RuntimeOptions
 
 import show
 
-host, key, secret, live_url = sys.argv[1:5]
-algorithm = dict(signature_algorithm="v2") if sys.argv[5:] == ["v2"] else {}
+host, key, secret, live_url, material, image = sys.argv[1:7]
+algorithm = dict(signature_algorithm="v2") if sys.argv[7:] == ["v2"] else {}
 client = Client(
     Config(access_key_id=key, access_key_secret=secret, endpoint=host, protocol="HTTP", **algorithm)
 )
@@ -21,15 +21,10 @@ BODY = re.compile(r"(\w*(?:Caster|Episode)\w*)ResponseBody")
 ABSENT = {
     # Of casters that are paid in advance.
     "DescribeCasters": ["CasterList.Caster.ExpireTime", "CasterList.Caster.PurchaseTime"],
-    # Not documented; and what is in a media library.
-    "DescribeCasterConfig": ["AudioMixerMode", "UrgentImageId", "UrgentMaterialId"],
-    "DescribeCasterVideoResources": [
-        "VideoResources.VideoResource.ImageId", "VideoResources.VideoResource.MaterialId",
-    ],
+    # Not documented.
+    "DescribeCasterConfig": ["AudioMixerMode"],
     # Of captions.
-    "DescribeCasterComponents": [
-        "Components.Component.CaptionLayerContent", "Components.Component.ImageLayerContent.MaterialId",
-    ],
+    "DescribeCasterComponents": ["Components.Component.CaptionLayerContent"],
 }
 seen = {}
 
@@ -97,7 +92,7 @@ def call(action, parameters):
     return answer
 
 
-show.play(call, live_url)
+show.play(call, live_url, (material, image))
 bodies = filter(None, map(BODY.fullmatch, dir(models)))
 operations = {body[1]: getattr(models, body[0]) for body in bodies if hasattr(models, f"{body[1]}Request")}
 show.same(set(operations) - set(seen), set(), "operations that were not called")

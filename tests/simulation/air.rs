@@ -62,7 +62,7 @@ impl Air {
             let frame = plan.frames.iter().find(|(frame, _)| *frame == key);
             frame.map(|(_, frame)| frame.picture.size())
         };
-        let list = |picture: &ScenePicture| compose(picture, &size, CANVAS);
+        let list = |picture: &ScenePicture| compose(picture, &size, CANVAS, 0);
         let blended = match &self.leaving {
             Some((old, transition, since)) => {
                 blend(list(old), list(&self.scene), *transition, n - since)

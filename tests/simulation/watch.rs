@@ -155,7 +155,7 @@ impl Watch {
             let frame = plan.frames.iter().find(|(frame, _)| *frame == key);
             frame.map(|(_, frame)| frame.picture.size())
         };
-        assert_eq!(plan.pvw, compose(&operator.pvw, &size, CANVAS), "{at}");
+        assert_eq!(plan.pvw, compose(&operator.pvw, &size, CANVAS, 0), "{at}");
         assert_eq!(plan.tally.pvw, inputs(&plan.pvw), "{at}");
     }
 

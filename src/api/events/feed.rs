@@ -1,7 +1,7 @@
 //! The feed of one caster: its latest events, and those who follow it.
 //!
 //! Must not know wire forms. Invariants: telling never waits for a follower; a follower is told every event once and in
-//! order, or that some were missed.
+//! order, or that some were missed; who is behind is told the latest position of a file only.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +59,8 @@ impl Feed {
     /// Tells everybody of an event that has a larger number than those before; past [`FEED_EVENTS`] the oldest goes.
     pub fn tell(&self, event: &Arc<Event>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Positions come again and again: they must not push out what happens once.
+        kept.events.retain(|earlier| !event.replaces(earlier));
         kept.events.push_back(Arc::clone(event));
         if kept.events.len() > FEED_EVENTS
             && let Some(oldest) = kept.events.pop_front()

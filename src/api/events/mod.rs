@@ -29,6 +29,8 @@ pub enum EventType {
     RuntimeErrorCallback,
     /// An episode group moved on.
     EpisodeGroupCallback,
+    /// A file came to a multiple of its source's `PtsCallbackInterval`.
+    PtsCallback,
 }
 
 impl EventType {
@@ -38,6 +40,7 @@ impl EventType {
             EventType::OperateCallback => "OperateCallback",
             EventType::RuntimeErrorCallback => "RuntimeErrorCallback",
             EventType::EpisodeGroupCallback => "EpisodeGroupCallback",
+            EventType::PtsCallback => "PtsCallback",
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct About {
     pub program: Option<ProgramId>,
     /// An episode.
     pub episode: Option<EpisodeId>,
+    /// A position in a file, ms from its first picture.
+    pub pts_ms: Option<u64>,
 }
 
 /// Something that happened.
@@ -134,6 +139,8 @@ struct WireMessage<'a> {
     program_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     episode_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pts: Option<String>,
     code: &'a str,
     message: &'a str,
 }
@@ -153,11 +160,19 @@ impl Event {
                 component_id: about.component.as_ref().map(ComponentId::as_str),
                 program_id: about.program.as_ref().map(ProgramId::as_str),
                 episode_id: about.episode.as_ref().map(EpisodeId::as_str),
+                pts: about.pts_ms.map(|ms| ms.to_string()),
                 code: self.code.as_str(),
                 message: &self.message,
             },
         };
         serde_json::to_string(&wire).expect("strings have no foreign serializer")
+    }
+
+    /// Whether who has not been told of an earlier event of the same caster need not be any more.
+    fn replaces(&self, earlier: &Event) -> bool {
+        self.kind == EventType::PtsCallback
+            && earlier.kind == self.kind
+            && earlier.about.resource == self.about.resource
     }
 }
 

@@ -55,7 +55,18 @@ fn the_documented_json() {
         message: "a \"quoted\"\nline".to_owned(),
         ..operated.clone()
     };
+    let passed = Event {
+        kind: EventType::PtsCallback,
+        about: About { resource: ResourceId::parse("r"), pts_ms: Some(3000), ..About::default() },
+        code: EventCode::Success,
+        message: "Success".to_owned(),
+        ..operated.clone()
+    };
     for (event, want) in [
+        (
+            passed,
+            r#"{"CasterId":"c1","EventType":"PtsCallback","EventMessage":{"ResourceId":"r","Pts":"3000","Code":"Success","Message":"Success"}}"#,
+        ),
         (
             operated,
             r#"{"CasterId":"c1","EventType":"OperateCallback","EventMessage":{"RequestId":"26A9","SceneId":"3571","ComponentId":"0619","Code":"ImageOpenFailed","Message":"Fail to open image: http://h/x.jpg"}}"#,
@@ -103,6 +114,26 @@ fn a_follower_is_told_all_or_that_it_missed_some() {
     assert_eq!(taken(&mut present), (true, (30..=29 + most).collect()));
     feed.tell(&event(500));
     assert_eq!(taken(&mut present), (false, vec![500]));
+}
+
+#[test]
+fn of_a_file_the_latest_position_is_kept() {
+    let position = |seq: u64, resource: &str| {
+        let about = About { resource: ResourceId::parse(resource), ..About::default() };
+        Arc::new(Event { kind: EventType::PtsCallback, about, ..Event::clone(&event(seq)) })
+    };
+    let feed = Feed::new(10);
+    let mut prompt = feed.follow(None);
+    feed.tell(&event(11));
+    for seq in 12..1000 {
+        feed.tell(&position(seq, if seq % 2 == 0 { "a" } else { "b" }));
+        if seq < 14 {
+            let _ = prompt.take();
+        }
+    }
+    assert_eq!(taken(&mut prompt), (false, vec![998, 999]));
+    // What happens once is not pushed out.
+    assert_eq!(taken(&mut feed.follow(Some(10))), (false, vec![11, 998, 999]));
 }
 
 #[tokio::test]

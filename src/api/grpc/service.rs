@@ -116,6 +116,7 @@ caster_service! {
     modify_caster_layout ModifyCasterLayoutRequest ModifyCasterLayoutResponse
     delete_caster_layout DeleteCasterLayoutRequest DeleteCasterLayoutResponse
     describe_caster_layouts DescribeCasterLayoutsRequest DescribeCasterLayoutsResponse
+    describe_layout_presets DescribeLayoutPresetsRequest DescribeLayoutPresetsResponse
     add_caster_component AddCasterComponentRequest AddCasterComponentResponse
     modify_caster_component ModifyCasterComponentRequest ModifyCasterComponentResponse
     delete_caster_component DeleteCasterComponentRequest DeleteCasterComponentResponse

@@ -124,6 +124,7 @@ fn event(event: &Event) -> pb::CasterEvent {
         component_id: text(about.component.as_ref()),
         program_id: text(about.program.as_ref()),
         episode_id: text(about.episode.as_ref()),
+        pts_ms: about.pts_ms,
         code: event.code.as_str().to_owned(),
         message: event.message.clone(),
     }

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::api::access::{Access, Gate, auth_key, is_name};
+use crate::api::addresses::PLAYBACK_APP;
 use crate::limits::{
     MAX_HLS_FILE_BYTES, PLAYER_CHUNKS, PLAYER_WAIT, PLAYER_WRITE_TIMEOUT, STOP_POLL,
 };
@@ -35,8 +36,8 @@ struct Playback {
 /// `GET /caster/{stream}.flv`, `/caster/{stream}.m3u8` and the segments that it names.
 pub fn router(hub: Hub, hls_root: PathBuf, gate: Gate) -> Router {
     Router::new()
-        .route("/caster/{file}", get(play))
-        .route("/caster/{stream}/{segment}", get(segment))
+        .route(&format!("/{PLAYBACK_APP}/{{file}}"), get(play))
+        .route(&format!("/{PLAYBACK_APP}/{{stream}}/{{segment}}"), get(segment))
         .with_state(Arc::new(Playback { hub, hls_root, gate }))
 }
 
@@ -76,8 +77,8 @@ async fn play(
     if !is_name(stream) {
         return Err(not_found());
     }
-    playback.check(&format!("/caster/{file}"), key.as_deref())?;
-    let name = format!("caster/{stream}");
+    playback.check(&format!("/{PLAYBACK_APP}/{file}"), key.as_deref())?;
+    let name = format!("{PLAYBACK_APP}/{stream}");
     match kind {
         "flv" => {
             let joined = playback.hub.subscribe_wait(&name, PLAYER_WAIT).await;
@@ -166,7 +167,7 @@ async fn segment(
         return Err(not_found());
     }
     // The key is that of the playlist.
-    playback.check(&format!("/caster/{stream}.m3u8"), key.as_deref())?;
+    playback.check(&format!("/{PLAYBACK_APP}/{stream}.m3u8"), key.as_deref())?;
     let path = playback.hls_root.join(&stream).join(&segment);
     let bytes = read(&path).await.map_err(|_missing| not_found())?;
     Ok((headers("video/mp2t"), bytes).into_response())

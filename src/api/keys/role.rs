@@ -122,6 +122,7 @@ mod tests {
         for (call, least) in [
             (Call::DescribeCasters(Default::default()), Role::Viewer),
             (Call::DescribeCasterConfig { caster_id: id() }, Role::Viewer),
+            (Call::DescribeLayoutPresets, Role::Viewer),
             (Call::DescribeCasterStreamUrl { caster_id: id() }, Role::Viewer),
             (Call::DescribeCasterScenes { caster_id: id(), scene_id: id() }, Role::Viewer),
             (Call::DescribeCasterSceneAudio { caster_id: id(), scene_id: id() }, Role::Viewer),

@@ -14,6 +14,8 @@ use crate::catalog::ErrorCode;
 
 /// The header that names the request, beside the body.
 const REQUEST_ID: &str = "x-acs-request-id";
+/// The header that says when it is worth another try, ms: the SDKs sleep for so long.
+const RETRY_AFTER: &str = "x-acs-retry-after";
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +72,11 @@ impl Envelope {
             "Code": fault.code,
             "Message": fault.message,
         });
-        self.response(fault.status, "Error", &body)
+        let mut response = self.response(fault.status, "Error", &body);
+        if let Some(ms) = fault.retry_after_ms {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(ms));
+        }
+        response
     }
 
     fn response(&self, status: u16, root: &str, body: &Value) -> Response {

@@ -15,6 +15,8 @@ pub(super) struct Fault {
     pub(super) status: u16,
     /// In words.
     pub(super) message: String,
+    /// When it is worth another try, ms from now.
+    pub(super) retry_after_ms: Option<u64>,
 }
 
 impl Fault {
@@ -24,6 +26,7 @@ impl Fault {
             code: format!("Missing{param}").into(),
             status: 400,
             message: format!("{param} is mandatory for this action."),
+            retry_after_ms: None,
         }
     }
 
@@ -36,7 +39,13 @@ impl Fault {
             code: format!("Invalid{name}.Malformed").into(),
             status: 400,
             message: format!("Specified parameter {param} is not valid: {why}."),
+            retry_after_ms: None,
         }
+    }
+
+    /// The key has had its share for the next `retry_after_ms`: `Throttling.User`.
+    pub(super) fn throttled(retry_after_ms: u64) -> Fault {
+        Fault { retry_after_ms: Some(retry_after_ms), ..ErrorCode::ThrottlingUser.into() }
     }
 
     /// Refused for `code`, told as `message`.
@@ -51,6 +60,7 @@ impl From<Refused> for Fault {
             code: refused.code.as_str().into(),
             status: refused.code.http_status(),
             message: refused.message,
+            retry_after_ms: None,
         }
     }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::fault::Fault;
-use crate::catalog::ErrorCode;
 
 /// Thousandths of a call: what a bucket counts in.
 const CALL: u64 = 1000;
@@ -36,7 +35,7 @@ impl Rate {
     /// Takes a call of an operation that is granted `qps` calls per second. A second's worth may come at once.
     ///
     /// # Errors
-    /// `Throttling.User`.
+    /// `Throttling.User`, with the time until there is a call again.
     pub(super) fn take(
         &self,
         key_id: &str,
@@ -61,7 +60,7 @@ impl Rate {
                 bucket.left = left;
                 Ok(())
             }
-            None => Err(ErrorCode::ThrottlingUser.into()),
+            None => Err(Fault::throttled((CALL - bucket.left).div_ceil(per_s))),
         }
     }
 }
@@ -87,6 +86,10 @@ mod tests {
         ] {
             assert_eq!(accepted(key, operation, at_ms), expected, "{key} {operation} at {at_ms}");
         }
+        let refused = rate.take("a", "X", 4, 900_100).unwrap_err();
+        let wait_ms = refused.retry_after_ms.unwrap();
+        assert!(rate.take("a", "X", 4, 900_100 + wait_ms - 1).is_err(), "before {wait_ms} ms");
+        assert!(rate.take("a", "X", 4, 900_100 + wait_ms).is_ok(), "after {wait_ms} ms");
         let off = Rate::new(0);
         assert!((0..1000).all(|_| off.take("a", "X", 4, 0).is_ok()));
     }

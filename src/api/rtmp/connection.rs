@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::amf::{self, BadAmf};
 use super::chunks::{self, ChunkError, Message};
 use crate::api::access::{Access, Gate, is_name, split_query};
+use crate::api::addresses::PLAYBACK_APP;
 use crate::config::SecondPublisher;
 use crate::limits::{
     PLAYER_WAIT, PLAYER_WRITE_TIMEOUT, RTMP_CHUNK_BYTES, RTMP_COMMAND_BYTES,
@@ -28,9 +29,6 @@ use crate::limits::{
 };
 use crate::media::flv::{FlvTag, TagKind};
 use crate::media::hub::{Hub, Publisher, Subscriber};
-
-/// The application that outputs are played under; nobody may push into it.
-const OUTPUTS_APP: &str = "caster";
 
 // Message types.
 const ACKNOWLEDGEMENT: u8 = 3;
@@ -325,7 +323,7 @@ impl Connection {
 
     fn on_publish(&mut self, request: u32, on: u32, name: &StreamName) -> Result<(), Closed> {
         let allowed = name.is_valid()
-            && name.app != OUTPUTS_APP
+            && name.app != PLAYBACK_APP
             && self.gate.allows(Access::Publish, &name.path(), name.auth_key.as_deref());
         if !allowed {
             return self.refuse(on, name, ("NetStream.Publish.Denied", "not allowed"));

@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use crate::api::control::Snapshot;
 use crate::api::events::{About, Event, EventCode, EventType, Feed};
-use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused};
-use crate::ids::{CasterId, ComponentId, EpisodeId, ProgramId};
+use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused, Showing};
+use crate::ids::{CasterId, EpisodeId, ProgramId, ResourceId};
 use crate::limits;
 use crate::store::{Entry, Keeper, Letter, StoreError};
 use crate::time;
@@ -45,6 +45,8 @@ pub(super) struct Events {
     last_seq: AtomicU64,
     feeds: Mutex<BTreeMap<CasterId, Arc<Feed>>>,
     outages: Mutex<BTreeMap<CasterId, Outages>>,
+    /// The last letter of each source on air that tells how far its file is.
+    positions: Mutex<BTreeMap<CasterId, BTreeMap<ResourceId, u64>>>,
     mail: Mail,
     counts: Counts,
 }
@@ -87,6 +89,16 @@ enum Whose<'a> {
     Group(&'a ProgramId),
 }
 
+/// A position that the file of a source has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) resource: ResourceId,
+    /// The episode that plays it, if the source does not by itself.
+    pub(super) episode: Option<EpisodeId>,
+    /// From the file's first picture.
+    pub(super) position_ms: u64,
+}
+
 /// What is told of one thing that happened.
 struct Happened {
     kind: EventType,
@@ -118,6 +130,7 @@ impl Events {
             last_seq: AtomicU64::new(last.max(time::unix_ms() * SEQ_PER_MS)),
             feeds: Mutex::default(),
             outages: Mutex::default(),
+            positions: Mutex::default(),
             mail,
             counts: Counts::default(),
         }))
@@ -199,7 +212,7 @@ impl Events {
             message: refused.message.clone(),
         });
         if let Some(news) = news {
-            self.report(news);
+            self.report(news, None);
         }
     }
 
@@ -208,7 +221,7 @@ impl Events {
         &self,
         caster: &Caster,
         snapshot: &Snapshot,
-        missing_images: Vec<ComponentId>,
+        missing_images: &[Showing<'_>],
     ) {
         let troubles = {
             let mut outages = lock(&self.outages);
@@ -218,9 +231,34 @@ impl Events {
         for Trouble { about, code, message } in troubles {
             let kind = EventType::RuntimeErrorCallback;
             if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
-                self.report(news);
+                self.report(news, None);
             }
         }
+    }
+
+    /// Tells how far a file is. What was told of the same source before and has not been delivered never will be, so that
+    /// a receiver that is down finds one position of each.
+    pub(super) fn passed(&self, caster: &Caster, passed: &Passed) {
+        let news = self.news(caster, || Happened {
+            kind: EventType::PtsCallback,
+            about: About {
+                resource: Some(passed.resource.clone()),
+                episode: passed.episode.clone(),
+                pts_ms: Some(passed.position_ms),
+                ..About::default()
+            },
+            code: EventCode::Success,
+            message: "Success".to_owned(),
+        });
+        let Some(news) = news else { return };
+        let earlier = news.letter.as_ref().and_then(|letter| {
+            let mut positions = lock(&self.positions);
+            positions
+                .entry(caster.id.clone())
+                .or_default()
+                .insert(passed.resource.clone(), letter.seq)
+        });
+        self.report(news, earlier);
     }
 
     /// Tells the receiver of an episode group that it moved on to an episode, or what is wrong with it.
@@ -238,18 +276,19 @@ impl Events {
         let kind = EventType::EpisodeGroupCallback;
         let happened = Happened { kind, about, code, message: message.to_owned() };
         if let Some(url) = &group.callback_url {
-            self.report(self.news_of(Whose::Group(&group.id), Some(url), happened));
+            self.report(self.news_of(Whose::Group(&group.id), Some(url), happened), None);
         }
     }
 
-    /// What was wrong on air is forgotten: the caster is off air, or begins again.
-    pub(super) fn forget_outages(&self, caster: &CasterId) {
+    /// What was told of a show is forgotten: the caster is off air, or begins again.
+    pub(super) fn forget_show(&self, caster: &CasterId) {
         lock(&self.outages).remove(caster);
+        lock(&self.positions).remove(caster);
     }
 
     /// The caster is deleted.
     pub(super) fn forget(&self, caster: &CasterId) {
-        self.forget_outages(caster);
+        self.forget_show(caster);
         if let Some(feed) = lock(&self.feeds).remove(caster) {
             feed.close();
         }
@@ -285,10 +324,12 @@ impl Events {
         }
     }
 
-    /// Writes and tells what came with no change. Does not wait: a disk that does not keep up costs the letter.
-    fn report(&self, mut news: News) {
+    /// Writes and tells what came with no change, in the place of an earlier letter if one is named. Does not wait: a disk
+    /// that does not keep up costs the letter.
+    fn report(&self, mut news: News, replaced_seq: Option<u64>) {
+        let replaced = replaced_seq.map(|seq| Entry::Settled { seq }).into_iter();
         if let Some(letter) = &news.letter
-            && !self.store.offer(vec![Entry::Letter(letter.clone())])
+            && !self.store.offer(replaced.chain([Entry::Letter(letter.clone())]).collect())
         {
             tracing::warn!(of = letter.owner, "a callback is dropped: the store is busy");
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::control::{InputStatus, Snapshot};
 use crate::api::events::{About, EventCode};
-use crate::catalog::{Caster, Place, Source};
+use crate::catalog::{Caster, Place, Showing, Source};
 use crate::engine::InputState;
-use crate::ids::{ComponentId, ResourceId};
+use crate::ids::ResourceId;
 use crate::input::redact;
 
 /// What output names of relays begin with.
@@ -36,7 +36,8 @@ enum Health {
 pub(super) struct Outages {
     inputs: BTreeMap<ResourceId, Health>,
     relays: BTreeSet<String>,
-    images: BTreeSet<ComponentId>,
+    /// Identifiers of what has an image that does not open.
+    images: BTreeSet<String>,
 }
 
 impl Outages {
@@ -45,7 +46,7 @@ impl Outages {
         &mut self,
         caster: &Caster,
         now: &Snapshot,
-        missing_images: Vec<ComponentId>,
+        missing_images: &[Showing<'_>],
     ) -> Vec<Trouble> {
         let mut troubles = self.update_inputs(caster, &now.inputs);
         let before = std::mem::take(&mut self.relays);
@@ -63,11 +64,14 @@ impl Outages {
             }
         }
         let before = std::mem::take(&mut self.images);
-        self.images = missing_images.into_iter().collect();
-        for id in self.images.difference(&before) {
-            let name = caster.component(id).map_or(id.as_str(), |component| &component.name);
-            let message = format!("Fail to open image: component {name}");
-            let about = About { component: Some(id.clone()), ..About::default() };
+        self.images = missing_images.iter().map(|showing| showing.id().to_owned()).collect();
+        for showing in missing_images.iter().filter(|showing| !before.contains(showing.id())) {
+            let message = format!("Fail to open image: {showing}");
+            let mut about = About::default();
+            match showing {
+                Showing::Component(component) => about.component = Some(component.id.clone()),
+                Showing::Layout(layout) => about.layout = Some(layout.id.clone()),
+            }
             troubles.push(Trouble { about, code: EventCode::ImageOpenFailed, message });
         }
         troubles

@@ -16,7 +16,7 @@ use super::*;
 use crate::api::control::{InputStatus, OutputStatus};
 use crate::api::events::{CallbackKey, Poster, SIGNATURE_HEADER};
 use crate::catalog::tests::World;
-use crate::catalog::{Call, LocationId, Subject, Written};
+use crate::catalog::{Call, LocationId, Showing, Subject, Written};
 use crate::engine::InputState;
 use crate::input::AllowList;
 use crate::store::Store;
@@ -241,6 +241,30 @@ async fn an_episode_group_has_its_own_receiver() {
 }
 
 #[tokio::test]
+async fn one_position_of_a_file_waits() {
+    let dir = dir();
+    let events = open(&dir).await;
+    let caster = caster("http://192.0.2.1/hook");
+    let [a, b] = ["a", "b"].map(|id| ResourceId::parse(id).unwrap());
+    operate(&events, &caster, "R1").await;
+    for position_ms in (1000..100_000).step_by(1000) {
+        let resource = if position_ms > 5000 { a.clone() } else { b.clone() };
+        let passed = Passed { resource, episode: None, position_ms };
+        events.passed(&caster, &passed);
+    }
+    let mut waiting = Vec::new();
+    let next = |store: &Store| store.next_letter("http://192.0.2.1/hook");
+    while let Some(letter) = events.store.read(next).await.unwrap() {
+        events.store.write(vec![Entry::Settled { seq: letter.seq }]).await.unwrap();
+        waiting.push(letter.body);
+    }
+    let [operated, of_b, of_a] = &waiting[..] else { panic!("{waiting:#?}") };
+    assert!(operated.contains("R1"), "{operated}");
+    assert!(of_b.contains(r#""ResourceId":"b","Pts":"5000""#), "{of_b}");
+    assert!(of_a.contains(r#""ResourceId":"a","Pts":"99000""#), "{of_a}");
+}
+
+#[tokio::test]
 async fn followers_are_told_what_receivers_are() {
     let dir = dir();
     let events = open(&dir).await;
@@ -292,8 +316,9 @@ fn an_outage_is_told_once() {
                 frames: 0,
                 frames_dropped: 0,
                 reconnects: 0,
+                luma: None,
             });
-            troubles.extend(outages.update(&caster, &snapshot, Vec::new()));
+            troubles.extend(outages.update(&caster, &snapshot, &[]));
         }
         assert_eq!(troubles.len(), told, "{states:?}");
         for trouble in troubles {
@@ -307,7 +332,7 @@ fn an_outage_is_told_once() {
 #[test]
 fn a_relay_and_an_image_are_told_once_too() {
     let caster = World::on_air().the_caster().clone();
-    let image = crate::ids::ComponentId::parse("k").unwrap();
+    let missing = [Showing::Component(&caster.components[1]), Showing::Layout(&caster.layouts[0])];
     let mut outages = Outages::default();
     let mut seen = Vec::new();
     for (message, subscribers) in
@@ -325,10 +350,12 @@ fn a_relay_and_an_image_are_told_once_too() {
                 message: message.to_owned(),
             });
         }
-        let troubles = outages.update(&caster, &snapshot, vec![image.clone()]);
+        let troubles = outages.update(&caster, &snapshot, &missing);
         seen.push(troubles.iter().map(|trouble| trouble.code).collect::<Vec<_>>());
+        let layouts = troubles.iter().filter_map(|trouble| trouble.about.layout.as_ref());
+        assert!(layouts.eq(seen[1..].is_empty().then_some(&caster.layouts[0].id)));
     }
     let relay = vec![EventCode::SideOutputUrlInvalid];
-    let image = vec![EventCode::ImageOpenFailed];
+    let image = vec![EventCode::ImageOpenFailed; 2];
     assert_eq!(seen, [image, relay.clone(), vec![], vec![], vec![], relay]);
 }

@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use super::super::canvas::Canvas;
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
-use super::super::run_tick::{Canvas, Counts, Flow, FrameLoop, Stages, Trouble};
+use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
 use super::super::world::World;
+use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
 use crate::engine::{Command, Engine, EngineConfig};
 use crate::gpu::Compositor;
-use crate::ids::{Bus, ComponentId};
+use crate::ids::Bus;
 use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
-use crate::picture::RgbaImage;
 use crate::worker::{self, StopToken};
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -42,15 +44,17 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     if bus == Bus::Pgm {
         output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
     }
-    let compositor = Compositor::new(world.gpu.clone(), size).map_err(internal)?;
-    Ok(Canvas::new(compositor, Arc::new(output)))
+    let gpu = world.gpu.gpu().map_err(internal)?;
+    let compositor = Compositor::new(gpu, size).map_err(internal)?;
+    Ok(Canvas::new(compositor, Arc::new(output), Some(world.gpu.clone())))
 }
 
 /// Connects the sources, opens the encoder and begins to tick.
 pub(super) fn begin(
     world: Arc<World>,
     caster: Arc<Caster>,
-    images: BTreeMap<ComponentId, Arc<RgbaImage>>,
+    images: Images,
+    curtain: Curtain,
 ) -> Result<OnAir, Refused> {
     let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
     let output = pgm.output.clone();
@@ -76,6 +80,7 @@ pub(super) fn begin(
         trouble: Trouble::default(),
         clock: world.clock.clone(),
         flow: Flow::Live,
+        curtain,
         late_scalers: world.gpu.is_software().then(BTreeMap::new),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
@@ -93,9 +98,13 @@ pub(super) fn begin(
         inputs: BTreeMap::new(),
         episodes: BTreeMap::new(),
         standby: None,
+        stand_in: None,
+        is_given_up: false,
         images,
+        ready: Ready::default(),
         interrupted: false,
         positions_ns: 0,
+        marks: BTreeMap::new(),
         synced: Vec::new(),
         cues: Vec::new(),
         tick0_unix_ns: None,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::super::resolve;
+use super::super::run_tick::Curtain;
 use super::super::world::World;
 use super::OnAir;
 use crate::app::frame_thread::Message;
@@ -40,7 +41,8 @@ impl Carousel {
         world: Arc<World>,
         group: &EpisodeGroup,
     ) -> Result<Carousel, Refused> {
-        let show = OnAir::start(world.clone(), Arc::new(group.as_caster())).await?;
+        let mut show =
+            OnAir::start(world.clone(), Arc::new(group.as_caster()), Curtain::Open).await?;
         let input = match world.start_group(group) {
             Ok(input) => input,
             Err(refused) => {

@@ -31,15 +31,20 @@ impl OnAir {
         self.tick0_unix_ns
     }
 
-    /// Tells the engine the switches to come, if they are others than before.
+    /// The rundown as it is now: inputs for the files of episodes, and the switches to come.
     pub(super) async fn follow_rundown(&mut self) {
+        self.follow_episodes(&self.caster.clone(), time::unix_ms());
+        self.follow_cues().await;
+    }
+
+    /// Tells the engine the switches to come, if they are others than before.
+    pub(super) async fn follow_cues(&mut self) {
         let caster = self.caster.clone();
         let Some(tick0_unix_ns) = self.follow_wall_clock() else { return };
         if caster.episodes.is_empty() && self.cues.is_empty() {
             return;
         }
         let unix_ms = time::unix_ms();
-        self.follow_episodes(&caster, unix_ms);
         let near = unix_ms.saturating_sub(LOOK_BACK_MS)..unix_ms + LOOK_AHEAD_MS;
         let cues = self.cues_within(&caster, near, tick0_unix_ns);
         if cues != self.cues {

@@ -67,7 +67,7 @@ impl OnAir {
 
     /// Runs or pauses the file of a channel.
     pub(super) async fn set_playing(
-        &self,
+        &mut self,
         caster: &Caster,
         id: &ResourceId,
     ) -> Result<(), Refused> {
@@ -143,7 +143,7 @@ impl OnAir {
             resource: &|id| self.inputs.get(id).copied(),
             episode: &|id| self.episodes.get(id).copied(),
             standby: self.standby,
-            image: &|id| self.images.get(id).cloned(),
+            image: &|place| self.images.get(place).cloned(),
         })
     }
 

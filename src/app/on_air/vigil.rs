@@ -28,7 +28,7 @@ impl OnAir {
 
     /// Whether standby is due by itself from now on.
     pub(in crate::app) fn begins_interruption(&mut self) -> bool {
-        let now = self.is_interrupted();
+        let now = self.is_interrupted() || std::mem::take(&mut self.is_given_up);
         let before = std::mem::replace(&mut self.interrupted, now);
         now && !before
     }

@@ -142,6 +142,15 @@ words! {
 }
 
 words! {
+    /// How a component moves (`Effect`).
+    ComponentEffect {
+        None "none",
+        AnimateH "animateH",
+        AnimateV "animateV",
+    }
+}
+
+words! {
     /// A rendition of PGM (`LiveTemplate`). The `daobo-` ones keep the shape of the output.
     Rendition {
         Lld "lld",
@@ -165,6 +174,16 @@ impl Rendition {
             Rendition::Lud => Some(1080),
             _ => None,
         }
+    }
+}
+
+words! {
+    /// What of a layer's picture changes places (`Mirror`).
+    Mirror {
+        None "none",
+        Horizontal "horizontal",
+        Vertical "vertical",
+        Both "both",
     }
 }
 

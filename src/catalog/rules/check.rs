@@ -4,12 +4,12 @@
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    AnsMode, AudioFilter, AudioLayer, Direction, LocationId, Placement, PositionRefer,
+    AnsMode, AudioFilter, AudioLayer, Direction, LocationId, Place, Placement, PositionRefer,
     TransitionKind, ValidChannel,
 };
 use super::super::{
-    AudioLayerDraft, Context, FilterDraft, MediaFacts, PlacementDraft, Transition, TransitionDraft,
-    Way, WayDraft, When, WhenDraft,
+    AudioLayerDraft, Context, FilterDraft, ImageDraft, MediaFacts, PlacementDraft, Transition,
+    TransitionDraft, Way, WayDraft, When, WhenDraft,
 };
 use crate::ids::{CasterId, MaterialId, ResourceId};
 use crate::limits;
@@ -144,6 +144,21 @@ pub(super) fn material(
         None => Err(refuse("not found in the media library")),
         Some(facts) if is_kind(&facts) => Ok(id),
         Some(_) => Err(refuse("of another kind")),
+    }
+}
+
+/// Where an image is that `field` names: in the media library or at a URL, one of the two.
+pub(super) fn image(field: &str, draft: &ImageDraft, ctx: &Context<'_>) -> Result<Place, Refused> {
+    match (&draft.material_id[..], &draft.image_url[..]) {
+        ("", image_url) => {
+            let image_url = present(&format!("{field}.MaterialId"), image_url)?;
+            url("ImageUrl", image_url, IMAGE_SCHEMES).map(Place::Url)
+        }
+        // The API's own code and words for it.
+        (id, "") => material("MaterialId", id, is_image, ctx)
+            .map_err(|refused| malformed(format!("MaterialId is not found: {}", refused.message)))
+            .map(Place::Material),
+        _ => Err(malformed("Only one of MaterialId and ImageUrl is allowed.")),
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::super::Context;
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, Component, ComponentContent, ComponentLocationId, LayerOrder, Place, Placement, Text,
+    Caster, Component, ComponentContent, ComponentEffect, ComponentLocationId, LayerOrder,
+    Placement, Text, TextBackground,
 };
-use super::super::{Answer, ComponentDraft, ComponentLayerDraft, ImageDraft, Subject, TextDraft};
-use super::{Edit, Edited, check, rundown, used_on_air};
+use super::super::{Answer, ComponentDraft, ComponentLayerDraft, Subject, TextDraft};
+use super::{Edit, Edited, check, look, rundown, used_on_air};
 use crate::ids::ComponentId;
 use crate::limits;
 
@@ -28,10 +29,11 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
     let kind = check::present("ComponentType", &draft.component_type)?;
     let layer = draft.layer.as_ref().ok_or_else(|| check::missing("ComponentLayer"))?;
     let (placement, opacity) = parse_layer(layer)?;
-    let content = parse_content(kind, draft, ctx)?;
+    let content = parse_content(kind, draft, None, ctx)?;
     let order =
         check::word("LayerOrder", &draft.layer_order, LayerOrder::parse, LayerOrder::Cover)?;
-    stands_still(draft)?;
+    let effect =
+        check::word("Effect", &draft.effect, ComponentEffect::parse, ComponentEffect::None)?;
     if caster.components.len() >= limits::MAX_COMPONENTS {
         let message = "Number of components exceeded";
         return Err(Refused::new(ErrorCode::ResourceNumberExceed, message));
@@ -48,18 +50,10 @@ pub(super) fn add(caster: &mut Caster, draft: &ComponentDraft, ctx: &Context<'_>
         placement,
         opacity,
         order,
+        effect,
         content,
     });
     Ok(Edited::of(Subject::Component(id)))
-}
-
-fn stands_still(draft: &ComponentDraft) -> Result<(), Refused> {
-    match &draft.effect[..] {
-        "" | "none" => Ok(()),
-        effect => {
-            Err(check::malformed(format!("Effect {effect:?} is not available, only none is.")))
-        }
-    }
 }
 
 pub(super) fn modify(
@@ -76,7 +70,8 @@ pub(super) fn modify(
     if !draft.component_name.is_empty() {
         component.name = check::name("ComponentName", &draft.component_name)?;
     }
-    stands_still(draft)?;
+    component.effect =
+        check::word("Effect", &draft.effect, ComponentEffect::parse, component.effect)?;
     if let Some(layer) = &draft.layer {
         (component.placement, component.opacity) = parse_layer(layer)?;
     }
@@ -85,7 +80,11 @@ pub(super) fn modify(
     let present = component.content.type_name();
     let kind = if draft.component_type.is_empty() { present } else { &draft.component_type };
     if kind != present || draft.text.is_some() || draft.image.is_some() {
-        component.content = parse_content(kind, draft, ctx)?;
+        let kept = match &component.content {
+            ComponentContent::Text(text) => text.background,
+            ComponentContent::Image { .. } => None,
+        };
+        component.content = parse_content(kind, draft, kept, ctx)?;
     }
     Ok(Edited::of(Subject::Component(component.id.clone())))
 }
@@ -141,14 +140,19 @@ fn parse_layer(draft: &ComponentLayerDraft) -> Result<(Placement, u8), Refused> 
     Ok((check::placement(&draft.placement)?, u8::try_from(opacity).unwrap_or(u8::MAX)))
 }
 
+/// `kept` is the box of a text that does not say anything about it.
 fn parse_content(
     kind: &str,
     draft: &ComponentDraft,
+    kept: Option<TextBackground>,
     ctx: &Context<'_>,
 ) -> Result<ComponentContent, Refused> {
     match (kind, &draft.text, &draft.image) {
-        ("text", Some(text), None) => parse_text(text).map(ComponentContent::Text),
-        ("image", None, Some(image)) => parse_image(image, ctx),
+        ("text", Some(text), None) => parse_text(text, kept).map(ComponentContent::Text),
+        ("image", None, Some(image)) => {
+            let place = check::image("ImageLayerContent", image, ctx)?;
+            Ok(ComponentContent::Image { place })
+        }
         ("text", None, _) => Err(check::missing("TextLayerContent")),
         ("image", _, None) => Err(check::missing("ImageLayerContent")),
         ("text" | "image", Some(_), Some(_)) => {
@@ -161,21 +165,17 @@ fn parse_content(
     }
 }
 
-fn parse_text(draft: &TextDraft) -> Result<Text, Refused> {
+fn parse_text(draft: &TextDraft, kept: Option<TextBackground>) -> Result<Text, Refused> {
     if draft.text.chars().count() > limits::MAX_TEXT_CHARS {
         let max = limits::MAX_TEXT_CHARS;
         return Err(check::malformed(format!("Text is longer than {max} characters.")));
     }
-    let optional_color = |field, text: &str| match text {
-        "" => Ok(None),
-        text => check::color(field, text).map(Some),
-    };
     let size = draft.size_normalized.filter(|&size| size != UNSET_SIZE);
     let size = size.unwrap_or(DEFAULT_SIZE_NORMALIZED);
     let font_name = check::name("FontName", &draft.font_name)?;
     Ok(Text {
         text: draft.text.clone(),
-        color_rgb: optional_color("Color", &draft.color)?.unwrap_or(DEFAULT_COLOR_RGB),
+        color_rgb: look::color("Color", &draft.color)?.unwrap_or(DEFAULT_COLOR_RGB),
         font_name: if font_name.is_empty() { DEFAULT_FONT.to_owned() } else { font_name },
         size_normalized: check::number("SizeNormalized", size, (0.0, 1.0))?,
         border_width_normalized: check::number(
@@ -183,23 +183,10 @@ fn parse_text(draft: &TextDraft) -> Result<Text, Refused> {
             draft.border_width_normalized,
             (0.0, 1.0),
         )?,
-        border_rgb: optional_color("BorderColor", &draft.border_color)?,
+        border_rgb: look::color("BorderColor", &draft.border_color)?,
+        background: match &draft.background {
+            Some(background) => look::text_background(background)?,
+            None => kept,
+        },
     })
-}
-
-fn parse_image(draft: &ImageDraft, ctx: &Context<'_>) -> Result<ComponentContent, Refused> {
-    let place = match (&draft.material_id[..], &draft.image_url[..]) {
-        ("", url) => {
-            let url = check::present("ImageLayerContent.MaterialId", url)?;
-            Place::Url(check::url("ImageUrl", url, check::IMAGE_SCHEMES)?)
-        }
-        // The API's own code and words for it.
-        (id, "") => {
-            Place::Material(check::material("MaterialId", id, check::is_image, ctx).map_err(
-                |refused| check::malformed(format!("MaterialId is not found: {}", refused.message)),
-            )?)
-        }
-        _ => return Err(check::malformed("Only one of MaterialId and ImageUrl is allowed.")),
-    };
-    Ok(ComponentContent::Image { place })
 }

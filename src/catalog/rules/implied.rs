@@ -5,8 +5,8 @@
 //! before PVW, so that a refusal on PGM leaves PVW untouched.
 
 use super::super::model::{
-    AudioLayer, Caster, CasterConfig, Component, ComponentContent, LayerOrder, LocationId,
-    Placement, RecordConfig, Rendition, Source, VideoLayer,
+    AudioLayer, Backdrop, Caster, CasterConfig, Component, ComponentContent, LayerOrder,
+    LocationId, Place, Placement, RecordConfig, Rendition, Showing, Source, VideoLayer,
 };
 use super::super::{Effect, Way, When};
 use super::check::DEFAULT_WAIT_MS;
@@ -30,11 +30,9 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     if before.config.standby.source() != after.config.standby.source() {
         effects.push(Effect::StandbyChanged);
     }
-    for component in &after.components {
-        let is_image = matches!(component.content, ComponentContent::Image { .. });
-        let old = before.component(&component.id);
-        if is_image && old.is_none_or(|old| old.content != component.content) {
-            effects.push(Effect::ImageChanged(component.id.clone()));
+    for (showing, place) in after.images() {
+        if image_of(before, showing) != Some(place) {
+            effects.push(Effect::ImageShown(place.clone()));
         }
     }
     for bus in [Bus::Pgm, Bus::Pvw] {
@@ -62,6 +60,14 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
     effects
 }
 
+/// What image the same thing had in this caster.
+fn image_of<'a>(caster: &'a Caster, showing: Showing<'_>) -> Option<&'a Place> {
+    match showing {
+        Showing::Component(component) => caster.component(&component.id)?.image(),
+        Showing::Layout(layout) => caster.layout(&layout.id)?.backdrop.image.as_ref(),
+    }
+}
+
 /// What PGM goes out as.
 fn outputs(config: &CasterConfig) -> (&[Rendition], u32, Option<&RecordConfig>) {
     (&config.renditions, config.delay_ms, config.record.as_ref())
@@ -86,6 +92,7 @@ fn readiness(old: &View<'_>, new: &View<'_>) -> When {
 struct View<'a> {
     /// What stands in for all of it.
     standby: Option<Source>,
+    backdrop: Option<&'a Backdrop>,
     layers: &'a [VideoLayer],
     shows: Vec<(LocationId, Option<(&'a ResourceId, &'a Source)>)>,
     overlays: Vec<(&'a ComponentContent, Placement, u8, LayerOrder)>,
@@ -103,6 +110,7 @@ impl<'a> View<'a> {
         let standby = (bus == Bus::Pgm && on_standby).then(|| caster.config.standby.source());
         Some(View {
             standby: standby.flatten(),
+            backdrop: layout.map(|l| &l.backdrop),
             layers,
             shows: layers.iter().map(|v| (v.location, source_at(v.location))).collect(),
             overlays: scene

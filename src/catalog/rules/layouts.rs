@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use super::super::Context;
 use super::super::code::{ErrorCode, Refused};
-use super::super::model::{AudioLayer, Caster, FillMode, Layout, LocationId, VideoLayer};
+use super::super::model::{
+    AudioLayer, Caster, FillMode, LayerLook, Layout, LayoutPreset, LocationId, Placement,
+    VideoLayer,
+};
 use super::super::{Answer, AudioLayerDraft, LayoutDraft, Subject, VideoLayerDraft};
-use super::{Edit, Edited, check, used_on_air};
+use super::{Edit, Edited, check, look, used_on_air};
 use crate::ids::{Bus, LayoutId};
 use crate::limits;
 
@@ -18,34 +21,55 @@ pub(super) fn add(caster: &mut Caster, draft: &LayoutDraft, ctx: &Context<'_>) -
         check::present("BlendList", "")?;
     }
     let blend = check::locations("BlendList", &draft.blend_list, limits::MAX_LAYERS)?;
-    let mix = check::locations("MixList", &draft.mix_list, limits::MAX_MIX)?;
-    let video = parse_video(&blend, &draft.video_layers)?;
-    let audio = parse_audio(&mix, &draft.audio_layers, layout_mismatch)?;
+    let video = parse_video(&blend, draft, &[])?;
+    let audio = parse_heard(&blend, draft)?;
+    let backdrop = draft.backdrop.as_ref().map(|backdrop| look::backdrop(backdrop, ctx));
+    let backdrop = backdrop.transpose()?.unwrap_or_default();
     if caster.layouts.len() >= limits::MAX_LAYOUTS {
         let message = "Number of layouts exceeded";
         return Err(Refused::new(ErrorCode::ResourceNumberExceed, message));
     }
     let id = LayoutId::parse(&(ctx.fresh)().to_string()).expect("a UUID is 36 bytes");
-    let layout = Layout { id: id.clone(), video, audio };
+    let layout = Layout { id: id.clone(), backdrop, video, audio };
     has_sources(caster, &layout)?;
     caster.layouts.push(layout);
+    has_room_for_backdrops(caster)?;
     Ok(Edited::of(Subject::Layout(id)))
 }
 
-pub(super) fn modify(caster: &mut Caster, layout_id: &str, draft: &LayoutDraft) -> Edit {
+/// Every image of a caster is kept decoded while it is on air.
+fn has_room_for_backdrops(caster: &Caster) -> Result<(), Refused> {
+    let images = caster.layouts.iter().filter(|layout| layout.backdrop.image.is_some()).count();
+    if images > limits::MAX_BACKDROP_IMAGES {
+        let message = "Number of images behind layouts exceeded";
+        return Err(Refused::new(ErrorCode::ResourceNumberExceed, message));
+    }
+    Ok(())
+}
+
+pub(super) fn modify(
+    caster: &mut Caster,
+    layout_id: &str,
+    draft: &LayoutDraft,
+    ctx: &Context<'_>,
+) -> Edit {
     let index = find(caster, layout_id)?;
     let mut layout = caster.layouts[index].clone();
-    if !draft.blend_list.is_empty() || !draft.video_layers.is_empty() {
+    if let Some(backdrop) = &draft.backdrop {
+        layout.backdrop = look::backdrop(backdrop, ctx)?;
+    }
+    let has_layers = !draft.video_layers.is_empty() || !draft.preset.is_empty();
+    if !draft.blend_list.is_empty() || has_layers {
         let mut blend = check::locations("BlendList", &draft.blend_list, limits::MAX_LAYERS)?;
         if blend.is_empty() {
             blend = layout.video.iter().map(|v| v.location).collect();
         }
-        layout.video = if draft.video_layers.is_empty() && blend.len() == layout.video.len() {
+        layout.video = if !has_layers && blend.len() == layout.video.len() {
             let moved =
                 |(&location, layer): (&LocationId, &VideoLayer)| VideoLayer { location, ..*layer };
             blend.iter().zip(&layout.video).map(moved).collect()
         } else {
-            parse_video(&blend, &draft.video_layers)?
+            parse_video(&blend, draft, &layout.video)?
         };
     }
     if !draft.mix_list.is_empty() || !draft.audio_layers.is_empty() {
@@ -67,6 +91,7 @@ pub(super) fn modify(caster: &mut Caster, layout_id: &str, draft: &LayoutDraft) 
         follow(caster, &layout);
     }
     caster.layouts[index] = layout;
+    has_room_for_backdrops(caster)?;
     Ok(Edited::of(Subject::Layout(id)))
 }
 
@@ -127,17 +152,57 @@ pub(super) fn has_sources_at(
     })
 }
 
+/// The layers of these locations: those of the draft, or of the preset that it names. What neither says stays as `known` has
+/// it for the location.
 fn parse_video(
     blend: &[LocationId],
-    layers: &[VideoLayerDraft],
+    draft: &LayoutDraft,
+    known: &[VideoLayer],
 ) -> Result<Vec<VideoLayer>, Refused> {
+    let known_at = |location| known.iter().find(|layer| layer.location == location);
+    if !draft.preset.is_empty() {
+        let slots = parse_preset(draft, blend.len())?;
+        let layer = |(&location, &placement): (&LocationId, &Placement)| VideoLayer {
+            location,
+            fill: FillMode::Fit,
+            placement,
+            delay_ms: known_at(location).map_or(0, |layer| layer.delay_ms),
+            look: known_at(location).map(|layer| layer.look).unwrap_or_default(),
+        };
+        return Ok(blend.iter().zip(slots).map(layer).collect());
+    }
+    let layers = &draft.video_layers;
     if blend.len() != layers.len() {
         return Err(ErrorCode::VideoLayersMismatch.into());
     }
-    blend.iter().zip(layers).map(|(&location, draft)| parse_layer(location, draft)).collect()
+    let layer = |(&location, draft): (&LocationId, &VideoLayerDraft)| {
+        let look = known_at(location).map(|layer| layer.look).unwrap_or_default();
+        parse_layer(location, draft, look)
+    };
+    blend.iter().zip(layers).map(layer).collect()
 }
 
-fn parse_layer(location: LocationId, draft: &VideoLayerDraft) -> Result<VideoLayer, Refused> {
+/// The boxes of the preset that a draft names, for so many sources.
+fn parse_preset(draft: &LayoutDraft, sources: usize) -> Result<&'static [Placement], Refused> {
+    if !draft.video_layers.is_empty() {
+        return Err(check::malformed("Only one of Preset and VideoLayer is allowed."));
+    }
+    let preset = LayoutPreset::named(&draft.preset)
+        .map_err(|unknown| check::malformed(format!("Preset {unknown}.")))?;
+    let slots = preset.slots();
+    if slots.len() != sources {
+        let (name, shown) = (preset.as_str(), slots.len());
+        let message = format!("Preset {name} shows {shown} sources, BlendList has {sources}.");
+        return Err(check::malformed(message));
+    }
+    Ok(slots)
+}
+
+fn parse_layer(
+    location: LocationId,
+    draft: &VideoLayerDraft,
+    kept: LayerLook,
+) -> Result<VideoLayer, Refused> {
     let fill = check::word("FillMode", &draft.fill_mode, FillMode::parse, FillMode::None)?;
     let placement = check::placement(&draft.placement)?;
     if fill == FillMode::Fit && (placement.width <= 0.0 || placement.height <= 0.0) {
@@ -149,7 +214,21 @@ fn parse_layer(location: LocationId, draft: &VideoLayerDraft) -> Result<VideoLay
         draft.fixed_delay_duration_ms,
         limits::MAX_FIXED_DELAY_MS,
     )?;
-    Ok(VideoLayer { location, fill, placement, delay_ms })
+    let look = draft.look.as_ref().map_or(Ok(kept), look::layer)?;
+    Ok(VideoLayer { location, fill, placement, delay_ms, look })
+}
+
+/// What a new layout sounds like: what the draft says. Of one that is made by a preset, the first source is heard when it
+/// says nothing, and each as it is when it names them only.
+fn parse_heard(blend: &[LocationId], draft: &LayoutDraft) -> Result<Vec<AudioLayer>, Refused> {
+    let mut mix = check::locations("MixList", &draft.mix_list, limits::MAX_MIX)?;
+    if draft.preset.is_empty() || !draft.audio_layers.is_empty() {
+        return parse_audio(&mix, &draft.audio_layers, layout_mismatch);
+    }
+    if mix.is_empty() {
+        mix.extend(blend.first());
+    }
+    parse_audio(&mix, &vec![AudioLayerDraft::default(); mix.len()], layout_mismatch)
 }
 
 fn layout_mismatch() -> Refused {

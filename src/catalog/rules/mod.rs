@@ -9,6 +9,7 @@ mod config;
 mod groups;
 mod implied;
 mod layouts;
+mod look;
 mod resources;
 mod rundown;
 mod scenes;
@@ -17,7 +18,7 @@ mod studio;
 use std::sync::Arc;
 
 use super::code::{ErrorCode, Refused};
-use super::model::Caster;
+use super::model::{Caster, LayoutPreset};
 use super::{Answer, Call, Change, Effect, Prepared, Subject, Written};
 use super::{Catalog, Context};
 use crate::ids::Bus;
@@ -62,6 +63,7 @@ pub(super) fn prepare(
         Call::DescribeCasterProgram(filter) => {
             rundown::describe(find(catalog, &filter.caster_id)?, filter, ctx).map(read)
         }
+        Call::DescribeLayoutPresets => Ok(read(Answer::LayoutPresets(LayoutPreset::ALL))),
         Call::AddCasterEpisodeGroup(draft) => groups::add(catalog, draft, ctx),
         Call::DeleteCasterEpisodeGroup { program_id } => groups::delete(catalog, program_id),
         _ => match describe(catalog, &call) {
@@ -150,7 +152,7 @@ fn parts_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Edi
         Call::SetCasterChannel(draft) => channels::set(caster, draft),
         Call::AddCasterLayout { draft, .. } => layouts::add(caster, draft, ctx),
         Call::ModifyCasterLayout { layout_id, draft, .. } => {
-            layouts::modify(caster, layout_id, draft)
+            layouts::modify(caster, layout_id, draft, ctx)
         }
         Call::DeleteCasterLayout { layout_id, .. } => layouts::delete(caster, layout_id),
         Call::AddCasterComponent { draft, .. } => components::add(caster, draft, ctx),

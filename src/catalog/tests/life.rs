@@ -1,7 +1,7 @@
 //! The life of a caster: which call is valid in which state, and what the running caster is asked to do.
 
 use super::*;
-use crate::catalog::{AudioDraft, LocationId, Way, WayDraft, When};
+use crate::catalog::{AudioDraft, LocationId, Place, Way, WayDraft, When};
 use ErrorCode::*;
 
 const WAIT: When = When { force: false, wait_ms: 3000 };
@@ -242,7 +242,7 @@ fn changes_of_what_is_on_air_take_effect_at_once() {
     let both = |when| vec![set(Bus::Pgm, when), set(Bus::Pvw, when)];
     let (layout_id, component_id, resource_id) =
         (world.layout_id(0), world.component_id(0), world.resource_id(0));
-    let image_changed = Effect::ImageChanged(world.the_caster().components[0].id.clone());
+    let image_shown = Effect::ImageShown(Place::Url("file:///b.png".into()));
     let input_changed = Effect::InputChanged(world.the_caster().resources[0].id.clone());
     let mut modify = |call: Call| world.ok(call).effects;
     let component = |draft| Call::ModifyCasterComponent {
@@ -253,7 +253,7 @@ fn changes_of_what_is_on_air_take_effect_at_once() {
     let rename = ComponentDraft { component_name: "t".into(), ..ComponentDraft::default() };
     assert_eq!(modify(component(rename)), []);
     assert_eq!(modify(component(text("news"))), both(NOW));
-    let mut effects = vec![image_changed];
+    let mut effects = vec![image_shown];
     effects.extend(both(NOW));
     assert_eq!(modify(component(image("file:///b.png"))), effects);
     let layout_call = |draft| Call::ModifyCasterLayout {

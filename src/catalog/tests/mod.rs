@@ -2,6 +2,7 @@
 
 mod config;
 mod life;
+mod look;
 mod model;
 mod operations;
 pub(crate) mod property;
@@ -207,6 +208,7 @@ pub(crate) fn layout(blend: &[u8], mix: &[u8]) -> LayoutDraft {
         video_layers: blend.iter().map(|_| video_layer(1.0, &[0.0, 0.0])).collect(),
         mix_list: names(mix),
         audio_layers: mix.iter().map(|_| AudioLayerDraft::default()).collect(),
+        ..LayoutDraft::default()
     }
 }
 

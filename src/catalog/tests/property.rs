@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalog::{AudioDraft, DescribeCasters, LocationId, TransitionDraft, WayDraft};
+use crate::catalog::{
+    AudioDraft, BackdropDraft, DescribeCasters, ImageDraft, LocationId, LookDraft,
+    TextBackgroundDraft, TransitionDraft, WayDraft,
+};
 
 /// A call with small random parameters; `pick` stands for an index into what there is.
 #[derive(Clone, Debug)]
@@ -128,6 +131,17 @@ fn random_layout(step: &Step) -> LayoutDraft {
     let mut draft = layout(&[step.pick[0], step.pick[1]], &[step.pick[2]]);
     draft.video_layers[1].placement.position_normalized = vec![step.fraction, 0.5];
     draft.audio_layers[0].volume_rate = Some(step.fraction);
+    if step.flag {
+        let opacity = Some(step.fraction);
+        draft.video_layers[0].look = Some(LookDraft { opacity, ..LookDraft::default() });
+        let image_url = format!("file:///{}.png", step.pick[2]);
+        let image = Some(ImageDraft { image_url, ..ImageDraft::default() });
+        draft.backdrop = Some(BackdropDraft { image, ..BackdropDraft::default() });
+    }
+    if step.number == 0 {
+        draft.preset = "side_by_side".into();
+        draft.video_layers.clear();
+    }
     draft
 }
 
@@ -136,6 +150,8 @@ fn random_component(step: &Step) -> ComponentDraft {
     draft.location_id = format!("RC{:02}", step.pick[2]);
     if let Some(text) = &mut draft.text {
         text.size_normalized = Some(step.fraction);
+        let (color, opacity) = ("0x102030".into(), Some(step.fraction));
+        text.background = Some(TextBackgroundDraft { color, opacity, padding: 0.5 });
     }
     draft
 }

@@ -1,11 +1,13 @@
 //! Commands: what applies when, what is refused and why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Command, InputKind, Readiness, Refusal, Way};
+use super::super::{Command, InputKind, Plan, Readiness, Refusal, Way};
 use super::{Stage, frame, scene, shown};
 use crate::ids::{Bus, InputKey};
 use crate::limits;
+use crate::picture::{DrawList, DrawOp, Motion, OverlayContent, OverlaySpec, Placement, TextSpec};
 use crate::time::FrameRate;
 
 const A: InputKey = InputKey(1);
@@ -46,6 +48,40 @@ fn a_take_waits_for_its_sources() {
     assert_eq!(plan.tally.pgm, [A, B]);
     assert_eq!(plan.pgm, plan.pvw);
     assert_eq!(stage.engine.mix(Bus::Pgm).len(), 2);
+}
+
+#[test]
+fn what_runs_begins_when_it_comes_into_its_scene() {
+    let ticker = || {
+        let text = TextSpec { text: "news".into(), size_normalized: 0.1, ..TextSpec::default() };
+        let content = Arc::new(OverlayContent::Text(text));
+        let motion = Motion::Horizontal;
+        OverlaySpec { motion, ..OverlaySpec::new(content, Placement::default()) }
+    };
+    let set = |bus, inputs: &[InputKey]| {
+        let mut spec = scene(inputs);
+        spec.picture.overlays.push(ticker());
+        Command::SetScene { bus, spec, when: NOW, way: Way::CUT }
+    };
+    let run = |list: &DrawList| match list.ops.last() {
+        Some(DrawOp::Overlay(draw)) => draw.travelled_px,
+        other => panic!("{other:?}"),
+    };
+    let mut stage = stage();
+    // 640 px in 10 s.
+    let check = |plan: &Plan, ticks: [f64; 2]| {
+        let got = [&plan.pgm, &plan.pvw].map(run);
+        let want = ticks.map(|ticks| ticks * 64.0 / 30.0);
+        assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {want:?}");
+    };
+    stage.command(set(Bus::Pvw, &[]));
+    (0..10).for_each(|_| drop(stage.tick()));
+    stage.command(Command::Take { when: NOW, way: Way::CUT });
+    check(&stage.tick(), [0.0, 10.0]);
+    check(&stage.tick(), [1.0, 11.0]);
+    // Something else in the scene changes, the text is an equal one.
+    stage.command(set(Bus::Pgm, &[A]));
+    check(&stage.tick(), [2.0, 12.0]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Paced inputs: cadence, sample-exactness, pauses, ends, repeats.
 
-use super::super::{InputKind, InputState};
-use super::{Stage, block, frame, shown};
-use crate::ids::InputKey;
+use super::super::{AudioFilter, Command, InputKind, InputState, MixSpec};
+use super::{Stage, block, frame, scene, shown};
+use crate::ids::{Bus, InputKey};
 use crate::time::FrameRate;
 
 pub(super) const FILE: InputKey = InputKey(1);
@@ -216,6 +216,22 @@ fn a_stretch_without_sound_does_not_stop_the_picture() {
         }
     }
     assert_eq!(stage.engine.input_stats(FILE).underruns, 0);
+}
+
+#[test]
+fn a_filter_is_heard_and_not_metered() {
+    let mut stage = Stage::with(FrameRate::FPS_30, &[InputKind::Paced]);
+    let filter = AudioFilter { agc: true, ans: None };
+    let mix = vec![MixSpec { filter, ..scene(&[FILE]).mix[0].clone() }];
+    stage.command(Command::SetMix { bus: Bus::Pgm, mix });
+    let mut plan = stage.tick();
+    for k in 0..60 {
+        stage.engine.audio(FILE, block(k * 33_333_333, (0..1600).map(|_| [0.5; 2])));
+        plan = stage.tick();
+    }
+    // −6 dBFS came to −20.
+    assert!((plan.audio[1599][0] - 0.1).abs() < 0.01, "{}", plan.audio[1599][0]);
+    assert!((plan.meters.inputs[0].1.rms - 0.5).abs() < 0.01, "{:?}", plan.meters);
 }
 
 #[test]

@@ -256,8 +256,9 @@ fn text(text: &str, opacity: u8) -> OverlaySpec {
         size_normalized: 0.1,
         border_width_normalized: 0.0,
         border_rgb: None,
+        background: None,
     }));
-    OverlaySpec { content, placement: Placement::default(), opacity, background: false }
+    OverlaySpec { opacity, ..OverlaySpec::new(content, Placement::default()) }
 }
 
 /// The overlays of a plan, bottom to top: what they say and how opaque they are, of 255.
@@ -267,7 +268,7 @@ fn overlays(plan: &Plan) -> Vec<(String, u8)> {
             OverlayContent::Text(text) => {
                 Some((text.text.clone(), (draw.opacity * 255.0).round() as u8))
             }
-            OverlayContent::Image(_) => None,
+            OverlayContent::Image(_) | OverlayContent::Animation(_) => None,
         },
         _ => None,
     };

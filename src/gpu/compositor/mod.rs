@@ -8,17 +8,20 @@
 //! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
 //! order of the draws.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::GpuError;
-use super::canvas::{CanvasShape, Lease, Mapping, Ring};
+use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
 use super::device::Gpu;
 use super::overlays::Overlays;
+use super::pass_times;
 use super::sources::Sources;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
+use crate::luma::LumaGrid;
 use crate::picture::DrawList;
+use crate::shot::ScaleQuality;
 
 mod passes;
 mod shared;
@@ -27,8 +30,8 @@ mod steps;
 
 use passes::Painter;
 use shared::Shared;
-use staged::Staged;
-use steps::{same_list, shown_pictures};
+use staged::{GRID_BYTES, GRIDS_BYTES, READINGS_BYTES, Readings, Staged};
+use steps::{same_list, shown_pictures, unmeasured};
 
 /// Draws the pictures of one canvas.
 #[derive(Debug)]
@@ -39,13 +42,67 @@ pub struct Compositor {
     path: Path,
     sources: Sources,
     overlays: Overlays,
+    quality: ScaleQuality,
+    /// Picture of each shown input that was measured last.
+    measured: BTreeMap<InputKey, u64>,
     /// Number of draws so far; what is idle is measured in it.
     draws: u64,
     /// What the newest picture in flight shows.
     newest: Option<Shown>,
     in_flight: VecDeque<(u64, Pending)>,
     /// The picture collected last, for those that only repeat it.
-    collected: Option<Arc<Picture>>,
+    collected: Option<Composed>,
+}
+
+/// A finished picture.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    /// The tick that it was drawn for.
+    pub tick: u64,
+    /// The canvas.
+    pub picture: Arc<Picture>,
+    /// The same picture in the sizes that [`Compositor::set_renditions`] asked for when it was drawn.
+    pub renditions: Vec<Arc<Picture>>,
+    /// How bright the canvas is.
+    pub luma: LumaGrid,
+    /// How bright the sources' pictures are that were shown for the first time.
+    pub sources: Vec<(InputKey, LumaGrid)>,
+}
+
+impl Composed {
+    /// With its grids made by the GPU.
+    fn read(
+        gpu: &Gpu,
+        (tick, lease): (u64, Lease),
+        readings: &Readings,
+    ) -> Result<Composed, GpuError> {
+        let (pictures, bytes) = lease.into_pictures()?;
+        let (grids, stamps) = bytes.split_at(GRIDS_BYTES as usize);
+        pass_times::count(gpu, &readings.passes, stamps);
+        let mut pictures = pictures.into_iter();
+        let picture = pictures.next().ok_or(GpuError::NoCanvas)?;
+        let mut grids =
+            grids.chunks(GRID_BYTES as usize).zip(&readings.grids).map(|(bytes, of)| {
+                let words = bytes.as_chunks::<4>().0.iter();
+                let sums: Vec<u32> = words.map(|word| u32::from_le_bytes(*word)).collect();
+                (of.input, LumaGrid::from_sums(&sums, of.format, of.range))
+            });
+        let (_, luma) = grids.next().ok_or(GpuError::NoCanvas)?;
+        let sources = grids.filter_map(|(input, grid)| Some((input?, grid))).collect();
+        Ok(Composed { tick, picture, renditions: pictures.collect(), luma, sources })
+    }
+
+    /// With its grids made here.
+    fn measured(
+        tick: u64,
+        lease: Lease,
+        new: &[(InputKey, &Picture)],
+    ) -> Result<Composed, GpuError> {
+        let picture = lease.into_pictures()?.0.pop().ok_or(GpuError::NoCanvas)?;
+        let luma = LumaGrid::of(&picture);
+        let sources = new.iter().map(|(input, new)| (*input, LumaGrid::of(new))).collect();
+        Ok(Composed { tick, picture, renditions: Vec::new(), luma, sources })
+    }
 }
 
 /// How pictures reach the CPU.
@@ -58,8 +115,8 @@ enum Path {
 /// A draw that was not collected yet.
 #[derive(Debug)]
 enum Pending {
-    Ready(Arc<Picture>),
-    Reading(Lease, Mapping),
+    Ready(Composed),
+    Reading(Lease, Mapping, Readings),
     /// The same as the one before.
     Repeat,
 }
@@ -84,10 +141,15 @@ impl Compositor {
         Compositor::on(gpu, shape, path)
     }
 
+    /// The same compositor, magnifying like this.
+    pub fn with_quality(self, quality: ScaleQuality) -> Compositor {
+        Compositor { quality, ..self }
+    }
+
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, shape),
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES)),
         };
         gpu.check()?;
         Ok(Compositor {
@@ -96,12 +158,37 @@ impl Compositor {
             path,
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
+            quality: ScaleQuality::default(),
+            measured: BTreeMap::new(),
             draws: 0,
             newest: None,
             in_flight: VecDeque::new(),
             collected: None,
             gpu,
         })
+    }
+
+    /// Has each picture from the next draw on come with smaller versions of itself, as far as the GPU makes them in the same
+    /// go: a software adapter has none to offer, and sizes that are no smaller canvas are left out. Cheap when nothing
+    /// changes.
+    pub fn set_renditions(&mut self, sizes: &[Size]) {
+        let Path::Staged(staged) = &mut self.path else { return };
+        let whole = self.shape.size;
+        let smaller = |size: &&Size| {
+            (size.width_px <= whole.width_px && size.height_px <= whole.height_px)
+                && **size != whole
+        };
+        let mut shapes = Vec::with_capacity(sizes.len());
+        for shape in sizes.iter().filter(smaller).filter_map(|size| CanvasShape::new(*size).ok()) {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        if staged.set_renditions(&self.gpu, &shapes) {
+            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES));
+            // What is drawn next comes with them, even if it shows the same.
+            self.newest = None;
+        }
     }
 
     /// Draws the picture of `tick`. An input without a frame is left out. What is the same as in the draw before is not
@@ -138,15 +225,26 @@ impl Compositor {
         self.overlays.forget_idle(self.draws);
         let mut lease = self.ring.take()?;
         let paintings = self.paintings(list, frames);
-        let painter = Painter { gpu: &self.gpu, shape: self.shape, sources: &self.sources };
+        self.measured.retain(|input, _| list.shows(*input));
+        let new = unmeasured(list, frames, &self.measured);
+        let painter = Painter {
+            gpu: &self.gpu,
+            shape: self.shape,
+            sources: &self.sources,
+            quality: self.quality,
+        };
         let pending = match &mut self.path {
             Path::Shared(shared) => {
                 shared.draw(&painter, &mut lease, &paintings)?;
-                Pending::Ready(self.ring.picture(lease)?)
+                self.measured.extend(new.iter().map(|(input, picture)| (*input, picture.id())));
+                Pending::Ready(Composed::measured(tick, lease, &new)?)
             }
             Path::Staged(staged) => {
-                let mapping = staged.draw(&painter, &mut lease, &paintings)?;
-                Pending::Reading(lease, mapping)
+                let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;
+                let (mapping, readings) = drawn;
+                let ids = readings.grids.iter().filter_map(|of| Some((of.input?, of.picture_id)));
+                self.measured.extend(ids);
+                Pending::Reading(lease, mapping, readings)
             }
         };
         self.gpu.check()?;
@@ -160,8 +258,8 @@ impl Compositor {
     ///
     /// # Errors
     /// What the driver says; the picture asked for is lost, the next call gives the one after it.
-    pub fn collect(&mut self) -> Result<Option<(u64, Arc<Picture>)>, GpuError> {
-        if let Some((_, Pending::Reading(_, mapping))) = self.in_flight.front() {
+    pub fn collect(&mut self) -> Result<Option<Composed>, GpuError> {
+        if let Some((_, Pending::Reading(_, mapping, _))) = self.in_flight.front() {
             if mapping.is_empty() {
                 self.gpu.turn()?;
             }
@@ -170,38 +268,51 @@ impl Compositor {
             }
         }
         let Some((tick, pending)) = self.in_flight.pop_front() else { return Ok(None) };
-        let picture = match pending {
-            Pending::Ready(picture) => picture,
+        let composed = match pending {
+            Pending::Ready(composed) => composed,
             Pending::Repeat => match &self.collected {
-                Some(picture) => Arc::clone(picture),
+                Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
-            Pending::Reading(lease, mapping) => {
+            Pending::Reading(lease, mapping, readings) => {
                 self.collected = None;
                 match mapping.try_recv() {
-                    Ok(Ok(())) => self.ring.picture(lease)?,
+                    Ok(Ok(())) => Composed::read(&self.gpu, (tick, lease), &readings)?,
                     Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
                     Err(e) => return Err(GpuError::Device(e.to_string())),
                 }
             }
         };
-        self.collected = Some(Arc::clone(&picture));
-        Ok(Some((tick, picture)))
+        self.collected = Some(composed.clone());
+        Ok(Some(composed))
+    }
+
+    /// An empty compositor like this one on another device.
+    ///
+    /// # Errors
+    /// As [`Compositor::new`].
+    pub fn renewed(&self, gpu: Arc<Gpu>) -> Result<Compositor, GpuError> {
+        Ok(Compositor::new(gpu, self.shape.size)?.with_quality(self.quality))
+    }
+
+    /// Lets go of all that is in flight.
+    pub fn abandon(&mut self) {
+        self.in_flight.clear();
+        self.newest = None;
     }
 
     /// Waits for all that is in flight and gives it out, in order.
     ///
     /// # Errors
     /// What the driver says; nothing is in flight afterwards.
-    pub fn finish(&mut self) -> Result<Vec<(u64, Arc<Picture>)>, GpuError> {
+    pub fn finish(&mut self) -> Result<Vec<Composed>, GpuError> {
         let mut finished = Vec::with_capacity(self.in_flight.len());
         while !self.in_flight.is_empty() {
             let next = self.gpu.wait().and_then(|()| self.collect());
             match next {
                 Ok(next) => finished.extend(next),
                 Err(e) => {
-                    self.in_flight.clear();
-                    self.newest = None;
+                    self.abandon();
                     return Err(e);
                 }
             }

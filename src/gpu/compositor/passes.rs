@@ -2,23 +2,23 @@
 //!
 //! Must not know which path draws. Invariant: nothing outside a step's rectangle changes.
 
-use super::steps::Step;
-use crate::frame::{Color, Picture, Size};
+use super::steps::{OverlayStep, Step};
 use crate::gpu::canvas::CanvasShape;
-use crate::gpu::color::{Code, canvas_from};
+use crate::gpu::color::Code;
 use crate::gpu::copy::uncovered;
 use crate::gpu::device::Gpu;
-use crate::gpu::overlays::Art;
-use crate::gpu::shaders::{Area, Conversion, FillParams, Filter, LayerParams, OverlayParams};
-use crate::gpu::sources::Sources;
-use crate::ids::InputKey;
+use crate::gpu::layers::LayerDraw;
+use crate::gpu::shaders::{Area, FillParams, OverlayKind, OverlayParams};
+use crate::gpu::sources::{SourceKey, Sources};
 use crate::picture::Rect;
+use crate::shot::ScaleQuality;
 
 /// What dispatches need, whatever is drawn.
 pub(super) struct Painter<'a> {
     pub(super) gpu: &'a Gpu,
     pub(super) shape: CanvasShape,
     pub(super) sources: &'a Sources,
+    pub(super) quality: ScaleQuality,
 }
 
 impl Painter<'_> {
@@ -32,8 +32,10 @@ impl Painter<'_> {
         &self,
         encoder: &'e mut wgpu::CommandEncoder,
         canvas: &wgpu::BindGroup,
+        timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
     ) -> wgpu::ComputePass<'e> {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+        let mut pass = encoder.begin_compute_pass(&descriptor);
         pass.set_bind_group(0, canvas, &[]);
         pass
     }
@@ -50,12 +52,8 @@ impl Painter<'_> {
         for step in steps {
             match step {
                 Step::Copy { .. } => {}
-                Step::Layer { input, picture, rect } => {
-                    self.dispatch_layer(pass, *input, picture, *rect);
-                }
-                Step::Overlay { art, rect, opacity } => {
-                    self.dispatch_overlay(pass, art, *rect, *opacity);
-                }
+                Step::Layer { source, draw } => self.dispatch_layer(pass, *source, draw),
+                Step::Overlay(overlay) => self.dispatch_overlay(pass, overlay),
             }
         }
     }
@@ -63,46 +61,44 @@ impl Painter<'_> {
     fn dispatch_layer(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
-        input: InputKey,
-        picture: &Picture,
-        rect: Rect,
+        source: SourceKey,
+        draw: &LayerDraw<'_>,
     ) {
-        let Some(area) = Area::of(&self.shape, rect) else { return };
-        let Some(source) = self.sources.bind_group(input) else { return };
-        let source_per_canvas = ratio(picture.size(), rect);
-        let conversion =
-            if picture.color() == Color::CANVAS { Conversion::Keep } else { Conversion::Convert };
-        let filter = Filter::of(source_per_canvas);
-        pass.set_pipeline(self.gpu.shaders.layer(filter, picture.format(), conversion));
+        let Some((kind, params)) = draw.on(&self.shape, self.quality) else { return };
+        let Some(source) = self.sources.bind_group(source) else { return };
+        pass.set_pipeline(&self.gpu.shaders.layer(kind));
         pass.set_bind_group(1, source, &[]);
-        let params = LayerParams {
-            area,
-            rect_origin_px: [rect.x_px, rect.y_px],
-            source_per_canvas,
-            canvas_from_source: canvas_from(picture.color()),
-        };
-        run(pass, &area, bytemuck::bytes_of(&params));
+        run(pass, &params.area, bytemuck::bytes_of(&params));
     }
 
-    fn dispatch_overlay(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        art: &Art,
-        rect: Rect,
-        opacity: f32,
-    ) {
-        let Some(area) = Area::of(&self.shape, rect) else { return };
-        let texels_per_pixel = ratio(art.size, rect);
-        pass.set_pipeline(self.gpu.shaders.overlay(Filter::of(texels_per_pixel)));
-        pass.set_bind_group(1, &art.bind_group, &[]);
-        let params = OverlayParams {
-            area,
-            rect_origin_px: [rect.x_px, rect.y_px],
-            texels_per_pixel,
-            opacity,
-            _pad: 0.0,
-        };
-        run(pass, &area, bytemuck::bytes_of(&params));
+    fn dispatch_overlay(&self, pass: &mut wgpu::ComputePass<'_>, overlay: &OverlayStep) {
+        let OverlayStep { art, window, .. } = overlay;
+        let per_pixel = window.texels_per_pixel;
+        let texels_per_pixel = per_pixel.map(|texels| texels as f32);
+        let kind = OverlayKind::of(texels_per_pixel, overlay.motion);
+        pass.set_pipeline(self.gpu.shaders.overlay(kind));
+        let whole = [art.size.width_px, art.size.height_px];
+        for piece in art.pieces(overlay.frame) {
+            let Some(area) =
+                piece.rect(window, art.size).and_then(|rect| Area::of(&self.shape, rect))
+            else {
+                continue;
+            };
+            let begin = piece.texture_px;
+            let axes = [0, 1];
+            let params = OverlayParams {
+                area,
+                origin_px: axes
+                    .map(|i| (window.origin_px[i] + f64::from(begin[i]) / per_pixel[i]) as f32),
+                texels_per_pixel,
+                first_texel: begin.map(|texel| -(texel as f32)),
+                past_texel: axes.map(|i| (whole[i] - begin[i]) as f32),
+                opacity: overlay.opacity,
+                _pad: 0.0,
+            };
+            pass.set_bind_group(1, &piece.bind_group, &[]);
+            run(pass, &area, bytemuck::bytes_of(&params));
+        }
     }
 }
 
@@ -110,10 +106,4 @@ pub(super) fn run(pass: &mut wgpu::ComputePass<'_>, area: &Area, params: &[u8]) 
     let [x, y] = area.groups();
     pass.set_immediates(0, params);
     pass.dispatch_workgroups(x, y, 1);
-}
-
-/// Source pixels per canvas pixel.
-fn ratio(source: Size, rect: Rect) -> [f32; 2] {
-    let axis = |source: u32, canvas: u32| source as f32 / canvas as f32;
-    [axis(source.width_px, rect.width_px), axis(source.height_px, rect.height_px)]
 }

@@ -73,7 +73,7 @@ fn paint(
             lease.unmap();
             let mut encoder = painter.gpu.device.create_command_encoder(&Default::default());
             if let Some(canvas) = lease.bind_group()? {
-                let mut pass = painter.begin(&mut encoder, canvas);
+                let mut pass = painter.begin(&mut encoder, canvas, None);
                 painter.dispatch(&mut pass, turn);
             }
             lease.submitted(painter.gpu.queue.submit([encoder.finish()]));

@@ -2,15 +2,21 @@
 //!
 //! Must not know how a step is drawn. Invariant: steps are in the order of their operations; one without its picture is left out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Compositor, Path};
-use crate::frame::{Picture, Size, VideoFrame};
+use crate::frame::{Picture, VideoFrame};
 use crate::gpu::blend::Blending;
 use crate::gpu::color::{Code, code_of};
+use crate::gpu::layers::LayerDraw;
 use crate::gpu::overlays::Art;
+use crate::gpu::sources::SourceKey;
 use crate::ids::InputKey;
-use crate::picture::{DrawList, DrawOp, Look, OverlayContent, Rect, cover_rect, overlay_rect};
+use crate::limits::MAX_MEASURED;
+use crate::picture::{
+    DrawList, DrawOp, Look, Motion, OverlayContent, OverlayDraw, Rect, Window, cover_rect,
+};
 
 /// What a draw list comes down to.
 pub(super) struct Paintings<'a> {
@@ -32,9 +38,18 @@ pub(super) enum Step<'a> {
     /// By the CPU.
     Copy { picture: &'a Picture, rect: Rect },
     /// By a shader.
-    Layer { input: InputKey, picture: &'a Picture, rect: Rect },
+    Layer { source: SourceKey, draw: LayerDraw<'a> },
     /// By a shader.
-    Overlay { art: Arc<Art>, rect: Rect, opacity: f32 },
+    Overlay(OverlayStep),
+}
+
+/// An overlay with its pixels.
+pub(super) struct OverlayStep {
+    pub(super) art: Arc<Art>,
+    pub(super) frame: usize,
+    pub(super) window: Window,
+    pub(super) motion: Motion,
+    pub(super) opacity: f32,
 }
 
 impl Step<'_> {
@@ -45,8 +60,9 @@ impl Step<'_> {
     /// The rectangle, if nothing under it can be seen.
     pub(super) fn covers(&self) -> Option<Rect> {
         match self {
-            Step::Copy { rect, .. } | Step::Layer { rect, .. } => Some(*rect),
-            Step::Overlay { .. } => None,
+            Step::Copy { rect, .. } => Some(*rect),
+            Step::Layer { draw, .. } => draw.look.is_plain().then_some(draw.rect),
+            Step::Overlay(_) => None,
         }
     }
 }
@@ -88,25 +104,19 @@ impl Compositor {
         ops: &[DrawOp],
         frames: &'a [(InputKey, VideoFrame)],
     ) -> Vec<Step<'a>> {
-        let canvas = self.shape.size;
         let mut steps = Vec::with_capacity(ops.len());
         for op in ops {
             match op {
                 DrawOp::Layer { input, rect, look } => {
                     if self.shape.clip(*rect).is_some()
+                        && look.opacity > 0.0
                         && let Some(frame) = frame_of(frames, *input)
                     {
                         steps.push(self.layer_step(*input, frame, (*rect, look)));
                     }
                 }
-                DrawOp::Overlay(overlay) => {
-                    let rect = |native| overlay_rect(&overlay.placement, native, canvas);
-                    steps.extend(self.overlay_step(&overlay.content, &rect, overlay.opacity));
-                }
-                DrawOp::Cover(content) => {
-                    let rect = |native| cover_rect(native, canvas);
-                    steps.extend(self.overlay_step(content, &rect, 1.0));
-                }
+                DrawOp::Overlay(overlay) => steps.extend(self.overlay_step(overlay)),
+                DrawOp::Cover(content) => steps.extend(self.cover_step(content)),
             }
         }
         steps
@@ -118,28 +128,40 @@ impl Compositor {
         frame: &'a VideoFrame,
         (rect, look): (Rect, &Look),
     ) -> Step<'a> {
-        if matches!(self.path, Path::Shared(_))
-            && let Some(picture) = frame.ready(look.shot(rect))
-        {
-            return Step::Copy { picture, rect };
-        }
-        self.sources.upload(&self.gpu, input, &frame.picture, self.draws);
-        Step::Layer { input, picture: &frame.picture, rect }
+        let shot = look.shot(rect);
+        let ready = match self.path {
+            Path::Shared(_) => frame.ready(shot),
+            Path::Staged { .. } => None,
+        };
+        let decoded = &frame.picture;
+        let (scaled_for, picture, shot) = match ready {
+            Some(picture) if look.is_plain() => return Step::Copy { picture, rect },
+            Some(picture) if picture.id() != decoded.id() => {
+                (Some(shot), picture, shot.size.into())
+            }
+            _ => (None, decoded, shot),
+        };
+        let source = SourceKey { input, scaled_for };
+        self.sources.upload(&self.gpu, source, picture, self.draws);
+        Step::Layer { source, draw: LayerDraw { picture, shot, rect, look: *look } }
     }
 
-    fn overlay_step<'a>(
-        &mut self,
-        content: &Arc<OverlayContent>,
-        rect: &dyn Fn(Size) -> Rect,
-        opacity: f32,
-    ) -> Option<Step<'a>> {
+    fn overlay_step<'a>(&mut self, overlay: &OverlayDraw) -> Option<Step<'a>> {
+        let &OverlayDraw { frame, motion, opacity, .. } = overlay;
         if opacity <= 0.0 {
             return None;
         }
+        let art = self.overlays.art(&self.gpu, &overlay.content, self.draws)?;
+        let window = overlay.window(art.size, self.shape.size);
+        self.shape.clip(window.rect)?;
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
+    }
+
+    fn cover_step<'a>(&mut self, content: &Arc<OverlayContent>) -> Option<Step<'a>> {
         let art = self.overlays.art(&self.gpu, content, self.draws)?;
-        let rect = rect(art.size);
-        self.shape.clip(rect)?;
-        Some(Step::Overlay { art, rect, opacity })
+        let window = Window::whole(cover_rect(art.size, self.shape.size), art.size);
+        let (frame, motion, opacity) = (0, Motion::Still, 1.0);
+        Some(Step::Overlay(OverlayStep { art, frame, window, motion, opacity }))
     }
 }
 
@@ -157,6 +179,21 @@ pub(super) fn shown_pictures(list: &DrawList, frames: &[(InputKey, VideoFrame)])
     layers.map(id).collect()
 }
 
+/// The decoded pictures that a list shows, each input once, but for those that were measured already; as many as fit.
+pub(super) fn unmeasured<'a>(
+    list: &DrawList,
+    frames: &'a [(InputKey, VideoFrame)],
+    measured: &BTreeMap<InputKey, u64>,
+) -> Vec<(InputKey, &'a Picture)> {
+    let is_new = |input: &InputKey, picture: &Picture| measured.get(input) != Some(&picture.id());
+    frames
+        .iter()
+        .map(|(input, frame)| (*input, &*frame.picture))
+        .filter(|(input, picture)| is_new(input, picture) && list.shows(*input))
+        .take(MAX_MEASURED)
+        .collect()
+}
+
 /// Whether two lists show the same. Contents are compared by address: equal ones elsewhere are drawn again, no harm.
 pub(super) fn same_list(a: &DrawList, b: &DrawList) -> bool {
     let frame = |list: &DrawList| {
@@ -169,8 +206,8 @@ pub(super) fn same_list(a: &DrawList, b: &DrawList) -> bool {
 fn same_op((a, b): (&DrawOp, &DrawOp)) -> bool {
     match (a, b) {
         (DrawOp::Overlay(a), DrawOp::Overlay(b)) => {
-            Arc::ptr_eq(&a.content, &b.content)
-                && (a.placement, a.opacity) == (b.placement, b.opacity)
+            let shown = |o: &OverlayDraw| (o.placement, o.opacity, o.frame, o.travelled_px);
+            Arc::ptr_eq(&a.content, &b.content) && a.motion == b.motion && shown(a) == shown(b)
         }
         (DrawOp::Cover(a), DrawOp::Cover(b)) => Arc::ptr_eq(a, b),
         (a, b) => a == b,

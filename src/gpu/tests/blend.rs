@@ -3,6 +3,7 @@
 use super::*;
 use crate::gpu::blend::WIPE_SOFT_PX;
 use crate::gpu::color::code_of;
+use crate::gpu::sources::SourceKey;
 use crate::picture::{Blend, Direction, Over, Veil};
 
 const DIRECTIONS: [Direction; 8] = [
@@ -152,7 +153,7 @@ fn blends_and_veils_agree_with_their_twin() {
         let pictures = [0, 1].map(|_| noise.picture(PixelFormat::Nv12, size, Color::CANVAS));
         let canvases = pictures.each_ref().map(|picture| {
             let mut canvas = TwinCanvas::black(size);
-            canvas.layer(picture, rect(0, 0, width, height));
+            canvas.plain(picture, rect(0, 0, width, height));
             canvas
         });
         let seen = canvases.each_ref().map(seen_on);
@@ -232,14 +233,15 @@ fn a_veil_ends_in_its_colour_and_hides_what_is_not_even_uploaded() {
         let veil = Veil { rgb: 0x12_3456, opacity };
         list(size, 0, Some(Blend::Mix { progress: 0.5 }), Some(veil))
     };
+    let decoded = |key| SourceKey { input: InputKey(key), scaled_for: None };
     let colour = Picture::flat(size, code_of(0x12_3456));
     let mut want = TwinCanvas::black(size);
-    want.layer(&colour, rect(0, 0, 64, 48));
+    want.plain(&colour, rect(0, 0, 64, 48));
     for mut compositor in compositors(size) {
         let got = draw_one(&mut compositor, &veiled(1.0), &frames);
         assert_eq!(largest_difference(&got, &want), 0);
-        assert!(compositor.sources.bind_group(InputKey(1)).is_none());
+        assert!(compositor.sources.bind_group(decoded(1)).is_none());
         draw_one(&mut compositor, &veiled(0.5), &frames);
-        assert!(compositor.sources.bind_group(InputKey(2)).is_some());
+        assert!(compositor.sources.bind_group(decoded(2)).is_some());
     }
 }

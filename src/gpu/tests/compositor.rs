@@ -7,17 +7,32 @@ use bytes::Bytes;
 use super::*;
 use crate::frame::{Color, Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
+use crate::gpu::sources::SourceKey;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
 use crate::picture::{
-    DrawOp, OverlayContent, OverlayDraw, Placement, Rect, RgbaImage, TextSpec, overlay_rect,
+    DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextBox, TextSpec,
+    overlay_rect,
 };
 use crate::worker;
 
+#[path = "colors.rs"]
+mod colors;
+#[path = "layers.rs"]
+mod layers;
 #[path = "twin.rs"]
 mod twin;
 
 #[path = "blend.rs"]
 mod blend;
+#[path = "loss.rs"]
+mod loss;
+#[path = "luma.rs"]
+mod luma;
+#[path = "renditions.rs"]
+mod renditions;
+
+#[path = "overlays.rs"]
+mod overlays;
 
 use twin::TwinCanvas;
 
@@ -50,13 +65,26 @@ impl Noise {
     }
 
     fn picture(&mut self, format: PixelFormat, size: Size, color: Color) -> Arc<Picture> {
+        Arc::new(self.samples(format, size, color))
+    }
+
+    fn samples(&mut self, format: PixelFormat, size: Size, color: Color) -> Picture {
         // Strides that are not row lengths, and one that is no whole number of NV12's chroma pairs.
         let shapes = format.plane_shapes(size);
         let planes = shapes.iter().map(|&(row_bytes, rows)| {
             let stride_bytes = row_bytes + 3;
-            Plane { data: Bytes::from(self.bytes(stride_bytes * rows)), stride_bytes }
+            let mut data = self.bytes(stride_bytes * rows);
+            for row in data.chunks_mut(stride_bytes).filter(|_| format.sample_bytes() == 2) {
+                for sample in row.as_chunks_mut::<2>().0 {
+                    // Ten bits, where the format has them.
+                    let bits = u16::from_le_bytes(*sample) >> 6;
+                    let shift = if format == PixelFormat::P010 { 6 } else { 0 };
+                    *sample = (bits << shift).to_le_bytes();
+                }
+            }
+            Plane { data: Bytes::from(data), stride_bytes }
         });
-        Arc::new(Picture::new(format, size, color, planes.collect()).unwrap())
+        Picture::new(format, size, color, planes.collect()).unwrap()
     }
 
     fn image(&mut self, width_px: u32, height_px: u32) -> RgbaImage {
@@ -80,8 +108,8 @@ fn draw_one(
 ) -> Arc<Picture> {
     c.draw(7, list, frames).unwrap();
     let finished = c.finish().unwrap();
-    assert_eq!((finished.len(), finished[0].0), (1, 7));
-    Arc::clone(&finished[0].1)
+    assert_eq!((finished.len(), finished[0].tick), (1, 7));
+    Arc::clone(&finished[0].picture)
 }
 
 /// Largest difference in a sample; padding is not looked at.
@@ -140,7 +168,7 @@ fn layers_agree_with_their_twin() {
         let size = Size::new(canvas_px.0, canvas_px.1);
         let picture = noise.picture(format, Size::new(source.0, source.1), color);
         let mut want = TwinCanvas::black(size);
-        want.layer(&picture, at);
+        want.plain(&picture, at);
         let ops = vec![DrawOp::layer(InputKey(1), at)];
         let what = format!("{format:?} {source:?} {color:?} at {at:?} of {canvas_px:?}");
         check(&what, &DrawList::of(size, ops), &[(InputKey(1), frame(&picture))], &want);
@@ -168,7 +196,7 @@ fn overlays_agree_with_their_twin() {
         let (x, y, height) = placement;
         let placement = Placement { x, y, height, ..Placement::default() };
         let mut want = TwinCanvas::black(size);
-        want.layer(&under, rect(0, 0, size.width_px, size.height_px));
+        want.plain(&under, rect(0, 0, size.width_px, size.height_px));
         let padded = padded(&image);
         want.overlay(&padded, overlay_rect(&placement, padded.size, size), opacity);
         let ops = vec![
@@ -182,8 +210,8 @@ fn overlays_agree_with_their_twin() {
 
 fn overlay(image: RgbaImage, placement: Placement, opacity: u8) -> DrawOp {
     let content = Arc::new(OverlayContent::Image(Arc::new(image)));
-    let opacity = f32::from(opacity) / 255.0;
-    DrawOp::Overlay(OverlayDraw { content, placement, opacity })
+    let spec = OverlaySpec { opacity, ..OverlaySpec::new(content, placement) };
+    DrawOp::Overlay(spec.draw_at(Size::new(2, 2), 0))
 }
 
 /// To even sides with transparent pixels.
@@ -215,10 +243,10 @@ fn order_holds_where_copies_and_shaders_take_turns() {
         DrawOp::layer(InputKey(1), rect(2, 30, 16, 14)),
     ];
     want.overlay(&image, rect(0, 0, 40, 30), 255);
-    want.layer(&small, rect(20, 10, 32, 24));
+    want.plain(&small, rect(20, 10, 32, 24));
     want.overlay(&image, rect(32, 0, 40, 30), 180);
-    want.layer(&large, rect(40, 20, 64, 48));
-    want.layer(&small, rect(2, 30, 16, 14));
+    want.plain(&large, rect(40, 20, 64, 48));
+    want.plain(&small, rect(2, 30, 16, 14));
     let frames = [(InputKey(1), frame(&small)), (InputKey(2), frame(&large))];
     check("turns", &DrawList::of(size, ops), &frames, &want);
 }
@@ -275,8 +303,8 @@ fn what_is_the_same_is_not_drawn_again() {
         }
         compositor.draw(4, &at(2), &frames).unwrap();
         let finished = compositor.finish().unwrap();
-        assert_eq!(finished.iter().map(|f| f.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        let ids: Vec<_> = finished.iter().map(|f| f.1.id()).collect();
+        assert_eq!(finished.iter().map(|f| f.tick).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let ids: Vec<_> = finished.iter().map(|f| f.picture.id()).collect();
         assert!(ids[..4].iter().all(|id| *id == ids[0]) && ids[4] != ids[0], "{ids:?}");
         assert_eq!(compositor.draws, 2);
     }
@@ -311,14 +339,15 @@ fn textures_are_shared_by_content_bounded_and_let_go_of() {
 
     // A source that is scaled by a shader, then not shown for long: black, moved back and forth by an empty list.
     let layer = DrawOp::layer(InputKey(1), rect(0, 0, 64, 48));
+    let source = SourceKey { input: InputKey(1), scaled_for: None };
     let picture = noise.picture(PixelFormat::I420, Size::new(32, 24), Color::CANVAS);
     draw_one(&mut compositor, &showing(vec![layer]), &[(InputKey(1), frame(&picture))]);
-    assert!(compositor.sources.bind_group(InputKey(1)).is_some());
+    assert!(compositor.sources.bind_group(source).is_some());
     let absent = |key| DrawOp::layer(InputKey(key), rect(0, 0, 2, 2));
     for draw in 0..=OVERLAY_IDLE_DRAWS.max(SOURCE_IDLE_DRAWS) as u32 {
         draw_one(&mut compositor, &showing(vec![absent(2 + draw % 2)]), &[]);
     }
-    assert!(compositor.sources.bind_group(InputKey(1)).is_none());
+    assert!(compositor.sources.bind_group(source).is_none());
     assert_eq!(compositor.overlays.len(), 0);
 }
 
@@ -334,10 +363,10 @@ fn a_text_that_cannot_be_painted_does_no_harm() {
             size_normalized,
             border_width_normalized: f32::INFINITY,
             border_rgb: Some(0),
+            background: Some(TextBox { rgb: 0, opacity: f32::NAN, padding: f32::NAN }),
         }));
-        let placement = Placement::default();
-        let spec = OverlayDraw { content, placement, opacity: 1.0 };
-        let list = DrawList::of(size, vec![DrawOp::Overlay(spec)]);
+        let spec = OverlaySpec::new(content, Placement::default());
+        let list = DrawList::of(size, vec![DrawOp::Overlay(spec.draw_at(size, 0))]);
         for mut compositor in compositors(size) {
             assert_eq!(largest_difference(&draw_one(&mut compositor, &list, &[]), &black), 0);
         }

@@ -6,8 +6,9 @@ use naga::proc::Layouter;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::*;
+use crate::gpu::layers::LayerParams;
 
-const PROGRAMS: [&str; 4] = ["fill", "layer", "overlay", "blend"];
+const PROGRAMS: [&str; 6] = ["fill", "layer", "overlay", "blend", "scale", "luma_source"];
 
 fn parse(name: &str) -> naga::Module {
     let source = program(name).unwrap();
@@ -75,20 +76,44 @@ fn parameters_lie_as_their_twins_say() {
         ("veil", offset_of!(BlendParams, veil)),
     ];
     check(&parse("blend"), "BlendParams", size_of::<BlendParams>(), &members);
-    let matrix = offset_of!(LayerParams, canvas_from_source);
+    let members = [
+        ("area", offset_of!(ScaleParams, area)),
+        ("whole_size_px", offset_of!(ScaleParams, whole_size_px)),
+        ("whole_row_words", offset_of!(ScaleParams, whole_row_words)),
+        ("whole_chroma_word", offset_of!(ScaleParams, whole_chroma_word)),
+        ("whole_per_pixel", offset_of!(ScaleParams, whole_per_pixel)),
+    ];
+    check(&parse("scale"), "ScaleParams", size_of::<ScaleParams>(), &members);
+    let members = [
+        ("size_px", offset_of!(LumaParams, size_px)),
+        ("first_word", offset_of!(LumaParams, first_word)),
+        ("row_words", offset_of!(LumaParams, row_words)),
+        ("full", offset_of!(LumaParams, full)),
+    ];
+    check(&parse("luma_source"), "LumaParams", size_of::<LumaParams>(), &members);
     let members = [
         ("area", offset_of!(LayerParams, area)),
-        ("rect_origin_px", offset_of!(LayerParams, rect_origin_px)),
-        ("source_per_canvas", offset_of!(LayerParams, source_per_canvas)),
-        ("to_y", matrix),
-        ("to_u", matrix + 16),
-        ("to_v", matrix + 32),
+        ("source_from_x", offset_of!(LayerParams, source_from_x)),
+        ("source_from_y", offset_of!(LayerParams, source_from_y)),
+        ("source_origin", offset_of!(LayerParams, source_origin)),
+        ("chroma_origin", offset_of!(LayerParams, chroma_origin)),
+        ("to_y", offset_of!(LayerParams, to_y)),
+        ("uv_from_u", offset_of!(LayerParams, uv_from_u)),
+        ("uv_from_v", offset_of!(LayerParams, uv_from_v)),
+        ("window_begin", offset_of!(LayerParams, window_begin)),
+        ("window_end", offset_of!(LayerParams, window_end)),
+        ("corner_radius_px", offset_of!(LayerParams, corner_radius_px)),
+        ("border_px", offset_of!(LayerParams, border_px)),
+        ("opacity", offset_of!(LayerParams, opacity)),
+        ("border_code", offset_of!(LayerParams, border_code)),
     ];
     check(&parse("layer"), "LayerParams", size_of::<LayerParams>(), &members);
     let members = [
         ("area", offset_of!(OverlayParams, area)),
-        ("rect_origin_px", offset_of!(OverlayParams, rect_origin_px)),
+        ("origin_px", offset_of!(OverlayParams, origin_px)),
         ("texels_per_pixel", offset_of!(OverlayParams, texels_per_pixel)),
+        ("first_texel", offset_of!(OverlayParams, first_texel)),
+        ("past_texel", offset_of!(OverlayParams, past_texel)),
         ("opacity", offset_of!(OverlayParams, opacity)),
     ];
     check(&parse("overlay"), "OverlayParams", size_of::<OverlayParams>(), &members);

@@ -100,6 +100,18 @@ impl Probe {
             .collect()
     }
 
+    /// Checks that what our own encoder made says what its colours are.
+    pub(crate) fn check_tags(&self) {
+        let video = self.stream("video");
+        for tag in ["color_space", "color_transfer", "color_primaries"] {
+            assert_eq!(video[tag], "bt709", "{tag}");
+        }
+        assert_eq!(
+            (&video["color_range"], &video["chroma_location"]),
+            (&"tv".into(), &"left".into())
+        );
+    }
+
     /// Checks what every way of playing an output must show: codecs, size, 30 fps, a keyframe first and every second.
     pub(crate) fn check_programme(&self, at_least: usize) {
         let (video, audio) = (self.stream("video"), self.stream("audio"));

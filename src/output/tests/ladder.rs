@@ -1,9 +1,12 @@
 //! Renditions beside the programme: the same ticks, keyframes and sound.
 
+use std::sync::Arc;
+
+use super::super::encode_loop::black;
 use super::super::testing::{Dir, Live, await_true, media, probe, settings};
-use super::super::{Overflow, RenditionSettings, Sink, StartError, start};
+use super::super::{Overflow, RenditionSettings, Sink, StartError, TickMedia, start};
 use super::LONG;
-use crate::frame::Size;
+use crate::frame::{Picture, Size};
 use crate::media::encode::VideoSettings;
 use crate::media::hub::{Hub, Received};
 use crate::worker::StopToken;
@@ -53,6 +56,27 @@ fn every_rung_has_the_same_frames_keyframes_and_sound() {
         assert_eq!((stats.encoded, stats.filled, stats.ticks_refused), (100, 0, 0), "{stats:?}");
         assert_eq!((stats.keyframes, stats.failure), (4, None));
     }
+}
+
+#[test]
+fn a_picture_that_comes_in_a_rungs_size_is_not_scaled_again() {
+    let size = Size::new(160, 90);
+    // Black is told from the moving picture by how little it takes.
+    let other = Arc::new(black(Size::new(162, 90)));
+    let black = Arc::new(black(size));
+    let encoded = |ready: Vec<Arc<Picture>>| {
+        let renditions = vec![rendition("lld", size)];
+        let output =
+            start(&super::super::ProgrammeSettings { renditions, ..settings("ready") }).unwrap();
+        for tick in 0..60 {
+            let media = TickMedia { renditions: ready.clone(), ..media(tick) };
+            output.push_wait(media).unwrap();
+        }
+        output.finish(LONG);
+        output.renditions()[0].stats.video_bytes
+    };
+    let [taken, scaled] = [vec![black], vec![other]].map(encoded);
+    assert!(taken > 0 && taken < scaled / 2, "{taken} of {scaled} bytes");
 }
 
 #[test]

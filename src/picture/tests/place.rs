@@ -91,13 +91,12 @@ fn text(text: &str) -> Arc<OverlayContent> {
         font_name: "KaiTi".into(),
         color_rgb: 0xff_ff_ff,
         size_normalized: 0.1,
-        border_width_normalized: 0.0,
-        border_rgb: None,
+        ..TextSpec::default()
     }))
 }
 
 fn overlay(content: Arc<OverlayContent>) -> OverlaySpec {
-    OverlaySpec { content, placement: Placement::default(), opacity: 255, background: false }
+    OverlaySpec::new(content, Placement::default())
 }
 
 #[test]
@@ -125,12 +124,12 @@ fn composes_in_order_and_leaves_out_what_does_not_show() {
         ..ScenePicture::default()
     };
     let sizes = |key: InputKey| (key != InputKey(2)).then_some(Size::new(1280, 720));
-    let list = compose(&scene, &sizes, HD);
+    let list = compose(&scene, &sizes, HD, 0);
     let want = [
-        DrawOp::Overlay(scene.overlays[1].draw()),
+        DrawOp::Overlay(scene.overlays[1].draw_at(HD, 0)),
         DrawOp::layer(InputKey(1), Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 }),
-        DrawOp::Overlay(scene.overlays[0].draw()),
-        DrawOp::Overlay(scene.overlays[5].draw()),
+        DrawOp::Overlay(scene.overlays[0].draw_at(HD, 0)),
+        DrawOp::Overlay(scene.overlays[5].draw_at(HD, 0)),
     ];
     assert_eq!((list.canvas, list.ops.as_slice()), (HD, want.as_slice()));
 }
@@ -220,9 +219,9 @@ fn a_backdrop_is_under_everything_and_covers_the_canvas() {
         overlays: vec![OverlaySpec { background: true, ..overlay(text("under")) }],
         ..ScenePicture::default()
     };
-    let list = compose(&scene, &|_| None, HD);
+    let list = compose(&scene, &|_| None, HD, 0);
     assert_eq!(list.ground_rgb, 0x10_20_30);
-    assert_eq!(list.ops, [DrawOp::Cover(image), DrawOp::Overlay(scene.overlays[0].draw())]);
+    assert_eq!(list.ops, [DrawOp::Cover(image), DrawOp::Overlay(scene.overlays[0].draw_at(HD, 0))]);
     for (native, want) in [
         (Size::new(1280, 720), (0, 0, 1920, 1080)),
         (Size::new(100, 100), (0, -420, 1920, 1920)),

@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 
 mod config;
 mod groups;
+mod layouts;
 mod rundown;
 
 pub(super) use groups::{decode_group, encode_group};
 
 use crate::catalog::{
     AnsMode, AudioFilter, AudioLayer, Caster, CasterConfig, Component, ComponentContent,
-    ComponentLocationId, EncoderConfig, FillMode, LayerOrder, Layout, LocationId, Place, Placement,
+    ComponentEffect, ComponentLocationId, EncoderConfig, LayerOrder, LocationId, Place, Placement,
     Play, PositionRefer, Resource, Scene, Scenes, Source, Status, Tag, Template, Text,
-    ValidChannel, VideoLayer, X264Preset,
+    ValidChannel, X264Preset,
 };
 use crate::ids::{CasterId, ComponentId, LayoutId, MaterialId, ResourceId, SceneId};
 
@@ -39,7 +40,7 @@ struct CasterRow {
     tags: Vec<TagRow>,
     audio_follows_video: bool,
     resources: Vec<ResourceRow>,
-    layouts: Vec<LayoutRow>,
+    layouts: Vec<layouts::LayoutRow>,
     components: Vec<ComponentRow>,
     scenes: Option<[SceneRow; 2]>,
     #[serde(default)]
@@ -131,22 +132,6 @@ struct PlacementRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct LayoutRow {
-    id: String,
-    video: Vec<VideoLayerRow>,
-    audio: Vec<AudioLayerRow>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct VideoLayerRow {
-    location: String,
-    fill: String,
-    placement: PlacementRow,
-    #[serde(default)]
-    delay_ms: u32,
-}
-
-#[derive(Serialize, Deserialize)]
 struct AudioLayerRow {
     location: String,
     volume_rate: f32,
@@ -186,6 +171,8 @@ struct ComponentRow {
     placement: PlacementRow,
     opacity: u8,
     order: String,
+    #[serde(default)]
+    effect: Option<String>,
     content: ContentRow,
 }
 
@@ -199,6 +186,8 @@ enum ContentRow {
         size_normalized: f32,
         border_width_normalized: f32,
         border_rgb: Option<u32>,
+        #[serde(default)]
+        background: Option<layouts::TextBackgroundRow>,
     },
     Image {
         #[serde(flatten)]
@@ -242,7 +231,7 @@ pub(super) fn encode(caster: &Caster) -> String {
             .collect(),
         audio_follows_video: caster.audio_follows_video,
         resources: caster.resources.iter().map(encode_resource).collect(),
-        layouts: caster.layouts.iter().map(encode_layout).collect(),
+        layouts: caster.layouts.iter().map(layouts::encode_layout).collect(),
         components: caster.components.iter().map(encode_component).collect(),
         scenes: caster.scenes.as_ref().map(|s| [encode_scene(&s.pvw), encode_scene(&s.pgm)]),
         pvw_off: caster.scenes.as_ref().is_some_and(|s| s.pvw_off),
@@ -292,20 +281,6 @@ fn encode_placement(p: &Placement) -> PlacementRow {
     }
 }
 
-fn encode_layout(layout: &Layout) -> LayoutRow {
-    let video_layer = |layer: &VideoLayer| VideoLayerRow {
-        location: layer.location.to_string(),
-        fill: layer.fill.as_str().to_owned(),
-        placement: encode_placement(&layer.placement),
-        delay_ms: layer.delay_ms,
-    };
-    LayoutRow {
-        id: layout.id.to_string(),
-        video: layout.video.iter().map(video_layer).collect(),
-        audio: layout.audio.iter().map(encode_audio).collect(),
-    }
-}
-
 fn encode_audio(layer: &AudioLayer) -> AudioLayerRow {
     AudioLayerRow {
         location: layer.location.to_string(),
@@ -326,6 +301,7 @@ fn encode_component(component: &Component) -> ComponentRow {
             size_normalized: text.size_normalized,
             border_width_normalized: text.border_width_normalized,
             border_rgb: text.border_rgb,
+            background: text.background.map(layouts::encode_background),
         },
     };
     ComponentRow {
@@ -335,6 +311,7 @@ fn encode_component(component: &Component) -> ComponentRow {
         placement: encode_placement(&component.placement),
         opacity: component.opacity,
         order: component.order.as_str().to_owned(),
+        effect: Some(component.effect.as_str().to_owned()),
         content,
     }
 }
@@ -387,7 +364,7 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
         tags: row.tags.into_iter().map(|TagRow { key, value }| Tag { key, value }).collect(),
         audio_follows_video: row.audio_follows_video,
         resources: all(row.resources, decode_resource)?,
-        layouts: all(row.layouts, decode_layout)?,
+        layouts: all(row.layouts, layouts::decode_layout)?,
         components: all(row.components, decode_component)?,
         scenes: scenes.transpose()?,
         channels: all(row.channels, rundown::decode_channel)?,
@@ -433,22 +410,6 @@ fn decode_placement(row: PlacementRow) -> Result<Placement, String> {
     Ok(Placement { width, height, x, y, refer })
 }
 
-fn decode_layout(row: LayoutRow) -> Result<Layout, String> {
-    let video_layer = |row: VideoLayerRow| {
-        Ok::<VideoLayer, String>(VideoLayer {
-            location: parse("location", &row.location, LocationId::parse)?,
-            fill: parse("fill mode", &row.fill, FillMode::parse)?,
-            placement: decode_placement(row.placement)?,
-            delay_ms: row.delay_ms,
-        })
-    };
-    Ok(Layout {
-        id: parse("layout", &row.id, LayoutId::parse)?,
-        video: all(row.video, video_layer)?,
-        audio: all(row.audio, decode_audio)?,
-    })
-}
-
 fn decode_audio(row: AudioLayerRow) -> Result<AudioLayer, String> {
     Ok(AudioLayer {
         location: parse("location", &row.location, LocationId::parse)?,
@@ -469,6 +430,7 @@ fn decode_component(row: ComponentRow) -> Result<Component, String> {
             size_normalized,
             border_width_normalized,
             border_rgb,
+            background,
         } => ComponentContent::Text(Text {
             text,
             color_rgb,
@@ -476,6 +438,7 @@ fn decode_component(row: ComponentRow) -> Result<Component, String> {
             size_normalized,
             border_width_normalized,
             border_rgb,
+            background: background.map(layouts::decode_background),
         }),
     };
     Ok(Component {
@@ -485,6 +448,9 @@ fn decode_component(row: ComponentRow) -> Result<Component, String> {
         placement: decode_placement(row.placement)?,
         opacity: row.opacity,
         order: parse("order", &row.order, LayerOrder::parse)?,
+        effect: row
+            .effect
+            .map_or(Ok(ComponentEffect::None), |e| parse("effect", &e, ComponentEffect::parse))?,
         content,
     })
 }

@@ -5,8 +5,9 @@
 use super::pb;
 use crate::api::addresses::{Addresses, StreamInfo};
 use crate::catalog::{
-    AnsMode, Answer, AudioFilter, AudioLayer, Caster, Component, ComponentContent, ErrorCode,
-    Layout, Placement, Play, Refused, Resource, Source, Status, Text, VideoLayer, Written,
+    AnsMode, Answer, AudioFilter, AudioLayer, Backdrop, Caster, Component, ComponentContent,
+    ErrorCode, FillMode, LayerLook, Layout, LayoutPreset, Place, Placement, Play, Refused,
+    Resource, Source, Status, Text, VideoLayer, Written,
 };
 use crate::ids::Bus;
 
@@ -150,6 +151,9 @@ reads! {
         layouts: list.iter().map(layout).collect(),
         revision: caster.revision,
     };
+    DescribeLayoutPresetsResponse, Answer::LayoutPresets(list), addresses => Self {
+        presets: list.iter().copied().map(preset).collect(),
+    };
     DescribeCasterComponentsResponse, Answer::Components(caster, list), addresses => Self {
         total: count(list.len()),
         components: list.into_iter().map(component).collect(),
@@ -249,24 +253,65 @@ fn resource(resource: &Resource) -> pb::VideoResource {
 }
 
 fn layout(layout: &Layout) -> pb::Layout {
-    let video_layer = |layer: &VideoLayer| {
-        let Placement { width, height, x, y, refer } = layer.placement;
-        pb::VideoLayer {
-            fill_mode: layer.fill.as_str().to_owned(),
-            height_normalized: height,
-            width_normalized: width,
-            position_normalized: vec![x, y],
-            position_refer: refer.as_str().to_owned(),
-            fixed_delay_duration: small(layer.delay_ms),
-        }
-    };
     pb::Layout {
         layout_id: layout.id.to_string(),
+        backdrop: Some(&layout.backdrop).filter(|b| **b != Backdrop::default()).map(backdrop),
         blend_list: layout.video.iter().map(|v| v.location.to_string()).collect(),
         video_layers: layout.video.iter().map(video_layer).collect(),
         mix_list: layout.audio.iter().map(|a| a.location.to_string()).collect(),
         audio_layers: layout.audio.iter().map(audio_layer).collect(),
     }
+}
+
+fn video_layer(layer: &VideoLayer) -> pb::VideoLayer {
+    pb::VideoLayer {
+        fixed_delay_duration: small(layer.delay_ms),
+        look: Some(&layer.look).filter(|look| **look != LayerLook::default()).map(look),
+        ..placed(layer.fill, layer.placement)
+    }
+}
+
+fn placed(fill: FillMode, placement: Placement) -> pb::VideoLayer {
+    let Placement { width, height, x, y, refer } = placement;
+    pb::VideoLayer {
+        fill_mode: fill.as_str().to_owned(),
+        height_normalized: height,
+        width_normalized: width,
+        position_normalized: vec![x, y],
+        position_refer: refer.as_str().to_owned(),
+        ..pb::VideoLayer::default()
+    }
+}
+
+fn look(look: &LayerLook) -> pb::LayerLook {
+    let [crop_left, crop_top, crop_right, crop_bottom] = look.crop;
+    pb::LayerLook {
+        crop_left,
+        crop_top,
+        crop_right,
+        crop_bottom,
+        mirror: look.mirror.as_str().to_owned(),
+        opacity: Some(look.opacity),
+        corner_radius: look.corner_radius,
+        border_width: look.border_width,
+        border_color: color(look.border_rgb),
+    }
+}
+
+fn backdrop(backdrop: &Backdrop) -> pb::Backdrop {
+    pb::Backdrop { color: color(backdrop.rgb), image: backdrop.image.as_ref().map(image) }
+}
+
+fn preset(preset: LayoutPreset) -> pb::LayoutPreset {
+    let slot = |&placement: &Placement| placed(FillMode::Fit, placement);
+    pb::LayoutPreset {
+        name: preset.as_str().to_owned(),
+        slots: preset.slots().iter().map(slot).collect(),
+    }
+}
+
+fn color(rgb: u32) -> String {
+    format!("0x{rgb:06x}")
 }
 
 fn audio_layer(layer: &AudioLayer) -> pb::AudioLayer {
@@ -298,10 +343,7 @@ fn component(component: Component) -> pb::Component {
     let component_type = component.content.type_name().to_owned();
     let (text, image) = match component.content {
         ComponentContent::Text(text) => (Some(text_content(text)), None),
-        ComponentContent::Image { place } => {
-            let (material_id, image_url) = (place.material().to_owned(), place.url().to_owned());
-            (None, Some(pb::ImageLayerContent { material_id, image_url }))
-        }
+        ComponentContent::Image { place } => (None, Some(image(&place))),
     };
     pb::Component {
         component_id: component.id.to_string(),
@@ -318,18 +360,28 @@ fn component(component: Component) -> pb::Component {
         text_layer_content: text,
         image_layer_content: image,
         layer_order: component.order.as_str().to_owned(),
-        effect: "none".to_owned(),
+        effect: component.effect.as_str().to_owned(),
     }
+}
+
+fn image(place: &Place) -> pb::ImageLayerContent {
+    let (material_id, image_url) = (place.material().to_owned(), place.url().to_owned());
+    pb::ImageLayerContent { material_id, image_url }
 }
 
 fn text_content(text: Text) -> pb::TextLayerContent {
     pb::TextLayerContent {
         text: text.text,
-        color: format!("0x{:06x}", text.color_rgb),
+        color: color(text.color_rgb),
         font_name: text.font_name,
         size_normalized: Some(text.size_normalized),
         border_width_normalized: text.border_width_normalized,
-        border_color: text.border_rgb.map(|rgb| format!("0x{rgb:06x}")).unwrap_or_default(),
+        border_color: text.border_rgb.map(color).unwrap_or_default(),
+        background: text.background.map(|background| pb::TextBackground {
+            color: color(background.rgb),
+            opacity: Some(background.opacity),
+            padding: background.padding,
+        }),
     }
 }
 

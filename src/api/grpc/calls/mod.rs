@@ -5,10 +5,10 @@
 
 use super::pb;
 use crate::catalog::{
-    AudioDraft, AudioLayerDraft, Call, ComponentDraft, ComponentLayerDraft, CopyCaster,
-    CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft, PlacementDraft,
-    ResourceDraft, SceneDraft, TagDraft, TextDraft, TransitionDraft, VideoLayerDraft, WayDraft,
-    WhenDraft,
+    AudioDraft, AudioLayerDraft, BackdropDraft, Call, ComponentDraft, ComponentLayerDraft,
+    CopyCaster, CreateCaster, DescribeCasters, FilterDraft, ImageDraft, LayoutDraft, LookDraft,
+    PlacementDraft, ResourceDraft, SceneDraft, TagDraft, TextBackgroundDraft, TextDraft,
+    TransitionDraft, VideoLayerDraft, WayDraft, WhenDraft,
 };
 
 /// `Request as r => call`: how each request becomes a call.
@@ -92,13 +92,14 @@ calls! {
     };
     AddCasterLayoutRequest as r => Call::AddCasterLayout {
         caster_id: r.caster_id,
-        draft: layout(r.layout.unwrap_or_default()),
+        draft: LayoutDraft { preset: r.preset, ..layout(r.layout.unwrap_or_default()) },
     };
     ModifyCasterLayoutRequest as r => Call::ModifyCasterLayout {
         caster_id: r.caster_id,
         layout_id: r.layout_id,
-        draft: layout(r.layout.unwrap_or_default()),
+        draft: LayoutDraft { preset: r.preset, ..layout(r.layout.unwrap_or_default()) },
     };
+    DescribeLayoutPresetsRequest as _r => Call::DescribeLayoutPresets;
     DeleteCasterLayoutRequest as r => Call::DeleteCasterLayout {
         caster_id: r.caster_id,
         layout_id: r.layout_id,
@@ -219,6 +220,11 @@ fn resource(m: pb::VideoResource) -> ResourceDraft {
 
 fn layout(m: pb::Layout) -> LayoutDraft {
     LayoutDraft {
+        preset: String::new(),
+        backdrop: m.backdrop.map(|backdrop| BackdropDraft {
+            color: backdrop.color,
+            image: backdrop.image.map(image),
+        }),
         blend_list: m.blend_list,
         video_layers: m.video_layers.into_iter().map(video_layer).collect(),
         mix_list: m.mix_list,
@@ -236,6 +242,21 @@ fn video_layer(m: pb::VideoLayer) -> VideoLayerDraft {
             position_refer: m.position_refer,
         },
         fixed_delay_duration_ms: m.fixed_delay_duration,
+        look: m.look.map(look),
+    }
+}
+
+fn look(m: pb::LayerLook) -> LookDraft {
+    LookDraft {
+        crop_left: m.crop_left,
+        crop_top: m.crop_top,
+        crop_right: m.crop_right,
+        crop_bottom: m.crop_bottom,
+        mirror: m.mirror,
+        opacity: m.opacity,
+        corner_radius: m.corner_radius,
+        border_width: m.border_width,
+        border_color: m.border_color,
     }
 }
 
@@ -279,11 +300,18 @@ fn component(m: pb::Component) -> ComponentDraft {
             size_normalized: t.size_normalized,
             border_width_normalized: t.border_width_normalized,
             border_color: t.border_color,
+            background: t.background.map(|b| TextBackgroundDraft {
+                color: b.color,
+                opacity: b.opacity,
+                padding: b.padding,
+            }),
         }),
-        image: m
-            .image_layer_content
-            .map(|i| ImageDraft { material_id: i.material_id, image_url: i.image_url }),
+        image: m.image_layer_content.map(image),
         layer_order: m.layer_order,
         effect: m.effect,
     }
+}
+
+fn image(m: pb::ImageLayerContent) -> ImageDraft {
+    ImageDraft { material_id: m.material_id, image_url: m.image_url }
 }

@@ -17,6 +17,7 @@ use crate::api::events::WatchKey;
 use crate::api::grpc::{Desk, KEY_ID_METADATA, KEY_SECRET_METADATA, serve_desk};
 use crate::api::keys::{AccessKey, AccessKeys, KeyFile, Role};
 use crate::api::media::Media;
+use crate::config::RTMP_PORT;
 use crate::library::{Bounds, Library};
 use crate::media::encode::testing::{Dir, tool_output};
 use crate::worker::StopToken;
@@ -25,7 +26,7 @@ async fn connect(dir: &Dir, media: Option<Media>) -> MediaLibraryClient<Channel>
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let addresses = Addresses {
-        rtmp_port: 1935,
+        rtmp_port: RTMP_PORT,
         http_port: 8080,
         https: false,
         playback: PlaybackAuth::Signed,

@@ -231,7 +231,7 @@ fn component(component: Component) -> Value {
         "ComponentName": component.name,
         "LocationId": component.location.to_string(),
         "ComponentType": component.content.type_name(),
-        "Effect": "none",
+        "Effect": component.effect.as_str(),
         "LayerOrder": component.order.as_str(),
         "ComponentLayer": {
             "HeightNormalized": float(placement.height),

@@ -161,6 +161,7 @@ fn layout(p: &Params) -> Read<LayoutDraft> {
             fill_mode: layer.text("FillMode"),
             placement,
             fixed_delay_duration_ms: layer.number("FixedDelayDuration")?.unwrap_or_default(),
+            ..VideoLayerDraft::default()
         })
     };
     Ok(LayoutDraft {
@@ -168,6 +169,7 @@ fn layout(p: &Params) -> Read<LayoutDraft> {
         video_layers: p.items("VideoLayer")?.into_iter().map(video_layer).collect::<Read<_>>()?,
         mix_list: p.texts("MixList")?,
         audio_layers: audio_layers(p)?,
+        ..LayoutDraft::default()
     })
 }
 
@@ -228,6 +230,7 @@ fn component(p: &Params) -> Read<ComponentDraft> {
             size_normalized: text.number("SizeNormalized")?,
             border_width_normalized: text.number("BorderWidthNormalized")?.unwrap_or_default(),
             border_color: text.color("BorderColor"),
+            ..TextDraft::default()
         })
     };
     let image = |image: Params| ImageDraft {

@@ -46,7 +46,8 @@ impl Nonces {
             return Err(ErrorCode::SignatureNonceUsed.into());
         }
         if slots.values().map(HashSet::len).sum::<usize>() >= limits::API_NONCES_PER_KEY {
-            return Err(ErrorCode::ThrottlingUser.into());
+            let first = slots.keys().next().copied().unwrap_or(until_unix_s / SLOT_S);
+            return Err(Fault::throttled(((first + 1) * SLOT_S - now_unix_s) * 1000));
         }
         slots.entry(until_unix_s / SLOT_S).or_default().insert(mark);
         Ok(())
@@ -83,8 +84,9 @@ mod tests {
             keys.entry("a".into()).or_default().entry(9).or_default().insert(mark);
         }
         let refused = nonces.take("a", "new", 600, 0).unwrap_err();
-        assert_eq!(refused.code, "Throttling.User");
+        assert_eq!((&*refused.code, refused.retry_after_ms), ("Throttling.User", Some(600_000)));
         assert!(nonces.take("b", "new", 600, 0).is_ok());
+        assert!(nonces.take("a", "new", 1200, 599).is_err());
         assert!(nonces.take("a", "new", 1200, 600).is_ok());
     }
 }

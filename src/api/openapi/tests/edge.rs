@@ -21,6 +21,7 @@ use crate::api::openapi::rate::Rate;
 use crate::api::openapi::sign::{Nonces, Scheme};
 use crate::api::openapi::{Edge, answer, utc};
 use crate::catalog::{Catalog, Context};
+use crate::config::RTMP_PORT;
 use crate::{limits, time};
 
 pub(super) const KEY: [&str; 2] = ["key", "secret"];
@@ -58,7 +59,7 @@ impl World {
             }
         });
         let addresses = Addresses {
-            rtmp_port: 1935,
+            rtmp_port: RTMP_PORT,
             http_port: 80,
             https: false,
             playback: PlaybackAuth::Signed,

@@ -89,10 +89,14 @@ fn a_layout_whole() {
         "CasterId=c&BlendList.1=RV01&BlendList.2=RV02&VideoLayer.1.FillMode=fit\
          &VideoLayer.1.WidthNormalized=1.0&VideoLayer.2.PositionNormalized.1=0.68\
          &VideoLayer.2.PositionNormalized.2=0.02&VideoLayer.2.PositionRefer=topRight\
-         &MixList.1=RV01&AudioLayer.1.VolumeRate=0.5&AudioLayer.1.FixedDelayDuration=40",
+         &MixList.1=RV01&AudioLayer.1.VolumeRate=0.5&AudioLayer.1.FixedDelayDuration=40\
+         &VideoLayer.1.Look.Opacity=0.5&Backdrop.Color=0xffffff&Preset=quad",
     );
     let Ok(Call::AddCasterLayout { caster_id, draft }) = calls::add_layout(&p) else { panic!() };
-    let LayoutDraft { blend_list, video_layers, mix_list, audio_layers } = draft;
+    let LayoutDraft { blend_list, video_layers, mix_list, audio_layers, preset, backdrop } = draft;
+    // Looks are gRPC's: what comes by this wire says nothing of them, so that they stay.
+    assert!(preset.is_empty() && backdrop.is_none());
+    assert!(video_layers.iter().all(|layer| layer.look.is_none()));
     assert_eq!(
         (&caster_id[..], &blend_list[..], &mix_list[..]),
         ("c", &["RV01".into(), "RV02".into()][..], &["RV01".into()][..])

@@ -68,6 +68,7 @@ async fn operations_are_told_on_every_wire() {
     let layout = v1::AddCasterLayoutRequest {
         caster_id: caster_id.clone(),
         layout: Some(v1::Layout::default()),
+        ..Default::default()
     };
     let _ = client.add_caster_layout(layout).await.unwrap_err();
     let group = v1::UpdateCasterResourceGroupRequest {

@@ -1,16 +1,18 @@
 //! The affine map from any source's code values to the canvas'.
 //!
 //! Must not know textures. Invariant: grey maps to grey, so the chroma rows have no luma term. Formulas: ITU-R BT.601,
-//! BT.709 and BT.2020 (non-constant luminance), 8 bits. Primaries are left as they are.
+//! BT.709 and BT.2020 (non-constant luminance). Code values are those of 8 bits; deeper ones are brought to that scale
+//! (10 bits: divided by 4), with their fraction. Primaries are left as they are.
 
 use crate::frame::{Color, Matrix, Range};
 
 /// Rows from (Y, U, V, 1) code values of a source to Y, U and V of the canvas.
 pub(super) type CodeMatrix = [[f32; 4]; 3];
 
-/// The map from `source` to [`Color::CANVAS`].
-pub(super) fn canvas_from(source: Color) -> CodeMatrix {
-    let map = |code: [f64; 3]| encode(Color::CANVAS, decode(source, code));
+/// The map from `source`, of this many bits, to [`Color::CANVAS`].
+pub(super) fn canvas_from(source: Color, depth_bits: u32) -> CodeMatrix {
+    let excursions = excursions(source.range, depth_bits);
+    let map = |code: [f64; 3]| encode(Color::CANVAS, decode(source.matrix, excursions, code));
     let zero = map([0.0; 3]);
     let columns = [map([1.0, 0.0, 0.0]), map([0.0, 1.0, 0.0]), map([0.0, 0.0, 1.0])];
     std::array::from_fn(|row| {
@@ -37,18 +39,19 @@ fn red_blue_weights(matrix: Matrix) -> (f64, f64) {
     }
 }
 
-/// Luma offset, luma excursion and chroma excursion in code values.
-fn excursions(range: Range) -> (f64, f64, f64) {
+/// Luma offset, luma excursion and chroma excursion in code values of 8 bits. The full range of 10 bits ends at 1023, which
+/// is a little more than 255.
+fn excursions(range: Range, depth_bits: u32) -> (f64, f64, f64) {
+    let largest = 256.0 - 256.0 / f64::from(1_u32 << depth_bits);
     match range {
         Range::Limited => (16.0, 219.0, 224.0),
-        Range::Full => (0.0, 255.0, 255.0),
+        Range::Full => (0.0, largest, largest),
     }
 }
 
 /// Code values → R'G'B' (black 0, white 1).
-fn decode(color: Color, [y, u, v]: [f64; 3]) -> [f64; 3] {
-    let (kr, kb) = red_blue_weights(color.matrix);
-    let (black, luma, chroma) = excursions(color.range);
+fn decode(matrix: Matrix, (black, luma, chroma): (f64, f64, f64), [y, u, v]: [f64; 3]) -> [f64; 3] {
+    let (kr, kb) = red_blue_weights(matrix);
     let (y, cb, cr) = ((y - black) / luma, (u - 128.0) / chroma, (v - 128.0) / chroma);
     let (r, b) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);
     [r, (y - kr * r - kb * b) / (1.0 - kr - kb), b]
@@ -57,7 +60,7 @@ fn decode(color: Color, [y, u, v]: [f64; 3]) -> [f64; 3] {
 /// R'G'B' → code values.
 fn encode(color: Color, [r, g, b]: [f64; 3]) -> [f64; 3] {
     let (kr, kb) = red_blue_weights(color.matrix);
-    let (black, luma, chroma) = excursions(color.range);
+    let (black, luma, chroma) = excursions(color.range, 8);
     let y = kr * r + (1.0 - kr - kb) * g + kb * b;
     let (cb, cr) = ((b - y) / (2.0 * (1.0 - kb)), (r - y) / (2.0 * (1.0 - kr)));
     [black + luma * y, 128.0 + chroma * cb, 128.0 + chroma * cr]
@@ -85,7 +88,7 @@ mod tests {
             (Bt601, Full, [255.0, 128.0, 128.0], [235, 128, 128]),
         ] {
             // The source's codes are rounded themselves.
-            let got = apply(&canvas_from(Color { matrix, range }), source);
+            let got = apply(&canvas_from(Color { matrix, range }, 8), source);
             let near = got.iter().zip(canvas).all(|(got, want)| got.abs_diff(want) <= 1);
             assert!(near, "{matrix:?} {range:?} {source:?}: {got:?}, not {canvas:?}");
         }
@@ -107,7 +110,7 @@ mod tests {
     fn chroma_has_no_luma_term() {
         for matrix in [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020] {
             for range in [Range::Limited, Range::Full] {
-                let m = canvas_from(Color { matrix, range });
+                let m = canvas_from(Color { matrix, range }, 8);
                 assert!(m[1][0].abs() < 1e-6 && m[2][0].abs() < 1e-6);
             }
         }

@@ -1,0 +1,409 @@
+//! A show that is edited at random for a long time: does anything grow, is anything late?
+//!
+//! `cargo bench --bench soak -- SECONDS [SEED]` runs the built server at 1280×720p30 with four sources, PVW watched, and
+//! changes scenes, layouts, components, sound and PGM several times a second. Prints a Markdown row a minute and a verdict;
+//! ends with 1 if memory or GPU objects grew after the first minute or the 99th percentile of lateness is a frame or more.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use onair::api::client::Client;
+use onair::api::grpc::pb as v1;
+use onair::time::Clock;
+
+#[path = "../tests/e2e/support.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod support;
+
+use support::{From, Server, record, run_ffmpeg};
+
+/// Growth of resident memory after the first minute that counts as none: what the allocators of the media libraries round.
+const RSS_SLACK: f64 = 0.03;
+const FRAME_US: u64 = 33_333;
+
+type Failed = Box<dyn std::error::Error>;
+
+fn main() {
+    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
+    let seconds = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(3600);
+    let seed = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    match runtime.block_on(run(seconds, Chance(seed))) {
+        Ok(true) => {}
+        Ok(false) => std::process::exit(1),
+        Err(error) => {
+            println!("failed: {error}");
+            std::process::exit(2);
+        }
+    }
+}
+
+/// An xorshift generator: the same seed, the same show.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) % end
+    }
+
+    /// 0–1 in hundredths.
+    fn share(&mut self) -> f32 {
+        self.below(101) as f32 / 100.0
+    }
+
+    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len() as u64) as usize]
+    }
+}
+
+/// What is looked at once a minute.
+struct Sample {
+    rss_mib: f64,
+    gpu_objects: f64,
+}
+
+async fn run(seconds: u64, mut chance: Chance) -> Result<bool, Failed> {
+    let server = Server::start();
+    let clip = server.folder.path("media").join("clip.mp4");
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 10 -pix_fmt yuv420p \
+         -c:v libx264 -preset veryfast -g 60 -c:a aac {}",
+        clip.display()
+    ));
+    let mut show = Show::start(&server).await?;
+    // Somebody watches both, so that both are drawn.
+    let folder = std::env::temp_dir().join(format!("onair-soak-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let _viewers = [show.pvw.stream_url.clone(), show.flv()]
+        .map(|url| (record(&url, std::path::Path::new("/dev/null")), url));
+    println!(
+        "| minute | edits | refused | RSS MiB | GPU objects |\n| --- | --- | --- | --- | --- |"
+    );
+    let clock = Clock::real();
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut next_minute_s = 0;
+    while clock.now_ns() < seconds * 1_000_000_000 {
+        show.edit(&mut chance).await?;
+        if clock.now_ns() / 1_000_000_000 >= next_minute_s {
+            samples.push(sample(&server)?);
+            let Sample { rss_mib, gpu_objects } = &samples[samples.len() - 1];
+            let minute = next_minute_s / 60;
+            println!(
+                "| {minute} | {} | {} | {rss_mib:.1} | {gpu_objects} |",
+                show.edits, show.refused
+            );
+            next_minute_s += 60;
+        }
+        tokio::time::sleep(Duration::from_millis(100 + chance.below(400))).await;
+    }
+    samples.push(sample(&server)?);
+    let state = show.state().await?;
+    std::fs::remove_dir_all(folder)?;
+    Ok(verdict(&samples, &state))
+}
+
+fn verdict(samples: &[Sample], state: &v1::WatchCasterResponse) -> bool {
+    let (Some(first), Some(last)) = (samples.get(1), samples.last()) else { return false };
+    let growth = last.rss_mib / first.rss_mib - 1.0;
+    let lateness = state.stages.iter().find(|stage| stage.stage == "lateness");
+    let p99_us = lateness.map_or(u64::MAX, |stage| stage.p99_us);
+    println!(
+        "\nRSS {:.1} → {:.1} MiB after the first minute ({:+.1} %), GPU objects {} → {}, lateness p50 {} µs, p99 {p99_us} µs",
+        first.rss_mib,
+        last.rss_mib,
+        growth * 100.0,
+        first.gpu_objects,
+        last.gpu_objects,
+        lateness.map_or(0, |stage| stage.p50_us),
+    );
+    for output in &state.outputs {
+        println!(
+            "{}: {} frames, {} late, {} dropped",
+            output.name, output.frames, output.frames_late, output.frames_dropped
+        );
+    }
+    growth <= RSS_SLACK && last.gpu_objects <= first.gpu_objects && p99_us < FRAME_US
+}
+
+fn sample(server: &Server) -> Result<Sample, Failed> {
+    let statm = std::fs::read_to_string(format!("/proc/{}/statm", server.process.0.id()))?;
+    let pages: f64 = statm.split_whitespace().nth(1).ok_or("no resident size")?.parse()?;
+    let mut connection = TcpStream::connect(server.http)?;
+    write!(connection, "GET /metrics HTTP/1.1\r\nHost: onair\r\nConnection: close\r\n\r\n")?;
+    let mut page = String::new();
+    connection.read_to_string(&mut page)?;
+    let objects = page.lines().find_map(|line| line.strip_prefix("onair_gpu_objects "));
+    let gpu_objects = objects.ok_or("no count of GPU objects on the metrics page")?.parse()?;
+    Ok(Sample { rss_mib: pages * 4.0 / 1024.0, gpu_objects })
+}
+
+/// A caster on air and what it has to play with.
+struct Show {
+    client: Client,
+    caster: String,
+    pvw: v1::Scene,
+    pgm: v1::Scene,
+    locations: Vec<String>,
+    layouts: Vec<String>,
+    components: Vec<String>,
+    edits: u64,
+    refused: u64,
+}
+
+const TEXTS: [&str; 5] =
+    ["Evening news", "晚间新闻", "Вечерние новости", "أخبار المساء", "two lines\nof text"];
+
+impl Show {
+    async fn start(server: &Server) -> Result<Show, Failed> {
+        let mut client = server.client().await;
+        let request = v1::CreateCasterRequest {
+            caster_name: "soak".into(),
+            client_token: "soak".into(),
+            norm_type: Some(1),
+            charge_type: "PostPaid".into(),
+            ..Default::default()
+        };
+        let caster = client.create_caster(request).await?.into_inner().caster_id;
+        let config = v1::CasterConfig {
+            domain_name: "127.0.0.1".into(),
+            transcode_config: Some(v1::TranscodeConfig {
+                caster_template: "lp_hd".into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let request =
+            v1::SetCasterConfigRequest { caster_id: caster.clone(), config: Some(config) };
+        client.set_caster_config(request).await?;
+        let sources = ["file:clip.mp4", "file:clip.mp4", "pattern:640x360", "pattern:1280x720@25"];
+        let mut locations = Vec::new();
+        for (index, url) in sources.iter().enumerate() {
+            locations.push(format!("RV{:02}", index + 1));
+            support::add_source(&mut client, &caster, &locations[index], &From::Vod(url)).await;
+        }
+        let request = v1::StartCasterRequest { caster_id: caster.clone() };
+        let started = client.start_caster(request).await?.into_inner();
+        let (Some(pvw), Some(pgm)) = (started.pvw_scene, started.pgm_scene) else {
+            return Err("StartCaster answered without scenes".into());
+        };
+        let (layouts, components) = (Vec::new(), Vec::new());
+        let (edits, refused) = (0, 0);
+        Ok(Show { client, caster, pvw, pgm, locations, layouts, components, edits, refused })
+    }
+
+    fn flv(&self) -> String {
+        let flv = self.pgm.stream_infos.iter().find(|info| info.video_format == "flv");
+        flv.map_or_else(String::new, |info| info.output_stream_url.clone())
+    }
+
+    async fn state(&mut self) -> Result<v1::WatchCasterResponse, Failed> {
+        let request =
+            v1::WatchCasterRequest { caster_id: self.caster.clone(), ..Default::default() };
+        let mut states = self.client.watch_caster(request).await?.into_inner();
+        Ok(states.message().await?.ok_or("no state")?)
+    }
+
+    /// One random change. What the rules refuse (a layout that is on air is deleted, say) is counted; what breaks is an error.
+    async fn edit(&mut self, chance: &mut Chance) -> Result<(), Failed> {
+        self.edits += 1;
+        let result = match chance.below(10) {
+            0 => self.add_layout(chance).await,
+            1 => self.add_text(chance).await,
+            2 => self.modify_layout(chance).await,
+            3 => self.modify_text(chance).await,
+            4 => self.delete(chance).await,
+            5 => self.set_scene(chance, self.pgm.scene_id.clone()).await,
+            6 => self.mix(chance).await,
+            7 => self.take(chance).await,
+            _ => match self.set_scene(chance, self.pvw.scene_id.clone()).await {
+                Ok(()) => self.take(chance).await,
+                refused => refused,
+            },
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(status) if is_a_rule(&status) => {
+                self.refused += 1;
+                Ok(())
+            }
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    async fn add_layout(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        let layout = self.layout(chance);
+        let request =
+            v1::AddCasterLayoutRequest { caster_id: self.caster.clone(), layout: Some(layout) };
+        let answer = self.client.add_caster_layout(request).await?.into_inner();
+        self.layouts.push(answer.layout_id);
+        Ok(())
+    }
+
+    async fn modify_layout(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        if self.layouts.is_empty() {
+            return Ok(());
+        }
+        let request = v1::ModifyCasterLayoutRequest {
+            caster_id: self.caster.clone(),
+            layout_id: chance.pick(&self.layouts).clone(),
+            layout: Some(self.layout(chance)),
+        };
+        self.client.modify_caster_layout(request).await.map(drop)
+    }
+
+    fn layout(&self, chance: &mut Chance) -> v1::Layout {
+        let count = 1 + chance.below(self.locations.len() as u64) as usize;
+        let first = chance.below(self.locations.len() as u64) as usize;
+        let shown: Vec<String> =
+            self.locations.iter().cycle().skip(first).take(count).cloned().collect();
+        let video_layers = shown.iter().map(|_| v1::VideoLayer {
+            fill_mode: chance.pick(&["fit", "none"]).to_string(),
+            width_normalized: 0.1 + 0.9 * chance.share(),
+            height_normalized: 0.1 + 0.9 * chance.share(),
+            position_normalized: vec![chance.share() - 0.3, chance.share() - 0.3],
+            position_refer: chance.pick(&["topLeft", "center", "bottomRight"]).to_string(),
+            ..Default::default()
+        });
+        v1::Layout {
+            video_layers: video_layers.collect(),
+            mix_list: vec![shown[0].clone()],
+            audio_layers: vec![v1::AudioLayer::default()],
+            blend_list: shown,
+            ..Default::default()
+        }
+    }
+
+    async fn add_text(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        let component = v1::Component {
+            location_id: format!("RC{:02}", 1 + chance.below(20)),
+            component_type: "text".into(),
+            component_layer: Some(v1::ComponentLayer {
+                position_normalized: vec![chance.share() * 0.8, chance.share() * 0.9],
+                transparency: Some(chance.below(256) as i32),
+                ..Default::default()
+            }),
+            text_layer_content: Some(text(chance)),
+            ..Default::default()
+        };
+        let request = v1::AddCasterComponentRequest {
+            caster_id: self.caster.clone(),
+            component: Some(component),
+        };
+        let answer = self.client.add_caster_component(request).await?.into_inner();
+        self.components.push(answer.component_id);
+        Ok(())
+    }
+
+    async fn modify_text(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        if self.components.is_empty() {
+            return Ok(());
+        }
+        let component =
+            v1::Component { text_layer_content: Some(text(chance)), ..Default::default() };
+        let request = v1::ModifyCasterComponentRequest {
+            caster_id: self.caster.clone(),
+            component_id: chance.pick(&self.components).clone(),
+            component: Some(component),
+        };
+        self.client.modify_caster_component(request).await.map(drop)
+    }
+
+    /// A layout or a component that is too many.
+    async fn delete(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        if self.layouts.len() > 8 {
+            let index = chance.below(self.layouts.len() as u64) as usize;
+            let request = v1::DeleteCasterLayoutRequest {
+                caster_id: self.caster.clone(),
+                layout_id: self.layouts[index].clone(),
+            };
+            self.client.delete_caster_layout(request).await?;
+            self.layouts.swap_remove(index);
+        }
+        if self.components.len() > 8 {
+            let index = chance.below(self.components.len() as u64) as usize;
+            let request = v1::DeleteCasterComponentRequest {
+                caster_id: self.caster.clone(),
+                component_id: self.components[index].clone(),
+            };
+            self.client.delete_caster_component(request).await?;
+            self.components.swap_remove(index);
+        }
+        Ok(())
+    }
+
+    async fn set_scene(
+        &mut self,
+        chance: &mut Chance,
+        scene_id: String,
+    ) -> Result<(), tonic::Status> {
+        if self.layouts.is_empty() {
+            return Ok(());
+        }
+        let mut component_ids: Vec<String> =
+            (0..chance.below(4)).filter_map(|_| self.components.first().cloned()).collect();
+        if !self.components.is_empty() {
+            component_ids.push(chance.pick(&self.components).clone());
+        }
+        component_ids.sort_unstable();
+        component_ids.dedup();
+        let request = v1::SetCasterSceneConfigRequest {
+            caster_id: self.caster.clone(),
+            scene_id,
+            layout_id: chance.pick(&self.layouts).clone(),
+            component_ids,
+            ..Default::default()
+        };
+        self.client.set_caster_scene_config(request).await.map(drop)
+    }
+
+    async fn take(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        let request = v1::CopyCasterSceneConfigRequest {
+            caster_id: self.caster.clone(),
+            from_scene_id: self.pvw.scene_id.clone(),
+            to_scene_id: self.pgm.scene_id.clone(),
+            force: chance.below(4) == 0,
+            ..Default::default()
+        };
+        self.client.copy_caster_scene_config(request).await.map(drop)
+    }
+
+    async fn mix(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
+        let layer = v1::AudioLayer { volume_rate: Some(chance.share()), ..Default::default() };
+        let request = v1::UpdateCasterSceneAudioRequest {
+            caster_id: self.caster.clone(),
+            scene_id: self.pgm.scene_id.clone(),
+            follow_enable: Some(chance.below(2) as i32),
+            mix_list: vec![chance.pick(&self.locations).clone()],
+            audio_layers: vec![layer],
+        };
+        self.client.update_caster_scene_audio(request).await.map(drop)
+    }
+}
+
+fn text(chance: &mut Chance) -> v1::TextLayerContent {
+    v1::TextLayerContent {
+        text: chance.pick(&TEXTS).to_string(),
+        color: format!("0x{:06x}", chance.below(0x100_0000)),
+        size_normalized: Some(0.02 + 0.1 * chance.share()),
+        border_width_normalized: 0.1 * chance.share(),
+        border_color: "0x000000".into(),
+        ..Default::default()
+    }
+}
+
+/// Whether the catalog's rules refused, as against something that broke.
+fn is_a_rule(status: &tonic::Status) -> bool {
+    use tonic::Code;
+    matches!(
+        status.code(),
+        Code::FailedPrecondition
+            | Code::AlreadyExists
+            | Code::NotFound
+            | Code::InvalidArgument
+            | Code::Aborted
+    )
+}

@@ -1,0 +1,76 @@
+//! The graphics device that is in use, and the one after it when that is lost.
+//!
+//! Must not know who draws. Invariant: all who ask while a device works get that one; a lost one is replaced once, however
+//! many ask.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::GpuError;
+use super::device::{AdapterChoice, Gpu, Kept};
+use super::pass_times::PassTime;
+
+/// A source of graphics devices; one per process.
+#[derive(Debug)]
+pub struct Supply {
+    choice: AdapterChoice,
+    kept: Kept,
+    is_software: bool,
+    current: Mutex<Current>,
+    lost: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Current {
+    gpu: Arc<Gpu>,
+    /// Its loss was counted.
+    counted: bool,
+}
+
+impl Supply {
+    /// Opens the first device; compiled pipelines are kept in a directory, if there is one.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn open(choice: AdapterChoice, cache_dir: Option<PathBuf>) -> Result<Supply, GpuError> {
+        let kept = Kept { cache_dir, ..Kept::default() };
+        let gpu = Gpu::open_with(&choice, &kept)?;
+        let is_software = gpu.is_software();
+        let current = Mutex::new(Current { gpu, counted: false });
+        Ok(Supply { choice, kept, is_software, current, lost: AtomicU64::new(0) })
+    }
+
+    /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
+    pub fn is_software(&self) -> bool {
+        self.is_software
+    }
+
+    /// Devices lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Time that the devices have spent in each pass; empty where they cannot tell.
+    pub fn pass_times(&self) -> Vec<PassTime> {
+        self.kept.pass_times.all()
+    }
+
+    /// A device that works: a new one, after a second perhaps, if the last was lost.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`]; the next who asks tries again.
+    pub fn gpu(&self) -> Result<Arc<Gpu>, GpuError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if !current.gpu.is_lost() {
+            return Ok(Arc::clone(&current.gpu));
+        }
+        if !current.counted {
+            current.counted = true;
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        let gpu = Gpu::open_with(&self.choice, &self.kept)?;
+        *current = Current { gpu: Arc::clone(&gpu), counted: false };
+        Ok(gpu)
+    }
+}

@@ -1,0 +1,45 @@
+//! A device that is lost: it is told, nobody waits, what was handed out stays, and another one draws the same.
+
+use super::*;
+use crate::limits::GPU_WAIT;
+use crate::time::Clock;
+
+#[test]
+fn a_lost_device_is_told_and_another_one_draws_the_same() {
+    let size = Size::new(64, 48);
+    let mut noise = Noise(41);
+    let pictures = [0, 1].map(|_| noise.picture(PixelFormat::I420, size, Color::CANVAS));
+    let frames = pictures.each_ref().map(|picture| [(InputKey(1), frame(picture))]);
+    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 64, 48))]);
+    for is_staged in [true, false] {
+        let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
+        let mut compositor = match is_staged {
+            true => {
+                let shape = CanvasShape::new(size).unwrap();
+                let path = Path::Staged(Staged::new(&gpu, &shape));
+                Compositor::on(Arc::clone(&gpu), shape, path).unwrap()
+            }
+            false => Compositor::new(Arc::clone(&gpu), size).unwrap(),
+        };
+        let before = draw_one(&mut compositor, &list, &frames[0]);
+        let bytes = before.planes()[0].data.to_vec();
+        // One is still in flight.
+        compositor.draw(1, &list, &frames[1]).unwrap();
+        let clock = Clock::real();
+        gpu.destroy();
+        let error = (2..10).find_map(|tick| {
+            let drawn = compositor.draw(tick, &list, &frames[tick as usize % 2]);
+            drawn.and_then(|()| compositor.collect().map(drop)).err()
+        });
+        assert!(matches!(error, Some(GpuError::Lost(_))), "{error:?} on {:?}", compositor.path);
+        compositor.abandon();
+        assert!(gpu.is_lost() && clock.now_ns() < GPU_WAIT.as_nanos() as u64);
+        assert_eq!(bytes, before.planes()[0].data);
+        let other = Gpu::open(&AdapterChoice::default()).unwrap();
+        let mut compositor = compositor.renewed(other).unwrap();
+        let after = draw_one(&mut compositor, &list, &frames[0]);
+        for (a, b) in before.planes().iter().zip(after.planes()) {
+            assert_eq!(a.data, b.data);
+        }
+    }
+}
