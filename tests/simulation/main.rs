@@ -40,7 +40,7 @@ impl World {
         let file_ahead = aheads[seed as usize / FrameRate::SUPPORTED.len() % 2];
         World {
             engine: Engine::new(EngineConfig { rate, canvas: CANVAS, file_ahead }),
-            operator: Operator::new(rate),
+            operator: Operator::new(rate, seed),
             sources: Vec::new(),
             watch: Watch::new(rate, seed),
             chance: Chance::new(seed),

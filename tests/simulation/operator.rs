@@ -29,6 +29,8 @@ struct Owed {
 
 /// Gives commands and keeps the books.
 pub(crate) struct Operator {
+    /// Decides on transitions and black, so that the weather of a seed does not depend on them.
+    fate: Chance,
     rate: FrameRate,
     next: u64,
     owed: BTreeMap<CommandId, Owed>,
@@ -43,8 +45,9 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    pub(crate) fn new(rate: FrameRate) -> Operator {
+    pub(crate) fn new(rate: FrameRate, seed: u64) -> Operator {
         Operator {
+            fate: Chance::new(!seed),
             rate,
             next: 0,
             owed: BTreeMap::new(),
@@ -115,18 +118,17 @@ impl Operator {
         let wait = Duration::from_millis(chance.within(0, 3000) as u64);
         let when = Readiness { force: chance.once_in(4), wait };
         let bus = Bus::Pgm;
-        let command = match chance.within(0, 16) {
+        let command = match chance.within(0, 15) {
             0..=2 => {
                 let spec = scene(inputs, chance);
                 Command::SetScene { bus: Bus::Pvw, spec, when, way: Way::CUT }
             }
-            3..=5 => Command::Take { when, way: way(chance) },
-            6 => Command::SetScene { bus, spec: scene(inputs, chance), when, way: way(chance) },
-            7 => Command::SetMix { bus, mix: mix(inputs, chance) },
-            14 => {
-                let frames = chance.within(0, 60) as u32;
-                Command::FadeToBlack { on: chance.once_in(3), frames }
+            3..=5 => Command::Take { when, way: way(&mut self.fate) },
+            6 => {
+                let (spec, way) = (scene(inputs, chance), way(&mut self.fate));
+                Command::SetScene { bus, spec, when, way }
             }
+            7 => Command::SetMix { bus, mix: mix(inputs, chance) },
             8 => Command::SetMix { bus: Bus::Pvw, mix: mix(inputs, chance) },
             9 | 10 => Command::SetCues(self.cues(n, (inputs, &files), chance)),
             11 | 12 if !files.is_empty() => {
@@ -138,6 +140,10 @@ impl Operator {
             _ => Command::SetFollow { follow: !chance.once_in(3) },
         };
         self.give(engine, n, command);
+        if self.fate.once_in(15) {
+            let (on, frames) = (self.fate.once_in(3), self.fate.within(0, 60) as u32);
+            self.give(engine, n, Command::FadeToBlack { on, frames });
+        }
     }
 
     /// A few switches soon, now, or a moment ago; some of them known already.
