@@ -237,12 +237,11 @@ impl Show {
 
     async fn add_layout(&mut self, chance: &mut Chance) -> Result<(), tonic::Status> {
         let layout = self.layout(chance);
-        let request =
-            v1::AddCasterLayoutRequest {
-                caster_id: self.caster.clone(),
-                layout: Some(layout),
-                ..Default::default()
-            };
+        let request = v1::AddCasterLayoutRequest {
+            caster_id: self.caster.clone(),
+            layout: Some(layout),
+            ..Default::default()
+        };
         let answer = self.client.add_caster_layout(request).await?.into_inner();
         self.layouts.push(answer.layout_id);
         Ok(())

@@ -2,6 +2,14 @@
 //!
 //! Must not know who measures or who asks. Invariant: a quantile is never below the true one and at most 25 % above it.
 
+/// Resident memory of this process, as the kernel counts it; 0 where it does not say.
+pub fn resident_bytes() -> u64 {
+    const PAGE_BYTES: u64 = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
+    pages.unwrap_or(0) * PAGE_BYTES
+}
+
 /// Buckets per doubling.
 const SUB: u32 = 4;
 /// Enough for 2^32 µs, over an hour.

@@ -13,9 +13,10 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
-use crate::gpu::PassTime;
+use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
+use crate::metrics::resident_bytes;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -100,11 +101,15 @@ fn gauges<T>(
     registry.register(name, help, family);
 }
 
+fn saturated(count: isize) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
     (events, library): (EventCounts, LibraryStats),
-    (devices_lost, pass_times): (u64, &[PassTime]),
+    gpus: &Supply,
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
@@ -153,7 +158,7 @@ pub(super) fn text(
             events.attempts_failed,
         ),
         ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
-        ("gpu_device_lost", "Graphics devices lost and replaced", devices_lost),
+        ("gpu_device_lost", "Graphics devices lost and replaced", gpus.lost()),
         ("library_uploads", "Uploads that the media library took", library.uploads),
         ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
     ] {
@@ -161,10 +166,14 @@ pub(super) fn text(
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
-    pass_counters(&mut registry, pass_times);
+    pass_counters(&mut registry, &gpus.pass_times());
+    let census = gpus.census();
     for (name, help, value) in [
         ("library_items", "Items of the media library", library.items),
         ("library_bytes", "Bytes of their contents", library.bytes),
+        ("gpu_objects", "Buffers, textures, bind groups, pipelines", saturated(census.objects)),
+        ("gpu_memory_bytes", "Memory of buffers and textures", saturated(census.bytes)),
+        ("process_resident_bytes", "Resident memory of the process", resident_bytes()),
     ] {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -189,7 +189,7 @@ impl Server {
         let (shelves, gpus) = (world.library.clone(), world.gpu.clone());
         let pages = http::pages::router(Arc::new(move || {
             let counts = (studio.event_counts(), shelves.stats());
-            metrics_page::text(&studio.snapshots(), counts, (gpus.lost(), &gpus.pass_times()))
+            metrics_page::text(&studio.snapshots(), counts, &gpus)
         }));
         let stop = self.stopped();
         let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);

@@ -41,6 +41,15 @@ impl fmt::Display for GpuInfo {
     }
 }
 
+/// What a device holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Buffers, textures, their views, bind groups, pipelines and query sets.
+    pub objects: isize,
+    /// Memory of buffers and textures.
+    pub bytes: isize,
+}
+
 /// The graphics device; one per process, shared by all compositors.
 #[derive(Debug)]
 pub struct Gpu {
@@ -117,6 +126,21 @@ impl Gpu {
     /// Whether the adapter is the CPU.
     pub fn is_software(&self) -> bool {
         self.info.software
+    }
+
+    /// What there is on the device now.
+    pub fn census(&self) -> Census {
+        let counters = self.device.get_internal_counters().hal;
+        let objects = [
+            counters.buffers.read(),
+            counters.textures.read(),
+            counters.texture_views.read(),
+            counters.bind_groups.read(),
+            counters.compute_pipelines.read(),
+            counters.query_sets.read(),
+        ];
+        let bytes = counters.buffer_memory.read() + counters.texture_memory.read();
+        Census { objects: objects.iter().sum(), bytes }
     }
 
     /// Keeps on disk what was compiled since the last time.

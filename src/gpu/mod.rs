@@ -25,7 +25,7 @@ mod supply;
 mod text;
 
 pub use compositor::{Composed, Compositor};
-pub use device::{AdapterChoice, Gpu, GpuInfo, Kept};
+pub use device::{AdapterChoice, Census, Gpu, GpuInfo, Kept};
 pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};
 pub use supply::Supply;

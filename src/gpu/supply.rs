@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuError;
-use super::device::{AdapterChoice, Gpu, Kept};
+use super::device::{AdapterChoice, Census, Gpu, Kept};
 use super::pass_times::PassTime;
 
 /// A source of graphics devices; one per process.
@@ -49,6 +49,12 @@ impl Supply {
     /// Devices lost so far.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// What the device in use holds; nothing while it is being replaced.
+    pub fn census(&self) -> Census {
+        let current = self.current.try_lock().ok();
+        current.map(|current| current.gpu.census()).unwrap_or_default()
     }
 
     /// Time that the devices have spent in each pass; empty where they cannot tell.
