@@ -101,6 +101,43 @@ fn gauges<T>(
     registry.register(name, help, family);
 }
 
+/// What no single caster has.
+fn server_metrics(
+    registry: &mut Registry,
+    (events, library): (EventCounts, LibraryStats),
+    gpus: &Supply,
+) {
+    for (name, help, value) in [
+        ("callbacks_delivered", "Events that their receiver took", events.delivered),
+        (
+            "callback_attempts_failed",
+            "Attempts to post an event that failed",
+            events.attempts_failed,
+        ),
+        ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
+        ("gpu_device_lost", "Graphics devices lost and replaced", gpus.lost()),
+        ("library_uploads", "Uploads that the media library took", library.uploads),
+        ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
+    pass_counters(registry, &gpus.pass_times());
+    let census = gpus.census();
+    for (name, help, value) in [
+        ("library_items", "Items of the media library", library.items),
+        ("library_bytes", "Bytes of their contents", library.bytes),
+        ("gpu_objects", "Buffers, textures, bind groups, pipelines", saturated(census.objects)),
+        ("gpu_memory_bytes", "Memory of buffers and textures", saturated(census.bytes)),
+        ("process_resident_bytes", "Resident memory of the process", resident_bytes()),
+    ] {
+        let gauge = Gauge::<i64>::default();
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
+}
+
 fn saturated(count: isize) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
@@ -150,35 +187,7 @@ pub(super) fn text(
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
     }
-    for (name, help, value) in [
-        ("callbacks_delivered", "Events that their receiver took", events.delivered),
-        (
-            "callback_attempts_failed",
-            "Attempts to post an event that failed",
-            events.attempts_failed,
-        ),
-        ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
-        ("gpu_device_lost", "Graphics devices lost and replaced", gpus.lost()),
-        ("library_uploads", "Uploads that the media library took", library.uploads),
-        ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
-    ] {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        registry.register(name, help, counter);
-    }
-    pass_counters(&mut registry, &gpus.pass_times());
-    let census = gpus.census();
-    for (name, help, value) in [
-        ("library_items", "Items of the media library", library.items),
-        ("library_bytes", "Bytes of their contents", library.bytes),
-        ("gpu_objects", "Buffers, textures, bind groups, pipelines", saturated(census.objects)),
-        ("gpu_memory_bytes", "Memory of buffers and textures", saturated(census.bytes)),
-        ("process_resident_bytes", "Resident memory of the process", resident_bytes()),
-    ] {
-        let gauge = Gauge::<i64>::default();
-        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        registry.register(name, help, gauge);
-    }
+    server_metrics(&mut registry, (events, library), gpus);
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {
         // Writing to a String does not fail; an empty page is what a scraper understands.

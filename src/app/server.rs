@@ -112,10 +112,8 @@ impl Server {
         let key = StreamKey::load_or_make(&config.data)
             .map_err(|error| format!("the stream key: {error}"))?;
         let choice = AdapterChoice(config.adapter.clone());
-        let gpu = Arc::new(
-            Supply::open(choice, Some(config.data.join("cache")))
-                .map_err(|error| error.to_string())?,
-        );
+        let gpu = Supply::open(choice, Some(config.data.join("cache")));
+        let gpu = Arc::new(gpu.map_err(|error| error.to_string())?);
         let (grpc_listener, grpc) = bind("gRPC", config.grpc).await?;
         let (http_listener, http) = bind("HTTP", config.http).await?;
         let (rtmp_listener, rtmp) = bind("RTMP", config.rtmp).await?;

@@ -276,8 +276,9 @@ impl Style {
         let ground = |text_box: &TextBox| {
             // In 0–255 after the cast, which saturates.
             let opacity = (text_box.opacity * 255.0).round() as u8;
-            // What is not a number is none.
-            let padding_px = text_box.padding.max(0.0).min(MAX_TEXT_PADDING) * font_px;
+            let padding = text_box.padding;
+            let padding = if padding.is_nan() { 0.0 } else { padding.clamp(0.0, MAX_TEXT_PADDING) };
+            let padding_px = padding * font_px;
             (padding_px, over([0; 4], opaque(text_box.rgb), opacity))
         };
         Style {

@@ -356,8 +356,7 @@ impl Blend {
         | Blend::Wipe { progress, .. }
         | Blend::Slide { progress, .. }
         | Blend::Push { progress, .. }) = *self;
-        // NaN becomes 0.
-        progress.max(0.0).min(1.0)
+        if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) }
     }
 }
 

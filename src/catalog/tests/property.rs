@@ -42,15 +42,7 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
     let component_id = nth(caster.components.iter().map(|c| c.id.to_string()).collect(), b);
     let scene_id = world.scene_id(if step.flag { Bus::Pgm } else { Bus::Pvw });
     let when = WhenDraft { force: step.flag, wait_ms: Some(step.number) };
-    let kinds = ["mix", "dip", "wipe", "push", "dissolve", "cut", "", "slide"];
-    let way = WayDraft {
-        transition: (c > 1).then(|| TransitionDraft {
-            kind: kinds[usize::from(b)].into(),
-            duration_frames: step.number,
-            ..TransitionDraft::default()
-        }),
-        component_fade_frames: (c < 3).then_some(step.number),
-    };
+    let way = random_way(step);
     let scene = SceneDraft {
         caster_id: caster_id.clone(),
         scene_id: scene_id.clone(),
@@ -103,6 +95,19 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
         24 => Call::DescribeCasterStreamUrl { caster_id },
         25 => Call::FadeCasterToBlack { caster_id, on: step.flag, duration_frames: step.number },
         _ => Call::DescribeCasterLayouts { caster_id, layout_id },
+    }
+}
+
+fn random_way(step: &Step) -> WayDraft {
+    let [_, b, c] = step.pick;
+    let kinds = ["mix", "dip", "wipe", "push", "dissolve", "cut", "", "slide"];
+    WayDraft {
+        transition: (c > 1).then(|| TransitionDraft {
+            kind: kinds[usize::from(b)].into(),
+            duration_frames: step.number,
+            ..TransitionDraft::default()
+        }),
+        component_fade_frames: (c < 3).then_some(step.number),
     }
 }
 

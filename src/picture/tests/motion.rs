@@ -78,7 +78,7 @@ fn what_was_there_goes_on_and_the_rest_begins() {
         ..ScenePicture::default()
     };
     let [a, b] = ["a", "b"].map(|name| text(name, Motion::Horizontal));
-    let mut first = scene(&[a.clone()]);
+    let mut first = scene(std::slice::from_ref(&a));
     first.follow(&ScenePicture::default(), 5);
     let faint = OverlaySpec { opacity: 9, ..text("a", Motion::Horizontal) };
     let mut second = scene(&[b, faint, text("a", Motion::Vertical)]);
