@@ -27,13 +27,16 @@ fn a_lost_device_is_told_and_another_one_draws_the_same() {
         compositor.draw(1, &list, &frames[1]).unwrap();
         let clock = Clock::real();
         gpu.destroy();
-        let error = (2..10).find_map(|tick| {
+        // It is known once what was submitted before is done; until then canvases may run out.
+        let in_time = || clock.now_ns() < GPU_WAIT.as_nanos() as u64;
+        let error = (2..).take_while(|_| in_time()).find_map(|tick| {
             let drawn = compositor.draw(tick, &list, &frames[tick as usize % 2]);
-            drawn.and_then(|()| compositor.collect().map(drop)).err()
+            let results = [drawn, compositor.collect().map(drop)];
+            results.into_iter().filter_map(Result::err).find(|error| *error != GpuError::NoCanvas)
         });
-        assert!(matches!(error, Some(GpuError::Lost(_))), "{error:?} on {:?}", compositor.path);
+        assert!(matches!(error, Some(GpuError::Lost(_))), "{error:?}");
         compositor.abandon();
-        assert!(gpu.is_lost() && clock.now_ns() < GPU_WAIT.as_nanos() as u64);
+        assert!(gpu.is_lost() && in_time());
         assert_eq!(bytes, before.planes()[0].data);
         let other = Gpu::open(&AdapterChoice::default()).unwrap();
         let mut compositor = compositor.renewed(other).unwrap();
