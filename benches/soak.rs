@@ -13,7 +13,11 @@ use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
 #[path = "../tests/e2e/support.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "the tests use more of it, and a test that cannot go on panics"
+)]
 mod support;
 
 use support::{From, Server, record, run_ffmpeg};

@@ -153,6 +153,9 @@ at = 1
 layout = "framed"
 "#;
 
+/// Column, row and the colour that is expected there.
+type Point = (usize, usize, [u8; 3]);
+
 #[test]
 fn presets_looks_and_backdrops_are_rendered() {
     // BT.709, limited range.
@@ -173,7 +176,7 @@ fn presets_looks_and_backdrops_are_rendered() {
     std::fs::write(&script, LOOKS).unwrap();
     let done = render(&script, &out);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let points: [(usize, &[(usize, usize, [u8; 3])]); 2] = [
+    let points: [(usize, &[Point]); 2] = [
         (15, &[(160, 180, RED), (160, 40, GREEN), (480, 40, WHITE), (330, 350, WHITE)]),
         (
             45,

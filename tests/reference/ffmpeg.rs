@@ -24,7 +24,7 @@ fn name(format: PixelFormat) -> &'static str {
 }
 
 /// Writes a picture (without padding) as a raw file.
-pub fn write(directory: &Path, index: usize, picture: &Picture) -> PathBuf {
+pub(crate) fn write(directory: &Path, index: usize, picture: &Picture) -> PathBuf {
     let path = directory.join(format!("{index}.yuv"));
     let mut file = std::fs::File::create(&path).unwrap();
     for plane in picture.planes() {
@@ -143,7 +143,7 @@ fn range(color: Color) -> &'static str {
 }
 
 /// The layout as FFmpeg draws it: three planes of 4:4:4.
-pub fn draw(layout: &Layout, sources: &[Source], canvas: Size) -> Vec<u8> {
+pub(crate) fn draw(layout: &Layout, sources: &[Source], canvas: Size) -> Vec<u8> {
     let Size { width_px, height_px } = canvas;
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-nostdin"]);

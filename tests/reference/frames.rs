@@ -6,25 +6,25 @@ use bytes::Bytes;
 use onair::frame::{ChromaSite, Color, Picture, PixelFormat, Plane, Size};
 
 /// Repeatable random numbers: an xorshift generator.
-pub struct Noise(pub u64);
+pub(crate) struct Noise(pub u64);
 
 impl Noise {
     /// A number below `end`.
-    pub fn below(&mut self, end: u32) -> u32 {
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 33) as u32 % end
     }
 
-    pub fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len() as u32) as usize]
     }
 }
 
 /// What a camera might see.
 #[derive(Clone, Copy)]
-pub struct Scene(pub u32);
+pub(crate) struct Scene(pub u32);
 
 /// Amplitude (code values of 8 bits) by distance of the noise's lattice in pixels.
 const LUMA: [(f32, f32); 5] = [(128.0, 70.0), (48.0, 36.0), (20.0, 18.0), (10.0, 8.0), (5.0, 3.0)];
@@ -71,7 +71,7 @@ impl Scene {
     }
 
     /// The scene as a camera of this make delivers it. Code values are taken as they are, whatever colour they then mean.
-    pub fn picture(
+    pub(crate) fn picture(
         self,
         size: Size,
         format: PixelFormat,

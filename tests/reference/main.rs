@@ -29,26 +29,26 @@ const LARGER_DB: f64 = 38.0;
 const PATHS_DB: f64 = 40.0;
 
 /// A picture, and the same as a raw file.
-pub struct Source {
-    pub picture: Arc<Picture>,
-    pub file: PathBuf,
+pub(crate) struct Source {
+    pub(crate) picture: Arc<Picture>,
+    pub(crate) file: PathBuf,
 }
 
 /// A layer of a layout.
 #[derive(Debug)]
-pub struct Piece {
-    pub source: usize,
-    pub rect: Rect,
-    pub look: Look,
+pub(crate) struct Piece {
+    pub(crate) source: usize,
+    pub(crate) rect: Rect,
+    pub(crate) look: Look,
     /// What the look cuts off: left, top, right, bottom.
-    pub crop_px: [u32; 4],
-    pub quality: ScaleQuality,
+    pub(crate) crop_px: [u32; 4],
+    pub(crate) quality: ScaleQuality,
 }
 
 #[derive(Debug)]
-pub struct Layout {
-    pub pieces: Vec<Piece>,
-    pub quality: ScaleQuality,
+pub(crate) struct Layout {
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) quality: ScaleQuality,
 }
 
 fn gpu() -> Arc<Gpu> {
