@@ -121,6 +121,8 @@ impl Overlays {
     }
 }
 
+/// Whether it is the same overlay, whenever it began.
 fn is_same(a: &OverlaySpec, b: &OverlaySpec) -> bool {
-    a.content.is(&b.content) && *a == OverlaySpec { content: Arc::clone(&a.content), ..b.clone() }
+    let (content, since_ns) = (Arc::clone(&a.content), a.since_ns);
+    a.content.is(&b.content) && *a == OverlaySpec { content, since_ns, ..b.clone() }
 }
