@@ -62,7 +62,8 @@ impl Scenes {
 
     /// At tick `n`, which is at `now_ns`, PGM becomes this; its mix only when audio follows video.
     pub(super) fn switch(&mut self, (n, now_ns): (u64, u64), mut spec: SceneSpec, way: Way) {
-        spec.picture.follow(&self.pgm.picture, now_ns);
+        // What is on its way out is still there: if it comes back, it goes on.
+        spec.picture.follow(&self.transit.coming(n, &self.pgm.picture), now_ns);
         let mix = if self.follow { spec.mix } else { self.pgm.mix.clone() };
         let old = std::mem::replace(&mut self.pgm, SceneSpec { picture: spec.picture, mix });
         self.transit.begin(n, (old, &self.pgm), way);
