@@ -170,7 +170,7 @@ fn ops(layout: &Layout) -> Vec<DrawOp> {
 fn draw(layout: &Layout, frames: &[(InputKey, VideoFrame)]) -> Arc<Picture> {
     let mut compositor = Compositor::new(gpu(), CANVAS).unwrap().with_quality(layout.quality);
     compositor.draw(0, &DrawList::of(CANVAS, ops(layout)), frames).unwrap();
-    compositor.finish().unwrap().pop().unwrap().1
+    compositor.finish().unwrap().pop().unwrap().picture
 }
 
 fn frames(sources: &[Source]) -> Vec<(InputKey, VideoFrame)> {
