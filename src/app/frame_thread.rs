@@ -1,7 +1,8 @@
 //! The thread that gives a running caster its ticks: absolute deadlines, messages between ticks, what is published.
 //!
-//! Must not know what a tick does ([`super::run_tick`] does). Invariant: tick n begins at n / rate after the start or
-//! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate.
+//! Must not know what a tick does ([`super::run_tick`] does). Invariants: tick n begins at n / rate after the start or
+//! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate. The world counts ticks from the
+//! first that goes out: here the engine's are turned into those.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +105,9 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         // Who is answered finds in the report what the answer is about.
         if tick % period == 0 || plan.tally != last_tally || !replies.is_empty() {
             last_tally.clone_from(&plan.tally);
-            let report = Report { started_ns: Some(start_ns), ..report(&frames, plan) };
+            let is_open = frames.curtain == Curtain::Open;
+            let started_ns = is_open.then(|| start_ns + rate.tick_ns(frames.first_tick));
+            let report = Report { started_ns, ..report(&frames, plan) };
             lines.report.send_replace(Arc::new(report));
         }
         frames.answer(replies);
@@ -130,7 +133,10 @@ impl Desk {
 
     fn take_message(&mut self, frames: &mut FrameLoop, message: Message, bin: &Sender<Discarded>) {
         match message {
-            Message::Command(command, reply) => {
+            Message::Command(mut command, reply) => {
+                if let Command::SetCues(cues) = &mut command {
+                    cues.iter_mut().for_each(|cue| cue.tick += frames.first_tick);
+                }
                 let id = self.command(frames, command);
                 frames.waiting.insert(id, reply);
             }
@@ -178,7 +184,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         })
         .collect();
     Report {
-        tick: plan.tick,
+        tick: plan.tick.saturating_sub(frames.first_tick),
         started_ns: None,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,

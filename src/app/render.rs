@@ -61,6 +61,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         clock: Clock::manual(),
         flow: Flow::Offline,
         curtain: Curtain::Open,
+        first_tick: 0,
         late_scalers: software.then(BTreeMap::new),
     };
     let keys = start_sources(&script, &mut frames)?;

@@ -140,6 +140,8 @@ pub(super) struct FrameLoop {
     pub(super) clock: Clock,
     pub(super) flow: Flow,
     pub(super) curtain: Curtain,
+    /// The engine's tick that is tick 0 of the show: the first that goes out.
+    pub(super) first_tick: u64,
     /// On a software adapter: where pictures are scaled that come without their shown size.
     pub(super) late_scalers: Option<BTreeMap<InputKey, LateScaler>>,
 }
@@ -153,6 +155,7 @@ impl FrameLoop {
         let mut plan = self.engine.tick(tick);
         self.spread_wanted(&plan);
         if self.curtain != Curtain::Open {
+            self.first_tick = tick + 1;
             return plan;
         }
         self.scale_late(&mut plan);
@@ -227,6 +230,8 @@ impl FrameLoop {
     pub(super) fn answer(&mut self, replies: Vec<(CommandId, Result<Applied, Refusal>)>) {
         for (id, result) in replies {
             if let Some(reply) = self.waiting.remove(&id) {
+                let tick = |engine: u64| engine.saturating_sub(self.first_tick);
+                let result = result.map(|done| Applied { tick: tick(done.tick), ..done });
                 // The caller may have gone away; the command took effect all the same.
                 let _ = reply.send(result);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onair::engine::{Black, Engine, Event, InputKind, Plan, ValidChannel};
+use onair::engine::{AudioFilter, Black, Engine, Event, InputKind, Plan, ValidChannel};
 use onair::ids::{Bus, InputKey};
 use onair::limits;
 use onair::picture::compose;
@@ -232,7 +232,9 @@ impl Watch {
             return;
         }
         let since = now_ns - self.rate.tick_ns(operator.mixed_at) as i64;
-        let plain = entry.gain == 1.0 && entry.channel == ValidChannel::All && entry.delay_ms == 0;
+        let plain = (entry.gain, entry.delay_ms) == (1.0, 0)
+            && entry.channel == ValidChannel::All
+            && entry.filter == AudioFilter::default();
         let Some(source) = sources.iter().find(|source| source.key == entry.input) else { return };
         let moves = source.kind != InputKind::Still && source.has_sound();
         if !plain || !moves || since < 3 * S || !self.is_steady(source, now_ns) {

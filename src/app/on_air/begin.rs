@@ -81,6 +81,7 @@ pub(super) fn begin(
         clock: world.clock.clone(),
         flow: Flow::Live,
         curtain,
+        first_tick: 0,
         late_scalers: world.gpu.is_software().then(BTreeMap::new),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {

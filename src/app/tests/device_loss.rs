@@ -63,6 +63,7 @@ fn frame_loop(pgm: Canvas, flow: Flow) -> FrameLoop {
         clock: Clock::real(),
         flow,
         curtain: Curtain::Open,
+        first_tick: 0,
         late_scalers: None,
     }
 }
