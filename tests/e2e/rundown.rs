@@ -76,9 +76,9 @@ fn check(recording: &Path, begin_ms: u64, tick0_unix_ns: i128) -> usize {
             continue;
         }
         let tick = FrameRate::FPS_30.tick_at_offset(start_ns - tick0_unix_ns);
-        let (Some(before), Some(_)) = (shown.get(&(tick - 1)), shown.get(&(tick + 20))) else {
-            continue;
-        };
+        // What begins with tick 0 has nothing before it to be told from.
+        let before = tick.checked_sub(1).and_then(|before| shown.get(&before));
+        let (Some(before), Some(_)) = (before, shown.get(&(tick + 20))) else { continue };
         let seen: Vec<_> = (tick..tick + 20).filter_map(|tick| shown.get(&tick).copied()).collect();
         // What is late is the last picture once more.
         let is_late =
