@@ -50,8 +50,11 @@ async fn with_rundown(server: &Server) -> (Studio, u64) {
 
 /// When frame 0 of the running caster was on air, as the server tells it; compared with this clock.
 async fn tick0_unix_ns(studio: &mut Studio) -> i128 {
+    let request = v1::WatchCasterRequest { caster_id: studio.caster.clone(), ..Default::default() };
+    let mut states = studio.client.watch_caster(request).await.unwrap().into_inner();
+    // A show that comes back does not tell before it is on air.
     for _ in 0..100 {
-        let state = studio.state().await;
+        let state = states.message().await.unwrap().unwrap();
         let Some(tick0) = state.tick0_unix_ns.map(i128::from) else { continue };
         let now = tick0 + i128::from(FrameRate::FPS_30.tick_ns(state.tick));
         assert!((now - unix_ns()).abs() < 1_000_000_000, "{state:?}");
