@@ -51,10 +51,9 @@ impl Supply {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// What the device in use holds; nothing while it is being replaced.
+    /// What the device in use holds. Waits while one is being replaced.
     pub fn census(&self) -> Census {
-        let current = self.current.try_lock().ok();
-        current.map(|current| current.gpu.census()).unwrap_or_default()
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).gpu.census()
     }
 
     /// Time that the devices have spent in each pass; empty where they cannot tell.
