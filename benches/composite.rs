@@ -10,6 +10,7 @@ use onair::frame::{Color, Picture, PixelFormat, Plane, Size, VideoFrame};
 use onair::gpu::{AdapterChoice, Compositor, Gpu, GpuError};
 use onair::ids::InputKey;
 use onair::media::scale::Prescaler;
+use onair::metrics::resident_bytes;
 use onair::picture::{
     DrawList, DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextSpec,
 };
@@ -200,11 +201,8 @@ fn cpu_ms() -> u64 {
     ticks.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10
 }
 
-/// Resident memory of this process, from the kernel's count of 4 KiB pages.
 fn resident_mib() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split_whitespace().nth(1).and_then(|field| field.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4 / 1024
+    resident_bytes() / (1024 * 1024)
 }
 
 fn title() -> DrawOp {

@@ -375,6 +375,18 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Each of them.
+    pub const ALL: [Direction; 8] = [
+        Direction::Left,
+        Direction::Right,
+        Direction::Up,
+        Direction::Down,
+        Direction::UpLeft,
+        Direction::UpRight,
+        Direction::DownLeft,
+        Direction::DownRight,
+    ];
+
     /// Its steps along x (right) and y (down): −1, 0 or 1 each.
     pub fn steps(self) -> [i32; 2] {
         match self {

@@ -6,17 +6,6 @@ use crate::gpu::color::code_of;
 use crate::gpu::sources::SourceKey;
 use crate::picture::{Blend, Direction, Over, Veil};
 
-const DIRECTIONS: [Direction; 8] = [
-    Direction::Left,
-    Direction::Right,
-    Direction::Up,
-    Direction::Down,
-    Direction::UpLeft,
-    Direction::UpRight,
-    Direction::DownLeft,
-    Direction::DownRight,
-];
-
 /// A word of noise.
 fn random(noise: &mut Noise) -> u32 {
     u32::from_le_bytes(noise.bytes(4).try_into().unwrap())
@@ -160,7 +149,7 @@ fn blends_and_veils_agree_with_their_twin() {
         let frames = [(InputKey(1), frame(&pictures[0])), (InputKey(2), frame(&pictures[1]))];
         let mut compositors = compositors(size);
         for case in 0..200 {
-            let towards = DIRECTIONS[case % 8];
+            let towards = Direction::ALL[case % 8];
             let (kind, progress) = (random(&mut noise), fraction(&mut noise));
             let blend = (case % 10 > 0).then(|| blend(kind, towards, progress));
             let veil = Veil { rgb: random(&mut noise) >> 8, opacity: fraction(&mut noise) };
@@ -194,7 +183,7 @@ fn blends_begin_and_end_exactly_and_never_turn_back() {
     let mut noise = Noise(12);
     let pictures = [0, 1].map(|_| noise.picture(PixelFormat::I420, size, Color::CANVAS));
     let frames = [(InputKey(1), frame(&pictures[0])), (InputKey(2), frame(&pictures[1]))];
-    let cases = (0..4).flat_map(|kind| DIRECTIONS.map(|towards| (kind, towards)));
+    let cases = (0..4).flat_map(|kind| Direction::ALL.map(|towards| (kind, towards)));
     for mut compositor in compositors(size) {
         let mut shown = |key| {
             let whole = rect(0, 0, size.width_px, size.height_px);

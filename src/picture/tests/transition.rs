@@ -6,16 +6,6 @@ use crate::frame::Size;
 use crate::ids::InputKey;
 
 const CANVAS: Size = Size::new(64, 36);
-const DIRECTIONS: [Direction; 8] = [
-    Direction::Left,
-    Direction::Right,
-    Direction::Up,
-    Direction::Down,
-    Direction::UpLeft,
-    Direction::UpRight,
-    Direction::DownLeft,
-    Direction::DownRight,
-];
 
 /// A picture of one source on a ground of its own.
 fn picture(input: u32) -> DrawList {
@@ -60,7 +50,7 @@ fn seen(list: &DrawList, kind: TransitionKind) -> f32 {
 #[test]
 fn every_transition_goes_from_one_picture_to_the_other() {
     let moves = [TransitionKind::Wipe, TransitionKind::Slide, TransitionKind::Push];
-    let moving = moves.iter().flat_map(|kind| DIRECTIONS.map(kind));
+    let moving = moves.iter().flat_map(|kind| Direction::ALL.map(kind));
     let still = [TransitionKind::Cut, TransitionKind::Mix, TransitionKind::Dip { rgb: 0x12_34_56 }];
     let mut checked = 0;
     for kind in still.into_iter().chain(moving) {
