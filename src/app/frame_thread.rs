@@ -2,7 +2,7 @@
 //!
 //! Must not know what a tick does ([`super::run_tick`] does). Invariants: tick n begins at n / rate after the start or
 //! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate. The world counts ticks from the
-//! first that goes out: here the engine's are turned into those.
+//! first that goes out: here the engine's are turned into those. Cues alone come in the engine's, since they may be set before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,9 @@ pub(super) enum Message {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) tick: u64,
-    /// When tick 0 began, on the process's clock, ns.
+    /// When the engine's tick 0 began, on the process's clock, ns.
+    pub(super) engine_started_ns: Option<u64>,
+    /// When tick 0 began, on the same clock; none before it went out.
     pub(super) started_ns: Option<u64>,
     pub(super) applied_revision: u64,
     pub(super) tally: Tally,
@@ -107,7 +109,8 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
             last_tally.clone_from(&plan.tally);
             let is_open = frames.curtain == Curtain::Open;
             let started_ns = is_open.then(|| start_ns + rate.tick_ns(frames.first_tick));
-            let report = Report { started_ns, ..report(&frames, plan) };
+            let engine_started_ns = Some(start_ns);
+            let report = Report { engine_started_ns, started_ns, ..report(&frames, plan) };
             lines.report.send_replace(Arc::new(report));
         }
         frames.answer(replies);
@@ -133,10 +136,7 @@ impl Desk {
 
     fn take_message(&mut self, frames: &mut FrameLoop, message: Message, bin: &Sender<Discarded>) {
         match message {
-            Message::Command(mut command, reply) => {
-                if let Command::SetCues(cues) = &mut command {
-                    cues.iter_mut().for_each(|cue| cue.tick += frames.first_tick);
-                }
+            Message::Command(command, reply) => {
                 let id = self.command(frames, command);
                 frames.waiting.insert(id, reply);
             }
@@ -185,6 +185,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         .collect();
     Report {
         tick: plan.tick.saturating_sub(frames.first_tick),
+        engine_started_ns: None,
         started_ns: None,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,

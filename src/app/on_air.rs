@@ -80,6 +80,10 @@ pub(super) struct OnAir {
     synced: Vec<SyncGroup>,
     /// What the engine was last told of the rundown.
     cues: Vec<Cue>,
+    /// Cues at and before this time are what the show began with.
+    cued_from_unix_ms: u64,
+    /// When the engine's tick 0 and the show's began.
+    origin_unix_ns: Option<i128>,
     tick0_unix_ns: Option<i128>,
     pgm: Arc<Output>,
     pvw: Option<Arc<Output>>,

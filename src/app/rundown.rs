@@ -4,6 +4,7 @@
 //! begins again in the middle of an episode goes on with it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use crate::catalog::{Caster, Episode, EpisodeContent, Slot, timeline};
 
@@ -50,4 +51,9 @@ pub(super) fn switch_times(caster: &Caster, after_unix_ms: u64) -> BTreeSet<u64>
         times.extend([episode.start_unix_ms, episode.end_unix_ms]);
     }
     times.split_off(&(after_unix_ms + 1))
+}
+
+/// Whether what PGM shows changes after the one time, up to and at the other.
+pub(super) fn switches_within(caster: &Caster, unix_ms: Range<u64>) -> bool {
+    switch_times(caster, unix_ms.start).first().is_some_and(|&at| at <= unix_ms.end)
 }

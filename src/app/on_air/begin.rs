@@ -22,6 +22,7 @@ use crate::gpu::Compositor;
 use crate::ids::Bus;
 use crate::limits;
 use crate::output::{self, ProgrammeSettings, Sink};
+use crate::time;
 use crate::worker::{self, StopToken};
 
 /// A compositor and an encoder with its sinks, for one scene.
@@ -108,6 +109,8 @@ pub(super) fn begin(
         marks: BTreeMap::new(),
         synced: Vec::new(),
         cues: Vec::new(),
+        cued_from_unix_ms: time::unix_ms(),
+        origin_unix_ns: None,
         tick0_unix_ns: None,
         pgm: output,
         pvw: None,

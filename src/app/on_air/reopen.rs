@@ -23,8 +23,15 @@ impl OnAir {
     /// Gives a show whose curtain is closed its scenes, and opens it when PGM's sources are ready. For those that do not
     /// come in time standby stands in; without one they are left out until they come.
     pub(in crate::app) async fn reopen(&mut self, caster: &Arc<Caster>) {
+        self.cued_from_unix_ms = time::unix_ms();
+        self.follow_episodes(caster, self.cued_from_unix_ms);
+        self.cue_before_opening().await;
         let wait_ms = u32::try_from(limits::REOPEN_SOURCES_WAIT.as_millis()).unwrap_or(0);
-        if let Err(refused) = self.restore(caster, When { force: false, wait_ms }).await {
+        let restored = self.restore(caster, When { force: false, wait_ms }).await;
+        // A cue that came due meanwhile has put on PGM what belongs there.
+        if let Err(refused) = restored
+            && !rundown::switches_within(caster, self.cued_from_unix_ms..time::unix_ms())
+        {
             tracing::warn!(caster = %caster.id, %refused, "back on air without its picture");
             if !self.stand_in(caster).await {
                 self.restore_scenes(caster).await;
