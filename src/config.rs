@@ -182,6 +182,16 @@ pub enum SecondPublisher {
     TakeOver,
 }
 
+/// What HLS is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HlsSegments {
+    /// MPEG-TS, which every player knows.
+    Ts,
+    /// Fragmented MP4.
+    Fmp4,
+}
+
 /// x264 presets that make sense live: faster costs quality, slower costs CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -263,6 +273,9 @@ pub struct Settings {
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].
     #[arg(long, env = "ONAIR_GOP_SECONDS")]
     pub gop_seconds: Option<u32>,
+    /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
+    #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
+    pub hls_segments: Option<HlsSegments>,
     /// Depth of a live source's jitter buffer in ms, 40–4000 [default: 300].
     #[arg(long, env = "ONAIR_INPUT_BUFFER_MS")]
     pub input_buffer_ms: Option<u32>,
@@ -306,6 +319,7 @@ pub struct Config {
     pub api_rate: u32,
     pub preset: Preset,
     pub gop: Duration,
+    pub hls_segments: HlsSegments,
     pub input_buffer: Duration,
 }
 
@@ -324,7 +338,7 @@ impl Settings {
             data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca,
-            access_key_id, access_key_secret, api_rate, preset, gop_seconds, input_buffer_ms,
+            access_key_id, access_key_secret, api_rate, preset, gop_seconds, hls_segments, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -364,6 +378,7 @@ impl Settings {
             api_rate: in_range("api-rate", all.api_rate.unwrap_or(0), 0, 1000)?,
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
+            hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
     }

@@ -37,8 +37,9 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
-    video.gop_ticks =
-        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
+        + rate.den() / 2)
+        / rate.den();
     Ok(video)
 }
 
@@ -112,11 +113,11 @@ fn set_renditions(
     for new in wanted.iter().filter(|settings| !before.contains(settings)) {
         let name = of_rendition(new);
         let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&name) };
-        for sink in [hub, Sink::Hls { dir: world.hls_dir(&name) }] {
+        for sink in [hub, world.hls(&name)] {
             pgm.add_rendition_sink(&new.name, sink).map_err(internal)?;
         }
     }
-    Ok(())
+    world.name_rungs(name, wanted.iter().map(|rung| rung.name.as_str())).map_err(internal)
 }
 
 fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadRecordName> {

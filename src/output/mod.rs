@@ -16,13 +16,14 @@ use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
-use crate::media::packet::StreamHeader;
+use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
 mod delay;
 mod encode_loop;
 mod fan_out;
+mod hls;
 mod part_file;
 mod playlist;
 mod record;
@@ -32,6 +33,7 @@ mod sink;
 mod spool;
 mod stats;
 
+pub use hls::HlsSegments;
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
@@ -147,6 +149,8 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         asc: audio.asc(),
         video_bps: settings.video.bitrate_bps,
         audio_bps: settings.audio_bps,
+        gop_ticks: settings.video.gop_ticks.max(1),
+        origin: Origin::default(),
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
@@ -154,7 +158,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let counters = Arc::new(Counters::default());
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
-    let encode_loop = EncodeLoop::new(video, audio, &settings.video);
+    let encode_loop = EncodeLoop::new(video, audio, &header);
     let lines = Lines {
         outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
         ladder: Arc::clone(&ladder),
