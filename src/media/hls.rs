@@ -107,7 +107,7 @@ pub fn variant(header: &StreamHeader, measured: Measured) -> String {
     let granted_bps = u64::from(header.video_bps) + u64::from(header.audio_bps);
     let bandwidth_bps = measured.peak_bps.max(granted_bps).max(1);
     let average_bps = measured.average_bps.max(1);
-    let rate = f64::from(header.rate.num()) / f64::from(header.rate.den());
+    let rate = header.pictures_per_s();
     format!(
         "BANDWIDTH={bandwidth_bps},AVERAGE-BANDWIDTH={average_bps},RESOLUTION={}x{},FRAME-RATE={rate:.3},CODECS=\"{}\"",
         header.size.width_px,
@@ -154,6 +154,7 @@ mod tests {
             video_bps: 1_000_000,
             audio_bps: 96_000,
             gop_ticks: 60,
+            picture_ticks: 1,
             origin: Origin::default(),
         };
         let rest = "RESOLUTION=854x480,FRAME-RATE=30.000,CODECS=\"avc1.64001f,mp4a.40.2\"";

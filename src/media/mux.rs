@@ -277,6 +277,7 @@ pub(super) fn add_streams(
             Track::Video => {
                 let (num, den) = (header.rate.num() as i32, header.rate.den() as i32);
                 stream.time_base = ffi::AVRational { num: den, den: num };
+                let den = den * header.picture_ticks.max(1) as i32;
                 stream.avg_frame_rate = ffi::AVRational { num, den };
                 describe_video(parameters, header)?;
             }

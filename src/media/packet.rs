@@ -41,7 +41,7 @@ pub struct Packet {
 pub struct StreamHeader {
     /// Picture size.
     pub size: Size,
-    /// Frame rate.
+    /// Ticks per second.
     pub rate: FrameRate,
     /// `AVCDecoderConfigurationRecord` (avcC).
     pub avcc: Bytes,
@@ -53,8 +53,18 @@ pub struct StreamHeader {
     pub audio_bps: u32,
     /// Ticks from keyframe to keyframe: all that are multiples of it have one.
     pub gop_ticks: u32,
+    /// Ticks from picture to picture.
+    pub picture_ticks: u32,
     /// When the output's time 0 was.
     pub origin: Origin,
+}
+
+impl StreamHeader {
+    /// Pictures per second.
+    pub fn pictures_per_s(&self) -> f64 {
+        let ticks_per_s = f64::from(self.rate.num()) / f64::from(self.rate.den());
+        ticks_per_s / f64::from(self.picture_ticks.max(1))
+    }
 }
 
 /// When an output's time 0 was, the same for all of its streams. Cheap to clone.

@@ -83,6 +83,8 @@ pub(super) struct EncodeLoop {
     recent: VecDeque<Arc<Shown>>,
     /// First tick ever, and the next one to encode.
     ticks: Option<(u64, u64)>,
+    /// A keyframe was asked for and has not come yet.
+    is_owed: bool,
 }
 
 /// What a tick shows.
@@ -114,6 +116,7 @@ impl EncodeLoop {
             shown: Arc::new(Shown::black(header.size)),
             recent: VecDeque::new(),
             ticks: None,
+            is_owed: false,
         }
     }
 
@@ -189,15 +192,18 @@ impl EncodeLoop {
     /// Encodes a tick (counted from the first) and sends it on its ways.
     fn encode(
         &mut self,
-        (tick, mut idr): (u64, Idr),
+        (tick, asked): (u64, Idr),
         samples: &[StereoSample],
         lines: &Lines,
         stop: &StopToken,
     ) -> Result<(), EncodeError> {
-        // One that is asked for in between changes nothing about the others: segments are cut at these.
-        if tick.is_multiple_of(self.header.gop_ticks.into()) {
-            idr = Idr::Force;
-        }
+        // One that is asked for in between changes nothing about the others: segments are cut at these. It comes when all
+        // renditions have a picture.
+        self.is_owed |= asked == Idr::Force;
+        let is_due = tick.is_multiple_of(self.header.gop_ticks.into())
+            || (self.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
+        self.is_owed &= !is_due;
+        let idr = if is_due { Idr::Force } else { Idr::Auto };
         let (mut packets, audio) = lines.outlet.timed(|| {
             Ok((self.video.encode(tick, &self.shown.picture, idr)?, self.audio.encode(samples)?))
         })?;

@@ -160,7 +160,9 @@ impl<'a> HlsWriter<'a> {
         match &self.open {
             Some(open) if open.slot == slot => return Ok(()),
             // The others have it from its beginning.
-            None if tick % self.slot_ticks != 0 && *self.missed.get_or_insert(slot) == slot => {
+            None if !tick.is_multiple_of(self.slot_ticks)
+                && *self.missed.get_or_insert(slot) == slot =>
+            {
                 return Ok(());
             }
             _ => {}

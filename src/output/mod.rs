@@ -91,7 +91,7 @@ pub enum StartError {
     /// [`MAX_SINKS`](crate::limits::MAX_SINKS) are there, or the output has ended.
     #[error("the output takes no more sinks")]
     NoSink,
-    /// More than [`MAX_RENDITIONS`], two of one name, or one at another frame rate than the output's.
+    /// More than [`MAX_RENDITIONS`], two of one name, or one whose pictures do not come on the output's ticks and keyframes.
     #[error("the output cannot have these renditions")]
     Renditions,
     /// The output has no rendition of this name.
@@ -150,6 +150,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         video_bps: settings.video.bitrate_bps,
         audio_bps: settings.audio_bps,
         gop_ticks: settings.video.gop_ticks.max(1),
+        picture_ticks: 1,
         origin: Origin::default(),
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
@@ -351,6 +352,7 @@ impl Output {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |(index, rendition): (usize, &RenditionSettings)| {
             rendition.video.rate == self.header.rate
+                && self.header.gop_ticks.is_multiple_of(rendition.video.picture_ticks.max(1))
                 && wanted[..index].iter().all(|other| other.name != rendition.name)
         };
         if wanted.len() > MAX_RENDITIONS || !wanted.iter().enumerate().all(fits) {

@@ -1,5 +1,7 @@
 //! The ladder on air: the same frames, keyframes and sound at every rung and by every way out.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,4 +115,87 @@ fn check_times(proofs: &[(String, Proof)]) {
     });
     let offsets: Vec<_> = offsets.collect();
     assert!(offsets.iter().all(|(_, _, offset)| *offset == offsets[0].2), "{offsets:?}");
+}
+
+/// The body of an answer of the server's.
+fn get(url: &str) -> String {
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// Attributes and absolute address of what a master playlist names.
+fn variants(master_url: &str) -> Vec<(String, String)> {
+    let text = get(master_url);
+    let base = master_url.split_once("caster/").unwrap().0;
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(attributes) = line.strip_prefix("#EXT-X-STREAM-INF:") {
+            found.push((attributes.to_owned(), format!("{base}caster/{}", lines.next().unwrap())));
+        }
+    }
+    found
+}
+
+/// Changes the rungs of a caster on air.
+async fn set_rungs(studio: &mut Studio, rungs: &[&str]) {
+    let caster_id = studio.caster.clone();
+    let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
+    let told = studio.client.describe_caster_config(request).await.unwrap().into_inner();
+    let mut config = told.config.unwrap();
+    with_rungs(&mut config, rungs);
+    let request = v1::SetCasterConfigRequest { caster_id, config: Some(config) };
+    studio.client.set_caster_config(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() {
+    let server = Server::start_with(&["--hls-segments", "fmp4", "--ingest-auth", "off"]);
+    let sources = [From::Vod("pattern:640x360@30")];
+    let mut studio = Studio::start_as(&server, &sources, |config| with_rungs(config, &RUNGS)).await;
+    let full = studio.full("RV01").await;
+    studio.take(&full).await;
+    let master = studio.hls();
+    let found = wait_for("three variants", Duration::from_secs(20), || {
+        Some(variants(&master)).filter(|found| found.len() == 3)
+    });
+    for ((attributes, _), size) in found.iter().zip(["854x480", "640x360", "854x480"]) {
+        let wanted = format!("RESOLUTION={size},FRAME-RATE=30.000,CODECS=\"avc1.");
+        assert!(
+            attributes.contains(&wanted) && attributes.ends_with(",mp4a.40.2\""),
+            "{attributes}"
+        );
+    }
+    assert!(get(master.split_once('?').unwrap().0).starts_with("auth_key"), "without its key");
+    let mut taps = Vec::new();
+    let ways = [studio.flv(), master.clone()].into_iter().chain(found.iter().map(|v| v.1.clone()));
+    for (n, url) in ways.enumerate() {
+        let file = server.folder.path(&format!("way{n}.flv"));
+        let process = tap(&url, &file);
+        await_frames(&file, 30);
+        taps.push((url, file, process));
+    }
+    set_rungs(&mut studio, &["lld", "daobo-lsd", "daobo-lld"]).await;
+    wait_for("the fourth variant", Duration::from_secs(20), || {
+        (variants(&master).len() == 4).then_some(())
+    });
+    set_rungs(&mut studio, &["lld", "daobo-lsd"]).await;
+    assert_eq!(variants(&master).len(), 3);
+    let seen = ticks(&taps[4].1).len() as u64;
+    for (_, file, _) in &taps {
+        await_frames(file, seen + 60);
+    }
+    let mut proofs = Vec::new();
+    for (url, file, mut process) in taps {
+        process.signal("INT");
+        process.wait(Duration::from_secs(10));
+        proofs.push((url, proof(&file)));
+    }
+    check_times(&proofs);
+    check_same(&proofs, COMMON);
 }
