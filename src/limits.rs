@@ -197,7 +197,7 @@ pub const INPUT_STALE_AFTER: Duration = Duration::from_millis(1500);
 pub const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait before connecting again.
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]).
+/// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]); a relay likewise.
 pub const RETRY_FAILED_AFTER: u32 = 5;
 /// Decoded video frames between a live input's thread and the frame thread; the oldest is dropped and counted.
 pub const INPUT_VIDEO_QUEUE: usize = 8;

@@ -1,9 +1,11 @@
-//! Containers: encoded packets to HLS, MP4 and RTMP by FFmpeg's muxers.
+//! Containers: encoded packets to HLS, MP4, RTMP and SRT by FFmpeg's muxers.
 //!
 //! Must not know encoders, queues or retries. Invariants: no call blocks longer than its deadline where a network is behind it;
 //! a destination's key is never part of an error.
 
+use std::any::Any;
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::fmt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -26,17 +28,38 @@ pub enum Target<'a> {
     Hls(&'a Path),
     /// An MP4 file, playable from its start once finished.
     Mp4(&'a Path),
-    /// An RTMP(S) server, by FFmpeg's FLV muxer.
-    Rtmp(&'a PushTo),
+    /// A server that takes a push: FLV by RTMP(S), MPEG-TS by SRT.
+    Push(&'a PushTo),
 }
 
 /// Where to connect to for a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTo {
-    /// `rtmp://` or `rtmps://`, its host an address that was checked.
+    /// Names a host that was checked: by its address, or as a name that is reached through what `keeps` is.
     pub url: String,
-    /// What the server is told to be called, when the URL has an address for its name.
-    pub tc_url: Option<String>,
+    /// How it is spoken.
+    pub protocol: PushProtocol,
+    /// Options of FFmpeg's protocols.
+    pub options: Vec<(&'static CStr, String)>,
+    /// Lives as long as the connection.
+    pub keeps: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for PushTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL has a key in it.
+        write!(f, "PushTo {{ {:?} }}", self.protocol)
+    }
+}
+
+/// How a push is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushProtocol {
+    /// `rtmp://`
+    Rtmp,
+    /// `rtmps://`: the same within TLS.
+    Rtmps,
+    /// `srt://`
+    Srt,
 }
 
 /// Name of the playlist in the directory of an HLS stream.
@@ -105,7 +128,8 @@ impl Target<'_> {
         match self {
             Target::Hls(_) => c"hls",
             Target::Mp4(_) => c"mp4",
-            Target::Rtmp(_) => c"flv",
+            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => c"mpegts",
+            Target::Push(_) => c"flv",
         }
     }
 
@@ -114,7 +138,7 @@ impl Target<'_> {
             Target::Hls(dir) => dir.join(HLS_PLAYLIST).into_os_string().into_encoded_bytes(),
             // Whatever the path looks like, it is one.
             Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
-            Target::Rtmp(to) => to.url.as_bytes().to_vec(),
+            Target::Push(to) => to.url.as_bytes().to_vec(),
         };
         CString::new(text)
             .map_err(|error| MuxError { what: "bad destination", reason: error.to_string() })
@@ -123,7 +147,8 @@ impl Target<'_> {
     fn options(&self) -> Options {
         match self {
             Target::Mp4(_) => Options::new(&[(c"movflags", "+faststart")]),
-            Target::Rtmp(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
+            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => Options::new(&[]),
+            Target::Push(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
             Target::Hls(dir) => Options::new(&[
                 (c"hls_time", &HLS_SEGMENT_S.to_string()),
                 (c"hls_list_size", &HLS_SEGMENTS.to_string()),
@@ -139,13 +164,17 @@ impl Target<'_> {
     fn protocols(&self) -> &'static str {
         match self {
             Target::Hls(_) | Target::Mp4(_) => "file",
-            Target::Rtmp(_) => "rtmp,rtmps,tcp,tls",
+            Target::Push(to) => match to.protocol {
+                PushProtocol::Rtmp => "rtmp,tcp",
+                PushProtocol::Rtmps => "rtmps,tls,tcp,httpproxy",
+                PushProtocol::Srt => "srt",
+            },
         }
     }
 
     fn limits(&self) -> (Option<Duration>, Option<Duration>) {
         match self {
-            Target::Rtmp(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
+            Target::Push(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
             Target::Hls(_) | Target::Mp4(_) => (None, None),
         }
     }
@@ -205,8 +234,8 @@ impl Muxer {
         if !matches!(target, Target::Hls(_)) {
             let mut pb = std::ptr::null_mut();
             let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
-            if let Target::Rtmp(PushTo { tc_url: Some(tc_url), .. }) = target {
-                pairs.push((c"rtmp_tcurl", tc_url));
+            if let Target::Push(to) = target {
+                pairs.extend(to.options.iter().map(|(name, value)| (*name, value.as_str())));
             }
             let mut protocols = Options::new(&pairs);
             // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.

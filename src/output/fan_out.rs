@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::delay::DelayLine;
 use super::sink::{self, Overflow, Sink, SinkId, SinkState, SinkStats, Status, Timing};
 use super::{StartError, await_end, time_left};
-use crate::limits::MAX_SINKS;
+use crate::limits::{MAX_SINKS, RETRY_FIRST, RETRY_MAX};
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::worker::{self, StopToken, Worker};
@@ -70,6 +71,9 @@ impl Running {
             id: self.id,
             label: self.label.clone(),
             state: status.state,
+            since_unix_ms: status.since_unix_ms,
+            last_error: status.last_error,
+            failures: status.failures,
             packets: status.packets,
             bytes: status.bytes,
             attempts: status.attempts,
@@ -120,7 +124,8 @@ impl FanOut {
         let name = format!("sink{}-{}", id.0, self.output);
         let worker = worker::spawn(&name, StopToken::new(), move |stop| {
             let _leaving = Leaving(Arc::clone(&feed), Arc::clone(&told));
-            sink::run(&sink, &sink::Feed { queue: &feed, header: &header, status: &told }, &stop);
+            let feed = sink::Feed { queue: &feed, header: &header, status: &told };
+            sink::run(&sink, &feed, Backoff::new(RETRY_FIRST, RETRY_MAX), &stop);
         })?;
         let worker = Some(worker);
         sinks.running.push(Running { id, label, overflow, timing, queue, status, worker });
@@ -194,6 +199,10 @@ impl FanOut {
     fn end_workers(&self) -> Vec<Worker> {
         self.end();
         self.lock().running.iter_mut().filter_map(|sink| sink.worker.take()).collect()
+    }
+
+    pub(super) fn stats_of(&self, id: SinkId) -> Option<SinkStats> {
+        self.lock().running.iter().find(|sink| sink.id == id).map(Running::stats)
     }
 
     pub(super) fn stats(&self) -> Vec<SinkStats> {

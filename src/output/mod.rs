@@ -20,6 +20,7 @@ use crate::media::packet::StreamHeader;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
+mod backoff;
 mod delay;
 mod encode_loop;
 mod fan_out;
@@ -34,7 +35,7 @@ mod stats;
 
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
-pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
@@ -315,6 +316,11 @@ impl Output {
     /// Every sink of the programme itself and how it fares; those of renditions are in [`Output::renditions`].
     pub fn sinks(&self) -> Vec<SinkStats> {
         self.fan_out.stats()
+    }
+
+    /// A sink of the programme or of a rendition and how it fares; none when it is not there (any more).
+    pub fn sink(&self, id: SinkId) -> Option<SinkStats> {
+        self.fan_outs().iter().find_map(|fan_out| fan_out.stats_of(id))
     }
 
     /// Every rendition and how it fares.
