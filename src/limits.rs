@@ -386,6 +386,8 @@ pub const RECORD_DEPTH: usize = 16;
 
 /// Bytes of delayed packets of one rendition in memory; more wait in a file.
 pub const DELAY_MEMORY_BYTES: usize = 4 << 20;
+/// How often a picture is sent that stands while a longer delay begins: a keyframe twice a second is less than the bit rate.
+pub const STILL_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of one slot of that file.
 pub const DELAY_SLOT_BYTES: usize = 4 << 20;
 /// Slots of that file (4 GiB): 300 s at 100 Mbit/s. Full: packets are lost up to a keyframe and counted.

@@ -238,9 +238,8 @@ pub fn admit_relay(
         _ => {
             let mut options =
                 vec![(c"http_proxy", option("http_proxy")), (c"tls_verify", "1".to_owned())];
-            options.extend(
-                authorities.map(|file| (c"ca_file", file.to_string_lossy().into_owned())),
-            );
+            options
+                .extend(authorities.map(|file| (c"ca_file", file.to_string_lossy().into_owned())));
             (PushProtocol::Rtmps, options)
         }
     };

@@ -4,12 +4,12 @@
 //! waited for ([`Overflow::Wait`]).
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::delay::DelayLine;
+use super::delay::{DelayLine, Shown};
 use super::sink::{self, Overflow, Sink, SinkId, SinkState, SinkStats, Status, Timing};
 use super::{StartError, await_end, time_left};
 use crate::limits::{MAX_SINKS, RETRY_FIRST, RETRY_MAX};
@@ -44,6 +44,8 @@ pub(super) struct FanOut {
     sinks: Arc<Mutex<Sinks>>,
     /// There since the first time that there was a delay.
     line: Mutex<Option<DelayLine>>,
+    /// Whether anything was delivered.
+    has_begun: AtomicBool,
     delay_lost: Arc<AtomicU64>,
 }
 
@@ -102,6 +104,7 @@ impl FanOut {
             common,
             sinks: Arc::default(),
             line: Mutex::default(),
+            has_begun: AtomicBool::new(false),
             delay_lost: Arc::default(),
         }
     }
@@ -138,6 +141,7 @@ impl FanOut {
         if line.is_none() && batch.delay_ticks > 0 {
             *line = self.start_line();
         }
+        self.has_begun.store(true, Ordering::Relaxed);
         let timings = match &*line {
             Some(_) => &[Timing::Prompt][..],
             None => &[Timing::Prompt, Timing::Delayed],
@@ -155,7 +159,11 @@ impl FanOut {
         let out = move |packet: &Packet, stop: &StopToken| {
             send(&sinks, packet, &[Timing::Delayed], stop);
         };
-        let place = (self.common.spool_dir.clone(), self.header.rate);
+        let shown = match self.has_begun.load(Ordering::Relaxed) {
+            true => Shown::Something,
+            false => Shown::Nothing,
+        };
+        let place = (self.common.spool_dir.clone(), &self.header, shown);
         match DelayLine::start(&self.output, place, Arc::clone(&self.delay_lost), out) {
             Ok(line) => Some(line),
             Err(error) => {

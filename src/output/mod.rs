@@ -381,9 +381,10 @@ impl Output {
     /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY_S`], in all renditions
     /// at the same tick. Files and recordings are not delayed.
     ///
-    /// More than before: they get nothing until enough is held, then everything; a player waits. Less: they go on as
-    /// they are until a keyframe is just as old as the new delay, and from it on; what was in between is left out. Times
-    /// have no gap either way. What is held when the output ends is never sent.
+    /// More than before: the next keyframe's picture stands, in silence, until enough is held; then it goes on from there.
+    /// Less: they go on as they are until a keyframe is just as old as the new delay, and from it on; what was in between
+    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Nothing is
+    /// sent before the first delay of an output is over, and what is held when it ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
         let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);

@@ -5,6 +5,7 @@
 mod bad_input;
 #[path = "../simulation/chance.rs"]
 mod chance;
+mod delay;
 mod durability;
 mod edges;
 mod groups;
@@ -14,6 +15,7 @@ mod live;
 mod load;
 mod malformed;
 mod mischief;
+mod relays;
 mod render;
 mod resume;
 mod rundown;

@@ -103,7 +103,10 @@ impl OnAir {
 
     /// How the relays fare, in the order in which they are configured.
     pub(super) fn relay_statuses(&self) -> impl Iterator<Item = OutputStatus> {
-        self.relays.iter().enumerate().map(|(index, destination)| status(index, destination, &self.pgm))
+        self.relays
+            .iter()
+            .enumerate()
+            .map(|(index, destination)| status(index, destination, &self.pgm))
     }
 }
 
@@ -134,7 +137,9 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
             SinkState::Starting => RelayState::Starting,
             SinkState::Connecting => RelayState::Connecting,
             SinkState::Live => RelayState::Live,
-            SinkState::Failed(_) if sink.failures < limits::RETRY_FAILED_AFTER => RelayState::BackingOff,
+            SinkState::Failed(_) if sink.failures < limits::RETRY_FAILED_AFTER => {
+                RelayState::BackingOff
+            }
             SinkState::Failed(_) | SinkState::Ended => RelayState::Failed,
         };
         told.since_unix_ms = sink.since_unix_ms;

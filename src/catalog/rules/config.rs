@@ -128,9 +128,15 @@ fn relays(
     for draft in draft.relays.iter().flatten() {
         let rendition = match &draft.rendition[..] {
             "" => None,
-            text => Some(Rendition::parse(text).filter(|found| renditions.contains(found)).ok_or_else(
-                || check::malformed(format!("The caster has no rendition {text:?} for a relay.")),
-            )?),
+            text => {
+                Some(Rendition::parse(text).filter(|found| renditions.contains(found)).ok_or_else(
+                    || {
+                        check::malformed(format!(
+                            "The caster has no rendition {text:?} for a relay."
+                        ))
+                    },
+                )?)
+            }
         };
         relays.push(Relay {
             url: check::url("Relays.Url", &draft.url, check::RELAY_SCHEMES)?,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{all, parse};
 use crate::catalog::{
-    CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Relay, Rendition,
-    Standby, SyncGroup, SyncMode,
+    CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Relay, Rendition, Standby,
+    SyncGroup, SyncMode,
 };
 use crate::ids::{MaterialId, ResourceId};
 use crate::time::FrameRate;

@@ -4,7 +4,9 @@
 
 use super::{Render, foreign, pb, small};
 use crate::api::addresses::Addresses;
-use crate::catalog::{Answer, Caster, RecordConfig, RecordFormat, Refused, Relay, SyncGroup, SyncMode};
+use crate::catalog::{
+    Answer, Caster, RecordConfig, RecordFormat, Refused, Relay, SyncGroup, SyncMode,
+};
 
 writes! {
     SetCasterSyncGroupResponse, w, id => Self { revision: w.revision };

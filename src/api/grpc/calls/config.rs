@@ -3,7 +3,9 @@
 //! Must not judge values. Invariant: no field is dropped.
 
 use super::pb;
-use crate::catalog::{Call, ConfigDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft};
+use crate::catalog::{
+    Call, ConfigDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft,
+};
 
 calls! {
     SetCasterSyncGroupRequest as r => Call::SetCasterSyncGroup {
