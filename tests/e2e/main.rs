@@ -5,6 +5,7 @@
 mod bad_input;
 #[path = "../simulation/chance.rs"]
 mod chance;
+mod delay;
 mod durability;
 mod edges;
 mod groups;
@@ -16,6 +17,7 @@ mod load;
 mod malformed;
 mod mischief;
 mod proof;
+mod relays;
 mod render;
 mod resume;
 mod rundown;

@@ -135,9 +135,9 @@ fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
     if let Err(refused) = on_air.start_standby(caster) {
         tracing::error!(%refused, "standby is left out");
     }
-    for url in caster.config.destinations() {
-        let relay = on_air.add_relay(url)?;
-        on_air.relays.push(relay);
+    for relay in caster.config.destinations() {
+        let destination = on_air.add_relay(relay)?;
+        on_air.relays.push(destination);
     }
     let follow = Command::SetFollow { follow: caster.audio_follows_video };
     let (reply, _) = oneshot::channel();
