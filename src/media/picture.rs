@@ -16,7 +16,7 @@ use ffmpeg_next::frame;
 use super::intent::Intent;
 use super::open::MediaError;
 use super::pool::{BufferPool, Draft};
-use super::swscale::{Kernel, RawPlanes, Scaler, Side, chroma_px, raw_format};
+use super::swscale::{RawPlanes, Scaler, Side, chroma_px, raw_format};
 use crate::frame::{ChromaSite, Color, Matrix, Picture, PixelFormat, Plane, Range, Size};
 use crate::limits::MAX_VIDEO_PIXELS;
 
@@ -109,7 +109,7 @@ impl PictureMaker {
         let from = Side { size, format: raw, color, chroma_px };
         if !self.scaler.as_ref().is_some_and(|scaler| scaler.is_from(&from)) {
             let to = Side { format: raw_format(format), color: to_color, ..from };
-            self.scaler = Some(Scaler::new(&from, &to, Kernel::Area)?);
+            self.scaler = Some(Scaler::new(&from, &to)?);
         }
         let Some(scaler) = &self.scaler else { return Err(MediaError::NoMedia) };
         let mut draft = Draft::new(&self.pool, format, size);

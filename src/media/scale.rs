@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use super::area::AreaScaler;
 use super::finish::{Pose, Recolor};
 use super::open::MediaError;
 use super::pool::{BufferPool, Draft};
-use super::swscale::{Kernel, Scaler, Side, chroma_px, raw_format};
+use super::resize::{Resizer, Task};
+use super::swscale::chroma_px;
 use crate::color::canvas_from;
 use crate::frame::{ChromaSite, Color, Picture, PixelFormat, Scaled, Size, VideoFrame};
 use crate::limits::MAX_PRESCALED_SIZES;
-use crate::shot::{Shot, Turn, Window};
+use crate::shot::{ScaleQuality, Shot, Turn};
 
 /// Scales an input's pictures as they are shown, on the input's own thread.
 #[derive(Default)]
@@ -33,21 +33,19 @@ impl Prescaler {
             if frame.ready(shot).is_some() || shot.size.width_px == 0 || shot.size.height_px == 0 {
                 continue;
             }
-            if let Ok(scaled) = self.way(kind, shot).and_then(|way| way.go(&picture)) {
+            if let Ok(scaled) = self.way(kind, shot).go(&picture) {
                 frame.scaled.push(Scaled { shot, picture: Arc::new(scaled) });
             }
         }
     }
 
-    fn way(&mut self, kind: Kind, shot: Shot) -> Result<&mut Way, MediaError> {
-        let index = match self.ways.iter().position(|way| way.shot == shot) {
-            Some(index) => index,
-            None => {
-                self.ways.push(Way::new(kind, shot)?);
-                self.ways.len() - 1
-            }
-        };
-        Ok(&mut self.ways[index])
+    fn way(&mut self, kind: Kind, shot: Shot) -> &mut Way {
+        let known = self.ways.iter().position(|way| way.shot == shot);
+        let index = known.unwrap_or_else(|| {
+            self.ways.push(Way::new(kind, shot));
+            self.ways.len() - 1
+        });
+        &mut self.ways[index]
     }
 }
 
@@ -73,27 +71,11 @@ impl Kind {
     }
 }
 
-/// Who makes it larger or smaller.
-enum Resize {
-    Area(Box<AreaScaler>),
-    Other(Scaler),
-}
-
-impl Resize {
-    fn new(from: &Side, to: &Side, kernel: Kernel) -> Result<Resize, MediaError> {
-        Ok(match AreaScaler::new(from, to, kernel) {
-            Some(scaler) => Resize::Area(Box::new(scaler)),
-            None => Resize::Other(Scaler::new(from, to, kernel)?),
-        })
-    }
-}
-
 /// How pictures of one kind become what one shot shows.
 struct Way {
     kind: Kind,
     shot: Shot,
-    window: Window,
-    resize: Resize,
+    resizer: Resizer,
     scaled: BufferPool,
     pose: Pose,
     /// Used when the pose is not upright.
@@ -103,41 +85,32 @@ struct Way {
 }
 
 impl Way {
-    fn new(kind: Kind, shot: Shot) -> Result<Way, MediaError> {
+    fn new(kind: Kind, shot: Shot) -> Way {
         let pose = Pose::of(&shot, kind.turn);
-        let window = shot.window(kind.size, kind.turn);
-        let from = Side {
-            size: window.size(),
-            format: raw_format(kind.format),
-            color: kind.color,
+        let task = Task {
+            format: kind.format,
+            window: shot.window(kind.size, kind.turn),
             chroma_px: chroma_px(kind.site, kind.format),
-        };
-        let to = Side {
             size: pose.lying(shot.size),
-            format: raw_format(PixelFormat::Nv12),
-            color: kind.color,
-            chroma_px: pose.lying_chroma(chroma_px(ChromaSite::Left, PixelFormat::Nv12)),
+            new_chroma_px: pose.lying_chroma(chroma_px(ChromaSite::Left, PixelFormat::Nv12)),
+            quality: ScaleQuality::default(),
         };
         let recolor = || Recolor::new(canvas_from(kind.color, PixelFormat::Nv12.depth_bits()));
-        Ok(Way {
+        Way {
             kind,
             shot,
-            resize: Resize::new(&from, &to, kernel(kind.format, from.size, to.size))?,
-            window,
+            resizer: Resizer::new(task),
             scaled: BufferPool::default(),
             pose,
             raised: BufferPool::default(),
             recolor: (kind.color != Color::CANVAS).then(recolor),
-        })
+        }
     }
 
     fn go(&mut self, picture: &Picture) -> Result<Picture, MediaError> {
         let format = PixelFormat::Nv12;
         let mut draft = Draft::new(&self.scaled, format, self.pose.lying(self.shot.size));
-        match &mut self.resize {
-            Resize::Area(scaler) => scaler.run_window(picture, &self.window, &mut draft)?,
-            Resize::Other(scaler) => scaler.run_window(picture, &self.window, &mut draft)?,
-        }
+        self.resizer.run(picture, &mut draft)?;
         if !self.pose.is_upright() {
             let mut upright = Draft::new(&self.raised, format, self.shot.size);
             self.pose.raise(&draft, &mut upright);
@@ -147,17 +120,6 @@ impl Way {
             recolor.apply(&mut draft);
         }
         draft.into_picture(Color::CANVAS).map_err(MediaError::Read)
-    }
-}
-
-/// What is made smaller is averaged, what is made larger interpolated. Where luma stays as it is, chroma decides.
-fn kernel(format: PixelFormat, from: Size, to: Size) -> Kernel {
-    let sides = |size: Size| [size.width_px, size.height_px];
-    let shrinks = |from: Size, to: Size| (0..2).any(|axis| sides(from)[axis] > sides(to)[axis]);
-    let chroma_shrinks = shrinks(format.chroma_size(from), to.chroma());
-    match shrinks(from, to) || (from == to && chroma_shrinks) {
-        true => Kernel::Area,
-        false => Kernel::Bicubic,
     }
 }
 

@@ -25,15 +25,6 @@ pub(super) struct Side {
     pub(super) chroma_px: [f64; 2],
 }
 
-/// How samples between samples are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    /// The mean of what a new sample covers.
-    Area,
-    /// By 4 × 4 neighbours, B = 0, C = 0.6.
-    Bicubic,
-}
-
 /// Planes to read from, as FFmpeg holds them.
 pub(super) struct RawPlanes {
     pub(super) data: [*const u8; 4],
@@ -92,46 +83,13 @@ fn coefficients(matrix: Matrix) -> *const c_int {
     unsafe { ffi::sws_getCoefficients(id) }
 }
 
-/// A filter that changes nothing. With one, swscale does not take samples as they are where the size stays: it would do that
-/// wherever chroma lies, and of NV12 it would forget the chroma.
-struct Identity(*mut ffi::SwsVector);
-
-impl Identity {
-    fn new() -> Identity {
-        // SAFETY: allocates or gives null; three numbers fit where three were asked for.
-        unsafe {
-            let vector = ffi::sws_allocVec(3);
-            if !vector.is_null() {
-                std::slice::from_raw_parts_mut((*vector).coeff, 3)
-                    .copy_from_slice(&[0.0, 1.0, 0.0]);
-            }
-            Identity(vector)
-        }
-    }
-
-    fn filter(&self) -> ffi::SwsFilter {
-        let none = ptr::null_mut();
-        ffi::SwsFilter { lumH: none, lumV: none, chrH: self.0, chrV: none }
-    }
-}
-
-impl Drop for Identity {
-    fn drop(&mut self) {
-        // SAFETY: made by `sws_allocVec`; null is fine.
-        unsafe { ffi::sws_freeVec(self.0) };
-    }
-}
-
-/// What a window shows of each plane of a picture, with the bytes from row to row; `side` is what it must be like.
+/// What a window shows of each plane of a picture, with the bytes from row to row.
 pub(super) fn cut<'a>(
     picture: &'a Picture,
     window: &Window,
-    side: &Side,
 ) -> Result<[(&'a [u8], usize); 3], MediaError> {
-    let (size, format) = (window.size(), picture.format());
-    let is_inside = window.columns.end <= picture.size().width_px
-        && window.rows.end <= picture.size().height_px;
-    if !is_inside || size != side.size || raw_format(format) != side.format {
+    let (size, format) = (picture.size(), picture.format());
+    if window.columns.end > size.width_px || window.rows.end > size.height_px {
         return Err(MediaError::Read("it is not the picture that was to be scaled".into()));
     }
     let [across, down] = format.subsampling();
@@ -149,13 +107,10 @@ pub(super) fn cut<'a>(
 
 impl Scaler {
     /// A conversion between two sides, which have the same colour unless `from` is RGB.
-    pub(super) fn new(from: &Side, to: &Side, kernel: Kernel) -> Result<Scaler, MediaError> {
+    pub(super) fn new(from: &Side, to: &Side) -> Result<Scaler, MediaError> {
         let full = |color: Color| c_int::from(color.range == Range::Full);
-        let kernel = match kernel {
-            Kernel::Area => ffi::SWS_AREA,
-            Kernel::Bicubic => ffi::SWS_BICUBIC,
-        };
-        let flags = kernel | ffi::SWS_FULL_CHR_H_INP;
+        // Where chroma is made finer or coarser; the size stays.
+        let flags = ffi::SWS_AREA | ffi::SWS_FULL_CHR_H_INP;
         // In 256ths of a luma pixel.
         let chroma = |px: f64| (px * 256.0).round() as i64;
         // All must be known before `sws_init_context`, which picks its converter by them.
@@ -185,15 +140,8 @@ impl Scaler {
             // SAFETY: the context is valid, the name a C string.
             unsafe { ffi::av_opt_set_int(context.cast(), name.as_ptr(), value, 0) };
         }
-        let identity = Identity::new();
-        let mut filter = identity.filter();
-        let is_tricky = from.chroma_px != to.chroma_px || from.format == to.format;
-        let filter = match from.size == to.size && is_tricky {
-            true => &raw mut filter,
-            false => ptr::null_mut(),
-        };
-        // SAFETY: the context is valid; the filter, if any, is read until this returns.
-        if unsafe { ffi::sws_init_context(context, filter, ptr::null_mut()) } < 0 {
+        // SAFETY: the context is valid.
+        if unsafe { ffi::sws_init_context(context, ptr::null_mut(), ptr::null_mut()) } < 0 {
             return Err(refused());
         }
         // SAFETY: the context is valid, the tables are static; neutral brightness, contrast, saturation.
@@ -215,24 +163,6 @@ impl Scaler {
     /// Whether it converts from just this.
     pub(super) fn is_from(&self, side: &Side) -> bool {
         self.from == *side
-    }
-
-    /// Converts a part of a picture, which must have the size converted from, into `draft`.
-    pub(super) fn run_window(
-        &self,
-        picture: &Picture,
-        window: &Window,
-        draft: &mut Draft,
-    ) -> Result<(), MediaError> {
-        let mut planes = RawPlanes { data: [ptr::null(); 4], strides: [0; 4] };
-        for (index, (plane, stride)) in cut(picture, window, &self.from)?.into_iter().enumerate() {
-            planes.data[index] = plane.as_ptr();
-            planes.strides[index] =
-                c_int::try_from(stride).map_err(|error| MediaError::Read(error.to_string()))?;
-        }
-        // SAFETY: `Picture::new` checked that the planes are as long as format, size and strides demand, and the window,
-        // which begins at an even pixel, is inside.
-        unsafe { self.run(&planes, draft) }
     }
 
     /// Converts one picture into `draft`.

@@ -6,6 +6,13 @@ use super::*;
 use crate::frame::{Matrix, Plane, Range};
 use crate::shot::{Affine, Crop, Mirror};
 
+/// How samples between samples are found.
+#[derive(Clone, Copy, PartialEq)]
+enum Kernel {
+    Area,
+    Bicubic,
+}
+
 /// Samples of one channel in code values of 8 bits.
 struct Grid {
     width: usize,
