@@ -7,10 +7,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
 use crate::limits;
+use crate::shot::ScaleQuality;
+
+mod choices;
+
+pub use choices::{HlsSegments, IngestAuth, Magnify, PlaybackAuth, Preset, SecondPublisher};
 
 mod ladder;
 
@@ -156,59 +161,6 @@ pub struct DoctorArgs {
     pub adapter: Option<String>,
 }
 
-/// Who may push or play.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IngestAuth {
-    /// A push needs the `auth_key` of its stream.
-    Key,
-    /// Anyone who reaches the port may push.
-    Off,
-}
-
-/// Who may play PGM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlaybackAuth {
-    /// A player needs the `auth_key` of its address.
-    Signed,
-    /// PGM plays for everyone who reaches the port (PVW never does).
-    Public,
-}
-
-/// What happens when a stream is pushed that is on air already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SecondPublisher {
-    /// The new publisher is refused.
-    Refuse,
-    /// The new publisher takes the stream over, the old one is cut off.
-    TakeOver,
-}
-
-/// What HLS is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HlsSegments {
-    /// MPEG-TS, which every player knows.
-    Ts,
-    /// Fragmented MP4.
-    Fmp4,
-}
-
-/// x264 presets that make sense live: faster costs quality, slower costs CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "x264's own names")]
-pub enum Preset {
-    Ultrafast,
-    Superfast,
-    Veryfast,
-    Faster,
-    Fast,
-    Medium,
-}
-
 /// Settings of `onair serve`; what is not given falls back to the file, then to the default.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -274,6 +226,9 @@ pub struct Settings {
     /// Calls per second of the cloud API, per key and operation: this many times what its documentation grants, 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_API_RATE")]
     pub api_rate: Option<u32>,
+    /// How pictures are magnified; what is made smaller is averaged [default: bicubic].
+    #[arg(long, env = "ONAIR_SCALE_QUALITY")]
+    pub scale_quality: Option<Magnify>,
     /// x264 preset of casters that ask for none [default: veryfast].
     #[arg(long, env = "ONAIR_PRESET")]
     pub preset: Option<Preset>,
@@ -328,6 +283,7 @@ pub struct Config {
     pub relay_ca: Option<PathBuf>,
     pub access_key: Option<(String, String)>,
     pub api_rate: u32,
+    pub scale_quality: ScaleQuality,
     pub preset: Preset,
     pub gop: Duration,
     pub hls_segments: HlsSegments,
@@ -350,7 +306,7 @@ impl Settings {
             data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
-            access_key_id, access_key_secret, api_rate, preset, gop_seconds, hls_segments, ladder, input_buffer_ms,
+            access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -389,6 +345,7 @@ impl Settings {
             relay_ca: all.relay_ca,
             access_key,
             api_rate: in_range("api-rate", all.api_rate.unwrap_or(0), 0, 1000)?,
+            scale_quality: all.scale_quality.unwrap_or_default().into(),
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),

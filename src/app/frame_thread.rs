@@ -162,7 +162,7 @@ impl Desk {
         for key in self.leaving.extract_if(.., goes).collect::<Vec<_>>() {
             self.command(frames, Command::RemoveInput { input: key });
             if let Some(scalers) = &mut frames.late_scalers {
-                scalers.remove(&key);
+                scalers.forget(key);
             }
             if let Some(input) = frames.inputs.remove(&key) {
                 // The bin outlives every frame thread.

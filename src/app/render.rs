@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
 use super::resolve;
-use super::run_tick::{Counts, Curtain, Flow, FrameLoop, Pace, Stages, Trouble};
+use super::run_tick::{Counts, Curtain, Flow, FrameLoop, LateScalers, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
@@ -47,7 +47,9 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     let sink = Sink::File { path: args.output.clone(), overflow: Overflow::Wait };
     output.add_sink(sink).map_err(|error| error.to_string())?;
     let software = gpu.is_software();
-    let compositor = Compositor::new(gpu, size).map_err(|error| error.to_string())?;
+    let quality = script.scale_quality.into();
+    let compositor =
+        Compositor::new(gpu, size).map_err(|error| error.to_string())?.with_quality(quality);
     let file_ahead = limits::RENDER_AHEAD_FRAMES;
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),
@@ -62,7 +64,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         flow: Flow::Offline,
         curtain: Curtain::Open,
         first_tick: 0,
-        late_scalers: software.then(BTreeMap::new),
+        late_scalers: software.then(|| LateScalers::new(quality)),
     };
     let keys = start_sources(&script, &mut frames)?;
     let mut shows = scenes(&script, &keys)?;
@@ -129,7 +131,7 @@ fn start_sources(
             key,
             name: source.location.clone(),
             retry: false,
-            prescale: frames.late_scalers.is_some(),
+            prescale: frames.late_scalers.as_ref().map(|scalers| scalers.quality),
             lossless: true,
             buffer: Duration::ZERO,
             clock: Clock::real(),

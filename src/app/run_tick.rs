@@ -19,7 +19,7 @@ use crate::limits;
 use crate::luma::LumaStatus;
 use crate::media::scale::Prescaler;
 use crate::metrics::Timing;
-use crate::shot::Shot;
+use crate::shot::{ScaleQuality, Shot};
 use crate::time::Clock;
 
 /// Whether there is time to draw this tick.
@@ -89,8 +89,28 @@ pub(super) struct Counts {
 
 /// Pictures scaled on the frame thread because their input has not begun to: the first ones after a change of layout.
 /// The same code as on the input's thread, so the same pixels.
-#[derive(Default)]
-pub(super) struct LateScaler {
+pub(super) struct LateScalers {
+    pub(super) quality: ScaleQuality,
+    each: BTreeMap<InputKey, LateScaler>,
+}
+
+impl LateScalers {
+    pub(super) fn new(quality: ScaleQuality) -> LateScalers {
+        LateScalers { quality, each: BTreeMap::new() }
+    }
+
+    fn fill(&mut self, input: InputKey, frame: &mut VideoFrame, wanted: &[Shot]) {
+        let prescaler = || LateScaler { prescaler: Prescaler::new(self.quality), last: None };
+        self.each.entry(input).or_insert_with(prescaler).fill(frame, wanted);
+    }
+
+    /// The input is gone.
+    pub(super) fn forget(&mut self, input: InputKey) {
+        self.each.remove(&input);
+    }
+}
+
+struct LateScaler {
     prescaler: Prescaler,
     /// What was scaled last, for sources that show a picture for several ticks.
     last: Option<(u64, Vec<Scaled>)>,
@@ -143,7 +163,7 @@ pub(super) struct FrameLoop {
     /// The engine's tick that is tick 0 of the show: the first that goes out.
     pub(super) first_tick: u64,
     /// On a software adapter: where pictures are scaled that come without their shown size.
-    pub(super) late_scalers: Option<BTreeMap<InputKey, LateScaler>>,
+    pub(super) late_scalers: Option<LateScalers>,
 }
 
 impl FrameLoop {
@@ -212,7 +232,7 @@ impl FrameLoop {
         let Some(scalers) = &mut self.late_scalers else { return };
         for (key, frame) in &mut plan.frames {
             if let Some((_, shots)) = plan.wanted.iter().find(|(wanted, _)| wanted == key) {
-                scalers.entry(*key).or_default().fill(frame, shots);
+                scalers.fill(*key, frame, shots);
             }
         }
     }

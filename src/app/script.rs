@@ -12,7 +12,7 @@ use super::resolve;
 use crate::catalog::{
     ComponentEffect, Direction, LayoutPreset, Template, Transition, TransitionKind, Way,
 };
-use crate::config::Preset;
+use crate::config::{Magnify, Preset};
 use crate::engine::AnsMode;
 use crate::limits;
 use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
@@ -32,6 +32,8 @@ pub(super) struct Script {
     pub(super) frame_rate: String,
     /// Length of the programme.
     pub(super) seconds: f64,
+    #[serde(default)]
+    pub(super) scale_quality: Magnify,
     #[serde(default)]
     pub(super) encode: Encode,
     #[serde(default, rename = "source")]

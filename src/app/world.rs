@@ -77,7 +77,7 @@ impl World {
             key,
             name: name.to_owned(),
             retry: true,
-            prescale: self.gpu.is_software(),
+            prescale: self.gpu.is_software().then_some(self.config.scale_quality),
             lossless: false,
             buffer: self.config.input_buffer,
             clock: self.clock.clone(),

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::InputKey;
 use crate::media::open::ByteSource;
-use crate::shot::Shot;
+use crate::shot::{ScaleQuality, Shot};
 use crate::source::{InputKind, InputState, Part};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
@@ -146,8 +146,8 @@ pub struct InputOptions {
     pub name: String,
     /// Whether a source that cannot be opened, or ends, is tried again. Local files never are.
     pub retry: bool,
-    /// Whether pictures are scaled here to the shots given to [`Input::set_wanted`] (software adapter).
-    pub prescale: bool,
+    /// How pictures are scaled here to the shots given to [`Input::set_wanted`], where they are (software adapter).
+    pub prescale: Option<ScaleQuality>,
     /// Whether every source waits instead of dropping (offline rendering).
     pub lossless: bool,
     /// Depth of a live source's jitter buffer, told to the engine.

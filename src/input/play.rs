@@ -162,7 +162,7 @@ pub(super) struct Finish<'a> {
 
 impl<'a> Finish<'a> {
     pub(super) fn new(context: &'a Context) -> Finish<'a> {
-        let prescaler = context.options.prescale.then(Prescaler::default);
+        let prescaler = context.options.prescale.map(Prescaler::new);
         Finish { mailbox: &context.mailbox, prescaler }
     }
 
@@ -190,7 +190,7 @@ pub(super) fn image(source: &ImageSource, context: &Context, stop: &StopToken) {
     finish.video(frame.clone());
     // Whoever waits for more of it waits in vain.
     context.mailbox.set_over();
-    if !context.options.prescale {
+    if context.options.prescale.is_none() {
         return;
     }
     while let Some(now) = context.mailbox.wait_wanted(&wanted, stop) {

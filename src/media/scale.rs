@@ -18,10 +18,16 @@ use crate::shot::{ScaleQuality, Shot, Turn};
 /// Scales an input's pictures as they are shown, on the input's own thread.
 #[derive(Default)]
 pub struct Prescaler {
+    quality: ScaleQuality,
     ways: Vec<Way>,
 }
 
 impl Prescaler {
+    /// One that magnifies like this.
+    pub fn new(quality: ScaleQuality) -> Prescaler {
+        Prescaler { quality, ways: Vec::new() }
+    }
+
     /// Adds to `frame.scaled` an NV12 picture like the canvas for each of `shots` (at most
     /// `limits::MAX_PRESCALED_SIZES`), except where the picture itself is already just that.
     pub fn fill(&mut self, frame: &mut VideoFrame, shots: &[Shot]) {
@@ -42,7 +48,7 @@ impl Prescaler {
     fn way(&mut self, kind: Kind, shot: Shot) -> &mut Way {
         let known = self.ways.iter().position(|way| way.shot == shot);
         let index = known.unwrap_or_else(|| {
-            self.ways.push(Way::new(kind, shot));
+            self.ways.push(Way::new(kind, shot, self.quality));
             self.ways.len() - 1
         });
         &mut self.ways[index]
@@ -85,7 +91,7 @@ struct Way {
 }
 
 impl Way {
-    fn new(kind: Kind, shot: Shot) -> Way {
+    fn new(kind: Kind, shot: Shot, quality: ScaleQuality) -> Way {
         let pose = Pose::of(&shot, kind.turn);
         let task = Task {
             format: kind.format,
@@ -93,7 +99,7 @@ impl Way {
             chroma_px: chroma_px(kind.site, kind.format),
             size: pose.lying(shot.size),
             new_chroma_px: pose.lying_chroma(chroma_px(ChromaSite::Left, PixelFormat::Nv12)),
-            quality: ScaleQuality::default(),
+            quality,
         };
         let recolor = || Recolor::new(canvas_from(kind.color, PixelFormat::Nv12.depth_bits()));
         Way {

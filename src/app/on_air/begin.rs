@@ -12,7 +12,7 @@ use super::super::canvas::Canvas;
 use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
-use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, Stages, Trouble};
+use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, LateScalers, Stages, Trouble};
 use super::super::world::World;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
@@ -47,6 +47,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     }
     let gpu = world.gpu.gpu().map_err(internal)?;
     let compositor = Compositor::new(gpu, size).map_err(internal)?;
+    let compositor = compositor.with_quality(world.config.scale_quality);
     Ok(Canvas::new(compositor, Arc::new(output), Some(world.gpu.clone())))
 }
 
@@ -83,7 +84,7 @@ pub(super) fn begin(
         flow: Flow::Live,
         curtain,
         first_tick: 0,
-        late_scalers: world.gpu.is_software().then(BTreeMap::new),
+        late_scalers: world.gpu.is_software().then(|| LateScalers::new(world.config.scale_quality)),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
         let lines = Lines { inbox, report: report_sender, bin: bin_sender };

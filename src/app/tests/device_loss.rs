@@ -19,6 +19,7 @@ use crate::media::pattern::{Area, read_frame_number};
 use crate::output::testing::settings;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink};
 use crate::picture::{LayerSpec, Look, Placement, ScenePicture};
+use crate::shot::ScaleQuality;
 use crate::time::Clock;
 use crate::worker::Outcome;
 
@@ -30,7 +31,7 @@ fn pattern() -> Input {
         key: PATTERN,
         name: "pattern".into(),
         retry: false,
-        prescale: true,
+        prescale: Some(ScaleQuality::default()),
         lossless: true,
         buffer: Duration::ZERO,
         clock: Clock::real(),

@@ -9,6 +9,7 @@ use crate::frame::Size;
 use crate::input::{
     Delivery, Excerpt, ImageSource, InputOptions, Pacing, Plays, SourceSpec, Take, Want, start,
 };
+use crate::shot::ScaleQuality;
 use crate::source::{InputKind, InputState};
 use crate::worker::StopToken;
 
@@ -201,7 +202,7 @@ fn pictures_are_scaled_ahead_to_the_sizes_wanted() {
     ];
     for spec in specs {
         let name = format!("{spec:?}");
-        let prescale = InputOptions { prescale: true, ..options("pip") };
+        let prescale = InputOptions { prescale: Some(ScaleQuality::default()), ..options("pip") };
         let input = start(spec, prescale).unwrap();
         for wanted in [Size::new(160, 90), Size::new(240, 136)] {
             input.set_wanted(&[wanted.into()]);

@@ -93,7 +93,7 @@ pub(super) fn options(name: &str) -> InputOptions {
         key: InputKey(7),
         name: name.to_owned(),
         retry: true,
-        prescale: false,
+        prescale: None,
         lossless: false,
         buffer: Duration::from_millis(200),
         allow: Arc::new(AllowList::parse("127.0.0.0/8,::1/128").unwrap()),
