@@ -63,6 +63,8 @@ pub struct ConfigDraft {
     pub relays: Option<Vec<RelayDraft>>,
     pub x264_preset: String,
     pub video_bps: Option<u32>,
+    /// Width and height of `CustomParams`, as told by `DescribeCasterConfig`: they must be the template's.
+    pub custom_size_px: [Option<u32>; 2],
     /// `LiveTemplate`.
     pub live_templates: Vec<String>,
     pub record: Option<RecordDraft>,

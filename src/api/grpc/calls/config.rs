@@ -32,6 +32,7 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         relays: Some(m.relays.into_iter().map(relay).collect()),
         x264_preset: transcode.x264_preset,
         video_bps: transcode.video_bps,
+        custom_size_px: [None; 2],
         live_templates: transcode.live_templates,
         record: m.record_config.map(record),
         delay_s: Some(m.delay),
