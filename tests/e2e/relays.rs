@@ -9,6 +9,7 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
+use crate::edges::get;
 use crate::support::{
     From, Process, Server, Studio, free_port, record, spawn_ffmpeg, ticks, wait_for,
 };
@@ -129,6 +130,29 @@ fn check_whole(recording: &std::path::Path, at_least: usize) {
     assert!(gaps.is_empty(), "{}: {gaps:?}", recording.display());
 }
 
+/// Each relay that broke is an event, once, and on the metrics page.
+async fn check_told(server: &Server, studio: &mut Studio) {
+    let request = v1::WatchCasterRequest {
+        caster_id: studio.caster.clone(),
+        events_after_sequence: Some(0),
+        ..Default::default()
+    };
+    let mut states = studio.client.watch_caster(request).await.unwrap().into_inner();
+    let events = states.message().await.unwrap().unwrap().events;
+    let (_, page) = get(server.http, "/metrics");
+    for relay in 2..=6 {
+        let told = events.iter().filter(|event| event.code == "SideOutputUrlInvalid");
+        let about = told.filter(|event| event.message.starts_with(&format!("relay-{relay}: ")));
+        assert_eq!(about.count(), 1, "relay-{relay}: {events:?}");
+        let line = |line: &&str| {
+            line.contains(&format!("output=\"relay-{relay}\"")) && line.ends_with(" 1")
+        };
+        let states = page.lines().filter(|line| line.starts_with("onair_relay_state{"));
+        assert_eq!(states.filter(line).count(), 1, "relay-{relay}: {page}");
+    }
+    assert!(!page.contains("s3cret") && !format!("{events:?}").contains("s3cret"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_of_a_relay_is_told_and_hurts_nobody_else() {
     use v1::RelayState::{BackingOff, Disabled, Failed, Live};
@@ -178,6 +202,7 @@ async fn each_fault_of_a_relay_is_told_and_hurts_nobody_else() {
         println!("{name}: told after {took:?}: {}", status.last_error);
         assert!(status.last_error.contains(cause), "{status:?}");
     }
+    check_told(&server, &mut studio).await;
     // Switching one off and on, and taking others away, is no matter of the rest.
     configure(&mut studio, |config| {
         config.relays.retain(|relay| ["steady", "killed"].contains(&&relay.name[..]));
