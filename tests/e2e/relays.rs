@@ -38,8 +38,8 @@ async fn until(
     let clock = Clock::real();
     loop {
         let state = studio.state().await;
-        let relays = state.outputs.iter().filter_map(|output| output.relay.as_ref());
-        let relay = relays.filter(|relay| relay.name == name).next().cloned();
+        let mut relays = state.outputs.iter().filter_map(|output| output.relay.as_ref());
+        let relay = relays.find(|relay| relay.name == name).cloned();
         let took = Duration::from_nanos(clock.now_ns());
         if let Some(relay) = relay.clone().filter(|relay| states.contains(&relay.state())) {
             return (relay, took);
@@ -170,7 +170,7 @@ async fn each_fault_of_a_relay_is_told_and_hurts_nobody_else() {
         relayed.display()
     ));
     let relays = [
-        ("steady", steady.clone()),
+        ("steady", steady),
         ("killed", killed.url("killed")),
         ("wedged", format!("rtmp://{}/live/s3cret", wedged.local_addr().unwrap())),
         ("refusing", format!("rtmp://127.0.0.1:{}/live/s3cret", free_port())),

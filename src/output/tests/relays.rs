@@ -287,7 +287,7 @@ fn rtmps_asks_who_is_there() {
         let (url, stop) = (format!("rtmps://{host}:{port}/live/tls"), StopToken::new());
         let to = admit_relay(&url, (&local, authorities), &stop).unwrap();
         let opened = Muxer::open(Target::Push(&to), &header, stop);
-        assert_eq!(opened.is_ok(), is_good, "{host}, {authorities:?}: {:?}", opened.err());
+        assert_eq!(opened.is_ok(), is_good, "{host}, {authorities:?}: {:?}", opened.as_ref().err());
         if let Ok(mut muxer) = opened {
             (0..30).for_each(|tick| muxer.write(&packet(tick, tick == 0, 2000)).unwrap());
             await_true("it arrives", || server.hub.is_live("live/tls"));
