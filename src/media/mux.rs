@@ -78,6 +78,9 @@ pub(super) fn check(what: &'static str, code: c_int) -> Result<(), MuxError> {
     }
 }
 
+/// What FFmpeg's RTMP makes of an error that the server tells (EPERM).
+const REFUSED: c_int = -1;
+
 /// An open container. Lives on one thread.
 #[derive(Debug)]
 pub struct Muxer {
@@ -223,7 +226,7 @@ impl Muxer {
         }
         let mut protocols = Options::new(&pairs);
         // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
-        check("cannot open the destination", unsafe {
+        let opened = unsafe {
             ffi::avio_open2(
                 &mut pb,
                 url.as_ptr(),
@@ -231,7 +234,12 @@ impl Muxer {
                 &interrupt,
                 &mut protocols.0,
             )
-        })?;
+        };
+        if opened == REFUSED && matches!(target, Target::Push(_)) {
+            let reason = "the server refuses the stream".into();
+            return Err(MuxError { what: "cannot open the destination", reason });
+        }
+        check("cannot open the destination", opened)?;
         self.context().pb = pb;
         // SAFETY: streams and I/O are set up; the dictionary stays ours.
         check("cannot begin", unsafe {

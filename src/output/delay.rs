@@ -184,7 +184,9 @@ impl DelayRing {
     /// Sends a keyframe, and keeps it for when the longer delay is over.
     fn stand_still(&mut self, held: Held, now: u64, out: &mut impl FnMut(Packet)) {
         let (tick, packet) = (held.tick, held.packet.clone());
-        let Some(key) = self.release(held) else { return };
+        let Some(mut key) = self.release(held) else { return };
+        // So long it is shown, should a segment end with it.
+        key.duration_ns = i64::try_from(self.rate.tick_ns(self.still_ticks())).unwrap_or(0);
         let sounds = self.held.iter().filter(|held| held.packet.track == Track::Audio);
         let next_ns = sounds.map(|held| held.packet.pts_ns).next();
         let sound_from_ns = self.sound_end_ns.or(next_ns.map(|ns| ns + self.shift_ns()));
@@ -200,8 +202,8 @@ impl DelayRing {
     fn fill(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
         let Some(still) = &self.still else { return };
         let ns = |tick| i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX);
-        let (since, every) = (still.since_tick, self.rate.tick_at(STILL_EVERY.as_nanos() as u64));
-        if now > since && (now - since).is_multiple_of(every.max(1)) {
+        let since = still.since_tick;
+        if now > since && (now - since).is_multiple_of(self.still_ticks()) {
             let mut key = still.key.clone();
             let later_ns = ns(now) - ns(since);
             key.pts_ns += later_ns;
@@ -224,6 +226,11 @@ impl DelayRing {
             end_ns += duration_ns;
         }
         self.sound_end_ns = Some(end_ns);
+    }
+
+    /// Ticks from one sending of a picture that stands to the next.
+    fn still_ticks(&self) -> u64 {
+        self.rate.tick_at(STILL_EVERY.as_nanos() as u64).max(1)
     }
 
     /// How much later than it was made something leaves.

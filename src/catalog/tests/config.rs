@@ -61,6 +61,49 @@ fn a_configuration_is_whole_or_refused() {
     }
 }
 
+/// A draft of a relay to this host.
+fn relay(host: &str, rendition: &str, enabled: Option<bool>) -> RelayDraft {
+    let (url, rendition) = (format!("srt://{host}:9?streamid=key"), rendition.into());
+    RelayDraft { url, name: "CDN".into(), rendition, enabled }
+}
+
+#[test]
+fn relays_say_more_than_urls_and_keep_it_on_the_wire_that_cannot() {
+    let with = |relays: Vec<RelayDraft>, urls: &[&str]| ConfigDraft {
+        live_templates: vec!["lld".into()],
+        side_output_urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+        relays: Some(relays),
+        ..config()
+    };
+    let twenty = (0..20).map(|n| relay(&format!("h{n}"), "", None)).collect::<Vec<_>>();
+    for (draft, code) in [
+        (with(vec![relay("a", "lld", None)], &["rtmps://b/c"]), None),
+        (with(vec![relay("a", "lhd", None)], &[]), Some(ParameterMalformed)),
+        (with(vec![relay("a", "", None), relay("a", "lld", None)], &[]), Some(ParameterMalformed)),
+        (with(vec![relay("a", "", None)], &["srt://a:9?streamid=key"]), Some(ParameterMalformed)),
+        (with(vec![RelayDraft::default()], &[]), Some(ParameterMalformed)),
+        (with(twenty.clone(), &[]), None),
+        (with(twenty, &["rtmp://b/c"]), Some(ParameterMalformed)),
+    ] {
+        check(draft, code);
+    }
+    let mut world = World::on_air();
+    let off = with(vec![relay("a", "lld", Some(false))], &["rtmp://b/c"]);
+    let effects = world.ok(set(&world, off)).effects;
+    assert_eq!(effects, [Effect::OutputsChanged, Effect::RelaysChanged]);
+    // The cloud API's wire repeats the URLs.
+    let before = world.the_caster().config.relays.clone();
+    let urls = before.iter().map(|relay| relay.url.clone()).collect::<Vec<_>>();
+    let again = ConfigDraft { side_output_urls: urls, relays: None, ..with(vec![], &[]) };
+    assert_eq!(world.ok(set(&world, again.clone())).effects, []);
+    assert_eq!(world.the_caster().config.relays, before);
+    // Without its rendition it would get PGM.
+    let fewer = ConfigDraft { live_templates: vec![], ..again };
+    world.ok(set(&world, fewer));
+    let relay = world.the_caster().config.relays.iter().find(|relay| !relay.enabled).unwrap();
+    assert_eq!((relay.rendition, &relay.name[..]), (None, "CDN"));
+}
+
 fn check(draft: ConfigDraft, code: Option<ErrorCode>) {
     let mut world = World::ready();
     let call = set(&world, draft);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::{
-    AudioDraft, BackdropDraft, DescribeCasters, ImageDraft, LocationId, LookDraft,
+    AudioDraft, BackdropDraft, DescribeCasters, ImageDraft, LocationId, LookDraft, RelayDraft,
     TextBackgroundDraft, TransitionDraft, WayDraft,
 };
 
@@ -58,6 +58,7 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
             caster_id,
             config: ConfigDraft {
                 side_output_urls: (0..a).map(|n| format!("rtmp://a/{n}")).collect(),
+                relays: step.flag.then(|| (0..a).map(random_relay).collect()),
                 ..config()
             },
         },
@@ -95,6 +96,16 @@ pub(crate) fn call_of(world: &World, step: &Step) -> Call {
         24 => Call::DescribeCasterStreamUrl { caster_id },
         25 => Call::FadeCasterToBlack { caster_id, on: step.flag, duration_frames: step.number },
         _ => Call::DescribeCasterLayouts { caster_id, layout_id },
+    }
+}
+
+fn random_relay(n: u8) -> RelayDraft {
+    let enabled = [None, Some(true), Some(false)][usize::from(n % 3)];
+    RelayDraft {
+        url: format!("srt://b:9/{n}"),
+        name: format!("{n}"),
+        enabled,
+        ..Default::default()
     }
 }
 

@@ -80,7 +80,7 @@ fn ranges_open_what_they_say() {
 #[test]
 fn urls_are_refused_or_rewritten() {
     let local = AllowList::parse("127.0.0.0/8,::1").unwrap();
-    let (live, file) = (UrlUse::Live, UrlUse::File);
+    let (live, file, relay) = (UrlUse::Live, UrlUse::File, UrlUse::Relay);
     // Ok: the URL that FFmpeg gets; Err: a part of the message.
     let table = [
         (live, "rtmp://127.0.0.1/live/key?k=1", Ok("rtmp://127.0.0.1:1935/live/key?k=1")),
@@ -100,6 +100,11 @@ fn urls_are_refused_or_rewritten() {
         (live, "srt://127.0.0.1:9000?mode=listener", Err("caller")),
         (live, "srt://127.0.0.1", Err("no port")),
         (live, "no url", Err("no URL")),
+        (relay, "rtmps://127.0.0.1/a/b", Ok("rtmps://127.0.0.1/a/b")),
+        (relay, "rtmps://10.0.0.1/a/b", Err("10.0.0.1")),
+        (relay, "srt://127.0.0.1:9?streamid=x", Ok("srt://127.0.0.1:9?streamid=x")),
+        (relay, "srt://127.0.0.1:9?mode=listener", Err("caller")),
+        (relay, "https://127.0.0.1/a", Err("https is none of")),
     ];
     for (usage, text, want) in table {
         match (admit(text, usage, &local, &StopToken::new()), want) {

@@ -10,6 +10,8 @@ use super::super::testing::{Dir, Live, RATE, await_true, probe, settings, tool};
 use super::super::{Sink, SinkState, start};
 use super::{LONG, anywhere};
 use crate::api::rtmp::testing::Server;
+use crate::api::tls::Tls;
+use crate::input::{AllowList, admit_relay};
 use crate::limits::RELAY_WRITE_TIMEOUT;
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::mux::{Muxer, PushProtocol, PushTo, Target};
@@ -238,4 +240,60 @@ fn a_relay_over_srt_is_taken_by_a_listener_and_comes_back() {
     }
     let stats = live.output.stats();
     assert_eq!((stats.filled, stats.repeated, stats.failure), (0, 0, None));
+}
+
+/// An authority (`ca.pem`) and a certificate of it (`cert.pem`, `key.pem`) for `localhost`.
+fn make_certificates(dir: &Dir) {
+    let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    std::fs::write(dir.0.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for line in [
+        format!("req -x509 {new_key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"),
+        format!("req {new_key} -keyout key.pem -out c.csr -subj /CN=server"),
+        "x509 -req -in c.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 \
+         -extfile names"
+            .to_owned(),
+    ] {
+        let mut command = std::process::Command::new("openssl");
+        let output = command.current_dir(&dir.0).args(line.split_whitespace()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn rtmps_asks_who_is_there() {
+    let (dir, server) = (Dir::new(), Server::start());
+    make_certificates(&dir);
+    let file = |name: &str| dir.0.join(name);
+    let acceptor = Tls::load(&file("cert.pem"), &file("key.pem"), None).unwrap().acceptor(b"rtmp");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let (port, rtmp) = (listener.local_addr().unwrap().port(), server.rtmp);
+    runtime.spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let Ok(mut inside) = acceptor.accept(socket).await else { continue };
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(rtmp).await?;
+                tokio::io::copy_bidirectional(&mut inside, &mut server).await
+            });
+        }
+    });
+    let header = start(&settings("tls")).unwrap().header().clone();
+    let (local, ca) = (AllowList::parse("127.0.0.0/8,::1").unwrap(), file("ca.pem"));
+    for (host, authorities, is_good) in [
+        ("localhost", Some(ca.as_path()), true),
+        ("localhost", None, false),
+        ("127.0.0.1", Some(ca.as_path()), false),
+    ] {
+        let (url, stop) = (format!("rtmps://{host}:{port}/live/tls"), StopToken::new());
+        let to = admit_relay(&url, (&local, authorities), &stop).unwrap();
+        let opened = Muxer::open(Target::Push(&to), &header, stop);
+        assert_eq!(opened.is_ok(), is_good, "{host}, {authorities:?}: {:?}", opened.as_ref().err());
+        if let Ok(mut muxer) = opened {
+            (0..30).for_each(|tick| muxer.write(&packet(tick, tick == 0, 2000)).unwrap());
+            await_true("it arrives", || server.hub.is_live("live/tls"));
+            muxer.finish().unwrap();
+        }
+        await_true("it has left", || !server.hub.is_live("live/tls"));
+    }
+    assert!(admit_relay("rtmps://10.0.0.1/a/b", (&local, None), &StopToken::new()).is_err());
 }
