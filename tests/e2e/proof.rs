@@ -95,7 +95,6 @@ pub(crate) fn proof(recording: &Path) -> Proof {
             flashes.push(*time_s);
         }
         before = now;
-        #[expect(clippy::cast_possible_truncation, reason = "minutes of frames")]
         let tick = (time_s * FPS).round() as i64;
         frames.push(Frame { tick, key: *key, number: read_frame_number(picture, whole) });
     });
