@@ -182,7 +182,7 @@ impl World {
     pub(super) fn name_rungs<'a>(&self, stream_name: &str, rungs: impl Iterator<Item = &'a str>) {
         let lines: String = rungs.map(|name| format!("{name}\n")).collect();
         let dir = self.hls_dir(stream_name);
-        let (path, new) = (dir.join(hls::RUNGS), dir.join("rungs.tmp"));
+        let (path, new) = (dir.join(hls::RUNGS), dir.join("rungs.new"));
         let written = std::fs::create_dir_all(&dir)
             .and_then(|()| std::fs::write(&new, lines))
             .and_then(|()| std::fs::rename(&new, path));
