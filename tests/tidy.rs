@@ -26,6 +26,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("picture", &[]),
     ("sound", &[]),
     ("media", &[]),
+    ("config", &[]),
 ];
 
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].

@@ -177,19 +177,18 @@ impl World {
         Sink::Hls { dir: self.hls_dir(stream_name), segments }
     }
 
-    /// Says which renditions a stream has, for its master playlist.
-    ///
-    /// # Errors
-    /// When the disk does.
-    pub(super) fn name_rungs<'a>(
-        &self,
-        stream_name: &str,
-        rungs: impl Iterator<Item = &'a str>,
-    ) -> std::io::Result<()> {
-        let dir = self.hls_dir(stream_name);
-        std::fs::create_dir_all(&dir)?;
+    /// Says which renditions a stream has, for its master playlist. Where the disk does not take it, players do not see
+    /// what changed; nothing else goes by it.
+    pub(super) fn name_rungs<'a>(&self, stream_name: &str, rungs: impl Iterator<Item = &'a str>) {
         let lines: String = rungs.map(|name| format!("{name}\n")).collect();
-        std::fs::write(dir.join(hls::RUNGS), lines)
+        let dir = self.hls_dir(stream_name);
+        let (path, new) = (dir.join(hls::RUNGS), dir.join("rungs.new"));
+        let written = std::fs::create_dir_all(&dir)
+            .and_then(|()| std::fs::write(&new, lines))
+            .and_then(|()| std::fs::rename(&new, path));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the master playlist of {stream_name} is not up to date");
+        }
     }
 
     /// Removes the HLS files of a stream that will not come back, and those of its renditions.

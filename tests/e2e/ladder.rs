@@ -13,7 +13,7 @@ use crate::support::{From, Process, Server, Studio, free_port, spawn_ffmpeg, tic
 /// The programme is 854×480, so that there is something below it.
 const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
 /// Frames that everything must have in common.
-const COMMON: u64 = 6 * 30;
+const COMMON: usize = 6 * 30;
 
 fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
     let transcode = config.transcode_config.as_mut().unwrap();
@@ -33,9 +33,19 @@ fn tap_all(server: &Server, scene: &v1::Scene) -> Vec<(String, PathBuf, Process)
 }
 
 /// Waits until a recording has so many frames.
-fn await_frames(file: &Path, count: u64) {
+fn await_frames(file: &Path, count: usize) {
+    // Looked at each second or so of the recording: reading it takes time that the show needs.
+    const STEP_BYTES: u64 = 30_000;
+    let mut looked_at_bytes = 0;
     let what = format!("{count} frames of {}", file.display());
-    wait_for(&what, Duration::from_secs(40), || (ticks(file).len() as u64 >= count).then_some(()));
+    wait_for(&what, Duration::from_secs(40), || {
+        let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+        if bytes < looked_at_bytes + STEP_BYTES {
+            return None;
+        }
+        looked_at_bytes = bytes;
+        (ticks(file).len() >= count).then_some(())
+    });
 }
 
 /// The finished recordings below a directory.
@@ -102,19 +112,22 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
     assert_eq!(proofs.len(), 13);
     check_same(&proofs, COMMON);
     for (name, proof) in &proofs {
-        println!("{name}: {:?}, offset {:?} ms", proof.span(), proof.av_offset_ms);
+        let (frames, late) = (proof.frames.len(), proof.jumps().len());
+        println!("{name}: {frames} frames, {late} jumps, offset {:?} ms", proof.av_offset_ms);
     }
 }
 
-/// What players get has the output's own times: a frame has the same one at every rung and by every way.
+/// What players get has the output's own times: a keyframe has the same one at every rung and by every way.
 fn check_times(proofs: &[(String, Proof)]) {
-    let of_output = proofs.iter().filter(|(name, _)| name != "relay");
-    let offsets = of_output.map(|(name, proof)| {
-        let frame = proof.frames.iter().find(|frame| frame.number.is_some()).expect("a number");
-        (name, proof.first_tick(), frame.tick - frame.number.unwrap().cast_signed())
-    });
-    let offsets: Vec<_> = offsets.collect();
-    assert!(offsets.iter().all(|(_, _, offset)| *offset == offsets[0].2), "{offsets:?}");
+    let keys = |proof: &Proof| -> Vec<_> {
+        let keys = proof.frames.iter().filter(|frame| frame.key && frame.number.is_some());
+        keys.map(|frame| (frame.number, frame.tick)).collect()
+    };
+    let expected = keys(&proofs[0].1);
+    for (name, proof) in proofs.iter().filter(|(name, _)| name != "relay") {
+        let same = keys(proof).into_iter().filter(|key| expected.contains(key)).count();
+        assert!(same >= COMMON / 30 - 1, "{name} from {}: {:?}", proof.first_tick(), keys(proof));
+    }
 }
 
 /// The body of an answer of the server's.
@@ -186,7 +199,7 @@ async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() 
     });
     set_rungs(&mut studio, &["lld", "daobo-lsd"]).await;
     assert_eq!(variants(&master).len(), 3);
-    let seen = ticks(&taps[4].1).len() as u64;
+    let seen = ticks(&taps[4].1).len();
     for (_, file, _) in &taps {
         await_frames(file, seen + 60);
     }
