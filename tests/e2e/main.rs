@@ -19,6 +19,7 @@ mod resume;
 mod rundown;
 mod sdk;
 mod sources;
+mod standby;
 mod support;
 mod tls;
 mod transitions;

@@ -3,7 +3,9 @@
 //! Must not judge values. Invariant: no field is dropped.
 
 use super::pb;
-use crate::catalog::{Call, ConfigDraft, RecordDraft, RecordFormatDraft, SyncGroupDraft};
+use crate::catalog::{
+    Call, ConfigDraft, DetectorDraft, RecordDraft, RecordFormatDraft, SyncGroupDraft,
+};
 
 calls! {
     SetCasterSyncGroupRequest as r => Call::SetCasterSyncGroup {
@@ -38,6 +40,8 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         urgent_image_url: m.urgent_image_url,
         auto_switch_urgent_on: m.auto_switch_urgent_on,
         auto_switch_after_s: m.auto_switch_after_s,
+        auto_return_after_s: m.auto_return_after_s,
+        detectors: m.detectors.into_iter().map(detector).collect(),
         callback_url: m.callback_url,
         side_output_url: m.side_output_url,
         channel_enable: Some(m.channel_enable.into()),
@@ -45,6 +49,10 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         program_effect: Some(m.program_effect.into()),
         sync_groups: m.sync_groups.into_iter().map(sync_group).collect(),
     }
+}
+
+fn detector(m: pb::Detector) -> DetectorDraft {
+    DetectorDraft { fault: m.fault, after_s: m.after_s, standby: m.standby }
 }
 
 fn record(m: pb::RecordConfig) -> RecordDraft {
