@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 use crate::limits;
 
+mod ladder;
+
+pub use ladder::{LadderSettings, Profile, Rung};
+
 /// Port that `rtmp://` means when it names none, and that the RTMP server listens on unless it is told otherwise.
 pub const RTMP_PORT: u16 = 1935;
 
@@ -182,6 +186,16 @@ pub enum SecondPublisher {
     TakeOver,
 }
 
+/// What HLS is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HlsSegments {
+    /// MPEG-TS, which every player knows.
+    Ts,
+    /// Fragmented MP4.
+    Fmp4,
+}
+
 /// x264 presets that make sense live: faster costs quality, slower costs CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -248,6 +262,9 @@ pub struct Settings {
     /// Certificate authorities (PEM) that gRPC and HTTP clients must have a certificate of (mTLS).
     #[arg(long, env = "ONAIR_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Certificate authorities (PEM) that vouch for rtmps relays, in the place of the system's.
+    #[arg(long, env = "ONAIR_RELAY_CA")]
+    pub relay_ca: Option<PathBuf>,
     /// Access key id of the API, an admin's, beside those of onair key; one is made at first start when there is none.
     #[arg(long, env = "ONAIR_ACCESS_KEY_ID")]
     pub access_key_id: Option<String>,
@@ -263,6 +280,12 @@ pub struct Settings {
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].
     #[arg(long, env = "ONAIR_GOP_SECONDS")]
     pub gop_seconds: Option<u32>,
+    /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
+    #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
+    pub hls_segments: Option<HlsSegments>,
+    /// How renditions are made; in the file only.
+    #[arg(skip)]
+    pub ladder: Option<LadderSettings>,
     /// Depth of a live source's jitter buffer in ms, 40–4000 [default: 300].
     #[arg(long, env = "ONAIR_INPUT_BUFFER_MS")]
     pub input_buffer_ms: Option<u32>,
@@ -302,10 +325,13 @@ pub struct Config {
     pub playback_auth: PlaybackAuth,
     pub second_publisher: SecondPublisher,
     pub tls: Option<TlsFiles>,
+    pub relay_ca: Option<PathBuf>,
     pub access_key: Option<(String, String)>,
     pub api_rate: u32,
     pub preset: Preset,
     pub gop: Duration,
+    pub hls_segments: HlsSegments,
+    pub ladder: LadderSettings,
     pub input_buffer: Duration,
 }
 
@@ -323,8 +349,8 @@ impl Settings {
         let all = first_given!(given, file:
             data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
-            second_publisher, tls_cert, tls_key, tls_client_ca,
-            access_key_id, access_key_secret, api_rate, preset, gop_seconds, input_buffer_ms,
+            second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
+            access_key_id, access_key_secret, api_rate, preset, gop_seconds, hls_segments, ladder, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -360,10 +386,13 @@ impl Settings {
             playback_auth: all.playback_auth.unwrap_or(PlaybackAuth::Signed),
             second_publisher: all.second_publisher.unwrap_or(SecondPublisher::Refuse),
             tls,
+            relay_ca: all.relay_ca,
             access_key,
             api_rate: in_range("api-rate", all.api_rate.unwrap_or(0), 0, 1000)?,
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
+            hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
+            ladder: all.ladder.unwrap_or_default().checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
     }
@@ -424,6 +453,10 @@ mod tests {
             ("tls-cert = 'a'", &[], "tls-key"),
             ("", &["--tls-client-ca", "a"], "tls-cert"),
             ("second-publisher = 'both'", &[], "second-publisher"),
+            ("hls-segments = 'mkv'", &[], "hls-segments"),
+            ("[ladder.lxd]\nfps = 15", &[], "lxd"),
+            ("[ladder.lld]\nfps = 0", &[], "ladder fps"),
+            ("[ladder.lld]\nvideo-bps = 1", &[], "ladder video-bps"),
         ] {
             let error = resolve(file, args).unwrap_err();
             assert!(error.contains(names), "{error}");

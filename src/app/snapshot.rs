@@ -89,7 +89,7 @@ fn stage(stage: &'static str, timing: &Timing) -> StageTiming {
     }
 }
 
-/// The status of an output, of its renditions, relays and recordings.
+/// The status of an output, of its renditions and recordings.
 pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<OutputStatus> {
     let viewers = |stream: &str| u32::try_from(hub.viewers(stream)).unwrap_or(u32::MAX);
     let encoded = |name: String, stream: &str, stats: OutputStats| OutputStatus {
@@ -100,6 +100,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         bytes: stats.video_bytes + stats.audio_bytes,
         subscribers: viewers(stream),
         message: stats.failure.unwrap_or_default(),
+        relay: None,
     };
     let main = OutputStatus {
         frames_late: report.counts.late + report.counts.repeated,
@@ -124,9 +125,9 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                     SinkState::Failed(why) => format!("{}: {why}", sink.label),
                     _ => String::new(),
                 },
+                relay: None,
             },
         )
     };
-    let sinks = of_kind("relay ").chain(of_kind("record "));
-    std::iter::once(main).chain(renditions).chain(sinks).collect()
+    std::iter::once(main).chain(renditions).chain(of_kind("record ")).collect()
 }

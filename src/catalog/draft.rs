@@ -59,8 +59,12 @@ pub struct ConfigDraft {
     pub caster_template: String,
     pub frame_rate: String,
     pub side_output_urls: Vec<String>,
+    /// `relays`; none: the wire has no word for them, and URLs that are known keep what was set.
+    pub relays: Option<Vec<RelayDraft>>,
     pub x264_preset: String,
     pub video_bps: Option<u32>,
+    /// Width and height of `CustomParams`, as told by `DescribeCasterConfig`: they must be the template's.
+    pub custom_size_px: [Option<u32>; 2],
     /// `LiveTemplate`.
     pub live_templates: Vec<String>,
     pub record: Option<RecordDraft>,
@@ -90,6 +94,16 @@ pub struct DetectorDraft {
     pub fault: String,
     pub after_s: Option<f32>,
     pub standby: Option<bool>,
+}
+
+/// An element of `relays`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct RelayDraft {
+    pub url: String,
+    pub name: String,
+    pub rendition: String,
+    pub enabled: Option<bool>,
 }
 
 /// `RecordConfig`.

@@ -16,13 +16,15 @@ use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
-use crate::media::packet::StreamHeader;
+use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
+mod backoff;
 mod delay;
 mod encode_loop;
 mod fan_out;
+mod hls;
 mod part_file;
 mod playlist;
 mod record;
@@ -32,9 +34,10 @@ mod sink;
 mod spool;
 mod stats;
 
+pub use hls::HlsSegments;
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
-pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
@@ -89,7 +92,7 @@ pub enum StartError {
     /// [`MAX_SINKS`](crate::limits::MAX_SINKS) are there, or the output has ended.
     #[error("the output takes no more sinks")]
     NoSink,
-    /// More than [`MAX_RENDITIONS`], two of one name, or one at another frame rate than the output's.
+    /// More than [`MAX_RENDITIONS`], two of one name, or one whose pictures do not come on the output's ticks and keyframes.
     #[error("the output cannot have these renditions")]
     Renditions,
     /// The output has no rendition of this name.
@@ -147,6 +150,9 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         asc: audio.asc(),
         video_bps: settings.video.bitrate_bps,
         audio_bps: settings.audio_bps,
+        gop_ticks: settings.video.gop_ticks.max(1),
+        picture_ticks: 1,
+        origin: Origin::default(),
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
@@ -154,7 +160,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let counters = Arc::new(Counters::default());
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
-    let encode_loop = EncodeLoop::new(video, audio, &settings.video);
+    let encode_loop = EncodeLoop::new(video, audio, &header);
     let lines = Lines {
         outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
         ladder: Arc::clone(&ladder),
@@ -317,6 +323,11 @@ impl Output {
         self.fan_out.stats()
     }
 
+    /// A sink of the programme or of a rendition and how it fares; none when it is not there (any more).
+    pub fn sink(&self, id: SinkId) -> Option<SinkStats> {
+        self.fan_outs().iter().find_map(|fan_out| fan_out.stats_of(id))
+    }
+
     /// Every rendition and how it fares.
     pub fn renditions(&self) -> Vec<RenditionStats> {
         let stats = |rung: &Arc<Rung>| RenditionStats {
@@ -347,6 +358,7 @@ impl Output {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |(index, rendition): (usize, &RenditionSettings)| {
             rendition.video.rate == self.header.rate
+                && self.header.gop_ticks.is_multiple_of(rendition.video.picture_ticks.max(1))
                 && wanted[..index].iter().all(|other| other.name != rendition.name)
         };
         if wanted.len() > MAX_RENDITIONS || !wanted.iter().enumerate().all(fits) {
@@ -375,9 +387,10 @@ impl Output {
     /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY_S`], in all renditions
     /// at the same tick. Files and recordings are not delayed.
     ///
-    /// More than before: they get nothing until enough is held, then everything; a player waits. Less: they go on as
-    /// they are until a keyframe is just as old as the new delay, and from it on; what was in between is left out. Times
-    /// have no gap either way. What is held when the output ends is never sent.
+    /// More than before: the next keyframe's picture stands, in silence, until enough is held; then it goes on from there.
+    /// Less: they go on as they are until a keyframe is just as old as the new delay, and from it on; what was in between
+    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Nothing is
+    /// sent before the first delay of an output is over, and what is held when it ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
         let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);

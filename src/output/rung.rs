@@ -1,7 +1,7 @@
 //! A rendition at work: scales the programme's pictures and encodes them, on a thread of its own.
 //!
 //! Owns its encoder and its timeline. Must not know the programme's encoder or what a sink does. Invariants: it encodes the
-//! programme's ticks without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
+//! programme's ticks (or each second, third… of them) without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
 //! nobody else notices.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +61,15 @@ impl Ladder {
         std::mem::replace(&mut *self.lock(), rungs)
     }
 
+    /// How many ticks lie between those at which all of them have a picture.
+    pub(super) fn common_ticks(&self) -> u64 {
+        let all = self.lock();
+        let each = all.iter().map(|rung| u64::from(rung.header.picture_ticks));
+        each.fold(1, |common, ticks| {
+            (1..=ticks).map(|n| n * common).find(|n| n.is_multiple_of(ticks)).unwrap_or(common)
+        })
+    }
+
     /// Hands a tick to all, without waiting.
     pub(super) fn offer(&self, job: &RungJob) {
         for rung in self.lock().iter() {
@@ -100,6 +109,7 @@ impl Rung {
             size: settings.video.size,
             avcc: encoder.avcc(),
             video_bps: settings.video.bitrate_bps,
+            picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
         };
         let name = format!("{}-{output}", settings.name);
@@ -109,6 +119,7 @@ impl Rung {
         let rung_loop = RungLoop {
             encoder,
             size: settings.video.size,
+            picture_ticks: header.picture_ticks.into(),
             scaler: Prescaler::default(),
             source_id: None,
             picture: Arc::new(black(settings.video.size)),
@@ -171,6 +182,7 @@ impl Rung {
 struct RungLoop {
     encoder: VideoEncoder,
     size: Size,
+    picture_ticks: u64,
     scaler: Prescaler,
     /// The picture that was scaled last.
     source_id: Option<u64>,
@@ -211,7 +223,7 @@ impl RungLoop {
         stop: &StopToken,
     ) -> Result<(), EncodeError> {
         // Its groups of pictures are the programme's from the first one on.
-        if self.next.is_none() && job.idr == Idr::Auto {
+        if self.next.is_none() && (job.idr == Idr::Auto || !self.is_due(job.tick)) {
             return Ok(());
         }
         let RungTick { tick, delay_ticks, idr, shown, audio } = job;
@@ -219,22 +231,33 @@ impl RungLoop {
             if stop.is_stopped() {
                 return Ok(());
             }
+            if !self.is_due(missing) {
+                continue;
+            }
             outlet.count(|stats| stats.filled += 1);
             let packets = self.encode(missing, Idr::Auto, outlet)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
-        match shown.upgrade() {
-            Some(shown) => self.show(&shown),
-            None => outlet.count(|stats| {
-                stats.repeated += 1;
-                stats.pictures_dropped += 1;
-            }),
+        let mut packets = Vec::new();
+        if self.is_due(tick) {
+            match shown.upgrade() {
+                Some(shown) => self.show(&shown),
+                None => outlet.count(|stats| {
+                    stats.repeated += 1;
+                    stats.pictures_dropped += 1;
+                }),
+            }
+            packets = self.encode(tick, idr, outlet)?;
         }
-        let mut packets = self.encode(tick, idr, outlet)?;
         packets.extend(audio);
         self.next = Some(tick + 1);
         outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
+    }
+
+    /// Whether a tick has a picture here.
+    fn is_due(&self, tick: u64) -> bool {
+        tick.is_multiple_of(self.picture_ticks)
     }
 
     /// Takes the picture in its own size, scaling it if there is none, unless it is the one that is shown already.

@@ -4,18 +4,19 @@
 //! label, state or log; every (re)connection begins with a keyframe.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::backoff::Backoff;
+use super::hls::{HlsSegments, HlsWriter};
 use super::record::{RecordPlan, Recorder};
-use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::media::flv;
 use crate::media::hub::Hub;
 use crate::media::live_queue::{LiveQueue, Popped};
 use crate::media::mux::{Muxer, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
-use crate::time::Clock;
+use crate::time::{Clock, unix_ms};
 use crate::worker::StopToken;
 
 /// A destination of encoded packets.
@@ -30,8 +31,10 @@ pub enum Sink {
     },
     /// HLS files in a directory of their own, which is made and emptied of earlier segments.
     Hls {
-        /// The directory; the playlist in it is [`crate::media::mux::HLS_PLAYLIST`].
+        /// The directory; the playlist in it is [`crate::media::hls::PLAYLIST`].
         dir: PathBuf,
+        /// What its segments are.
+        segments: HlsSegments,
     },
     /// An MP4 file.
     File {
@@ -40,9 +43,9 @@ pub enum Sink {
         /// What a slow disk leads to.
         overflow: Overflow,
     },
-    /// A push to an RTMP server.
+    /// A push to a server.
     Relay {
-        /// `rtmp://` or `rtmps://`, key included.
+        /// `rtmp://`, `rtmps://` or `srt://`, key included.
         url: String,
         /// Who says where that may lead.
         admit: Admit,
@@ -118,7 +121,7 @@ impl Sink {
     pub fn label(&self) -> String {
         match self {
             Sink::Hub { name, .. } => format!("hub {name}"),
-            Sink::Hls { dir } => format!("hls {}", dir.display()),
+            Sink::Hls { dir, .. } => format!("hls {}", dir.display()),
             Sink::File { path, .. } => format!("file {}", path.display()),
             Sink::Relay { url, .. } => format!("relay {}", redacted(url)),
             Sink::Record { dir, plan } => {
@@ -139,9 +142,12 @@ impl Sink {
 }
 
 /// A push URL without its stream key, user and query: scheme, host, port and application.
-fn redacted(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     let Ok(url) = url::Url::parse(url) else { return "(not a URL)".into() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    if url.scheme() == "srt" {
+        return format!("srt://{}{port}", url.host_str().unwrap_or_default());
+    }
     let app = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
     format!("{}://{}{port}/{app}/***", url.scheme(), url.host_str().unwrap_or_default())
 }
@@ -181,6 +187,12 @@ pub struct SinkStats {
     pub label: String,
     /// How it fares.
     pub state: SinkState,
+    /// When it came to be so, ms since 1970-01-01 UTC.
+    pub since_unix_ms: u64,
+    /// Why it broke the last time; empty when it never did.
+    pub last_error: String,
+    /// Attempts that failed since one was good.
+    pub failures: u32,
     /// Packets written.
     pub packets: u64,
     /// Bytes written.
@@ -194,6 +206,9 @@ pub struct SinkStats {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) state: SinkState,
+    pub(super) since_unix_ms: u64,
+    pub(super) last_error: String,
+    pub(super) failures: u32,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) attempts: u64,
@@ -212,7 +227,13 @@ impl Status {
     }
 
     pub(super) fn set(&self, state: SinkState) {
-        self.change(|progress| progress.state = state);
+        self.change(|progress| {
+            if let SinkState::Failed(reason) = &state {
+                progress.last_error.clone_from(reason);
+            }
+            progress.state = state;
+            progress.since_unix_ms = unix_ms();
+        });
     }
 }
 
@@ -227,9 +248,9 @@ pub(super) struct Feed<'a> {
 /// Packets after which a connection counts as good, so that the next failure is tried again at once.
 const GOOD_AFTER_PACKETS: u64 = 300;
 
-/// Feeds a sink until there are no more packets or `stop`.
-pub(super) fn run(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) {
-    let mut wait = RETRY_FIRST;
+/// Feeds a sink until there are no more packets or `stop`; between attempts it waits as `backoff` says.
+pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &StopToken) {
+    feed.status.set(SinkState::Starting);
     loop {
         let before = feed.status.get().packets;
         let Err(reason) = attempt(sink, feed, stop) else {
@@ -239,14 +260,15 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) {
             return feed.status.set(SinkState::Failed("cut short".into()));
         }
         tracing::warn!(sink = sink.label(), reason, "sink failed");
-        feed.status.set(SinkState::Failed(reason));
         if feed.status.get().packets - before >= GOOD_AFTER_PACKETS {
-            wait = RETRY_FIRST;
+            backoff.reset();
+            feed.status.change(|progress| progress.failures = 0);
         }
-        if !sink.tries_again() || !discard_for(wait, feed, stop) {
+        feed.status.set(SinkState::Failed(reason));
+        feed.status.change(|progress| progress.failures += 1);
+        if !sink.tries_again() || !discard_for(backoff.next(), feed, stop) {
             return;
         }
-        wait = (wait * 2).min(RETRY_MAX);
     }
 }
 
@@ -268,10 +290,8 @@ fn discard_for(wait: Duration, feed: &Feed<'_>, stop: &StopToken) -> bool {
 /// One life of a destination: opened at a keyframe, written to until the packets end.
 fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String> {
     let Some(first) = next(feed, stop)? else { return Ok(()) };
-    feed.status.change(|progress| {
-        progress.state = SinkState::Connecting;
-        progress.attempts += 1;
-    });
+    feed.status.set(SinkState::Connecting);
+    feed.status.change(|progress| progress.attempts += 1);
     match sink {
         Sink::Hub { hub, name } => {
             let publisher = hub.publish(name).map_err(|busy| busy.to_string())?;
@@ -284,14 +304,15 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
                 Ok(())
             })
         }
-        Sink::Hls { dir } => {
-            empty_hls_dir(dir).map_err(|error| error.to_string())?;
-            mux(sink, Target::Hls(dir), (first, feed), stop)
+        Sink::Hls { dir, segments } => {
+            let mut writer = HlsWriter::open(dir, *segments, feed.header)?;
+            write_all(first, feed, stop, |packet| writer.write(packet))?;
+            writer.finish()
         }
         Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
         Sink::Relay { url, admit } => {
             let to = (admit.0)(url, stop)?;
-            mux(sink, Target::Rtmp(&to), (first, feed), stop)
+            mux(sink, Target::Push(&to), (first, feed), stop)
         }
         Sink::Record { dir, plan } => {
             std::fs::create_dir_all(dir).map_err(|error| error.to_string())?;
@@ -331,12 +352,16 @@ fn write_all(
     mut write: impl FnMut(&Packet) -> Result<(), String>,
 ) -> Result<(), String> {
     feed.status.set(SinkState::Live);
-    let mut packet = Some(first);
+    let (mut packet, mut written) = (Some(first), 0);
     while let Some(current) = packet {
         write(&current)?;
         feed.status.change(|progress| {
             progress.packets += 1;
             progress.bytes += current.data.len() as u64;
+            written += 1;
+            if written == GOOD_AFTER_PACKETS {
+                progress.failures = 0;
+            }
         });
         packet = next(feed, stop)?;
     }
@@ -356,19 +381,6 @@ fn next(feed: &Feed<'_>, stop: &StopToken) -> Result<Option<Packet>, String> {
     }
 }
 
-/// Makes the directory of an HLS stream and removes what an earlier run left in it.
-fn empty_hls_dir(dir: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("ts" | "m3u8" | "tmp")) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +394,7 @@ mod tests {
                 "relay rtmp://host:1936/live/***",
             ),
             ("rtmps://host/app/inst/s3cret", "relay rtmps://host/app/***"),
+            ("srt://u@host:9/s3cret?streamid=s3cret&passphrase=s3cret", "relay srt://host:9"),
             ("s3cret", "relay (not a URL)"),
         ] {
             assert_eq!(Sink::Relay { url: url.into(), admit: admit.clone() }.label(), label);

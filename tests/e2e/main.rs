@@ -5,15 +5,19 @@
 mod bad_input;
 #[path = "../simulation/chance.rs"]
 mod chance;
+mod delay;
 mod durability;
 mod edges;
 mod groups;
 mod keys;
+mod ladder;
 mod library;
 mod live;
 mod load;
 mod malformed;
 mod mischief;
+mod proof;
+mod relays;
 mod render;
 mod resume;
 mod rundown;

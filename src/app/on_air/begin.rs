@@ -43,7 +43,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
     output.add_sink(hub).map_err(internal)?;
     if bus == Bus::Pgm {
-        output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
+        output.add_sink(world.hls(&scene.stream_name)).map_err(internal)?;
     }
     let gpu = world.gpu.gpu().map_err(internal)?;
     let compositor = Compositor::new(gpu, size).map_err(internal)?;
@@ -137,9 +137,9 @@ fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
     if let Err(refused) = on_air.start_standby(caster) {
         tracing::error!(%refused, "standby is left out");
     }
-    for url in caster.config.destinations() {
-        let relay = on_air.add_relay(url)?;
-        on_air.relays.push(relay);
+    for relay in caster.config.destinations() {
+        let destination = on_air.add_relay(relay)?;
+        on_air.relays.push(destination);
     }
     let follow = Command::SetFollow { follow: caster.audio_follows_video };
     let (reply, _) = oneshot::channel();

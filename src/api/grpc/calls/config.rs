@@ -4,7 +4,7 @@
 
 use super::pb;
 use crate::catalog::{
-    Call, ConfigDraft, DetectorDraft, RecordDraft, RecordFormatDraft, SyncGroupDraft,
+    Call, ConfigDraft, DetectorDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft,
 };
 
 calls! {
@@ -29,8 +29,10 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         caster_template: transcode.caster_template,
         frame_rate: m.frame_rate,
         side_output_urls: m.side_output_urls,
+        relays: Some(m.relays.into_iter().map(relay).collect()),
         x264_preset: transcode.x264_preset,
         video_bps: transcode.video_bps,
+        custom_size_px: [None; 2],
         live_templates: transcode.live_templates,
         record: m.record_config.map(record),
         delay_s: Some(m.delay),
@@ -53,6 +55,10 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
 
 fn detector(m: pb::Detector) -> DetectorDraft {
     DetectorDraft { fault: m.fault, after_s: m.after_s, standby: m.standby }
+}
+
+fn relay(m: pb::Relay) -> RelayDraft {
+    RelayDraft { url: m.url, name: m.name, rendition: m.rendition, enabled: m.enabled }
 }
 
 fn record(m: pb::RecordConfig) -> RecordDraft {
