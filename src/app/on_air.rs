@@ -145,13 +145,13 @@ impl OnAir {
                 }
             }
         }
-        // Inputs that were replaced went on delivering until their successors were on air.
+        let earlier = std::mem::replace(&mut self.caster, caster.clone());
+        // Inputs that were replaced went on delivering until their successors were on air, and stood in.
+        self.follow_vigil().await;
         self.remove_unused(keys);
         images::keep_shown(&mut self.images, caster);
-        let earlier = std::mem::replace(&mut self.caster, caster.clone());
         self.follow_change(&earlier).await;
         self.follow_sync_groups().await;
-        self.follow_vigil().await;
         Ok(applied)
     }
 

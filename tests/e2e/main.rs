@@ -22,6 +22,7 @@ mod render;
 mod resume;
 mod rundown;
 mod sdk;
+mod source_faults;
 mod sources;
 mod standby;
 mod support;
