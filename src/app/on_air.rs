@@ -17,7 +17,7 @@ use super::run_tick::Curtain;
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Showing};
+use crate::catalog::{self, Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
 use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Vigil};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
@@ -201,24 +201,7 @@ impl OnAir {
                 Ok(None)
             }
             Effect::SceneSet { bus, when, way } => {
-                let spec = self.scene(caster, *bus, time::unix_ms());
-                let mix = spec.mix.clone();
-                let is_amended = *bus == Bus::Pgm
-                    && hand(&self.caster) == hand(caster)
-                    && (when.force || self.stands_in());
-                let set = match is_amended {
-                    true => Command::Amend { spec },
-                    false => {
-                        let (when, way) = (resolve::readiness(*when), resolve::way(*way));
-                        Command::SetScene { bus: *bus, spec, when, way }
-                    }
-                };
-                let applied = self.command(set).await?;
-                // Where the mix does not follow the picture, standby still brings its own and takes it away again.
-                if *bus == Bus::Pgm && !caster.audio_follows_video {
-                    self.command(Command::SetMix { bus: *bus, mix }).await?;
-                }
-                Ok(Some(applied))
+                self.set_scene(caster, *bus, (*when, *way)).await.map(Some)
             }
             Effect::Take { when, way }
                 if rundown::components_on(caster, time::unix_ms()).next().is_some() =>
@@ -259,6 +242,32 @@ impl OnAir {
             Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
             Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
         }
+    }
+
+    /// A scene gets what the catalog has for it.
+    async fn set_scene(
+        &mut self,
+        caster: &Caster,
+        bus: Bus,
+        (when, way): (When, catalog::Way),
+    ) -> Result<Applied, Refused> {
+        let spec = self.scene(caster, bus, time::unix_ms());
+        let mix = spec.mix.clone();
+        let is_by_hand = hand(&self.caster) != hand(caster);
+        let is_amended = bus == Bus::Pgm && !is_by_hand && (when.force || self.stands_in());
+        let set = match is_amended {
+            true => Command::Amend { spec },
+            false => {
+                let (when, way) = (resolve::readiness(when), resolve::way(way));
+                Command::SetScene { bus, spec, when, way }
+            }
+        };
+        let applied = self.command(set).await?;
+        // Where the mix does not follow the picture, standby still brings its own and takes it away again.
+        if bus == Bus::Pgm && !caster.audio_follows_video {
+            self.command(Command::SetMix { bus, mix }).await?;
+        }
+        Ok(applied)
     }
 
     /// Has the engine apply a command and waits until it took effect.

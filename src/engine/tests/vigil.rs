@@ -223,7 +223,8 @@ fn every_fault_is_told_when_it_begins_and_when_it_ends() {
         assert_eq!(show.stage.engine.faults(CAMERA), [fault]);
         let expected = if brings { StandIn::Standby } else { StandIn::Own };
         assert_eq!(see(&mut show, true), expected, "{fault:?}");
-        (show.sample, _) = (0.5, show.stage.engine.input_state(CAMERA, InputState::Live));
+        show.sample = 0.5;
+        show.stage.engine.input_state(CAMERA, InputState::Live);
         for _ in 0..60 {
             see(&mut show, false);
         }
