@@ -51,6 +51,10 @@ pub const MAX_RELAYS: usize = 20;
 pub const MAX_DELAY_S: f32 = 300.0;
 /// Shortest and longest interruption after which standby is shown by itself, s.
 pub const AUTO_STANDBY_S: (f32, f32) = (0.1, 60.0);
+/// Shortest and longest time that PGM's sources must have been good before standby goes by itself, s.
+pub const AUTO_RETURN_S: (f32, f32) = (0.1, 600.0);
+/// Shortest and longest time after which something counts as a fault of a source, s. The shortest is AWS MediaLive's.
+pub const DETECTOR_S: (f32, f32) = (0.1, 3600.0);
 /// Least time between callbacks that tell how far a file is, ms: positions are known five times a second. A shorter
 /// interval counts as this.
 pub const MIN_PTS_CALLBACK_MS: u32 = 1000;
@@ -193,6 +197,18 @@ pub const INPUT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const INPUT_READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time without a picture after which a live source is Stale.
 pub const INPUT_STALE_AFTER: Duration = Duration::from_millis(1500);
+/// Time without a connection and a picture after which a live source is told of as lost: AWS MediaLive's usual trigger.
+pub const LOST_AFTER: Duration = Duration::from_millis(1000);
+/// The same for a picture that does not change: a camera on a tripod is still for a while.
+pub const FROZEN_AFTER: Duration = Duration::from_secs(10);
+/// The same for a picture that is black: scenes fade through black.
+pub const BLACK_AFTER: Duration = Duration::from_secs(3);
+/// The same for silence: people pause.
+pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// Root of the mean square of a tick's samples below which it is silent: the −50 dBFS of AWS MediaLive.
+pub const SILENT_LEVEL: f32 = 0.003_162;
+/// Time without a new picture after which a live source is not good: what the shortest interruption that brings standby takes.
+pub const SOURCE_GAP: Duration = Duration::from_millis(100);
 /// First wait before connecting again.
 pub const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait before connecting again.
@@ -254,6 +270,10 @@ pub const REOPEN_LATEST: Duration = Duration::from_secs(1);
 pub const TAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest transition, fade of components and fade to black; longer ones are refused.
 pub const TRANSITION_MAX: Duration = Duration::from_secs(60);
+/// How long standby must have been good before it follows the slate again.
+pub const SLATE_HOLD: Duration = Duration::from_secs(2);
+/// What the engine of one caster has noticed and the studio has not heard yet. Full: it is dropped and counted.
+pub const ENGINE_NEWS: usize = 256;
 /// Length of a gain ramp that belongs to nothing longer.
 pub const GAIN_RAMP_MS: u32 = 30;
 /// Largest difference of the delays of two live inputs that are shown on one clock.

@@ -145,11 +145,16 @@ impl Lookout {
             None => self.scene = Some(Watch::new(scene, now_ns)),
         }
         for (input, grid) in sources {
-            self.sources
-                .entry(*input)
-                .and_modify(|watch| watch.see(grid, now_ns))
-                .or_insert_with(|| Watch::new(grid, now_ns));
+            self.see_source(now_ns, *input, grid);
         }
+    }
+
+    /// Takes in a picture of a source.
+    pub fn see_source(&mut self, now_ns: u64, input: InputKey, grid: &LumaGrid) {
+        self.sources
+            .entry(input)
+            .and_modify(|watch| watch.see(grid, now_ns))
+            .or_insert_with(|| Watch::new(grid, now_ns));
     }
 
     /// Forgets the sources that are no longer shown: nobody looks at their pictures.

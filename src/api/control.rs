@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::Feed;
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
-use crate::engine::{Black, InputState};
+use crate::engine::{Black, Fault, InputState, StandIn};
 use crate::ids::{CasterId, ResourceId};
 use crate::luma::LumaStatus;
 
@@ -151,6 +151,8 @@ pub struct Snapshot {
     pub fade_to_black: bool,
     /// How far it is that.
     pub black: Black,
+    /// What PGM shows.
+    pub stand_in: StandIn,
     /// Its sources.
     pub inputs: Vec<InputStatus>,
     /// How bright PGM is; none before its first picture.
@@ -175,6 +177,7 @@ impl Snapshot {
             tally_pvw: Vec::new(),
             fade_to_black: false,
             black: Black::Off,
+            stand_in: StandIn::Own,
             inputs: Vec::new(),
             luma: None,
             stages: Vec::new(),
@@ -200,6 +203,8 @@ pub struct InputStatus {
     pub frames_dropped: u64,
     /// Connections after the first.
     pub reconnects: u64,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
     /// How bright it is; none while it is not shown.
     pub luma: Option<LumaStatus>,
 }

@@ -4,7 +4,7 @@
 //! without; nothing here waits, but offline. When the device is lost, the ticks repeat the last picture until another
 //! compositor was made, off this thread.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::run_tick::{Flow, Pace};
 use crate::engine::Plan;
-use crate::frame::StereoSample;
+use crate::frame::{StereoSample, VideoFrame};
 use crate::gpu::{Composed, Compositor, GpuError, Supply};
+use crate::ids::InputKey;
 use crate::limits;
-use crate::luma::Lookout;
+use crate::luma::{Lookout, LumaGrid};
 use crate::output::{Output, TickMedia};
 use crate::picture::DrawList;
 use crate::worker::{self, StopToken, Worker};
@@ -34,6 +35,8 @@ pub(super) struct Canvas {
     in_flight: VecDeque<InFlight>,
     /// How bright the scene and its sources are.
     pub(super) lookout: Lookout,
+    /// Which picture of each source beneath standby was looked at last.
+    beneath: BTreeMap<InputKey, u64>,
 }
 
 /// Whether there is something to draw with.
@@ -83,6 +86,7 @@ impl Canvas {
             output,
             in_flight: VecDeque::new(),
             lookout: Lookout::default(),
+            beneath: BTreeMap::new(),
         }
     }
 
@@ -117,7 +121,8 @@ impl Canvas {
     ) -> Result<(), GpuError> {
         let pause = StopToken::new();
         let mut result = Err(GpuError::NoCanvas);
-        self.lookout.keep(|input| list.shows(input));
+        let covered = |input| plan.covered.iter().any(|(key, _)| *key == input);
+        self.lookout.keep(|input| list.shows(input) || covered(input));
         let sizes = self.output.rendition_sizes();
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
             result = self.compositor().and_then(|compositor| {
@@ -139,6 +144,17 @@ impl Canvas {
         let drawn = result.is_ok();
         self.in_flight.push_back(InFlight { tick: plan.tick, audio: plan.audio.clone(), drawn });
         result
+    }
+
+    /// Measures sources that are not drawn because something stands in for them.
+    pub(super) fn look_beneath(&mut self, covered: &[(InputKey, VideoFrame)], now_ns: u64) {
+        self.beneath.retain(|key, _| covered.iter().any(|(covered, _)| covered == key));
+        for (key, frame) in covered {
+            let id = frame.picture.id();
+            if self.beneath.insert(*key, id) != Some(id) {
+                self.lookout.see_source(now_ns, *key, &LumaGrid::of(&frame.picture));
+            }
+        }
     }
 
     /// Hands finished ticks to the encoder, in order; returns how many it had no room for.

@@ -12,7 +12,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::canvas::Canvas;
 use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
-use crate::engine::{Applied, Command, CommandId, Event, Plan, Refusal, Tally};
+use crate::engine::{
+    self, Applied, Command, CommandId, Event, Fault, Plan, Refusal, StandIn, Tally,
+};
 use crate::ids::InputKey;
 use crate::input::Input;
 use crate::luma::LumaStatus;
@@ -43,6 +45,8 @@ pub(super) struct Report {
     pub(super) started_ns: Option<u64>,
     pub(super) applied_revision: u64,
     pub(super) tally: Tally,
+    /// What PGM shows.
+    pub(super) stand_in: StandIn,
     pub(super) stages: Stages,
     pub(super) counts: Counts,
     pub(super) inputs: Vec<InputReport>,
@@ -56,6 +60,8 @@ pub(super) struct InputReport {
     pub(super) input: InputKey,
     pub(super) status: crate::input::InputStatus,
     pub(super) stats: crate::engine::InputStats,
+    /// What is wrong with it.
+    pub(super) faults: Vec<Fault>,
     /// None while it is not shown.
     pub(super) luma: Option<LumaStatus>,
 }
@@ -67,6 +73,8 @@ const PUBLISH_PER_SECOND: u64 = 5;
 pub(super) struct Lines {
     pub(super) inbox: Receiver<Message>,
     pub(super) report: watch::Sender<Arc<Report>>,
+    /// What the engine noticed that the studio does something about.
+    pub(super) news: Sender<engine::Event>,
     /// Dropped inputs and canvases are sent here, so that joining their threads never costs a tick.
     pub(super) bin: Sender<Discarded>,
 }
@@ -102,6 +110,7 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - start_ns));
         let mut plan = frames.run_tick(tick, pace);
         log_events(&plan);
+        tell_news(&plan, lines);
         let period = u64::from(rate.num() / rate.den()).div_ceil(PUBLISH_PER_SECOND);
         let replies = std::mem::take(&mut plan.replies);
         // Who is answered finds in the report what the answer is about.
@@ -180,6 +189,7 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
             input: key,
             status: input.status(),
             stats: frames.engine.input_stats(key),
+            faults: frames.engine.faults(key),
             luma: frames.luma(key),
         })
         .collect();
@@ -189,10 +199,24 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         started_ns: None,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,
+        stand_in: plan.stand_in,
         stages: frames.stages.clone(),
         counts: frames.counts,
         inputs,
         luma: frames.pgm.lookout.scene(frames.clock.now_ns()),
+    }
+}
+
+/// Hands on what the studio does something about. When it does not listen for long, news is lost.
+fn tell_news(plan: &Plan, lines: &Lines) {
+    for event in &plan.events {
+        let is_news = matches!(
+            event,
+            Event::FaultBegan { .. } | Event::FaultEnded { .. } | Event::StoodIn { .. }
+        );
+        if is_news && lines.news.try_send(event.clone()).is_err() {
+            tracing::warn!(?event, "the studio is busy and is not told");
+        }
     }
 }
 
@@ -216,6 +240,22 @@ fn log_events(plan: &Plan) {
             }
             Event::DelayCut { input } => {
                 tracing::warn!(%input, "the delay of its layer takes too much memory and is cut short");
+            }
+            Event::FaultBegan { input, fault } => {
+                tracing::warn!(%input, fault = fault.as_str(), "something is wrong with a source");
+            }
+            Event::FaultEnded { input, fault, lasted_ns } => {
+                let lasted_ms = lasted_ns / 1_000_000;
+                tracing::info!(%input, fault = fault.as_str(), lasted_ms, "it is over");
+            }
+            Event::StoodIn { shows, by_itself, cause } => {
+                tracing::info!(
+                    ?shows,
+                    by_itself,
+                    ?cause,
+                    tick = plan.tick,
+                    "what stands in for PGM changed"
+                );
             }
             Event::Cued { id, tick } => tracing::info!(id, tick, "cue switched PGM"),
         }

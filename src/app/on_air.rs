@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
 use super::frame_thread::{Message, Report};
@@ -17,8 +17,8 @@ use super::run_tick::Curtain;
 use super::world::World;
 use super::{images, resolve, rundown, snapshot};
 use crate::api::control::Snapshot;
-use crate::catalog::{Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
-use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Way};
+use crate::catalog::{self, Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
+use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Vigil};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::output::Output;
@@ -67,12 +67,14 @@ pub(super) struct OnAir {
     standby: Option<InputKey>,
     /// While standby's picture stands in for sources that have not come: the answer to the switch that waits for them.
     stand_in: Option<EngineAnswer>,
-    /// They did not come.
-    is_given_up: bool,
     images: Images,
     ready: Ready,
-    /// Told once that PGM's sources are interrupted.
-    interrupted: bool,
+    /// What the engine noticed.
+    news: Receiver<engine::Event>,
+    /// What the engine was last told to watch.
+    vigil: Vigil,
+    /// Standby came by itself to stay, which the catalog is to learn.
+    is_due: bool,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
     /// How far the files that tell it were at the last look.
@@ -94,6 +96,11 @@ pub(super) struct OnAir {
     frame_thread: Worker,
     /// Joins the threads of what the frame thread let go; ends when the frame thread has.
     bin: Worker,
+}
+
+/// When an operator chose what PGM shows, or put standby on it.
+fn hand(caster: &Caster) -> Option<(u64, bool)> {
+    caster.scenes.as_ref().map(|scenes| (scenes.pgm_set_unix_ms, scenes.on_standby))
 }
 
 /// Runs what may block (opening encoders, joining threads) off the async threads.
@@ -138,10 +145,11 @@ impl OnAir {
                 }
             }
         }
-        // Inputs that were replaced went on delivering until their successors were on air.
+        let earlier = std::mem::replace(&mut self.caster, caster.clone());
+        // Inputs that were replaced went on delivering until their successors were on air, and stood in.
+        self.follow_vigil().await;
         self.remove_unused(keys);
         images::keep_shown(&mut self.images, caster);
-        let earlier = std::mem::replace(&mut self.caster, caster.clone());
         self.follow_change(&earlier).await;
         self.follow_sync_groups().await;
         Ok(applied)
@@ -161,12 +169,9 @@ impl OnAir {
             let overlays: Vec<_> = rundown::components_on(caster, unix_ms).cloned().collect();
             (source, overlays)
         };
-        let hand = |caster: &Caster| caster.scenes.as_ref().map(|scenes| scenes.pgm_set_unix_ms);
         if on(earlier) != on(&caster) && hand(earlier) == hand(&caster) {
-            let when = resolve::readiness(When { force: true, wait_ms: 0 });
             let spec = self.scene(&caster, Bus::Pgm, unix_ms);
-            let set = Command::SetScene { bus: Bus::Pgm, spec, when, way: Way::CUT };
-            if let Err(refused) = self.command(set).await {
+            if let Err(refused) = self.command(Command::Amend { spec }).await {
                 tracing::error!(caster = %caster.id, %refused, "the rundown's change is not shown");
             }
         }
@@ -196,15 +201,7 @@ impl OnAir {
                 Ok(None)
             }
             Effect::SceneSet { bus, when, way } => {
-                let spec = self.scene(caster, *bus, time::unix_ms());
-                let (mix, when) = (spec.mix.clone(), resolve::readiness(*when));
-                let set = Command::SetScene { bus: *bus, spec, when, way: resolve::way(*way) };
-                let applied = self.command(set).await?;
-                // Where the mix does not follow the picture, standby still brings its own and takes it away again.
-                if *bus == Bus::Pgm && !caster.audio_follows_video {
-                    self.command(Command::SetMix { bus: *bus, mix }).await?;
-                }
-                Ok(Some(applied))
+                self.set_scene(caster, *bus, (*when, *way)).await.map(Some)
             }
             Effect::Take { when, way }
                 if rundown::components_on(caster, time::unix_ms()).next().is_some() =>
@@ -245,6 +242,32 @@ impl OnAir {
             Effect::OutputsChanged => self.set_outputs(caster).await.map(|()| None),
             Effect::RelaysChanged => self.set_relays(caster).await.map(|()| None),
         }
+    }
+
+    /// A scene gets what the catalog has for it.
+    async fn set_scene(
+        &mut self,
+        caster: &Caster,
+        bus: Bus,
+        (when, way): (When, catalog::Way),
+    ) -> Result<Applied, Refused> {
+        let spec = self.scene(caster, bus, time::unix_ms());
+        let mix = spec.mix.clone();
+        let is_by_hand = hand(&self.caster) != hand(caster);
+        let is_amended = bus == Bus::Pgm && !is_by_hand && (when.force || self.stands_in());
+        let set = match is_amended {
+            true => Command::Amend { spec },
+            false => {
+                let (when, way) = (resolve::readiness(when), resolve::way(way));
+                Command::SetScene { bus, spec, when, way }
+            }
+        };
+        let applied = self.command(set).await?;
+        // Where the mix does not follow the picture, standby still brings its own and takes it away again.
+        if bus == Bus::Pgm && !caster.audio_follows_video {
+            self.command(Command::SetMix { bus, mix }).await?;
+        }
+        Ok(applied)
     }
 
     /// Has the engine apply a command and waits until it took effect.
@@ -303,6 +326,7 @@ impl OnAir {
     /// Makes PVW while somebody watches it.
     pub(super) async fn follow_demand(&mut self) {
         self.follow_stand_in().await;
+        self.follow_vigil().await;
         self.follow_rundown().await;
         self.follow_sync_groups().await;
         let Some(scenes) = &self.caster.scenes else { return };

@@ -25,6 +25,8 @@ use crate::picture::{
 };
 use crate::shot::{Crop, Mirror};
 
+/// Colour of the slate: dark, and not black, so that it is not taken for a fault.
+const SLATE_RGB: u32 = 0x1f_2f_4a;
 /// Opacity below which a component is not drawn at all.
 const INVISIBLE: u8 = 0;
 
@@ -126,6 +128,28 @@ pub(super) fn whole(shown: Shown, overlays: Vec<OverlaySpec>) -> SceneSpec {
             ..ScenePicture::default()
         },
         mix: vec![mix],
+    }
+}
+
+/// What is shown in standby's place when that has no picture: whose it is, and why nothing else is seen.
+pub(super) fn slate(name: &str) -> ScenePicture {
+    let line = |text: &str, size_normalized: f32, y: f32| {
+        let text = TextSpec {
+            text: text.to_owned(),
+            color_rgb: 0xff_ff_ff,
+            size_normalized,
+            ..TextSpec::default()
+        };
+        let refer = picture::PositionRefer::Center;
+        let placement = picture::Placement { y, refer, ..picture::Placement::default() };
+        let placement = picture::Placement { width: 0.0, height: 0.0, ..placement };
+        OverlaySpec::new(Arc::new(OverlayContent::Text(text)), placement)
+    };
+    let name = (!name.is_empty()).then(|| line(name, 0.09, -0.06));
+    ScenePicture {
+        backdrop: picture::Backdrop { rgb: SLATE_RGB, image: None },
+        layers: Vec::new(),
+        overlays: name.into_iter().chain([line("no signal", 0.05, 0.06)]).collect(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::canvas::Canvas;
-use crate::engine::{Applied, CommandId, Engine, Plan, Refusal};
+use crate::engine::{Applied, CommandId, Engine, InputKind, Plan, Refusal, Sight};
 use crate::frame::{Scaled, VideoFrame};
 use crate::gpu::GpuError;
 use crate::ids::InputKey;
@@ -171,9 +171,11 @@ impl FrameLoop {
     pub(super) fn run_tick(&mut self, tick: u64, pace: Pace) -> Plan {
         let start_ns = self.clock.now_ns();
         self.drain();
+        self.tell_sights();
         let drained_ns = self.clock.now_ns();
         let mut plan = self.engine.tick(tick);
         self.spread_wanted(&plan);
+        self.pgm.look_beneath(&plan.covered, self.clock.now_ns());
         if self.curtain != Curtain::Open {
             self.first_tick = tick + 1;
             return plan;
@@ -224,6 +226,19 @@ impl FrameLoop {
                 if count == 0 || is_full || self.flow == Flow::Live {
                     break;
                 }
+            }
+        }
+    }
+
+    /// Tells the engine how its live sources look, as far as that is measured.
+    fn tell_sights(&mut self) {
+        let ns = |seconds: f64| (seconds * 1e9) as u64;
+        for (&key, input) in &self.inputs {
+            if matches!(input.kind(), InputKind::Live { .. }) {
+                let sight = self
+                    .luma(key)
+                    .map(|luma| Sight { black_ns: ns(luma.black_s), frozen_ns: ns(luma.frozen_s) });
+                self.engine.sight(key, sight);
             }
         }
     }

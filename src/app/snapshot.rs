@@ -55,6 +55,7 @@ pub(super) fn of<'a>(
             })
             .collect(),
         luma: report.luma,
+        stand_in: report.stand_in,
         stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
         ..Snapshot::idle(caster.id.clone(), caster.revision)
     }
@@ -73,6 +74,7 @@ fn input_status(
         frames: report.status.video_frames,
         frames_dropped: report.status.dropped_frames + report.stats.dropped,
         reconnects: report.status.reconnects,
+        faults: report.faults.clone(),
         luma: report.luma,
     }
 }

@@ -242,6 +242,9 @@ impl Studio {
             let snapshot = show.snapshot();
             let missing_images: Vec<_> = show.missing_images().collect();
             self.events.observe(show.caster(), &snapshot, &missing_images);
+            for noticed in show.take_noticed() {
+                self.events.noticed(show.caster(), noticed);
+            }
             for passed in show.positions_passed() {
                 self.events.passed(show.caster(), &passed);
             }

@@ -76,12 +76,24 @@ pub struct ConfigDraft {
     pub auto_switch_urgent_on: bool,
     /// `eofThres`.
     pub auto_switch_after_s: Option<f32>,
+    pub auto_return_after_s: Option<f32>,
+    /// Each fault once.
+    pub detectors: Vec<DetectorDraft>,
     pub callback_url: String,
     pub side_output_url: String,
     pub channel_enable: Option<i32>,
     pub program_name: String,
     pub program_effect: Option<i32>,
     pub sync_groups: Vec<SyncGroupDraft>,
+}
+
+/// When a fault counts.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct DetectorDraft {
+    pub fault: String,
+    pub after_s: Option<f32>,
+    pub standby: Option<bool>,
 }
 
 /// An element of `relays`.

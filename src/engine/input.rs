@@ -2,12 +2,14 @@
 //!
 //! Must not know scenes. Invariant: at most one picture and one block of samples per tick.
 
+use super::health::Health;
 use super::live::Live;
 use super::media::{InputStats, Tick};
 use super::paced::Paced;
 use super::pause::Motion;
-use super::{InputKind, InputState, Part, Wants};
+use super::{Detectors, Event, InputKind, InputState, Part, Wants};
 use crate::frame::{AudioBlock, StereoSample, VideoFrame};
+use crate::ids::InputKey;
 use crate::limits;
 
 /// An input and the samples of the current tick.
@@ -16,6 +18,8 @@ pub(super) struct Input {
     source: Source,
     samples: Vec<StereoSample>,
     sounds: bool,
+    /// How it fares, if it is live.
+    pub(super) health: Health,
 }
 
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl Input {
             InputKind::Paced => Source::Paced(Box::new(Paced::new(at, file_ahead))),
             InputKind::Still => Source::Still { frame: None, since: at.n },
         };
-        Input { source, samples: Vec::new(), sounds: false }
+        Input { source, samples: Vec::new(), sounds: false, health: Health::default() }
     }
 
     pub(super) fn video(&mut self, frame: VideoFrame) {
@@ -56,6 +60,7 @@ impl Input {
     }
 
     pub(super) fn state(&mut self, state: InputState) {
+        self.health.state(state);
         match &mut self.source {
             Source::Live(live) => live.state(state),
             Source::Paced(paced) => paced.state(state),
@@ -75,6 +80,18 @@ impl Input {
         match &mut self.source {
             Source::Paced(paced) => paced.parts.take_begun(),
             _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.source, Source::Live(_))
+    }
+
+    /// What began and ended to be wrong with it at a tick.
+    pub(super) fn look(&mut self, key: InputKey, at: &Tick, detectors: &Detectors) -> Vec<Event> {
+        match &self.source {
+            Source::Live(live) => self.health.look((key, at), live.still_ns(at), detectors),
+            Source::Paced(_) | Source::Still { .. } => Vec::new(),
         }
     }
 

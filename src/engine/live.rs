@@ -31,6 +31,8 @@ const SPARE_NS: i64 = 100 * MS;
 const SPARE_TICKS: i64 = 3;
 /// Deepest buffer: the samples that are kept, less as much again for a track that runs ahead of the other.
 const DEEPEST_NS: i64 = limits::TIMELINE_SAMPLES as i64 / 2 * 62_500 / 3;
+/// What times may be off by.
+const ROUNDED_NS: i64 = 1000;
 /// Three samples: anchors move by multiples of it, so that picture and sound move by exactly the same.
 const GRID_NS: i64 = 62_500;
 
@@ -91,6 +93,12 @@ pub(super) struct Live {
     goes: Goes,
     /// Bytes of the newest picture.
     frame_bytes: usize,
+    /// When it was added.
+    since_ns: i64,
+    /// From picture to picture, the last two: the shorter one is how long the one that is shown is meant to be.
+    steps_ns: [i64; 2],
+    /// When it was shown first.
+    shown_ns: i64,
     /// Programme time of the coming tick.
     due_ns: i64,
     len_ns: i64,
@@ -111,6 +119,9 @@ impl Live {
             starving: false,
             goes: Goes::ByItself,
             frame_bytes: 0,
+            since_ns: at.now_ns,
+            steps_ns: [0; 2],
+            shown_ns: at.now_ns,
             due_ns: at.now_ns + at.len_ns,
             len_ns: at.len_ns,
         }
@@ -398,6 +409,9 @@ impl Live {
         self.media.stats.dropped += u64::from(passed.saturating_sub(usual));
         match due {
             Some(due) if due.0 + period + OVER_NS >= media_now => {
+                let before = self.media.shown.as_ref().map(|shown| due.0 - shown.media_ns);
+                self.steps_ns = [self.steps_ns[1], before.unwrap_or(period)];
+                self.shown_ns = at.now_ns;
                 self.media.show(at.n, due);
                 self.starving = false;
             }
@@ -434,6 +448,23 @@ impl Live {
         let stale = limits::INPUT_STALE_AFTER.as_nanos() as i64;
         let fresh = |since: u64| (n.saturating_sub(since) as i64) * self.len_ns <= stale;
         self.media.shown.as_ref().is_some_and(|shown| fresh(shown.since))
+    }
+
+    /// How long it has had no new picture at a tick beyond the time of the last; if it has none at all, how long nothing has
+    /// come.
+    pub(super) fn still_ns(&self, at: &Tick) -> i64 {
+        let last_ns = match (self.media.shown.is_some(), self.media.seen_ns[Track::Audio as usize])
+        {
+            (true, _) => {
+                // Ticks are rounded to nanoseconds.
+                let until_ns =
+                    self.shown_ns + self.steps_ns[0].min(self.steps_ns[1]).max(self.len_ns);
+                return at.now_ns - until_ns + ROUNDED_NS;
+            }
+            (false, Some(seen_ns)) => seen_ns,
+            (false, None) => self.since_ns,
+        };
+        at.now_ns - last_ns
     }
 
     pub(super) fn ahead_now_ns(&self) -> i64 {

@@ -13,13 +13,14 @@ use crate::picture::{DrawList, ScenePicture};
 use crate::shot::Shot;
 use crate::sound::Level;
 pub use crate::sound::{AnsMode, AudioFilter, MixSpec, ValidChannel};
-pub use crate::source::{InputKind, InputState, Part};
+pub use crate::source::{Detector, Detectors, Fault, InputKind, InputState, Part};
 use crate::time::FrameRate;
 
 mod audio;
 mod cues;
 mod fades;
 mod groups;
+mod health;
 mod input;
 mod lists;
 mod live;
@@ -35,13 +36,16 @@ mod transit;
 mod unwrap;
 mod video;
 mod views;
+mod vigil;
 
 #[cfg(test)]
 mod tests;
 
+pub use health::Sight;
 pub use media::InputStats;
 pub use run::Engine;
 pub use transit::Way;
+pub use vigil::{AutoStandby, StandIn, Vigil};
 
 /// What the engine of one caster is made for.
 #[derive(Clone, Debug)]
@@ -112,6 +116,15 @@ pub enum Command {
         /// Frames in between (at most `limits::TRANSITION_MAX`); 0 at once.
         frames: u32,
     },
+    /// PGM's content is amended by nobody's choice (what a layout is made of, the rundown): a cut, at once, beneath a standby
+    /// that came by itself. [`Command::SetScene`] and [`Command::Take`] are an operator's: they end that standby, and faults
+    /// that the new content's sources have by then bring it again only after they were over.
+    Amend {
+        /// PGM's new content.
+        spec: SceneSpec,
+    },
+    /// What is watched and what stands in for PGM from now on.
+    SetVigil(Box<Vigil>),
     /// Replaces PGM's (or PVW's) mix; 30 ms ramps.
     SetMix {
         /// Which scene.
@@ -303,6 +316,31 @@ pub enum Event {
         /// The input that it shows.
         input: InputKey,
     },
+    /// This tick is the first at which something is wrong with a live source.
+    FaultBegan {
+        /// Whose.
+        input: InputKey,
+        /// What.
+        fault: Fault,
+    },
+    /// It is no longer.
+    FaultEnded {
+        /// Whose.
+        input: InputKey,
+        /// What.
+        fault: Fault,
+        /// Since it was told of, ns.
+        lasted_ns: u64,
+    },
+    /// This tick is the first at which something else stands in for PGM's own content, or nothing does any more.
+    StoodIn {
+        /// What PGM shows.
+        shows: StandIn,
+        /// Standby came, or goes, by itself.
+        by_itself: bool,
+        /// What it comes for, if it comes by itself.
+        cause: Option<(InputKey, Fault)>,
+    },
     /// A cue switched PGM.
     Cued {
         /// Which.
@@ -354,6 +392,11 @@ pub struct Plan {
     pub replies: Vec<(CommandId, Result<Applied, Refusal>)>,
     /// What is on air and on preview.
     pub tally: Tally,
+    /// Live inputs that PGM would show if nothing stood in for them, with their current frame: how they look is to be measured
+    /// all the same.
+    pub covered: Vec<(InputKey, VideoFrame)>,
+    /// What PGM shows.
+    pub stand_in: StandIn,
     /// What was noticed.
     pub events: Vec<Event>,
 }

@@ -14,9 +14,10 @@ use super::pause::Motion;
 use super::scenes::{Reply, Scenes, Waiting, deadline, missing, unknown};
 use super::transit::{is_short, samples};
 use super::views::Views;
+use super::vigil::Watch;
 use super::{
-    Black, Command, CommandId, EngineConfig, Event, InputKind, InputState, Meters, Part, Plan,
-    Readiness, Refusal, SceneSpec, SyncGroup, Tally, Wants, Way,
+    Black, Command, CommandId, EngineConfig, Event, Fault, InputKind, InputState, Meters, Part,
+    Plan, Readiness, Refusal, SceneSpec, Sight, StandIn, SyncGroup, Tally, Wants, Way,
 };
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::{Bus, InputKey};
@@ -24,15 +25,19 @@ use crate::limits;
 use crate::picture::{DrawList, ScenePicture, compose};
 use crate::sound::{Level, MixSpec, Mixer};
 
+/// All inputs of a caster.
+pub(super) type Inputs = BTreeMap<InputKey, Input>;
+
 /// Decides, tick by tick, what one running caster shows and sounds.
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
-    inputs: BTreeMap<InputKey, Input>,
+    inputs: Inputs,
     scenes: Scenes,
     cues: Cues,
     groups: Groups,
     views: Views,
+    watch: Watch,
     mixer: Mixer,
     commands: Vec<(CommandId, Command)>,
     replies: Vec<Reply>,
@@ -51,6 +56,7 @@ impl Engine {
             cues: Cues::default(),
             groups: Groups::default(),
             views: Views::new(config.rate),
+            watch: Watch::default(),
             config,
             mixer: Mixer::new(),
             commands: Vec::new(),
@@ -90,6 +96,18 @@ impl Engine {
         if let Some(input) = self.inputs.get_mut(&input) {
             input.state(state);
         }
+    }
+
+    /// How an input looks now; none while nobody measures it. Unknown inputs are ignored.
+    pub fn sight(&mut self, input: InputKey, sight: Option<Sight>) {
+        if let Some(input) = self.inputs.get_mut(&input) {
+            input.health.sight = sight;
+        }
+    }
+
+    /// What is wrong with an input and was told of.
+    pub fn faults(&self, input: InputKey) -> Vec<Fault> {
+        self.inputs.get(&input).map_or_else(Vec::new, |input| input.health.faults())
     }
 
     /// A part of a paced input will begin at a timestamp that is still to come. Parts of unknown inputs are ignored.
@@ -175,6 +193,7 @@ impl Engine {
             self.apply(&at, id, command);
         }
         events.extend(self.cue(&at));
+        events.extend(self.keep_watch(&at));
         // Last, as what the commands and the cue started begins with this tick.
         for (&key, input) in &mut self.inputs {
             let begun = input.take_begun().into_iter();
@@ -192,13 +211,34 @@ impl Engine {
     fn cue(&mut self, at: &Tick) -> Option<Event> {
         let cue = self.cues.take_due(at.n)?;
         self.overtake();
-        self.scenes.switch((at.n, self.programme_ns(at.n)), cue.spec, Way::CUT);
+        self.scenes.amend((at.n, self.programme_ns(at.n)), cue.spec);
         for key in cue.starts {
             if let Some(input) = self.inputs.get_mut(&key) {
                 input.set_motion(at, Motion::Runs);
             }
         }
         Some(Event::Cued { id: cue.id, tick: at.n })
+    }
+
+    /// What is wrong with the sources, and what stands in for PGM because of it.
+    fn keep_watch(&mut self, at: &Tick) -> Vec<Event> {
+        let detectors = self.watch.vigil.detectors;
+        let looked = self.inputs.iter_mut().flat_map(|(key, i)| i.look(*key, at, &detectors));
+        let mut events: Vec<_> = looked.collect();
+        let before = self.watch.shows;
+        let (shows, told) = self.watch.look((at, &self.inputs), &self.scenes.pgm);
+        events.extend(told);
+        let over = self.watch.scene(&self.scenes.pgm);
+        self.scenes.stand_in((at.n, self.programme_ns(at.n)), over);
+        if shows != before {
+            let motion = if shows == StandIn::Standby { Motion::Runs } else { Motion::Stands };
+            for key in self.watch.standby_inputs() {
+                if let Some(input) = self.inputs.get_mut(&key) {
+                    input.set_motion(at, motion);
+                }
+            }
+        }
+        events
     }
 
     /// Something else takes the place of the switch that waits.
@@ -226,7 +266,7 @@ impl Engine {
         let Some(waiting) = self.scenes.waiting.take() else { return };
         let missing = missing(&waiting.spec, &|key| self.is_ready(key, n));
         if missing.is_empty() {
-            self.scenes.switch((n, self.programme_ns(n)), waiting.spec, waiting.way);
+            self.switch_by_hand(n, waiting.spec, waiting.way);
             let applied = self.scenes.applied(n);
             self.replies.push((waiting.id, Ok(applied)));
         } else if n >= waiting.until {
@@ -255,6 +295,7 @@ impl Engine {
                 self.scenes.forget(input);
                 self.cues.forget(input);
                 self.groups.forget(input);
+                self.watch.forget(input);
             }
             Command::SetScene { bus: Bus::Pvw, spec, .. } => {
                 self.scenes.preview(spec, self.programme_ns(at.n));
@@ -271,6 +312,8 @@ impl Engine {
                 self.scenes.transit.fade_black(at.n, opacity, frames);
                 self.mixer.fade(1.0 - opacity, samples(self.config.rate, at.n, frames));
             }
+            Command::Amend { spec } => self.scenes.amend((at.n, self.programme_ns(at.n)), spec),
+            Command::SetVigil(vigil) => self.watch.vigil = *vigil,
             Command::SetMix { bus, mix } => self.scenes.set_mix(bus, mix),
             Command::SetFollow { follow } => self.scenes.follow = follow,
             Command::SetCues(cues) => self.cues.set(cues, at.n),
@@ -290,7 +333,10 @@ impl Engine {
         let exists = |key| self.inputs.contains_key(&key);
         let one = |key: InputKey| Some(key).filter(|key| !exists(*key));
         let unknown = match command {
-            Command::SetScene { spec, .. } => unknown(spec, &exists),
+            Command::SetScene { spec, .. } | Command::Amend { spec } => unknown(spec, &exists),
+            Command::SetVigil(vigil) => {
+                vigil.standby.as_ref().and_then(|standby| unknown(standby, &exists))
+            }
             Command::SetMix { mix, .. } => mix.iter().map(|e| e.input).find(|key| !exists(*key)),
             Command::RemoveInput { input } | Command::SetPlaying { input, .. } => one(*input),
             Command::SetSyncGroups(groups) => {
@@ -329,7 +375,7 @@ impl Engine {
     fn switch(&mut self, n: u64, (id, when): (CommandId, Readiness), spec: SceneSpec, way: Way) {
         self.overtake();
         if when.force {
-            self.scenes.switch((n, self.programme_ns(n)), spec, way);
+            self.switch_by_hand(n, spec, way);
             let applied = self.scenes.applied(n);
             return self.replies.push((id, Ok(applied)));
         }
@@ -338,12 +384,19 @@ impl Engine {
         self.settle_waiting(n);
     }
 
+    fn switch_by_hand(&mut self, n: u64, spec: SceneSpec, way: Way) {
+        self.scenes.switch((n, self.programme_ns(n)), spec, way);
+        self.watch.set_by_hand();
+    }
+
     fn plan(&mut self, at: &Tick, mut events: Vec<Event>) -> Plan {
-        let Scenes { pgm, pvw, transit, waiting, .. } = &self.scenes;
+        let Scenes { pvw, transit, waiting, .. } = &self.scenes;
+        let (pgm, covered) = (self.scenes.on_air(), self.scenes.covered());
         let others = waiting.as_ref().map(|waiting| &waiting.spec).into_iter();
         let pictures: Vec<_> = [pgm, pvw]
             .into_iter()
             .chain(others)
+            .chain(covered)
             .chain(transit.leaving())
             .map(|s| &s.picture)
             .collect();
@@ -352,6 +405,8 @@ impl Engine {
         events.extend(self.views.feed(at.n, &pictures, &shown));
         let leaving = transit.leaving().map(|scene| self.draw(at, &scene.picture));
         let coming = self.draw(at, &transit.coming(at.n, &pgm.picture));
+        // What will be shown again is made ready for it.
+        let beneath = covered.map(|own| self.draw(at, &own.picture));
         let on_air: Vec<_> = leaving.iter().chain([&coming]).collect();
         let pvw = self.draw(at, &pvw.picture);
         let (pgm, black) = (transit.draw(at.n, leaving.as_ref(), &coming), transit.black(at.n));
@@ -364,15 +419,26 @@ impl Engine {
             frames: drawn.into_iter().filter_map(frame).collect(),
             audio: Vec::new(),
             meters: Meters::default(),
-            wanted: wanted(on_air.iter().copied().chain([&pvw]), &input_of),
+            wanted: wanted(on_air.iter().copied().chain([&pvw]).chain(&beneath), &input_of),
             replies: std::mem::take(&mut self.replies),
             tally: Tally { pgm: visible(seen, &input_of), pvw: visible(&[&pvw], &input_of), black },
+            covered: beneath.iter().flat_map(|list| self.live_frames(list)).collect(),
+            stand_in: self.watch.shows,
             events,
             pgm,
             pvw,
         };
         self.sound(at, &mut plan);
         plan
+    }
+
+    /// The live inputs of a list, with their frames.
+    fn live_frames(&self, list: &DrawList) -> Vec<(InputKey, VideoFrame)> {
+        let frame = |key: InputKey| {
+            let input = self.inputs.get(&key).filter(|input| input.is_live())?;
+            Some((key, input.frame()?.clone()))
+        };
+        visible(&[list], &|key| self.views.input(key)).into_iter().filter_map(frame).collect()
     }
 
     /// What an input or a view shows.
@@ -390,7 +456,8 @@ impl Engine {
         if self.scenes.transit.take_cut_short() {
             self.mixer.hurry();
         }
-        let now = [&self.scenes.pgm.mix, &self.scenes.pvw.mix];
+        let now = [&self.scenes.on_air().mix, &self.scenes.pvw.mix];
+        let covered = self.scenes.covered().map_or(&[][..], |own| &own.mix[..]);
         if self.sounding[0] != *now[0] {
             self.mixer.set(now[0], self.scenes.transit.ramp(self.config.rate, at.n));
         }
@@ -400,11 +467,13 @@ impl Engine {
         }
         for (key, input) in &mut self.inputs {
             let metered = now.iter().any(|mix| mix.iter().any(|entry| entry.input == *key));
-            let heard = metered || self.mixer.needs(*key);
+            let watched = metered || covered.iter().any(|entry| entry.input == *key);
+            let heard = watched || self.mixer.needs(*key);
             input.sound(at, if heard { Heard::Yes } else { Heard::No });
+            let level = watched.then(|| input.samples().map_or_else(Level::default, Level::of));
+            input.health.heard(at, level.map(|level| level.rms));
             if metered {
-                let level = input.samples().map_or_else(Level::default, Level::of);
-                plan.meters.inputs.push((*key, level));
+                plan.meters.inputs.extend(level.map(|level| (*key, level)));
             }
         }
         let inputs = &self.inputs;

@@ -25,6 +25,8 @@ pub(super) struct Waiting {
 pub(super) struct Scenes {
     pub(super) pgm: SceneSpec,
     pub(super) pvw: SceneSpec,
+    /// What PGM shows instead of its own content.
+    over: Option<SceneSpec>,
     /// How PGM gets there.
     pub(super) transit: Transit,
     pub(super) follow: bool,
@@ -40,6 +42,7 @@ impl Scenes {
         Scenes {
             pgm: SceneSpec::default(),
             pvw: SceneSpec::default(),
+            over: None,
             transit: Transit::default(),
             follow: true,
             revision: 0,
@@ -60,13 +63,52 @@ impl Scenes {
         Applied { revision: self.revision, tick }
     }
 
-    /// At tick `n`, which is at `now_ns`, PGM becomes this; its mix only when audio follows video.
+    /// What PGM really shows and sounds.
+    pub(super) fn on_air(&self) -> &SceneSpec {
+        self.over.as_ref().unwrap_or(&self.pgm)
+    }
+
+    /// PGM's own content, while something stands in for it.
+    pub(super) fn covered(&self) -> Option<&SceneSpec> {
+        self.over.as_ref().map(|_| &self.pgm)
+    }
+
+    /// At tick `n`, which is at `now_ns`, PGM becomes this, whatever stood in for it; its mix only when audio follows video.
     pub(super) fn switch(&mut self, (n, now_ns): (u64, u64), mut spec: SceneSpec, way: Way) {
         // What is on its way out is still there: if it comes back, it goes on.
-        spec.picture.follow(&self.transit.coming(n, &self.pgm.picture), now_ns);
-        let mix = if self.follow { spec.mix } else { self.pgm.mix.clone() };
-        let old = std::mem::replace(&mut self.pgm, SceneSpec { picture: spec.picture, mix });
+        spec.picture.follow(&self.transit.coming(n, &self.on_air().picture), now_ns);
+        let own = self.own(spec);
+        let old = std::mem::replace(&mut self.pgm, own);
+        let old = self.over.take().unwrap_or(old);
         self.transit.begin(n, (old, &self.pgm), way);
+    }
+
+    /// PGM's own content becomes this, beneath what stands in for it if anything does; else by a cut.
+    pub(super) fn amend(&mut self, (n, now_ns): (u64, u64), mut spec: SceneSpec) {
+        if self.over.is_none() {
+            return self.switch((n, now_ns), spec, Way::CUT);
+        }
+        spec.picture.follow(&self.pgm.picture, now_ns);
+        self.pgm = self.own(spec);
+    }
+
+    fn own(&self, spec: SceneSpec) -> SceneSpec {
+        let mix = if self.follow { spec.mix } else { self.pgm.mix.clone() };
+        SceneSpec { picture: spec.picture, mix }
+    }
+
+    /// From tick `n` on this stands in for PGM's own content, or nothing does.
+    pub(super) fn stand_in(&mut self, (n, now_ns): (u64, u64), mut over: Option<SceneSpec>) {
+        if let Some(over) = &mut over {
+            over.picture.follow(&self.on_air().picture, now_ns);
+        }
+        if self.over == over {
+            return;
+        }
+        let old = self.on_air().clone();
+        self.over = over;
+        let new = self.over.as_ref().unwrap_or(&self.pgm);
+        self.transit.begin(n, (old, new), Way::CUT);
     }
 
     /// PVW becomes this at a time.
@@ -85,7 +127,8 @@ impl Scenes {
     /// No scene shows or sounds the input any more.
     pub(super) fn forget(&mut self, input: InputKey) {
         let waiting = self.waiting.as_mut().map(|waiting| &mut waiting.spec);
-        for spec in [&mut self.pgm, &mut self.pvw].into_iter().chain(waiting) {
+        for spec in [&mut self.pgm, &mut self.pvw].into_iter().chain(waiting).chain(&mut self.over)
+        {
             super::cues::forget(spec, input);
         }
         self.transit.forget(input);

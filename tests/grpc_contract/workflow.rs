@@ -57,6 +57,12 @@ pub(crate) fn config() -> CasterConfig {
         urgent_image_url: "http://files.example.com/standby.png".into(),
         auto_switch_urgent_on: true,
         auto_switch_after_s: Some(3.0),
+        auto_return_after_s: Some(12.5),
+        detectors: vec![onair::api::grpc::pb::Detector {
+            fault: "frozen".into(),
+            after_s: Some(20.0),
+            standby: Some(true),
+        }],
         callback_url: "http://hook.example.com/cb".into(),
         side_output_url: "rtmp://relay.example.com/app/s2".into(),
         program_name: "evening".into(),

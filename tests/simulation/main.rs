@@ -4,6 +4,8 @@
 mod air;
 mod books;
 mod chance;
+mod day;
+mod flapping;
 mod operator;
 mod source;
 mod watch;

@@ -25,18 +25,29 @@ pub(crate) const LEVEL: f32 = 0.25;
 /// How long a disturbance is felt at most.
 const FELT_NS: i64 = 3 * S;
 
-static PICTURE: LazyLock<Arc<Picture>> =
+pub(crate) static PICTURE: LazyLock<Arc<Picture>> =
     LazyLock::new(|| Arc::new(Picture::flat(Size::new(2, 2), [81, 90, 240])));
 
-static BLOCKS: LazyLock<Vec<Arc<[StereoSample]>>> = LazyLock::new(|| {
+pub(crate) static BLOCKS: LazyLock<Vec<Arc<[StereoSample]>>> = LazyLock::new(|| {
     let samples = ROUND_NS / S * 48_000;
     let code = |i: i64| [i as f32 / samples as f32 / 2.0, LEVEL];
     (0..samples / 960).map(|b| (b * 960..b * 960 + 960).map(code).collect()).collect()
 });
 
 /// The source's time (within a round) that a sample tells.
-pub(crate) fn time_told(sample: StereoSample) -> i64 {
+fn time_told(sample: StereoSample) -> i64 {
     (f64::from(sample[0]) * 2.0 * ROUND_NS as f64) as i64
+}
+
+/// The source's time (within a round) that the first sample of a tick tells. Where the slope begins again, what lies between
+/// two samples is on neither side of it: then a sample further on tells.
+pub(crate) fn time_heard(audio: &[StereoSample]) -> i64 {
+    const BEYOND: usize = 9;
+    let step = audio[1][0] - audio[0][0];
+    if (0.0..1e-5).contains(&step) {
+        return time_told(audio[0]);
+    }
+    time_told(audio[BEYOND]) - BEYOND as i64 * S / 48_000
 }
 
 /// A frame as it was sent.

@@ -11,7 +11,7 @@ use onair::time::FrameRate;
 use crate::CANVAS;
 use crate::air::inputs;
 use crate::operator::Operator;
-use crate::source::{LEVEL, MS, ROUND_NS, S, Sent, Source, time_told};
+use crate::source::{LEVEL, MS, ROUND_NS, S, Sent, Source, time_heard};
 
 /// Largest distance of sound and picture.
 const LIPS_NS: i64 = 20 * MS;
@@ -261,7 +261,7 @@ impl Watch {
         let Some(sent) = self.seen.get(&source.key).and_then(|seen| seen.last) else { return };
         self.lips += 1;
         let picture = sent.index * source.period_ns;
-        let distance = time_told(plan.audio[0]) - picture;
+        let distance = time_heard(&plan.audio) - picture;
         let distance = (distance + ROUND_NS / 2).rem_euclid(ROUND_NS) - ROUND_NS / 2;
         // The picture shown is that of the last period.
         let fine = (-LIPS_NS..=source.period_ns + LIPS_NS).contains(&distance);

@@ -14,6 +14,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::catalog::ErrorCode;
+use crate::engine::{Fault, StandIn};
 use crate::ids::{CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId, SceneId};
 
 pub use feed::{Batch, Feed, Follower};
@@ -31,6 +32,10 @@ pub enum EventType {
     EpisodeGroupCallback,
     /// A file came to a multiple of its source's `PtsCallbackInterval`.
     PtsCallback,
+    /// Something began, or ended, to be wrong with a live source.
+    SourceCallback,
+    /// Standby came or went.
+    StandbyCallback,
 }
 
 impl EventType {
@@ -41,6 +46,8 @@ impl EventType {
             EventType::RuntimeErrorCallback => "RuntimeErrorCallback",
             EventType::EpisodeGroupCallback => "EpisodeGroupCallback",
             EventType::PtsCallback => "PtsCallback",
+            EventType::SourceCallback => "SourceCallback",
+            EventType::StandbyCallback => "StandbyCallback",
         }
     }
 }
@@ -56,6 +63,12 @@ pub enum EventCode {
     SideOutputUrlInvalid,
     /// An image cannot be shown.
     ImageOpenFailed,
+    /// Something is wrong with a live source.
+    Began(Fault),
+    /// It is no longer.
+    Ended(Fault),
+    /// What PGM shows from now on.
+    StoodIn(StandIn),
     /// An operation was refused.
     Refused(ErrorCode),
 }
@@ -69,6 +82,19 @@ impl EventCode {
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
             EventCode::Refused(code) => code.as_str(),
+            EventCode::Began(Fault::Lost) => "LostBegan",
+            EventCode::Began(Fault::Stale) => "StaleBegan",
+            EventCode::Began(Fault::Frozen) => "FrozenBegan",
+            EventCode::Began(Fault::Black) => "BlackBegan",
+            EventCode::Began(Fault::Silent) => "SilentBegan",
+            EventCode::Ended(Fault::Lost) => "LostEnded",
+            EventCode::Ended(Fault::Stale) => "StaleEnded",
+            EventCode::Ended(Fault::Frozen) => "FrozenEnded",
+            EventCode::Ended(Fault::Black) => "BlackEnded",
+            EventCode::Ended(Fault::Silent) => "SilentEnded",
+            EventCode::StoodIn(StandIn::Own) => "Own",
+            EventCode::StoodIn(StandIn::Standby) => "Standby",
+            EventCode::StoodIn(StandIn::Slate) => "Slate",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::super::control::{
 use super::super::events::{Batch, Event, Follower};
 use super::pb;
 use crate::catalog::{ErrorCode, LocationId, Refused};
-use crate::engine::{Black, InputState};
+use crate::engine::{Black, InputState, StandIn};
 use crate::ids::CasterId;
 use crate::limits;
 
@@ -107,6 +107,12 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
         events: batch.events.iter().map(|happened| event(happened)).collect(),
         events_missed: batch.missed,
         fade_to_black: snapshot.fade_to_black,
+        stand_in: match snapshot.stand_in {
+            StandIn::Own => pb::StandIn::Own,
+            StandIn::Standby => pb::StandIn::Standby,
+            StandIn::Slate => pb::StandIn::Slate,
+        }
+        .into(),
     }
 }
 
@@ -158,6 +164,7 @@ fn input(input: &InputStatus) -> pb::InputStatus {
         frames: input.frames,
         frames_dropped: input.frames_dropped,
         reconnects: input.reconnects,
+        faults: input.faults.iter().map(|fault| fault.as_str().to_owned()).collect(),
     }
 }
 

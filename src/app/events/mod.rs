@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::api::control::Snapshot;
 use crate::api::events::{About, Event, EventCode, EventType, Feed};
 use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused, Showing};
+use crate::engine::{Fault, StandIn};
 use crate::ids::{CasterId, EpisodeId, ProgramId, ResourceId};
 use crate::limits;
 use crate::store::{Entry, Keeper, Letter, StoreError};
@@ -97,6 +98,17 @@ pub(super) struct Passed {
     pub(super) episode: Option<EpisodeId>,
     /// From the file's first picture.
     pub(super) position_ms: u64,
+}
+
+/// What the engine of a caster on air noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Noticed {
+    /// Something is wrong with a source.
+    Began { resource: ResourceId, fault: Fault },
+    /// It is no longer.
+    Ended { resource: ResourceId, fault: Fault, lasted_ms: u64 },
+    /// PGM shows this from now on; what standby came for.
+    StoodIn { shows: StandIn, cause: Option<(Option<ResourceId>, Fault)> },
 }
 
 /// What is told of one thing that happened.
@@ -233,6 +245,33 @@ impl Events {
             if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
                 self.report(news, None);
             }
+        }
+    }
+
+    /// Tells what the engine noticed.
+    pub(super) fn noticed(&self, caster: &Caster, noticed: Noticed) {
+        let of = |resource: Option<ResourceId>| About { resource, ..About::default() };
+        let (kind, about, code, message) = match noticed {
+            Noticed::Began { resource, fault } => {
+                let message = format!("The source is {}.", fault.as_str());
+                (EventType::SourceCallback, of(Some(resource)), EventCode::Began(fault), message)
+            }
+            Noticed::Ended { resource, fault, lasted_ms } => {
+                let message =
+                    format!("The source is no longer {}, after {lasted_ms} ms.", fault.as_str());
+                (EventType::SourceCallback, of(Some(resource)), EventCode::Ended(fault), message)
+            }
+            Noticed::StoodIn { shows, cause } => {
+                let message = match &cause {
+                    Some((_, fault)) => format!("A source of PGM is {}.", fault.as_str()),
+                    None => "Success".to_owned(),
+                };
+                let about = of(cause.and_then(|(resource, _)| resource));
+                (EventType::StandbyCallback, about, EventCode::StoodIn(shows), message)
+            }
+        };
+        if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
+            self.report(news, None);
         }
     }
 

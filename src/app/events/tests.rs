@@ -309,6 +309,7 @@ fn an_outage_is_told_once() {
         for &state in states {
             let mut snapshot = Snapshot::idle(caster.id.clone(), 1);
             snapshot.inputs.push(InputStatus {
+                faults: Vec::new(),
                 location: LocationId::parse("RV01"),
                 resource: resource.clone(),
                 state,

@@ -17,7 +17,7 @@ use super::super::world::World;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
-use crate::engine::{Command, Engine, EngineConfig};
+use crate::engine::{Command, Engine, EngineConfig, Vigil};
 use crate::gpu::Compositor;
 use crate::ids::Bus;
 use crate::limits;
@@ -68,6 +68,7 @@ pub(super) fn begin(
     let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
     let (bin_sender, bin_receiver) =
         crossbeam_channel::bounded::<Discarded>(limits::ENGINE_COMMANDS);
+    let (news_sender, news) = crossbeam_channel::bounded(limits::ENGINE_NEWS);
     let (report_sender, report) = watch::channel(Arc::new(Report::default()));
     let bin = worker::spawn("bin", StopToken::new(), move |_| bin_receiver.iter().for_each(drop))
         .map_err(internal)?;
@@ -87,7 +88,7 @@ pub(super) fn begin(
         late_scalers: world.gpu.is_software().then(|| LateScalers::new(world.config.scale_quality)),
     };
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
-        let lines = Lines { inbox, report: report_sender, bin: bin_sender };
+        let lines = Lines { inbox, report: report_sender, news: news_sender, bin: bin_sender };
         frame_thread::run(frames, rate, &lines, &stop);
     })
     .map_err(internal)?;
@@ -102,10 +103,11 @@ pub(super) fn begin(
         episodes: BTreeMap::new(),
         standby: None,
         stand_in: None,
-        is_given_up: false,
         images,
         ready: Ready::default(),
-        interrupted: false,
+        news,
+        vigil: Vigil::default(),
+        is_due: false,
         positions_ns: 0,
         marks: BTreeMap::new(),
         synced: Vec::new(),

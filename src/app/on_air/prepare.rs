@@ -18,6 +18,7 @@ pub(super) struct Ready {
     /// What PVW shows: a take needs them, whether anybody watches PVW or not.
     pvw: Prepared,
     cues: Prepared,
+    slate: Prepared,
 }
 
 impl OnAir {
@@ -30,6 +31,11 @@ impl OnAir {
             }
             Command::SetCues(cues) => {
                 (overlays(cues.iter().map(|cue| &cue.spec)), Some(&mut self.ready.cues))
+            }
+            Command::Amend { spec } => (overlays([spec]), None),
+            Command::SetVigil(vigil) => {
+                let slate = SceneSpec { picture: vigil.slate.clone(), mix: Vec::new() };
+                (overlays([&slate]), Some(&mut self.ready.slate))
             }
             _ => return Ok(Prepared::default()),
         };

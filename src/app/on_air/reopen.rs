@@ -110,7 +110,8 @@ impl OnAir {
         let caster = self.caster.clone();
         let spec = self.scene(&caster, Bus::Pgm, time::unix_ms());
         if caster.config.auto_standby_ms.is_some() {
-            self.is_given_up = true;
+            // The engine puts standby back over it in the same tick.
+            let _ = self.command(Command::Amend { spec }).await;
         } else if spec.picture.layers.iter().all(|layer| missing.contains(&layer.input)) {
             self.stand_in_for(spec);
         } else {

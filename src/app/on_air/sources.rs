@@ -59,7 +59,11 @@ impl OnAir {
     /// Starts the input of standby as it is configured; the one before goes when nothing shows it any more.
     pub(super) fn start_standby(&mut self, caster: &Caster) -> Result<(), Refused> {
         self.standby = match caster.config.standby.source() {
-            Some(source) => Some(self.add_input(caster, ("standby", &source), From::default())?),
+            // A file stands on its first picture until it is shown.
+            Some(source) => {
+                let from = From { seek_ms: None, held: true };
+                Some(self.add_input(caster, ("standby", &source), from)?)
+            }
             None => None,
         };
         Ok(())

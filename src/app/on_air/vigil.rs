@@ -1,11 +1,15 @@
-//! What a caster on air is watched for: sources that stop, files that go on.
+//! What a caster on air is watched for: sources that something is wrong with, standby that came, files that go on.
 //!
-//! Must not do anything about it. Invariant: an interruption is told once, and again only after it was over.
+//! Must not decide any of it: the engine does. Invariant: the engine watches what the catalog says; what it notices is told once.
+
+use std::time::Duration;
 
 use super::OnAir;
-use crate::app::frame_thread::InputReport;
-use crate::catalog::{Channel, LocationId, Source};
-use crate::ids::InputKey;
+use crate::app::events::Noticed;
+use crate::app::resolve;
+use crate::catalog::{Channel, LocationId};
+use crate::engine::{self, AutoStandby, Command, StandIn, Vigil};
+use crate::ids::{InputKey, ResourceId};
 use crate::limits;
 
 impl OnAir {
@@ -26,35 +30,69 @@ impl OnAir {
         Some(self.caster.channels.iter().filter_map(position).collect())
     }
 
-    /// Whether standby is due by itself from now on.
-    pub(in crate::app) fn begins_interruption(&mut self) -> bool {
-        let now = self.is_interrupted() || std::mem::take(&mut self.is_given_up);
-        let before = std::mem::replace(&mut self.interrupted, now);
-        now && !before
-    }
-
-    /// Whether a live source that PGM shows has sent nothing for as long as the caster puts up with.
-    fn is_interrupted(&self) -> bool {
-        let (Some(limit_ms), Some(scenes)) =
-            (self.caster.config.auto_standby_ms, &self.caster.scenes)
-        else {
-            return false;
+    /// Tells the engine what to watch and what may stand in for PGM, if it is something else than before.
+    pub(super) async fn follow_vigil(&mut self) {
+        let (caster, ms) = (self.caster.clone(), |ms: u32| Duration::from_millis(ms.into()));
+        let standby = self
+            .standby
+            .map(|input| resolve::whole(resolve::Shown { input, delay_ms: 0 }, Vec::new()));
+        let auto = caster.config.auto_standby_ms.map(|after_ms| AutoStandby {
+            after: ms(after_ms),
+            back: caster.config.auto_return_ms.map(ms),
+        });
+        let vigil = Vigil {
+            standby,
+            slate: resolve::slate(&caster.config.name),
+            auto,
+            detectors: caster.config.detectors,
         };
-        if scenes.on_standby || self.standby.is_none() {
-            return false;
+        if vigil == self.vigil {
+            return;
         }
-        let report = self.report.borrow().clone();
-        let is_silent = |input: &&InputReport| {
-            input.status.media_age_ms.is_some_and(|age_ms| age_ms >= u64::from(limit_ms))
-        };
-        let shown = report.inputs.iter().filter(|input| report.tally.pgm.contains(&input.input));
-        shown.filter(is_silent).any(|input| self.is_live(input.input))
+        match self.command(Command::SetVigil(Box::new(vigil.clone()))).await {
+            Ok(_) => self.vigil = vigil,
+            Err(refused) => tracing::error!(caster = %caster.id, %refused, "nothing is watched"),
+        }
     }
 
-    fn is_live(&self, key: InputKey) -> bool {
+    /// Whether something stands in for PGM's own content.
+    pub(super) fn stands_in(&self) -> bool {
+        self.report.borrow().stand_in != StandIn::Own
+    }
+
+    /// What the engine has noticed since the last look.
+    pub(in crate::app) fn take_noticed(&mut self) -> Vec<Noticed> {
+        let news: Vec<engine::Event> = self.news.try_iter().collect();
+        news.into_iter().filter_map(|event| self.tell(event)).collect()
+    }
+
+    fn tell(&mut self, event: engine::Event) -> Option<Noticed> {
+        match event {
+            engine::Event::FaultBegan { input, fault } => {
+                Some(Noticed::Began { resource: self.resource_of(input)?, fault })
+            }
+            engine::Event::FaultEnded { input, fault, lasted_ns } => {
+                let lasted_ms = lasted_ns / 1_000_000;
+                Some(Noticed::Ended { resource: self.resource_of(input)?, fault, lasted_ms })
+            }
+            engine::Event::StoodIn { shows, by_itself, cause } => {
+                let stays = self.caster.config.auto_return_ms.is_none() && self.standby.is_some();
+                self.is_due |= by_itself && shows != StandIn::Own && stays;
+                let cause = cause.map(|(input, fault)| (self.resource_of(input), fault));
+                Some(Noticed::StoodIn { shows, cause })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether standby has come by itself, to stay until an operator sets or takes PGM.
+    pub(in crate::app) fn take_standby_due(&mut self) -> bool {
+        let is_on = self.caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
+        std::mem::take(&mut self.is_due) && !is_on
+    }
+
+    fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
         let found = self.inputs.iter().find(|(_, used)| **used == key);
-        found
-            .and_then(|(id, _)| self.caster.resource(id))
-            .is_some_and(|resource| matches!(resource.source, Source::Live { .. }))
+        found.map(|(id, _)| id.clone())
     }
 }

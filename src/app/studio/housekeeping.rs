@@ -1,5 +1,5 @@
-//! What casters do by themselves: start and stop at set times, go to standby when a source is interrupted, remember how
-//! far their files are.
+//! What casters do by themselves: start and stop at set times, remember how
+//! far their files are. That standby came by itself to stay is told the catalog as an operator's call.
 //!
 //! Must not decide what is allowed: it makes calls like any client. Invariant: looking never waits for a call in
 //! progress, and nothing here makes a client's call fail.
@@ -63,7 +63,7 @@ impl Studio {
             }));
         }
         let Some(show) = on_air.as_mut() else { return calls };
-        if show.begins_interruption()
+        if show.take_standby_due()
             && let Some(scenes) = &show.caster().scenes
         {
             let scene_id = scenes.pgm.id.to_string();

@@ -111,7 +111,8 @@ fn a_live_show_goes_on() {
     let (bin, _discarded) = bounded(8);
     let (sender, report) = watch::channel(Arc::new(Report::default()));
     let thread = worker::spawn("frames", StopToken::new(), move |stop| {
-        let lines = Lines { inbox, report: sender, bin };
+        let (news, _) = crossbeam_channel::bounded(1);
+        let lines = Lines { inbox, report: sender, news, bin };
         frame_thread::run(frames, RATE, &lines, &stop);
     });
     let (reply, _answer) = oneshot::channel();

@@ -4,6 +4,7 @@
 
 use super::{Place, Play, RecordKind, Rendition, Source, Template, X264Preset};
 use crate::ids::{MaterialId, ResourceId};
+use crate::source::Detectors;
 use crate::time::FrameRate;
 
 /// What a caster makes.
@@ -31,6 +32,11 @@ pub struct CasterConfig {
     pub standby: Standby,
     /// An interruption of PGM's sources after which standby is shown by itself, ms; none = by hand only.
     pub auto_standby_ms: Option<u32>,
+    /// How long PGM's sources must have been good before a standby that came by itself goes, ms; none = it stays until PGM
+    /// is set or taken.
+    pub auto_return_ms: Option<u32>,
+    /// When something is a fault of a live source.
+    pub detectors: Detectors,
     /// Where events are posted.
     pub callback_url: Option<String>,
     /// One more destination that PGM is pushed to (`SideOutputUrl`).

@@ -2,16 +2,21 @@
 //!
 //! Must not know scenes. Invariant: what is configured can be carried out, or the whole configuration is refused.
 
+use std::time::Duration;
+
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
     Caster, CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Relay, Rendition,
     Source, Standby, SyncGroup, SyncMode, Template, X264Preset,
 };
-use super::super::{ConfigDraft, Context, RecordDraft, RecordFormatDraft, Subject, SyncGroupDraft};
+use super::super::{
+    ConfigDraft, Context, DetectorDraft, RecordDraft, RecordFormatDraft, Subject, SyncGroupDraft,
+};
 use super::{Edit, Edited, check};
 use crate::ids::ResourceId;
 use crate::limits;
 use crate::record_name::{BadRecordName, RecordName};
+use crate::source::{Detectors, Fault};
 use crate::time::FrameRate;
 
 /// `OnDemand` of what is recorded from start to stop, and of what is recorded when it is asked for.
@@ -35,6 +40,8 @@ pub(super) fn unset(name: String) -> CasterConfig {
         delay_ms: 0,
         standby: Standby::default(),
         auto_standby_ms: None,
+        auto_return_ms: None,
+        detectors: Detectors::default(),
         callback_url: None,
         side_output: None,
         channel_enable: false,
@@ -107,6 +114,8 @@ fn parse(draft: &ConfigDraft, ctx: &Context<'_>) -> Result<CasterConfig, Refused
         delay_ms: delay_ms(draft.delay_s)?,
         standby: standby(draft, ctx)?,
         auto_standby_ms: auto_standby_ms(draft)?,
+        auto_return_ms: auto_return_ms(draft)?,
+        detectors: detectors(&draft.detectors)?,
         callback_url: optional_url("CallbackUrl", &draft.callback_url, &["http", "https"])?,
         side_output: optional_url("SideOutputUrl", &draft.side_output_url, check::RELAY_SCHEMES)?,
         channel_enable: check::flag("ChannelEnable", draft.channel_enable)? == Some(true),
@@ -221,6 +230,32 @@ fn auto_standby_ms(draft: &ConfigDraft) -> Result<Option<u32>, Refused> {
     let after_s = draft.auto_switch_after_s.unwrap_or(DEFAULT_EOF_THRES_S);
     let after_s = check::number("eofThres", after_s, limits::AUTO_STANDBY_S)?;
     Ok(draft.auto_switch_urgent_on.then(|| ms(after_s)))
+}
+
+fn auto_return_ms(draft: &ConfigDraft) -> Result<Option<u32>, Refused> {
+    let check = |after_s| check::number("AutoReturnAfterS", after_s, limits::AUTO_RETURN_S);
+    Ok(draft.auto_return_after_s.map(check).transpose()?.map(ms))
+}
+
+fn detectors(drafts: &[DetectorDraft]) -> Result<Detectors, Refused> {
+    let mut detectors = Detectors::default();
+    let mut given = Vec::new();
+    for draft in drafts {
+        let Some(fault) = Fault::parse(&draft.fault).filter(|fault| !given.contains(fault)) else {
+            let message =
+                format!("Detectors name {:?}, which is unknown or named twice.", draft.fault);
+            return Err(check::malformed(message));
+        };
+        given.push(fault);
+        let mut detector = detectors.of(fault);
+        if let Some(after_s) = draft.after_s {
+            let after_s = check::number("AfterS", after_s, limits::DETECTOR_S)?;
+            detector.after = Duration::from_millis(ms(after_s).into());
+        }
+        detector.brings_standby = draft.standby.unwrap_or(detector.brings_standby);
+        detectors.set(fault, detector);
+    }
+    Ok(detectors)
 }
 
 fn standby(draft: &ConfigDraft, ctx: &Context<'_>) -> Result<Standby, Refused> {

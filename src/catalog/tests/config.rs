@@ -10,6 +10,10 @@ fn set(world: &World, config: ConfigDraft) -> Call {
 
 type Edit = fn(&mut ConfigDraft);
 
+fn detector(fault: &str, after_s: f32) -> DetectorDraft {
+    DetectorDraft { fault: fault.into(), after_s: Some(after_s), standby: None }
+}
+
 #[test]
 fn a_configuration_is_whole_or_refused() {
     let record = |edit: fn(&mut RecordFormatDraft)| {
@@ -48,6 +52,12 @@ fn a_configuration_is_whole_or_refused() {
         (|c| c.urgent_material_id = "still".into(), Some(MaterialIdMalformed)),
         (|c| c.urgent_image_id = "nobody".into(), Some(MaterialIdMalformed)),
         (|c| c.auto_switch_after_s = Some(0.0), Some(ParameterMalformed)),
+        (|c| c.auto_return_after_s = Some(600.0), None),
+        (|c| c.auto_return_after_s = Some(0.05), Some(ParameterMalformed)),
+        (|c| c.detectors = vec![detector("black", 0.1), detector("silent", 3600.0)], None),
+        (|c| c.detectors = vec![detector("black", 0.0)], Some(ParameterMalformed)),
+        (|c| c.detectors = vec![detector("blue", 1.0)], Some(ParameterMalformed)),
+        (|c| c.detectors = vec![detector("black", 1.0); 2], Some(ParameterMalformed)),
         (|c| c.callback_url = "http://hook.example.com/cb".into(), None),
         (|c| c.callback_url = "file:///etc/passwd".into(), Some(ParameterMalformed)),
         (|c| c.side_output_url = "http://a/b".into(), Some(ParameterMalformed)),

@@ -9,6 +9,7 @@ mod pauses;
 mod sounds;
 mod transit;
 mod views;
+mod vigil;
 
 use std::sync::{Arc, OnceLock};
 

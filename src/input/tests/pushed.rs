@@ -8,6 +8,7 @@ use super::support::{Played, TempDir, X264, clip, options};
 use crate::input::{InputOptions, SourceSpec, start};
 use crate::limits::{INPUT_KEYFRAME_NOTICE, INPUT_STALE_AFTER};
 use crate::media::open::ByteSource;
+use crate::metrics::resident_bytes;
 use crate::source::InputState;
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -186,4 +187,43 @@ fn a_bug_in_a_publisher_stays_in_its_input() {
     let mut input = start(spec, options("bug")).unwrap();
     let played = Played::until(&mut input, |played| played.has(InputState::Failed));
     assert!(played.notices[0].contains("bug"), "{:?}", played.notices);
+}
+
+/// Descriptors and threads of this process.
+fn held() -> [usize; 2] {
+    ["fd", "task"].map(|what| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count())
+}
+
+#[test]
+fn reconnects_leave_nothing_behind() {
+    const FRAMES: u64 = 8;
+    #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
+    let is_thorough = std::env::var("ONAIR_THOROUGH").is_ok_and(|text| text == "1");
+    let rounds = if is_thorough { 1000 } else { 40 };
+    let dir = TempDir::new("reconnects");
+    let bytes = Flv::of_pattern(&dir, FRAMES).bytes();
+    let open = move |_: &StopToken| Some(source(bytes.clone(), After::End));
+    let spec = SourceSpec::Pushed { name: "live/cam".into(), open: Arc::new(open) };
+    let mut input = start(spec, lossless("cam")).unwrap();
+    let mut settled = ([0; 2], 0);
+    for round in 1..=rounds {
+        let played = Played::until(&mut input, |played| played.pictures.len() as u64 >= FRAMES);
+        assert_eq!(
+            played.pictures[0].1,
+            Some(0),
+            "connection {round} begins with its first picture"
+        );
+        // Buffers have found their size by then.
+        if round == rounds / 4 {
+            settled = (held(), resident_bytes());
+        }
+    }
+    let (now, grown) = (held(), resident_bytes().saturating_sub(settled.1));
+    println!(
+        "{rounds} connections: {:?} then {now:?} descriptors, threads; {grown} bytes",
+        settled.0
+    );
+    assert!(input.status().reconnects >= rounds - 1, "{:?}", input.status());
+    assert!(now.iter().zip(settled.0).all(|(now, then)| *now <= then + 1), "{settled:?} {now:?}");
+    assert!(grown < 16 << 20, "{grown} bytes more");
 }

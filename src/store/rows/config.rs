@@ -2,6 +2,8 @@
 //!
 //! Must not know SQL. Invariant: a row without these fields is a caster without these settings.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{all, parse};
@@ -10,6 +12,7 @@ use crate::catalog::{
     SyncGroup, SyncMode,
 };
 use crate::ids::{MaterialId, ResourceId};
+use crate::source::{Detector, Detectors, Fault};
 use crate::time::FrameRate;
 
 #[derive(Serialize, Deserialize, Default)]
@@ -20,6 +23,9 @@ pub(super) struct ConfigRow {
     delay_ms: u32,
     standby: StandbyRow,
     auto_standby_ms: Option<u32>,
+    auto_return_ms: Option<u32>,
+    /// What is not as usual.
+    detectors: Vec<DetectorRow>,
     callback_url: Option<String>,
     side_output: Option<String>,
     channel_enable: bool,
@@ -64,6 +70,13 @@ struct StandbyRow {
 }
 
 #[derive(Serialize, Deserialize)]
+struct DetectorRow {
+    fault: String,
+    after_ms: u64,
+    standby: bool,
+}
+
+#[derive(Serialize, Deserialize)]
 struct SyncGroupRow {
     /// None in conference mode.
     host: Option<String>,
@@ -83,6 +96,8 @@ pub(super) fn encode(config: &CasterConfig) -> ConfigRow {
             image_url: standby.image_url.clone(),
         },
         auto_standby_ms: config.auto_standby_ms,
+        auto_return_ms: config.auto_return_ms,
+        detectors: encode_detectors(&config.detectors),
         callback_url: config.callback_url.clone(),
         side_output: config.side_output.clone(),
         channel_enable: config.channel_enable,
@@ -91,6 +106,25 @@ pub(super) fn encode(config: &CasterConfig) -> ConfigRow {
         sync_groups: config.sync_groups.iter().map(encode_sync_group).collect(),
         relays: config.relays.iter().filter(|relay| !relay.is_plain()).map(encode_relay).collect(),
     }
+}
+
+fn encode_detectors(detectors: &Detectors) -> Vec<DetectorRow> {
+    let row = |(fault, detector): (Fault, Detector)| DetectorRow {
+        fault: fault.as_str().to_owned(),
+        after_ms: u64::try_from(detector.after.as_millis()).unwrap_or(u64::MAX),
+        standby: detector.brings_standby,
+    };
+    detectors.unusual().map(row).collect()
+}
+
+fn decode_detectors(rows: Vec<DetectorRow>) -> Result<Detectors, String> {
+    let mut detectors = Detectors::default();
+    for row in rows {
+        let fault = parse("fault", &row.fault, Fault::parse)?;
+        let after = Duration::from_millis(row.after_ms);
+        detectors.set(fault, Detector { after, brings_standby: row.standby });
+    }
+    Ok(detectors)
 }
 
 fn encode_relay(relay: &Relay) -> RelayRow {
@@ -167,6 +201,8 @@ pub(super) fn decode(row: ConfigRow) -> Result<CasterConfig, String> {
             image_url: row.standby.image_url,
         },
         auto_standby_ms: row.auto_standby_ms,
+        auto_return_ms: row.auto_return_ms,
+        detectors: decode_detectors(row.detectors)?,
         callback_url: row.callback_url,
         side_output: row.side_output,
         channel_enable: row.channel_enable,

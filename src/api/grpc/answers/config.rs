@@ -7,6 +7,7 @@ use crate::api::addresses::Addresses;
 use crate::catalog::{
     Answer, Caster, RecordConfig, RecordFormat, Refused, Relay, SyncGroup, SyncMode,
 };
+use crate::source::{Detector, Fault};
 
 writes! {
     SetCasterSyncGroupResponse, w, id => Self { revision: w.revision };
@@ -58,12 +59,22 @@ pub(super) fn config(caster: &Caster) -> pb::CasterConfig {
         urgent_image_url: text(&standby.image_url),
         auto_switch_urgent_on: config.auto_standby_ms.is_some(),
         auto_switch_after_s: config.auto_standby_ms.map(seconds),
+        auto_return_after_s: config.auto_return_ms.map(seconds),
+        detectors: config.detectors.unusual().map(detector).collect(),
         callback_url: text(&config.callback_url),
         side_output_url: text(&config.side_output),
         channel_enable: config.channel_enable,
         program_name: config.program_name.clone(),
         program_effect: config.program_effect,
         sync_groups: config.sync_groups.iter().map(sync_group).collect(),
+    }
+}
+
+fn detector((fault, detector): (Fault, Detector)) -> pb::Detector {
+    pb::Detector {
+        fault: fault.as_str().to_owned(),
+        after_s: Some(detector.after.as_secs_f32()),
+        standby: Some(detector.brings_standby),
     }
 }
 

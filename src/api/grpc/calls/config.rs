@@ -4,7 +4,7 @@
 
 use super::pb;
 use crate::catalog::{
-    Call, ConfigDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft,
+    Call, ConfigDraft, DetectorDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft,
 };
 
 calls! {
@@ -42,6 +42,8 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         urgent_image_url: m.urgent_image_url,
         auto_switch_urgent_on: m.auto_switch_urgent_on,
         auto_switch_after_s: m.auto_switch_after_s,
+        auto_return_after_s: m.auto_return_after_s,
+        detectors: m.detectors.into_iter().map(detector).collect(),
         callback_url: m.callback_url,
         side_output_url: m.side_output_url,
         channel_enable: Some(m.channel_enable.into()),
@@ -49,6 +51,10 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         program_effect: Some(m.program_effect.into()),
         sync_groups: m.sync_groups.into_iter().map(sync_group).collect(),
     }
+}
+
+fn detector(m: pb::Detector) -> DetectorDraft {
+    DetectorDraft { fault: m.fault, after_s: m.after_s, standby: m.standby }
 }
 
 fn relay(m: pb::Relay) -> RelayDraft {

@@ -33,6 +33,8 @@ pub(crate) fn set_config(p: &Params) -> Read {
             urgent_live_stream_url: p.text("UrgentLiveStreamUrl"),
             urgent_image_id: p.text("UrgentImageId"),
             urgent_image_url: p.text("UrgentImageUrl"),
+            auto_return_after_s: None,
+            detectors: Vec::new(),
             auto_switch_urgent_on: p.flag("AutoSwitchUrgentOn")?.unwrap_or(false),
             auto_switch_after_s: auto_switch.number("EofThres")?,
             callback_url: p.text("CallbackUrl"),
