@@ -43,6 +43,13 @@ struct Show {
     sample: f32,
 }
 
+/// Whether the camera delivers.
+#[derive(Clone, Copy, PartialEq)]
+enum Camera {
+    Comes,
+    Gone,
+}
+
 impl Show {
     fn new(vigil: Vigil) -> Show {
         let kinds = [InputKind::Live { buffer: BUFFER }];
@@ -57,13 +64,13 @@ impl Show {
         stage.engine.input_state(CAMERA, InputState::Live);
         let mut show = Show { stage, sent: 0, sample: 0.5 };
         for _ in 0..60 {
-            show.tick(true);
+            show.tick(Camera::Comes);
         }
         show
     }
 
-    fn tick(&mut self, comes: bool) -> Plan {
-        if comes {
+    fn tick(&mut self, camera: Camera) -> Plan {
+        if camera == Camera::Comes {
             let pts_ns = self.sent * TICK_NS;
             self.stage.engine.video(CAMERA, frame(pts_ns));
             let samples = std::iter::repeat_n([self.sample; 2], 1600);
@@ -74,9 +81,9 @@ impl Show {
     }
 
     /// Ticks until something else stands in, or nothing; the plan of that tick.
-    fn until(&mut self, comes: bool, shows: StandIn) -> (u64, Plan) {
+    fn until(&mut self, camera: Camera, shows: StandIn) -> (u64, Plan) {
         for ticks in 1..2000 {
-            let plan = self.tick(comes);
+            let plan = self.tick(camera);
             if plan.stand_in == shows {
                 return (ticks, plan);
             }
@@ -87,7 +94,7 @@ impl Show {
     /// Takes nothing in until the last picture is on air, so that the interruption begins.
     fn run_dry(&mut self) {
         for _ in 0..2000 {
-            if self.tick(false).frames.is_empty() || self.still() > 0 {
+            if self.tick(Camera::Gone).frames.is_empty() || self.still() > 0 {
                 return;
             }
         }
@@ -120,16 +127,16 @@ fn standby_comes_and_goes_to_the_tick() {
         show.run_dry();
         // The last picture is on air since `still` ticks; it lasts one.
         let held_since = show.stage.n - 1 - show.still() + 1;
-        let (_, plan) = show.until(false, StandIn::Standby);
+        let (_, plan) = show.until(Camera::Gone, StandIn::Standby);
         let held_ns = (plan.tick - held_since) as i64 * TICK_NS;
         let late_ns = held_ns - after_ms as i64 * 1_000_000;
         assert!((-1000..TICK_NS + 1000).contains(&late_ns), "{after_ms} ms: {late_ns} ns late");
         assert_eq!((drawn(&plan), &plan.tally.pgm[..]), (vec![STANDBY], &[STANDBY][..]));
         let first = (0..2000).find_map(|_| {
-            let plan = show.tick(true);
+            let plan = show.tick(Camera::Comes);
             (show.still() == 0).then_some(plan.tick)
         });
-        let (_, plan) = show.until(true, StandIn::Own);
+        let (_, plan) = show.until(Camera::Comes, StandIn::Own);
         let good_ns = (plan.tick - first.unwrap()) as i64 * TICK_NS;
         let late_ns = good_ns - back_ms as i64 * 1_000_000;
         assert!((-1000..TICK_NS + 1000).contains(&late_ns), "{back_ms} ms: {late_ns} ns late");
@@ -140,36 +147,36 @@ fn standby_comes_and_goes_to_the_tick() {
 #[test]
 fn standby_without_a_return_stays_until_it_is_taken_off_by_hand() {
     let mut show = Show::new(vigil(500, None));
-    show.until(false, StandIn::Standby);
+    show.until(Camera::Gone, StandIn::Standby);
     for _ in 0..300 {
-        assert_eq!(show.tick(true).stand_in, StandIn::Standby);
+        assert_eq!(show.tick(Camera::Comes).stand_in, StandIn::Standby);
     }
     show.set(CAMERA);
-    assert_eq!(show.tick(true).stand_in, StandIn::Own);
+    assert_eq!(show.tick(Camera::Comes).stand_in, StandIn::Own);
     // What an operator shows although it is broken stays, until it was whole once.
-    show.until(false, StandIn::Standby);
+    show.until(Camera::Gone, StandIn::Standby);
     show.set(CAMERA);
     for _ in 0..300 {
-        assert_eq!(show.tick(false).stand_in, StandIn::Own);
+        assert_eq!(show.tick(Camera::Gone).stand_in, StandIn::Own);
     }
     for _ in 0..60 {
-        assert_eq!(show.tick(true).stand_in, StandIn::Own);
+        assert_eq!(show.tick(Camera::Comes).stand_in, StandIn::Own);
     }
-    show.until(false, StandIn::Standby);
+    show.until(Camera::Gone, StandIn::Standby);
 }
 
 #[test]
 fn what_is_amended_and_cued_stays_beneath() {
     let mut show = Show::new(vigil(500, Some(1000)));
-    show.until(false, StandIn::Standby);
+    show.until(Camera::Gone, StandIn::Standby);
     show.stage.command(Command::Amend { spec: scene(&[CAMERA, FILE]) });
-    assert_eq!(drawn(&show.tick(false)), [STANDBY]);
+    assert_eq!(drawn(&show.tick(Camera::Gone)), [STANDBY]);
     let at = show.stage.n + 5;
     let cue = |tick, input| Cue { id: tick, tick, spec: scene(&[input]), starts: Vec::new() };
     show.stage.command(Command::SetCues(vec![cue(at, FILE), cue(at + 5, CAMERA)]));
     // A cue to what is whole ends standby at its tick, one to what is broken brings it back at its own.
     for _ in 0..15 {
-        let plan = show.tick(false);
+        let plan = show.tick(Camera::Gone);
         let expected = if (at..at + 5).contains(&plan.tick) { FILE } else { STANDBY };
         assert_eq!(drawn(&plan), [expected], "tick {}", plan.tick - at);
     }
@@ -180,17 +187,17 @@ fn a_slate_stands_in_for_a_standby_that_is_not_there() {
     let backdrop = |plan: &Plan| plan.pgm.ground_rgb;
     let mut show = Show::new(vigil(500, Some(1000)));
     show.stage.command(Command::RemoveInput { input: STANDBY });
-    let (_, plan) = show.until(false, StandIn::Slate);
+    let (_, plan) = show.until(Camera::Gone, StandIn::Slate);
     assert_eq!((backdrop(&plan), drawn(&plan)), (SLATE_RGB, vec![]));
-    show.until(true, StandIn::Own);
+    show.until(Camera::Comes, StandIn::Own);
     // By hand too: standby that has no picture.
     let kind = InputKind::Still;
     show.stage.command(Command::AddInput { input: STANDBY, kind, held: false });
     show.stage.command(Command::SetVigil(Box::new(vigil(500, Some(1000)))));
     show.set(STANDBY);
-    assert_eq!(show.tick(true).stand_in, StandIn::Slate);
+    assert_eq!(show.tick(Camera::Comes).stand_in, StandIn::Slate);
     show.stage.engine.video(STANDBY, frame(0));
-    let (_, plan) = show.until(true, StandIn::Standby);
+    let (_, plan) = show.until(Camera::Comes, StandIn::Standby);
     assert_eq!(drawn(&plan), [STANDBY]);
 }
 
@@ -212,7 +219,7 @@ fn every_fault_is_told_when_it_begins_and_when_it_ends() {
             let of = |this: Fault| if this == fault { lasting_ns } else { 0 };
             let sight = Sight { black_ns: of(Fault::Black), frozen_ns: of(Fault::Frozen) };
             show.stage.engine.sight(CAMERA, Some(sight));
-            let plan = show.tick(!(is_wrong && is_gone));
+            let plan = show.tick(if is_wrong && is_gone { Camera::Gone } else { Camera::Comes });
             told.extend(plan.events);
             plan.stand_in
         };

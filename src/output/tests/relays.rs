@@ -20,7 +20,9 @@ use crate::metrics::resident_bytes;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
-fn packet(tick: u64, key: bool, bytes: usize) -> Packet {
+/// A packet of a picture; the first of each second is a keyframe.
+fn packet(tick: u64, bytes: usize) -> Packet {
+    let key = tick.is_multiple_of(30);
     let pts_ns = RATE.tick_ns(tick) as i64;
     let mut data = vec![0; bytes];
     data[..5].copy_from_slice(&[0, 0, 0, (bytes - 4).min(255) as u8, 0x65]);
@@ -67,7 +69,7 @@ fn a_server_that_accepts_and_never_reads_is_cut_at_the_deadline() {
     let (clock, mut began_ns, mut tick) = (Clock::real(), 0, 0);
     let error = loop {
         began_ns = clock.now_ns().max(began_ns);
-        match muxer.write(&packet(tick, true, 60_000)) {
+        match muxer.write(&packet(30 * tick, 60_000)) {
             Ok(()) => tick += 1,
             Err(error) => break error,
         }
@@ -106,7 +108,7 @@ impl Hasty {
         });
         let feeder = worker::spawn("feeds", StopToken::new(), move |stop| {
             for tick in 0.. {
-                fed.offer(packet(tick, true, 2000), 2000, Role::Start, Vec::new);
+                fed.offer(packet(30 * tick, 2000), 2000, Role::Start, Vec::new);
                 if stop.wait(std::time::Duration::from_millis(2)) {
                     return;
                 }
@@ -289,7 +291,7 @@ fn rtmps_asks_who_is_there() {
         let opened = Muxer::open(Target::Push(&to), &header, stop);
         assert_eq!(opened.is_ok(), is_good, "{host}, {authorities:?}: {:?}", opened.as_ref().err());
         if let Ok(mut muxer) = opened {
-            (0..30).for_each(|tick| muxer.write(&packet(tick, tick == 0, 2000)).unwrap());
+            (0..30).for_each(|tick| muxer.write(&packet(tick, 2000)).unwrap());
             await_true("it arrives", || server.hub.is_live("live/tls"));
             muxer.finish().unwrap();
         }
