@@ -190,6 +190,15 @@ pub struct Settings {
     /// Directory that PGM is recorded in [default: DATA/record].
     #[arg(long, env = "ONAIR_RECORD_DIR")]
     pub record_dir: Option<PathBuf>,
+    /// Days that a recording is kept [default: for ever].
+    #[arg(long, env = "ONAIR_RECORD_KEEP_DAYS")]
+    pub record_keep_days: Option<u32>,
+    /// Bytes of all finished recordings; past it the oldest go [default: no limit].
+    #[arg(long, env = "ONAIR_RECORD_KEEP_BYTES")]
+    pub record_keep_bytes: Option<u64>,
+    /// Bytes that recordings leave free on their disk; past it they stop until there is room [default: 268435456, that is 256 MiB].
+    #[arg(long, env = "ONAIR_RECORD_RESERVE_BYTES")]
+    pub record_reserve_bytes: Option<u64>,
     /// Bytes of the largest video that the media library takes [default: 21474836480, that is 20 GiB].
     #[arg(long, env = "ONAIR_MAX_UPLOAD_BYTES")]
     pub max_upload_bytes: Option<u64>,
@@ -274,6 +283,9 @@ pub struct Config {
     pub adapter: Option<String>,
     pub media_dir: PathBuf,
     pub record_dir: PathBuf,
+    pub record_keep: Option<Duration>,
+    pub record_keep_bytes: Option<u64>,
+    pub record_reserve_bytes: u64,
     pub max_upload_bytes: u64,
     pub allow_addresses: String,
     pub ingest_auth: IngestAuth,
@@ -303,7 +315,8 @@ impl Settings {
             None => Settings::default(),
         };
         let all = first_given!(given, file:
-            data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
+            data, http, grpc, rtmp, adapter, media_dir, record_dir, record_keep_days, record_keep_bytes,
+            record_reserve_bytes, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, input_buffer_ms,
@@ -336,6 +349,11 @@ impl Settings {
             grpc: all.grpc.unwrap_or(loopback(50051)),
             rtmp: all.rtmp.unwrap_or(loopback(RTMP_PORT)),
             adapter: all.adapter,
+            record_keep: all
+                .record_keep_days
+                .map(|days| Duration::from_secs(u64::from(days) * 86_400)),
+            record_keep_bytes: all.record_keep_bytes,
+            record_reserve_bytes: all.record_reserve_bytes.unwrap_or(limits::DISK_RESERVE_BYTES),
             max_upload_bytes: all.max_upload_bytes.unwrap_or(limits::MAX_UPLOAD_BYTES),
             allow_addresses: all.allow_addresses.unwrap_or_default(),
             ingest_auth: all.ingest_auth.unwrap_or(IngestAuth::Key),

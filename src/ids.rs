@@ -68,6 +68,10 @@ id!(
     /// A file or an image of the media library (`MaterialId`, `ImageId`).
     MaterialId
 );
+id!(
+    /// A recorded file.
+    RecordingId
+);
 
 /// An input of a running caster, as the engine, the compositor and the workers know it. Unique within the
 /// process and never reused, so that a late frame of a removed input can never be taken for another's.

@@ -6,7 +6,7 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads), [`ids`],
-//! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files).
+//! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
@@ -41,6 +41,7 @@ pub mod metrics;
 pub mod output;
 pub mod picture;
 pub mod record_name;
+pub mod recording;
 pub mod shot;
 pub mod sound;
 pub mod source;

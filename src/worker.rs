@@ -51,6 +51,13 @@ impl StopToken {
     }
 }
 
+/// Has the thread that calls this run only while nobody else wants to.
+pub fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
+}
+
 /// How a worker ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

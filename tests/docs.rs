@@ -18,9 +18,14 @@ use onair::catalog::ErrorCode;
 const PAGE: &str = "docs/api.md";
 const WRITE: &str = "ONAIR_WRITE_DOCS";
 /// Calls that have no counterpart on the cloud API's wire, and who may make them.
-const OUR_OWN: [(&str, &str); 6] = [
+const OUR_OWN: [(&str, &str); 11] = [
     ("DescribeLayoutPresets", "viewer"),
     ("FadeCasterToBlack", "operator"),
+    ("StartCasterRecording", "operator"),
+    ("StopCasterRecording", "operator"),
+    ("ListRecordings", "viewer"),
+    ("DescribeRecording", "viewer"),
+    ("DeleteRecording", "admin"),
     ("WatchCaster", "viewer"),
     ("ListMedia", "viewer"),
     ("DescribeMedia", "viewer"),

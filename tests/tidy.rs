@@ -39,13 +39,15 @@ const LEAVES: &[&str] = &[
     "ids",
     "limits",
     "record_name",
+    "recording",
     "time",
     "metrics",
     "worker",
     "config",
 ];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];
-const PURE_LEAVES: &[&str] = &["frame", "shot", "source", "ids", "limits", "record_name", "time"];
+const PURE_LEAVES: &[&str] =
+    &["frame", "shot", "source", "ids", "limits", "record_name", "recording", "time"];
 
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[
@@ -59,7 +61,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("rml_rtmp", &["api"]),
     ("rusqlite", &["store"]),
     ("nnnoiseless", &["sound"]),
-    ("rustix", &["library"]),
+    ("rustix", &["library", "output"]),
     ("image::", &["media", "app"]),
     ("moxcms", &["media"]),
 ];

@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::grpc::pb::caster_service_client::CasterServiceClient;
+use super::grpc::pb::recordings_client::RecordingsClient;
 use super::grpc::{KEY_ID_METADATA, KEY_SECRET_METADATA};
 
 /// A connected client.
@@ -37,6 +38,28 @@ impl Interceptor for Credentials {
 /// # Errors
 /// When nobody listens there or the key has characters that metadata cannot carry.
 pub async fn connect(address: SocketAddr, id: &str, secret: &str) -> Result<Client, String> {
+    let (channel, credentials) = channel(address, id, secret).await?;
+    Ok(CasterServiceClient::with_interceptor(channel, credentials))
+}
+
+/// Connects to the index of recordings at `address`.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_recordings(
+    address: SocketAddr,
+    id: &str,
+    secret: &str,
+) -> Result<RecordingsClient<InterceptedService<Channel, Credentials>>, String> {
+    let (channel, credentials) = channel(address, id, secret).await?;
+    Ok(RecordingsClient::with_interceptor(channel, credentials))
+}
+
+async fn channel(
+    address: SocketAddr,
+    id: &str,
+    secret: &str,
+) -> Result<(Channel, Credentials), String> {
     let value = |text: &str| {
         MetadataValue::try_from(text).map_err(|error| format!("the access key: {error}"))
     };
@@ -46,5 +69,5 @@ pub async fn connect(address: SocketAddr, id: &str, secret: &str) -> Result<Clie
         .connect()
         .await
         .map_err(|error| format!("cannot reach the gRPC API at {address}: {error}"))?;
-    Ok(CasterServiceClient::with_interceptor(channel, credentials))
+    Ok((channel, credentials))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::events::Feed;
+use super::recordings::{Ask, Found};
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
 use crate::engine::{Black, Fault, InputState, StandIn};
 use crate::ids::{CasterId, ResourceId};
@@ -28,6 +29,8 @@ pub enum Message {
     Watch(WatchRequest),
     /// To be told what happens to a caster.
     Events(EventsRequest),
+    /// Something of the index of recordings.
+    Recordings(RecordingsRequest),
 }
 
 /// An operation and where its answer goes.
@@ -59,6 +62,15 @@ pub struct EventsRequest {
     pub caster: CasterId,
     /// Its feed, which closes when the caster is deleted or the process ends.
     pub reply: oneshot::Sender<Result<Arc<Feed>, Refused>>,
+}
+
+/// A question to the index of recordings and where the answer goes.
+#[derive(Debug)]
+pub struct RecordingsRequest {
+    /// What is asked.
+    pub ask: Ask,
+    /// The answer.
+    pub reply: oneshot::Sender<Result<Found, Refused>>,
 }
 
 /// A queue of `capacity` messages from the edges to the app; when it is full the edges wait.
@@ -115,6 +127,14 @@ impl Control {
     /// `InvalidCaster.NotFound`; `InternalError` when the app is gone or too many casters are followed.
     pub async fn events(&self, caster: CasterId) -> Result<Arc<Feed>, Refused> {
         self.ask(|reply| Message::Events(EventsRequest { caster, reply })).await
+    }
+
+    /// Asks the index of recordings.
+    ///
+    /// # Errors
+    /// What the index refuses; `InternalError` when the app is gone.
+    pub async fn recordings(&self, ask: Ask) -> Result<Found, Refused> {
+        self.ask(|reply| Message::Recordings(RecordingsRequest { ask, reply })).await
     }
 
     async fn ask<T>(

@@ -39,15 +39,7 @@ impl Media {
 
     /// A page of the library, with its number and size as they were understood; 0 asks for the default.
     pub(super) fn list(&self, page_num: i64, page_size: i64) -> Result<Page, Refused> {
-        let default = |asked: i64, default: i64| if asked == 0 { default } else { asked };
-        let within = |value: i64, most: usize, code: ErrorCode| {
-            let value = usize::try_from(value).ok().filter(|value| (1..=most).contains(value));
-            value.ok_or_else(|| Refused::from(code))
-        };
-        let most = i32::MAX as usize;
-        let num = within(default(page_num, 1), most, ErrorCode::PageNumMalformed)?;
-        let size = default(page_size, DEFAULT_PAGE_SIZE);
-        let size = within(size, MAX_PAGE_SIZE, ErrorCode::PageSizeMalformed)?;
+        let (num, size) = page(page_num, page_size)?;
         let (total, items) = self.library.list(num, size);
         Ok(Page { total, num, size, items })
     }
@@ -63,6 +55,18 @@ impl Media {
         let deleted = tokio::task::spawn_blocking(move || library.delete(&id, &*in_use)).await;
         deleted.unwrap_or_else(|broken| Err(LibraryError::Io(std::io::Error::other(broken))))
     }
+}
+
+/// Number and size of the page that is asked for; 0 asks for the default.
+pub(super) fn page(page_num: i64, page_size: i64) -> Result<(usize, usize), Refused> {
+    let default = |asked: i64, default: i64| if asked == 0 { default } else { asked };
+    let within = |value: i64, most: usize, code: ErrorCode| {
+        let value = usize::try_from(value).ok().filter(|value| (1..=most).contains(value));
+        value.ok_or_else(|| Refused::from(code))
+    };
+    let num = within(default(page_num, 1), i32::MAX as usize, ErrorCode::PageNumMalformed)?;
+    let size = default(page_size, DEFAULT_PAGE_SIZE);
+    Ok((num, within(size, MAX_PAGE_SIZE, ErrorCode::PageSizeMalformed)?))
 }
 
 impl fmt::Debug for Media {

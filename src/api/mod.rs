@@ -15,6 +15,7 @@ pub mod http;
 pub mod keys;
 pub mod media;
 pub mod openapi;
+pub mod recordings;
 pub mod rtmp;
 mod secret;
 pub mod tls;

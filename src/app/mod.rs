@@ -15,6 +15,7 @@ mod keys;
 mod metrics_page;
 mod on_air;
 mod outputs;
+mod recordings;
 mod render;
 pub mod resolve;
 mod run_tick;

@@ -12,13 +12,9 @@ use crate::config::{self, Config};
 use crate::ids::Bus;
 use crate::limits;
 use crate::media::encode::{Profile, VideoSettings};
-use crate::output::{
-    OnFinished, Output, RecordFormat, RecordPlan, RecordedFile, RenditionSettings, Sink, SinkId,
-};
+use crate::output::{OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId};
 use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
-
-/// `OnDemand` of a recording that goes from start to stop.
-const AUTOMATIC: u8 = 0;
+use crate::recording::RecordFormat;
 
 /// Name of a scene's stream, or of a rendition's, in the hub.
 pub(super) fn stream(name: &str) -> String {
@@ -66,8 +62,10 @@ impl Extras {
             None => return Ok(()),
         };
         let mut plans = Vec::new();
-        for format in automatic(caster) {
-            plans.push((format, plan(format, stream).map_err(refused)?));
+        for format in caster.recorded().into_iter().flat_map(|record| &record.formats) {
+            let news = world.recordings.news(&caster.id, stream);
+            let reserve_bytes = world.config.record_reserve_bytes;
+            plans.push((format, plan(format, stream, (reserve_bytes, news)).map_err(refused)?));
         }
         set_renditions(world, caster, (stream, pgm))?;
         for (format, sink) in std::mem::take(&mut self.recordings) {
@@ -89,12 +87,6 @@ impl Extras {
         pgm.set_delay(caster.config.rate.tick_at(delay_ns));
         Ok(())
     }
-}
-
-/// What is recorded without being asked.
-fn automatic(caster: &Caster) -> impl Iterator<Item = &catalog::RecordFormat> {
-    let record = caster.config.record.iter().filter(|record| record.on_demand == AUTOMATIC);
-    record.flat_map(|record| &record.formats)
 }
 
 fn set_renditions(
@@ -150,7 +142,11 @@ fn picture_ticks(video: &VideoSettings, fps: u32) -> u32 {
     (1..=video.gop_ticks).find(fits).unwrap_or(video.gop_ticks.max(1))
 }
 
-fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadRecordName> {
+fn plan(
+    format: &catalog::RecordFormat,
+    stream: &str,
+    (reserve_bytes, news): (u64, OnRecord),
+) -> Result<RecordPlan, BadRecordName> {
     let or = |given: &str, usual: &str| if given.is_empty() { usual.into() } else { given.into() };
     let name: String = or(&format.prefix, DEFAULT_RECORD_NAME);
     let slice_name: String = or(&format.slice_prefix, DEFAULT_SLICE_NAME);
@@ -165,13 +161,9 @@ fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadR
         cycle: Some(Duration::from_secs(format.cycle_s.into())),
         app: PLAYBACK_APP.into(),
         stream: stream.into(),
-        finished: OnFinished::new(tell),
+        reserve_bytes,
+        news,
     })
-}
-
-fn tell(file: RecordedFile) {
-    let RecordedFile { path, duration_ms, bytes, .. } = file;
-    tracing::info!(path = %path.display(), duration_ms, bytes, "a recording is finished");
 }
 
 fn refused(error: BadRecordName) -> Refused {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::events::Tellers;
+use super::recordings::Recordings;
 use super::studio::Studio;
 use super::world::World;
 use super::{access, metrics_page};
@@ -31,7 +32,6 @@ use crate::input::AllowList;
 use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
-use crate::output;
 use crate::store::{Keeper, Store};
 use crate::time::{self, Clock};
 
@@ -94,9 +94,6 @@ impl Server {
         make_dir(&config.data)?;
         make_dir(&config.media_dir)?;
         make_dir(&config.record_dir)?;
-        for path in output::recover_recordings(&config.record_dir) {
-            tracing::info!(path = %path.display(), "a recording that was broken off is finished");
-        }
         let allow = Arc::new(AllowList::parse(&config.allow_addresses)?);
         let tls = tls(&config)?;
         let store = Store::open(&config.data).map_err(|error| error.to_string())?;
@@ -128,11 +125,13 @@ impl Server {
             key,
             watch: tellers.watch_key.clone(),
         });
+        let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
             config,
             gpu,
             hub: Hub::new(),
             library,
+            recordings,
             clock: Clock::real(),
             allow,
             rtmp,
@@ -156,6 +155,8 @@ impl Server {
             stopping: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
+        let recordings = world.recordings.clone();
+        server.tasks.spawn(recordings.run((server.studio.clone(), left), server.stopped()));
         server.serve(&world, listeners, tellers);
         Ok(server)
     }
@@ -171,6 +172,7 @@ impl Server {
         let studio = self.studio.clone();
         let media = Media::new(world.library.clone(), Arc::new(move |id| studio.uses_media(id)));
         let library = http::library::router(media.clone(), keys.clone());
+        let recordings = http::recordings::router(control.clone(), keys.clone());
         let stop = self.stopped();
         self.tasks.spawn(async move {
             let desk = grpc::Desk { control, keys, addresses, media: Some(media) };
@@ -190,7 +192,8 @@ impl Server {
             metrics_page::text(&studio.snapshots(), counts, &gpus)
         }));
         let stop = self.stopped();
-        let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);
+        let router =
+            playback.merge(pages).merge(library).merge(recordings).merge(cloud).merge(followed);
         self.tasks.spawn(async move {
             http::serve(listeners.http, router, stop).await;
         });

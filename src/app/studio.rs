@@ -18,13 +18,14 @@ use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
 use super::run_tick::Curtain;
 use super::world::World;
-use crate::api::control::{Message, Request, Snapshot};
+use crate::api::control::{Message, RecordingsRequest, Request, Snapshot};
 use crate::api::events::Feed;
 use crate::catalog::{
     Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared, Refused,
 };
 use crate::ids::CasterId;
 use crate::limits;
+use crate::recording::Recording;
 use crate::store::Keeper;
 use crate::time;
 use crate::worker::StopToken;
@@ -160,6 +161,11 @@ impl Studio {
                 Message::Events(request) => {
                     let _ = request.reply.send(self.feed(&request.caster));
                 }
+                Message::Recordings(RecordingsRequest { ask, reply }) => {
+                    tokio::spawn(async move {
+                        let _ = reply.send(studio.world.recordings.answer(ask).await);
+                    });
+                }
             }
         }
     }
@@ -197,6 +203,14 @@ impl Studio {
         // The catalog stays locked, so that nothing moves from the one to the other meanwhile.
         let catalog = lock(&self.catalog);
         catalog.casters().any(|caster| caster.uses_media(id)) || self.making.uses_media(id)
+    }
+
+    /// Tells the receiver of its caster, if there is one still, that a recorded file is finished.
+    pub(super) fn recorded(&self, recording: Recording) {
+        let caster = lock(&self.catalog).caster(&recording.caster).cloned();
+        if let Some(caster) = caster {
+            self.events.recorded(&caster, recording);
+        }
     }
 
     /// How events fared.

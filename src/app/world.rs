@@ -10,6 +10,7 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::recordings::Recordings;
 use crate::catalog::{
     Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
     Rendition, Source,
@@ -36,6 +37,7 @@ pub(super) struct World {
     pub(super) gpu: Arc<Supply>,
     pub(super) hub: Hub,
     pub(super) library: Arc<Library>,
+    pub(super) recordings: Arc<Recordings>,
     pub(super) clock: Clock,
     pub(super) allow: Arc<AllowList>,
     /// Where the RTMP server really listens.

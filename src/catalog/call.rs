@@ -38,6 +38,12 @@ pub enum Call {
     RestartCaster {
         caster_id: String,
     },
+    StartCasterRecording {
+        caster_id: String,
+    },
+    StopCasterRecording {
+        caster_id: String,
+    },
     UpdateCasterResourceGroup {
         caster_id: String,
         new_resource_group_id: String,
@@ -212,6 +218,8 @@ impl Call {
             | Call::StartCaster { caster_id }
             | Call::StopCaster { caster_id }
             | Call::RestartCaster { caster_id }
+            | Call::StartCasterRecording { caster_id }
+            | Call::StopCasterRecording { caster_id }
             | Call::UpdateCasterResourceGroup { caster_id, .. }
             | Call::EffectCasterVideoResource { caster_id, .. }
             | Call::DeleteCasterSceneConfig { caster_id, .. }

@@ -57,9 +57,17 @@ pub struct Caster {
     pub episodes: Vec<Episode>,
     /// Starts and stops to come.
     pub timed_events: Vec<TimedEvent>,
+    /// Whether a client had the show recorded (or not); none: as `config.record` says.
+    pub record_asked: Option<bool>,
 }
 
 impl Caster {
+    /// What is recorded of it while it is on air.
+    pub fn recorded(&self) -> Option<&RecordConfig> {
+        let record = self.config.record.as_ref()?;
+        self.record_asked.unwrap_or(record.on_demand == RecordConfig::AUTOMATIC).then_some(record)
+    }
+
     /// Whether it is on air.
     pub fn is_on_air(&self) -> bool {
         self.status != Status::Idle

@@ -2,7 +2,7 @@
 //!
 //! Coming in: [`open`] → [`reader`] → decoders (`decode`, `deinterlace`, `picture`, `intent`) → frames and samples, [`file`] (excerpts and loops), [`still`] images,
 //! the test [`pattern`]; [`scale`] makes pictures as layers show them (by `resize` and `finish`); [`examine`] looks through a file before it is used. Going out: [`encode`] →
-//! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes), [`hls`] (playlists). In between, encoded: [`flv`] tags in the [`hub`]. Must
+//! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes), [`hls`] (playlists); recordings are mended by [`salvage`] and finished by [`fast_start`]. In between, encoded: [`flv`] tags in the [`hub`]. Must
 //! not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
 //! room is whole: frames that pass [`crate::frame::Picture::new`], packets with times that only grow.
 
@@ -10,6 +10,7 @@ mod decode;
 mod deinterlace;
 pub mod encode;
 pub mod examine;
+pub mod fast_start;
 pub(crate) mod fetch;
 pub mod file;
 mod finish;
@@ -31,6 +32,7 @@ mod pool;
 pub mod reader;
 mod resample;
 mod resize;
+pub mod salvage;
 pub mod scale;
 pub mod still;
 mod swscale;

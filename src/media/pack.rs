@@ -13,13 +13,14 @@ use super::flv;
 use super::mux::{MuxError, add_streams, check, lend};
 use super::open::prepare_ffmpeg;
 use super::packet::{Packet, StreamHeader};
+use crate::limits::RECORD_FRAGMENT;
 
 /// What the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// FLV.
     Flv,
-    /// MP4 in fragments, one a group of pictures.
+    /// MP4 in fragments of [`RECORD_FRAGMENT`] or a group of pictures, whichever is shorter.
     FragmentedMp4,
     /// MPEG-TS.
     Ts,
@@ -59,10 +60,11 @@ impl Packer {
                 Ok(Packer::Flv { ready })
             }
             Container::FragmentedMp4 => {
-                let options = Options::new(&[(
-                    c"movflags",
-                    "+frag_keyframe+delay_moov+default_base_moof+skip_trailer",
-                )]);
+                let fragment_us = RECORD_FRAGMENT.as_micros().to_string();
+                let options = Options::new(&[
+                    (c"movflags", "+frag_keyframe+delay_moov+default_base_moof+skip_trailer"),
+                    (c"frag_duration", &fragment_us),
+                ]);
                 FfmpegPacker::open(c"mp4", options, header).map(Packer::Ffmpeg)
             }
             Container::Segments => {
@@ -246,41 +248,4 @@ impl Drop for FfmpegPacker {
             drop(Box::from_raw(self.ready.as_ptr()));
         }
     }
-}
-
-/// Bytes of a TS packet.
-const TS_PACKET: usize = 188;
-/// Where FFmpeg's muxer puts the first stream, which is the video.
-const VIDEO_PID: u16 = 0x100;
-
-/// How long the pictures of a transport stream of ours are shown, ns; `None` for less than two of them.
-pub fn ts_duration_ns(bytes: &[u8]) -> Option<u64> {
-    let times: Vec<u64> = bytes.chunks_exact(TS_PACKET).filter_map(picture_time).collect();
-    let (first, last) = (times.iter().min()?, times.iter().max()?);
-    let steps = u64::try_from(times.len()).ok()?.checked_sub(1).filter(|steps| *steps > 0)?;
-    // 33 bits of 90 kHz: a segment over the wrap would come out absurd, and is then not told.
-    let span_ns = (last - first) * 100_000 / 9;
-    (span_ns < 3600 * 1_000_000_000).then(|| span_ns + span_ns / steps)
-}
-
-/// PTS, 90 kHz, of the picture that begins in this packet.
-fn picture_time(packet: &[u8]) -> Option<u64> {
-    let pid = u16::from_be_bytes([packet[1] & 0x1f, packet[2]]);
-    let begins = packet[1] & 0x40 != 0;
-    if packet[0] != 0x47 || pid != VIDEO_PID || !begins {
-        return None;
-    }
-    let adaptation = if packet[3] & 0x20 != 0 { 1 + usize::from(packet[4]) } else { 0 };
-    let pes = packet.get(4 + adaptation..)?;
-    if pes.len() < 14 || pes[..3] != [0, 0, 1] || pes[7] & 0x80 == 0 {
-        return None;
-    }
-    let bits = |byte: u8, shift: u32| u64::from(byte) << shift;
-    Some(
-        bits(pes[9] >> 1 & 7, 30)
-            | bits(pes[10], 22)
-            | bits(pes[11] >> 1, 15)
-            | bits(pes[12], 7)
-            | bits(pes[13] >> 1, 0),
-    )
 }

@@ -28,6 +28,7 @@ mod hls;
 mod part_file;
 mod playlist;
 mod record;
+mod recover;
 mod rendition;
 mod rung;
 mod sink;
@@ -35,7 +36,11 @@ mod spool;
 mod stats;
 
 pub use hls::HlsSegments;
-pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
+pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
+pub use recover::{
+    Recovered, finish_recording, recording_files, recover_recording, recover_recordings,
+    remove_recording,
+};
 pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
 pub use stats::{EncodeTimes, OutputStats};

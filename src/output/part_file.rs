@@ -65,19 +65,29 @@ impl PartFile {
     /// Removes it.
     pub(super) fn discard(self) {
         // What stays is removed when it is found by a later run.
-        let _ = fs::remove_file(self.root.join(self.name.clone() + PART));
+        let _ = fs::remove_file(part_path(&self.root, &self.name));
     }
 
-    /// Makes it a file that is there; gives its path.
-    pub(super) fn finish(self, end_unix_ms: u64) -> io::Result<PathBuf> {
+    /// The name that it will have, free now, below the root.
+    pub(super) fn final_name(&self, end_unix_ms: u64) -> io::Result<String> {
+        free_name(&self.root, &self.name, end_unix_ms)
+    }
+
+    /// Makes it the file of this name.
+    pub(super) fn finish(self, name: &str) -> io::Result<()> {
         self.file.sync_all()?;
-        publish(&self.root.join(self.name.clone() + PART), end_unix_ms)
+        publish(&part_path(&self.root, &self.name), &self.root.join(name))
     }
 
-    /// Has it end as a file with this content, whatever was written; gives its path.
-    pub(super) fn finish_as(self, text: &str, end_unix_ms: u64) -> io::Result<PathBuf> {
-        replace(&self.root.join(self.name.clone() + PART), text, end_unix_ms)
+    /// Has it end as the file of this name with this content, whatever was written.
+    pub(super) fn finish_as(self, text: &str, name: &str) -> io::Result<()> {
+        replace(&part_path(&self.root, &self.name), text, &self.root.join(name))
     }
+}
+
+/// Where the part of a name is.
+pub(super) fn part_path(root: &Path, name: &str) -> PathBuf {
+    root.join(format!("{name}{PART}"))
 }
 
 /// `name-2` for a name that is taken.
@@ -102,35 +112,35 @@ fn claim(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Gives a part its final name, or one like it that is free.
-fn publish(part: &Path, end_unix_ms: u64) -> io::Result<PathBuf> {
-    let path = free_path(part, end_unix_ms)?;
-    fs::rename(part, &path)?;
-    sync_dir(&path)?;
-    Ok(path)
+/// Gives a part its final name.
+fn publish(part: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(part, path)?;
+    sync_dir(path)
 }
 
 /// Puts a file with this content in the place of a part.
-pub(super) fn replace(part: &Path, text: &str, end_unix_ms: u64) -> io::Result<PathBuf> {
-    let path = free_path(part, end_unix_ms)?;
+fn replace(part: &Path, text: &str, path: &Path) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    let mut file = File::create(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, &path)?;
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    if let Err(error) = written {
+        let _ = fs::remove_file(&new); // Nobody else would.
+        return Err(error);
+    }
+    fs::rename(&new, path)?;
     fs::remove_file(part)?;
-    sync_dir(&path)?;
-    Ok(path)
+    sync_dir(path)
 }
 
-fn free_path(part: &Path, end_unix_ms: u64) -> io::Result<PathBuf> {
-    let name = part.file_name().unwrap_or_default().to_string_lossy();
-    let name = with_end(name.strip_suffix(PART).unwrap_or(&name), end_unix_ms);
+/// The name of a part whose file ended then, or one like it that is free.
+fn free_name(root: &Path, part: &str, end_unix_ms: u64) -> io::Result<String> {
+    let name = with_end(part, end_unix_ms);
     let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, ""));
-    let mut candidates =
-        (0..u32::MAX).map(|attempt| part.with_file_name(numbered(stem, attempt) + "." + extension));
-    candidates.find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists.into())
+    let mut candidates = (0..u32::MAX).map(|attempt| numbered(stem, attempt) + "." + extension);
+    candidates.find(|name| !root.join(name).exists()).ok_or(io::ErrorKind::AlreadyExists.into())
 }
 
 /// The new name itself is on disk only when its directory is.
@@ -139,16 +149,21 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 /// A part that was left behind, held so that nobody else finishes it.
+#[derive(Debug)]
 pub(super) struct Orphan {
-    pub(super) path: PathBuf,
+    root: PathBuf,
+    /// Its name below the root, without `.part`.
+    pub(super) name: String,
+    /// When it was last written to, ms since 1970.
     pub(super) end_unix_ms: u64,
-    pub(super) bytes: u64,
-    _lock: File,
+    /// Locked.
+    pub(super) file: File,
 }
 
 impl Orphan {
-    /// Takes hold of a part; `None` when it is not there or somebody writes it.
-    pub(super) fn take(path: PathBuf) -> Option<Orphan> {
+    /// Takes hold of the part of a name; `None` when it is not there or somebody writes it.
+    pub(super) fn take(root: &Path, name: &str) -> Option<Orphan> {
+        let path = part_path(root, name);
         let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
         file.try_lock().ok()?;
         let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
@@ -158,21 +173,38 @@ impl Orphan {
         }
         let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let end_unix_ms = u64::try_from(modified.as_millis()).unwrap_or(u64::MAX);
-        Some(Orphan { path, end_unix_ms, bytes: metadata.len(), _lock: file })
+        Some(Orphan { root: root.to_owned(), name: name.to_owned(), end_unix_ms, file })
     }
 
-    /// Finishes it as it is; one without content is removed.
-    pub(super) fn finish(self) -> io::Result<Option<PathBuf>> {
-        if self.bytes == 0 {
-            fs::remove_file(&self.path)?;
-            return Ok(None);
-        }
-        publish(&self.path, self.end_unix_ms).map(Some)
+    /// Cuts it off behind its first bytes.
+    pub(super) fn cut(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
+    /// The name that it will have, free now, below the root.
+    pub(super) fn final_name(&self, end_unix_ms: u64) -> io::Result<String> {
+        free_name(&self.root, &self.name, end_unix_ms)
+    }
+
+    /// Makes it the file of this name.
+    pub(super) fn finish(self, name: &str) -> io::Result<()> {
+        self.file.sync_all()?;
+        publish(&part_path(&self.root, &self.name), &self.root.join(name))
+    }
+
+    /// Has it end as the file of this name with this content.
+    pub(super) fn finish_as(self, text: &str, name: &str) -> io::Result<()> {
+        replace(&part_path(&self.root, &self.name), text, &self.root.join(name))
+    }
+
+    /// Removes it.
+    pub(super) fn discard(self) -> io::Result<()> {
+        fs::remove_file(part_path(&self.root, &self.name))
     }
 }
 
-/// The parts below a directory, in order of their names; links are not followed.
-pub(super) fn parts(dir: &Path) -> Vec<PathBuf> {
+/// The names of the parts below a directory, in order; links are not followed.
+pub(super) fn parts(dir: &Path) -> Vec<String> {
     let (mut found, mut level) = (Vec::new(), vec![dir.to_owned()]);
     for _ in 0..RECORD_DEPTH {
         let mut next = Vec::new();
@@ -186,6 +218,11 @@ pub(super) fn parts(dir: &Path) -> Vec<PathBuf> {
         }
         level = next;
     }
-    found.sort();
-    found
+    let name = |path: &PathBuf| {
+        let name = path.strip_prefix(dir).ok()?.to_str()?;
+        name.strip_suffix(PART).map(str::to_owned)
+    };
+    let mut names: Vec<String> = found.iter().filter_map(name).collect();
+    names.sort();
+    names
 }

@@ -3,12 +3,6 @@
 //! Must not know how segments are made. Invariant: what was written of a growing playlist is enough to finish it, with the
 //! segment that was open.
 
-use std::io;
-use std::path::{Path, PathBuf};
-
-use super::part_file::{Orphan, PART, replace};
-use crate::limits::{MAX_HLS_FILE_BYTES, RECORD_SEGMENT};
-use crate::media::pack::ts_duration_ns;
 use crate::time::NS_PER_S;
 
 /// A finished segment.
@@ -47,55 +41,45 @@ pub(super) fn finished(slices: &[Slice]) -> String {
     text + "#EXT-X-ENDLIST\n"
 }
 
-/// Finishes a playlist that was left behind, and the segment that was open; `None` when there was nothing to play.
-pub(super) fn recover(orphan: &Orphan) -> io::Result<Option<PathBuf>> {
-    let text = std::fs::read_to_string(&orphan.path)?;
-    let dir = orphan.path.parent().unwrap_or(Path::new("."));
-    let (mut slices, mut duration_ns, mut open) = (Vec::new(), None, None);
+/// What a growing playlist that was left behind knows of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Growing {
+    pub(super) done: Vec<Slice>,
+    /// Address of the segment that was open.
+    pub(super) open: Option<String>,
+}
+
+/// Reads a playlist that was left behind.
+pub(super) fn read(text: &str) -> Growing {
+    let (mut growing, mut duration_ns) = (Growing::default(), None);
     // The last line may be a piece of one.
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     for line in whole.lines() {
         if let Some(uri) = line.strip_prefix(OPEN) {
-            open = Some(uri.to_owned());
+            growing.open = Some(uri.to_owned());
         } else if let Some(seconds) = line.strip_prefix(EXTINF) {
             duration_ns = parse_ns(seconds.trim_end_matches(','));
         } else if let Some(duration_ns) = duration_ns.take() {
-            open = None;
-            slices.push(Slice { duration_ns, uri: line.to_owned() });
+            growing.open = None;
+            growing.done.push(Slice { duration_ns, uri: line.to_owned() });
         }
     }
-    let mut end_unix_ms = orphan.end_unix_ms;
-    if let Some((slice, slice_end_unix_ms)) =
-        open.map_or(Ok(None), |uri| recover_slice(dir, uri))?
-    {
-        end_unix_ms = end_unix_ms.max(slice_end_unix_ms);
-        slices.push(slice);
-    }
-    if slices.is_empty() {
-        std::fs::remove_file(&orphan.path)?;
-        return Ok(None);
-    }
-    replace(&orphan.path, &finished(&slices), end_unix_ms).map(Some)
+    growing
 }
 
-/// The segment, and when it was last written to, ms since 1970 (0 when it was finished already).
-fn recover_slice(dir: &Path, uri: String) -> io::Result<Option<(Slice, u64)>> {
-    let path = dir.join(&uri);
-    let mut end_unix_ms = 0;
-    if let Some(orphan) = Orphan::take(dir.join(uri.clone() + PART)) {
-        end_unix_ms = orphan.end_unix_ms;
-        if orphan.finish()?.is_none() {
-            return Ok(None);
+/// The name of what a playlist calls `uri`, below the directory that the playlist's name is relative to; none for an address
+/// that leads out of it.
+pub(super) fn absolute(list: &str, uri: &str) -> Option<String> {
+    let mut parts: Vec<&str> = list.split('/').collect();
+    parts.pop();
+    for part in uri.split('/') {
+        match part {
+            ".." => drop(parts.pop()?),
+            "" | "." => return None,
+            part => parts.push(part),
         }
     }
-    // It may have been finished, and only its line be missing.
-    let Ok(metadata) = path.metadata() else { return Ok(None) };
-    let estimate_ns = u64::try_from(RECORD_SEGMENT.as_nanos()).unwrap_or(0);
-    let duration_ns = match metadata.len() <= MAX_HLS_FILE_BYTES {
-        true => ts_duration_ns(&std::fs::read(&path)?).unwrap_or(estimate_ns),
-        false => estimate_ns,
-    };
-    Ok(Some((Slice { duration_ns, uri }, end_unix_ms)))
+    Some(parts.join("/"))
 }
 
 /// Seconds with six decimals, as [`closed`] writes them.
@@ -126,6 +110,15 @@ mod tests {
             ("x/y/a.m3u8", "b.ts", "../../b.ts"),
         ] {
             assert_eq!(relative(from, to), uri, "{from} → {to}");
+            assert_eq!(absolute(from, uri).as_deref(), Some(to), "{from} + {uri}");
+        }
+    }
+
+    #[test]
+    fn no_address_leads_out() {
+        for (list, uri) in [("a.m3u8", "../b.ts"), ("x/a.m3u8", "../../b.ts"), ("a.m3u8", "/b.ts")]
+        {
+            assert_eq!(absolute(list, uri), None, "{list} + {uri}");
         }
     }
 

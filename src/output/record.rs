@@ -9,35 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::part_file::{Orphan, PART, PartFile, parts};
+use super::part_file::PartFile;
 use super::playlist::{self, Slice};
-use crate::limits::{MIN_RECORD_CYCLE, RECORD_SEGMENT, RECORD_SPLIT_PACKETS};
+use crate::ids::RecordingId;
+use crate::limits::{
+    MIN_RECORD_CYCLE, RECORD_ROOM_BYTES, RECORD_ROOM_CHECK_BYTES, RECORD_SEGMENT,
+    RECORD_SPLIT_PACKETS,
+};
 use crate::media::pack::{Container, Packer};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::record_name::{RecordFacts, RecordName};
+use crate::recording::RecordFormat;
 use crate::time::unix_ms;
-
-/// What a recording is written as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordFormat {
-    /// FLV files.
-    Flv,
-    /// MP4 files, in fragments.
-    Mp4,
-    /// Playlists with MPEG-TS segments.
-    Hls,
-}
-
-impl RecordFormat {
-    /// Extension of its files.
-    pub fn extension(self) -> &'static str {
-        match self {
-            RecordFormat::Flv => "flv",
-            RecordFormat::Mp4 => "mp4",
-            RecordFormat::Hls => "m3u8",
-        }
-    }
-}
 
 /// How an output is recorded in one format.
 #[derive(Clone, Debug)]
@@ -54,15 +37,21 @@ pub struct RecordPlan {
     pub app: String,
     /// `{StreamName}`
     pub stream: String,
-    /// Who is told of finished files.
-    pub finished: OnFinished,
+    /// Bytes that are left free on the disk.
+    pub reserve_bytes: u64,
+    /// Who is told of its files.
+    pub news: OnRecord,
 }
 
-/// A finished file of a recording.
+/// A file of a recording, or a playlist with its segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedFile {
-    /// Where it is.
-    pub path: PathBuf,
+    /// Which.
+    pub id: RecordingId,
+    /// Its name below the sink's directory; the one that it is written under while that is all there is.
+    pub name: String,
+    /// The name that it is or was written under, without `.part`.
+    pub part: String,
     /// What it is.
     pub format: RecordFormat,
     /// How long it plays, ms.
@@ -73,41 +62,58 @@ pub struct RecordedFile {
     pub start_unix_ms: u64,
 }
 
-/// Is told of each finished file, on the recorder's thread: must not wait. Cheap to clone.
+impl RecordedFile {
+    /// One that has just begun to be written as `part`.
+    pub fn begun(
+        id: RecordingId,
+        format: RecordFormat,
+        (part, start_unix_ms): (&str, u64),
+    ) -> RecordedFile {
+        let part = part.to_owned();
+        let (name, duration_ms, bytes) = (part.clone(), 0, 0);
+        RecordedFile { id, name, part, format, duration_ms, bytes, start_unix_ms }
+    }
+}
+
+/// What happens to the files of a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordNews {
+    /// One is there, with nothing in it yet.
+    Begun(RecordedFile),
+    /// All of one is on disk; what comes next is that it gets its name.
+    Complete(RecordedFile),
+    /// It has its name.
+    Named,
+    /// Nothing could be written to one, and it is gone.
+    Empty(RecordingId),
+}
+
+/// Is told what happens, on the recorder's thread: may wait for a moment. Cheap to clone.
 #[derive(Clone)]
-pub struct OnFinished(Arc<dyn Fn(RecordedFile) + Send + Sync>);
+pub struct OnRecord(Arc<dyn Fn(RecordNews) + Send + Sync>);
 
-impl OnFinished {
+impl OnRecord {
     /// Tells this.
-    pub fn new(tell: impl Fn(RecordedFile) + Send + Sync + 'static) -> OnFinished {
-        OnFinished(Arc::new(tell))
+    pub fn new(tell: impl Fn(RecordNews) + Send + Sync + 'static) -> OnRecord {
+        OnRecord(Arc::new(tell))
     }
 }
 
-impl fmt::Debug for OnFinished {
+impl fmt::Debug for OnRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnFinished")
+        f.write_str("OnRecord")
     }
 }
 
-/// Finishes the recordings below `dir` that a process left behind, with the end of their last write; gives the files. Those
-/// that are being written are left alone.
-pub fn recover_recordings(dir: &Path) -> Vec<PathBuf> {
-    let mut finished = Vec::new();
-    let mut all = parts(dir);
-    // Playlists know which segments are theirs.
-    let list_end = format!(".{}{PART}", RecordFormat::Hls.extension());
-    all.sort_by_key(|path| !path.to_string_lossy().ends_with(&list_end));
-    for path in all {
-        let is_list = path.to_string_lossy().ends_with(&list_end);
-        let Some(orphan) = Orphan::take(path.clone()) else { continue };
-        let done = if is_list { playlist::recover(&orphan) } else { orphan.finish() };
-        match done {
-            Ok(path) => finished.extend(path),
-            Err(error) => tracing::warn!(%error, "{} stays", path.display()),
-        }
+/// Refuses a disk with less room than this besides what is left free.
+fn has_room(dir: &Path, plan: &RecordPlan, wanted_bytes: u64) -> Result<(), String> {
+    let disk = rustix::fs::statvfs(dir).map_err(|error| error.to_string())?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free_bytes >= plan.reserve_bytes.saturating_add(wanted_bytes) {
+        return Ok(());
     }
-    finished
+    let reserve_bytes = plan.reserve_bytes;
+    Err(format!("the disk is full: {free_bytes} bytes are free, {reserve_bytes} are to be left"))
 }
 
 /// Writes the files of one recording.
@@ -174,7 +180,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn begin(&mut self, first: &Packet) -> Result<(), String> {
-        let is_first = self.origin.is_none();
+        has_room(self.dir, self.plan, RECORD_ROOM_BYTES)?;
         let (origin_ns, origin_ms) = *self.origin.get_or_insert_with(|| (first.pts_ns, unix_ms()));
         // By the output's time, so that files follow each other whatever happens to the clock.
         let since_ms = (first.pts_ns - origin_ns).max(0).unsigned_abs() / 1_000_000;
@@ -185,13 +191,6 @@ impl<'a> Recorder<'a> {
             start_unix_ms: origin_ms + since_ms,
             sequence: self.sequence,
         };
-        if is_first {
-            // What an earlier process left of this recording.
-            let name = self.dir.join(self.plan.name.fill(&place.facts(self.plan)));
-            if let Some(dir) = name.parent() {
-                recover_recordings(dir);
-            }
-        }
         let take = Take::open(place, self.plan, self.header);
         self.take = Some(take.map_err(|error| error.to_string())?);
         Ok(())
@@ -199,10 +198,7 @@ impl<'a> Recorder<'a> {
 
     fn end(&mut self) -> Result<(), String> {
         let Some(take) = self.take.take() else { return Ok(()) };
-        if let Some(file) = take.finish(self.plan)? {
-            (self.plan.finished.0)(file);
-        }
-        Ok(())
+        take.finish(self.plan)
     }
 
     /// Ends the last file.
@@ -235,6 +231,7 @@ struct Place {
 
 /// One file of a recording, or one playlist with its segments.
 struct Take {
+    id: RecordingId,
     place: Place,
     packer: Packer,
     /// The file, or the growing playlist.
@@ -242,6 +239,8 @@ struct Take {
     /// End of the last picture or sound, output time.
     end_ns: i64,
     segments: Option<Segments>,
+    /// Bytes written since the last look at the disk's room.
+    unchecked_bytes: u64,
 }
 
 /// The segments of a playlist.
@@ -264,8 +263,11 @@ impl Take {
         let name = plan.name.fill(&place.facts(plan));
         let part = PartFile::create(&place.dir, &name, plan.format.extension());
         let part = part.map_err(|error| error.to_string())?;
-        let end_ns = place.start_ns;
-        Ok(Take { place, packer, part, end_ns, segments })
+        let (id, end_ns) = (RecordingId::random(), place.start_ns);
+        let begun = (part.name(), place.start_unix_ms);
+        let begun = RecordedFile::begun(id.clone(), plan.format, begun);
+        (plan.news.0)(RecordNews::Begun(begun));
+        Ok(Take { id, place, packer, part, end_ns, segments, unchecked_bytes: 0 })
     }
 
     fn lasts(&self, until_ns: i64) -> Duration {
@@ -285,7 +287,13 @@ impl Take {
         packet.pts_ns -= origin_ns;
         packet.dts_ns -= origin_ns;
         self.packer.write(&packet).map_err(|error| error.to_string())?;
-        self.flush()
+        self.flush()?;
+        self.unchecked_bytes += packet.data.len() as u64;
+        if self.unchecked_bytes >= RECORD_ROOM_CHECK_BYTES {
+            self.unchecked_bytes = 0;
+            has_room(&self.place.dir, plan, 0)?;
+        }
+        Ok(())
     }
 
     /// Writes what is ready.
@@ -342,9 +350,8 @@ impl Take {
         }
         let uri = playlist::relative(self.part.name(), segment.name());
         segments.bytes += segment.bytes();
-        let end_unix_ms = self.place.start_unix_ms
-            + (end_ns - self.place.start_ns).max(0).unsigned_abs() / 1_000_000;
-        segment.finish(end_unix_ms).map_err(|error| error.to_string())?;
+        let name = segment.name().to_owned(); // Without the end: it is not known when a segment begins.
+        segment.finish(&name).map_err(|error| error.to_string())?;
         let slice = Slice { duration_ns: (end_ns - began_ns).max(0).unsigned_abs(), uri };
         let line = playlist::closed(&slice);
         segments.done.push(slice);
@@ -352,8 +359,8 @@ impl Take {
         flushed
     }
 
-    /// Ends it; `None` when nothing could be written to it.
-    fn finish(mut self, plan: &RecordPlan) -> Result<Option<RecordedFile>, String> {
+    /// Ends it.
+    fn finish(mut self, plan: &RecordPlan) -> Result<(), String> {
         let last = match self.segments {
             Some(_) => self.close_segment(self.end_ns),
             None => {
@@ -364,27 +371,34 @@ impl Take {
         if let Err(reason) = last {
             tracing::warn!(reason, "a recorded file ends early");
         }
+        let text = self.segments.as_ref().map(|segments| playlist::finished(&segments.done));
         let is_empty = match &self.segments {
             None => self.part.bytes() == 0,
             Some(segments) => segments.done.is_empty(),
         };
         if is_empty {
             self.part.discard();
-            return Ok(None);
+            (plan.news.0)(RecordNews::Empty(self.id));
+            return Ok(());
         }
+        let place = &self.place;
         let duration_ms = u64::try_from(self.lasts(self.end_ns).as_millis()).unwrap_or(u64::MAX);
-        let start_unix_ms = self.place.start_unix_ms;
-        let end_unix_ms = start_unix_ms + duration_ms;
-        let (bytes, path) = match self.segments {
-            None => (self.part.bytes(), self.part.finish(end_unix_ms)),
-            Some(Segments { done, bytes, .. }) => {
-                let text = playlist::finished(&done);
-                (bytes + text.len() as u64, self.part.finish_as(&text, end_unix_ms))
-            }
+        let name = self.part.final_name(place.start_unix_ms + duration_ms);
+        let name = name.map_err(|error| error.to_string())?;
+        let begun = (self.part.name(), place.start_unix_ms);
+        let bytes = match (&self.segments, &text) {
+            (Some(segments), Some(text)) => segments.bytes + text.len() as u64,
+            _ => self.part.bytes(),
         };
-        let path = path.map_err(|error| error.to_string())?;
-        let format = plan.format;
-        Ok(Some(RecordedFile { path, format, duration_ms, bytes, start_unix_ms }))
+        let file = RecordedFile::begun(self.id.clone(), plan.format, begun);
+        let file = RecordedFile { name: name.clone(), duration_ms, bytes, ..file };
+        (plan.news.0)(RecordNews::Complete(file));
+        let named = match text {
+            None => self.part.finish(&name),
+            Some(text) => self.part.finish_as(&text, &name),
+        };
+        (plan.news.0)(RecordNews::Named);
+        named.map_err(|error| error.to_string())
     }
 }
 

@@ -7,12 +7,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Entry, Store, StoreError};
 use crate::limits::{STORE_BATCH, STORE_QUEUE};
+use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
+
+/// How often a thread that waits for a write looks whether it is done.
+const WRITE_POLL: Duration = Duration::from_millis(2);
 
 type Reply = oneshot::Sender<Result<(), StoreError>>;
 
@@ -77,6 +83,24 @@ impl Keeper {
     #[must_use]
     pub fn offer(&self, entries: Vec<Entry>) -> bool {
         self.jobs.try_send(Job::Write(Waiting { entries, reply: None })).is_ok()
+    }
+
+    /// Writes the entries from a thread that may wait, for at most about `limit`; false when they were not on disk by then.
+    #[must_use]
+    pub fn write_within(&self, entries: Vec<Entry>, limit: Duration) -> bool {
+        let (reply, mut answer) = oneshot::channel();
+        if self.jobs.try_send(Job::Write(Waiting { entries, reply: Some(reply) })).is_err() {
+            return false;
+        }
+        let (clock, pause) = (Clock::real(), StopToken::new());
+        while Duration::from_nanos(clock.now_ns()) < limit {
+            match answer.try_recv() {
+                Ok(written) => return written.is_ok(),
+                Err(TryRecvError::Closed) => return false,
+                Err(TryRecvError::Empty) => drop(pause.wait(WRITE_POLL)),
+            }
+        }
+        false
     }
 
     /// Reads; what was asked to be written before is there.

@@ -6,6 +6,7 @@
 
 mod keeper;
 mod outbox;
+mod recordings;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, params};
 
 use crate::catalog::{Caster, Catalog, Change, EpisodeGroup};
+use crate::ids::RecordingId;
+use crate::recording::Recording;
 
 pub use keeper::Keeper;
 pub use outbox::Letter;
@@ -32,6 +35,8 @@ const MIGRATIONS: &[&str] = &[
     outbox::SCHEMA,
     // 4: the same tables. Bodies may say how layers, layouts and texts look, which earlier programs would lose.
     "",
+    // 5: a row per recorded file.
+    recordings::SCHEMA,
 ];
 
 /// The version that the migrations lead to; a handful, so it fits.
@@ -74,6 +79,14 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A row says what no recording can be.
+    #[error("recording {id} in the database is damaged: {what}")]
+    DamagedRecording {
+        /// Whose row.
+        id: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The thread that writes has ended.
     #[error("the store is closed")]
     Closed,
@@ -98,6 +111,10 @@ pub enum Entry {
         /// The one that stays; none when no letter stays.
         keep_url: Option<String>,
     },
+    /// What is known of a recorded file from now on.
+    Recording(Recording),
+    /// A recorded file is gone.
+    RecordingGone(RecordingId),
 }
 
 impl Store {
@@ -192,6 +209,8 @@ fn write_entry(transaction: &Transaction<'_>, entry: &Entry) -> Result<usize, St
         Entry::Cancelled { owner, keep_url } => {
             outbox::cancel(transaction, owner, keep_url.as_deref())?;
         }
+        Entry::Recording(recording) => recordings::upsert(transaction, recording)?,
+        Entry::RecordingGone(id) => recordings::remove(transaction, id)?,
     }
     Ok(0)
 }

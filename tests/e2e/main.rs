@@ -17,6 +17,7 @@ mod load;
 mod malformed;
 mod mischief;
 mod proof;
+mod recordings;
 mod relays;
 mod render;
 mod resume;

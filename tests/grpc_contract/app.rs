@@ -220,6 +220,9 @@ impl App {
                 Message::Events(request) => {
                     let _ = request.reply.send(Ok(Feed::new(0)));
                 }
+                Message::Recordings(request) => {
+                    let _ = request.reply.send(Err(onair::api::recordings::not_found()));
+                }
             }
         }
     }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::catalog::ErrorCode;
 use crate::engine::{Fault, StandIn};
 use crate::ids::{CasterId, ComponentId, EpisodeId, LayoutId, ProgramId, ResourceId, SceneId};
+use crate::recording::Recording;
 
 pub use feed::{Batch, Feed, Follower};
 pub use keys::{CallbackKey, WatchKey};
@@ -36,6 +37,8 @@ pub enum EventType {
     SourceCallback,
     /// Standby came or went.
     StandbyCallback,
+    /// A recorded file is finished.
+    RecordCallback,
 }
 
 impl EventType {
@@ -48,6 +51,7 @@ impl EventType {
             EventType::PtsCallback => "PtsCallback",
             EventType::SourceCallback => "SourceCallback",
             EventType::StandbyCallback => "StandbyCallback",
+            EventType::RecordCallback => "RecordCallback",
         }
     }
 }
@@ -69,6 +73,8 @@ pub enum EventCode {
     Ended(Fault),
     /// What PGM shows from now on.
     StoodIn(StandIn),
+    /// A recording cannot be written: the disk is full, the directory does not let it.
+    RecordFailed,
     /// An operation was refused.
     Refused(ErrorCode),
 }
@@ -81,6 +87,7 @@ impl EventCode {
             EventCode::StreamInterrupt => "StreamInterrupt",
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
+            EventCode::RecordFailed => "RecordFailed",
             EventCode::Refused(code) => code.as_str(),
             EventCode::Began(Fault::Lost) => "LostBegan",
             EventCode::Began(Fault::Stale) => "StaleBegan",
@@ -118,6 +125,8 @@ pub struct About {
     pub episode: Option<EpisodeId>,
     /// A position in a file, ms from its first picture.
     pub pts_ms: Option<u64>,
+    /// A recorded file.
+    pub recording: Option<Box<Recording>>,
 }
 
 /// Something that happened.
@@ -167,8 +176,48 @@ struct WireMessage<'a> {
     episode_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pts: Option<String>,
+    #[serde(flatten)]
+    recording: Option<WireRecording<'a>>,
     code: &'a str,
     message: &'a str,
+}
+
+/// In the words of the cloud's own callback for recorded files, where it has some.
+#[derive(Serialize)]
+struct WireRecording<'a> {
+    #[serde(rename = "RecordingId")]
+    id: &'a str,
+    #[serde(rename = "Stream")]
+    stream: &'a str,
+    #[serde(rename = "Format")]
+    format: &'a str,
+    #[serde(rename = "Uri")]
+    uri: &'a str,
+    /// s
+    #[serde(rename = "Duration")]
+    duration_s: f64,
+    /// s since 1970
+    #[serde(rename = "StartTime")]
+    start_unix_s: u64,
+    #[serde(rename = "StopTime")]
+    stop_unix_s: u64,
+    #[serde(rename = "Bytes")]
+    bytes: u64,
+}
+
+impl<'a> WireRecording<'a> {
+    fn of(recording: &'a Recording) -> WireRecording<'a> {
+        WireRecording {
+            id: recording.id.as_str(),
+            stream: &recording.stream,
+            format: recording.format.extension(),
+            uri: &recording.name,
+            duration_s: recording.duration_ms as f64 / 1000.0,
+            start_unix_s: recording.start_unix_ms / 1000,
+            stop_unix_s: recording.end_unix_ms() / 1000,
+            bytes: recording.bytes,
+        }
+    }
 }
 
 impl Event {
@@ -187,6 +236,7 @@ impl Event {
                 program_id: about.program.as_ref().map(ProgramId::as_str),
                 episode_id: about.episode.as_ref().map(EpisodeId::as_str),
                 pts: about.pts_ms.map(|ms| ms.to_string()),
+                recording: about.recording.as_deref().map(WireRecording::of),
                 code: self.code.as_str(),
                 message: &self.message,
             },

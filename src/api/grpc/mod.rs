@@ -1,4 +1,4 @@
-//! The gRPC edge: `onair.v1.CasterService`, `onair.v1.MediaLibrary`, health and reflection.
+//! The gRPC edge: `onair.v1.CasterService`, `onair.v1.MediaLibrary`, `onair.v1.Recordings`, health and reflection.
 //!
 //! Owns the translation between `proto/onair/v1` and the catalog's calls and answers. Must not know rules.
 //! Invariants: a call without a valid access key reaches nothing but health; a slow or dead client holds up nobody.
@@ -6,6 +6,7 @@
 mod answers;
 mod calls;
 mod library;
+mod recordings;
 mod service;
 mod status;
 mod watch;
@@ -38,6 +39,7 @@ use super::media::Media;
 use crate::limits;
 use pb::caster_service_server::CasterServiceServer;
 use pb::media_library_server::MediaLibraryServer;
+use pb::recordings_server::RecordingsServer;
 pub use status::grpc_code;
 use worded::Worded;
 
@@ -87,6 +89,9 @@ pub async fn serve_desk(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let Desk { control, keys, addresses, media } = desk;
     let (closing, mut closed) = tokio::sync::watch::channel(false);
+    let recordings = recordings::Service::new(control.clone());
+    let recordings =
+        RecordingsServer::new(recordings).max_decoding_message_size(limits::GRPC_MESSAGE_BYTES);
     let casters = service::Service::new(control, Arc::clone(&keys), addresses, closed.clone());
     let auth = Auth { keys };
     let casters =
@@ -98,6 +103,7 @@ pub async fn serve_desk(
     });
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<CasterServiceServer<service::Service>>().await;
+    health_reporter.set_serving::<RecordingsServer<recordings::Service>>().await;
     if library.is_some() {
         health_reporter.set_serving::<MediaLibraryServer<library::Service>>().await;
     }
@@ -111,6 +117,7 @@ pub async fn serve_desk(
         .add_service(health)
         .add_service(InterceptedService::new(reflection().build_v1()?, auth.clone()))
         .add_service(InterceptedService::new(reflection().build_v1alpha()?, auth.clone()))
+        .add_service(InterceptedService::new(Worded(recordings), auth.clone()))
         .add_service(InterceptedService::new(Worded(casters), auth))
         .add_optional_service(library)
         .serve_with_incoming_shutdown(door.into().open(), async move {

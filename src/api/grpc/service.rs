@@ -105,6 +105,8 @@ caster_service! {
     start_caster StartCasterRequest StartCasterResponse
     stop_caster StopCasterRequest StopCasterResponse
     restart_caster RestartCasterRequest RestartCasterResponse
+    start_caster_recording StartCasterRecordingRequest StartCasterRecordingResponse
+    stop_caster_recording StopCasterRecordingRequest StopCasterRecordingResponse
     update_caster_resource_group UpdateCasterResourceGroupRequest UpdateCasterResourceGroupResponse
     describe_caster_stream_url DescribeCasterStreamUrlRequest DescribeCasterStreamUrlResponse
     add_caster_video_resource AddCasterVideoResourceRequest AddCasterVideoResourceResponse

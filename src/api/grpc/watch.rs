@@ -133,6 +133,7 @@ fn event(event: &Event) -> pb::CasterEvent {
         program_id: text(about.program.as_ref()),
         episode_id: text(about.episode.as_ref()),
         pts_ms: about.pts_ms,
+        recording_id: text(about.recording.as_ref().map(|recording| &recording.id)),
         code: event.code.as_str().to_owned(),
         message: event.message.clone(),
     }

@@ -51,7 +51,7 @@ pub fn router(media: Media, keys: Arc<AccessKeys>) -> Router {
 
 /// A refusal: status, code and words.
 #[derive(Debug)]
-struct Fault {
+pub(super) struct Fault {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -100,7 +100,7 @@ impl From<tokio::task::JoinError> for Fault {
     }
 }
 
-fn answer(status: StatusCode, mut body: Value) -> Response {
+pub(super) fn answer(status: StatusCode, mut body: Value) -> Response {
     body["RequestId"] = Uuid::new_v4().to_string().to_uppercase().into();
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     (status, [(CONTENT_TYPE, json)], body.to_string()).into_response()
@@ -149,24 +149,29 @@ fn render(item: &Item) -> Value {
 }
 
 /// Values of a query string, by name.
-fn from_query(query: Option<&str>, name: &str) -> Option<String> {
+pub(super) fn from_query(query: Option<&str>, name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
+/// Lets those pass whose key, in the headers, is of this role at least.
+pub(super) fn admit(keys: &AccessKeys, headers: &HeaderMap, least: Role) -> Result<(), Fault> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let unknown = |code| Fault::of(StatusCode::UNAUTHORIZED, code);
+    let (Some(id), Some(secret)) = (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) else {
+        let message = format!("{KEY_ID_METADATA} and {KEY_SECRET_METADATA} are mandatory.");
+        return Err(Fault { message, ..unknown(ErrorCode::AccessKeyIdMissing) });
+    };
+    let key = keys.admit(id, secret).map_err(|problem| match problem {
+        KeyProblem::Unknown => unknown(ErrorCode::AccessKeyIdNotFound),
+        KeyProblem::Revoked => unknown(ErrorCode::AccessKeyIdInactive),
+    })?;
+    Ok(Media::admit(&key, least)?)
+}
+
 impl Edge {
     fn admit(&self, headers: &HeaderMap, least: Role) -> Result<(), Fault> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let unknown = |code| Fault::of(StatusCode::UNAUTHORIZED, code);
-        let (Some(id), Some(secret)) = (text(KEY_ID_METADATA), text(KEY_SECRET_METADATA)) else {
-            let message = format!("{KEY_ID_METADATA} and {KEY_SECRET_METADATA} are mandatory.");
-            return Err(Fault { message, ..unknown(ErrorCode::AccessKeyIdMissing) });
-        };
-        let key = self.keys.admit(id, secret).map_err(|problem| match problem {
-            KeyProblem::Unknown => unknown(ErrorCode::AccessKeyIdNotFound),
-            KeyProblem::Revoked => unknown(ErrorCode::AccessKeyIdInactive),
-        })?;
-        Ok(Media::admit(&key, least)?)
+        admit(&self.keys, headers, least)
     }
 
     async fn begin(&self, parts: &Parts) -> Result<Held, Fault> {

@@ -18,6 +18,7 @@ use crate::limits::{HTTP_HEAD_BYTES, HTTP_HEAD_TIMEOUT};
 pub mod library;
 pub mod pages;
 pub mod playback;
+pub mod recordings;
 
 /// Serves `router` until `shutdown` is ready and the open answers have ended. A plain listener is a door without TLS.
 pub async fn serve(

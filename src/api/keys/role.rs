@@ -77,6 +77,8 @@ fn needed(call: &Call) -> Role {
         | Call::SetCasterChannel(_)
         | Call::EffectCasterUrgent { .. }
         | Call::FadeCasterToBlack { .. }
+        | Call::StartCasterRecording { .. }
+        | Call::StopCasterRecording { .. }
         | Call::AddCasterEpisode { .. }
         | Call::ModifyCasterEpisode { .. }
         | Call::DeleteCasterEpisode { .. }
@@ -156,6 +158,8 @@ mod tests {
             (Call::DeleteCaster { caster_id: id() }, Role::Admin),
             (Call::StartCaster { caster_id: id() }, Role::Admin),
             (Call::StopCaster { caster_id: id() }, Role::Admin),
+            (Call::StartCasterRecording { caster_id: id() }, Role::Operator),
+            (Call::StopCasterRecording { caster_id: id() }, Role::Operator),
             (Call::AddCasterLayout { caster_id: id(), draft: Default::default() }, Role::Admin),
             (Call::DeleteCasterLayout { caster_id: id(), layout_id: id() }, Role::Admin),
         ] {

@@ -23,6 +23,7 @@ use crate::catalog::{Answer, Caster, Change, EpisodeGroup, ErrorCode, Refused, S
 use crate::engine::{Fault, StandIn};
 use crate::ids::{CasterId, EpisodeId, ProgramId, ResourceId};
 use crate::limits;
+use crate::recording::Recording;
 use crate::store::{Entry, Keeper, Letter, StoreError};
 use crate::time;
 
@@ -298,6 +299,16 @@ impl Events {
                 .insert(passed.resource.clone(), letter.seq)
         });
         self.report(news, earlier);
+    }
+
+    /// Tells that a recorded file is finished.
+    pub(super) fn recorded(&self, caster: &Caster, recording: Recording) {
+        let about = About { recording: Some(Box::new(recording)), ..About::default() };
+        let (kind, code) = (EventType::RecordCallback, EventCode::Success);
+        let happened = || Happened { kind, about, code, message: "Success".to_owned() };
+        if let Some(news) = self.news(caster, happened) {
+            self.report(news, None);
+        }
     }
 
     /// Tells the receiver of an episode group that it moved on to an episode, or what is wrong with it.

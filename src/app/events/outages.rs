@@ -11,8 +11,9 @@ use crate::engine::InputState;
 use crate::ids::ResourceId;
 use crate::input::redact;
 
-/// What output names of relays begin with.
-const RELAY: &str = "relay-";
+/// What output names of relays and recordings begin with, and what is told when one does not work.
+const SINKS: [(&str, EventCode); 2] =
+    [("relay-", EventCode::SideOutputUrlInvalid), ("record-", EventCode::RecordFailed)];
 
 /// Something that has gone wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,8 @@ enum Health {
 #[derive(Default)]
 pub(super) struct Outages {
     inputs: BTreeMap<ResourceId, Health>,
-    relays: BTreeSet<String>,
+    /// Names of relays and recordings.
+    sinks: BTreeSet<String>,
     /// Identifiers of what has an image that does not open.
     images: BTreeSet<String>,
 }
@@ -49,18 +51,21 @@ impl Outages {
         missing_images: &[Showing<'_>],
     ) -> Vec<Trouble> {
         let mut troubles = self.update_inputs(caster, &now.inputs);
-        let before = std::mem::take(&mut self.relays);
-        for relay in now.outputs.iter().filter(|output| output.name.starts_with(RELAY)) {
-            let (was_out, has_failed) = (before.contains(&relay.name), !relay.message.is_empty());
+        let before = std::mem::take(&mut self.sinks);
+        let code = |name: &str| {
+            SINKS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, code)| *code)
+        };
+        for sink in &now.outputs {
+            let Some(code) = code(&sink.name) else { continue };
+            let (was_out, has_failed) = (before.contains(&sink.name), !sink.message.is_empty());
             if has_failed && !was_out {
-                let message = format!("{}: {}", relay.name, relay.message);
-                let code = EventCode::SideOutputUrlInvalid;
+                let message = format!("{}: {}", sink.name, sink.message);
                 troubles.push(Trouble { about: About::default(), code, message });
             }
             // Between two attempts it has neither failed nor does it work.
-            let works = relay.subscribers > 0;
+            let works = sink.subscribers > 0;
             if has_failed || (was_out && !works) {
-                self.relays.insert(relay.name.clone());
+                self.sinks.insert(sink.name.clone());
             }
         }
         let before = std::mem::take(&mut self.images);

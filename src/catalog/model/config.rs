@@ -130,10 +130,15 @@ pub struct RecordConfig {
     pub endpoint: String,
     /// `OssBucket`, as given.
     pub bucket: String,
-    /// `OnDemand`: 0 always; 1, 2 and 7 when it is asked for.
+    /// `OnDemand`: 0 from start to stop, 7 when it is asked for.
     pub on_demand: u8,
     /// At least one.
     pub formats: Vec<RecordFormat>,
+}
+
+impl RecordConfig {
+    /// `OnDemand` of a recording that goes from start to stop.
+    pub const AUTOMATIC: u8 = 0;
 }
 
 /// One container of a recording.

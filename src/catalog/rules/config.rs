@@ -281,7 +281,12 @@ fn record(draft: &RecordDraft) -> Result<RecordConfig, Refused> {
     }
     let on_demand = draft.on_demand.unwrap_or(0);
     if !ON_DEMAND.contains(&on_demand) {
-        let message = format!("OnDemand {on_demand} is not available, only 0 and 7 are.");
+        let why = match on_demand {
+            1 => ": no callback is asked whether to record",
+            2 => ": PGM is not pushed, so that no parameters of a push could say it",
+            _ => "",
+        };
+        let message = format!("OnDemand {on_demand} is not available{why}; only 0 and 7 are.");
         return Err(check::malformed(message));
     }
     let mut formats: Vec<RecordFormat> = Vec::new();

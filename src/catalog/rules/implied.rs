@@ -5,8 +5,8 @@
 //! before PVW, so that a refusal on PGM leaves PVW untouched.
 
 use super::super::model::{
-    AudioLayer, Backdrop, Caster, CasterConfig, Component, ComponentContent, LayerOrder,
-    LocationId, Place, Placement, RecordConfig, Rendition, Showing, Source, VideoLayer,
+    AudioLayer, Backdrop, Caster, Component, ComponentContent, LayerOrder, LocationId, Place,
+    Placement, RecordConfig, Rendition, Showing, Source, VideoLayer,
 };
 use super::super::{Effect, Way, When};
 use super::check::DEFAULT_WAIT_MS;
@@ -47,7 +47,7 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
         }
     }
     // Relays after the renditions that they are of.
-    if outputs(&before.config) != outputs(&after.config) {
+    if outputs(before) != outputs(after) {
         effects.push(Effect::OutputsChanged);
     }
     if before.config.destinations().ne(after.config.destinations()) {
@@ -70,8 +70,8 @@ fn image_of<'a>(caster: &'a Caster, showing: Showing<'_>) -> Option<&'a Place> {
 }
 
 /// What PGM goes out as.
-fn outputs(config: &CasterConfig) -> (&[Rendition], u32, Option<&RecordConfig>) {
-    (&config.renditions, config.delay_ms, config.record.as_ref())
+fn outputs(caster: &Caster) -> (&[Rendition], u32, Option<&RecordConfig>) {
+    (&caster.config.renditions, caster.config.delay_ms, caster.recorded())
 }
 
 /// How a scene's change from `old` to `new` is accepted.

@@ -123,6 +123,8 @@ fn studio_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Ed
         Call::SetCasterConfig { config, .. } => config::set(caster, config, ctx),
         Call::StopCaster { .. } => studio::stop(caster),
         Call::RestartCaster { .. } => studio::restart(caster),
+        Call::StartCasterRecording { .. } => studio::record(caster, Some(true)),
+        Call::StopCasterRecording { .. } => studio::record(caster, Some(false)),
         Call::UpdateCasterResourceGroup { new_resource_group_id, .. } => {
             studio::move_to_group(caster, new_resource_group_id)
         }

@@ -188,6 +188,7 @@ pub(super) fn blank(id: CasterId, name: String) -> Caster {
         channels: Vec::new(),
         episodes: Vec::new(),
         timed_events: Vec::new(),
+        record_asked: None,
     }
 }
 
@@ -253,6 +254,7 @@ pub(super) fn stop(caster: &mut Caster) -> Edit {
         channel.position_ms = 0;
     }
     caster.status = Status::Idle;
+    caster.record_asked = None;
     settle(caster);
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Stop] })
 }
@@ -267,6 +269,19 @@ pub(super) fn restart(caster: &mut Caster) -> Edit {
     }
     settle(caster);
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Restart] })
+}
+
+/// Has the show recorded as configured, or not any more, as is asked; either as long as it lasts.
+pub(super) fn record(caster: &mut Caster, asked: Option<bool>) -> Edit {
+    if !caster.is_on_air() {
+        return Err(ErrorCode::CasterIdle.into());
+    }
+    if caster.config.record.is_none() {
+        let message = "RecordConfig is not configured.";
+        return Err(Refused::new(ErrorCode::ConfigurationNotFound, message));
+    }
+    caster.record_asked = asked;
+    Ok(Edited::of(Subject::Caster))
 }
 
 /// No change of a source waits any more.

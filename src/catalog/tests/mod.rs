@@ -6,6 +6,7 @@ mod look;
 mod model;
 mod operations;
 pub(crate) mod property;
+mod recording;
 mod rundown;
 mod transitions;
 mod values;

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::super::testing::{Dir, Live, Probe, await_true, media, probe, settings};
+use super::super::testing::{Dir, Live, Probe, await_true, media, probe, settings, tool};
 use super::super::{
-    OnFinished, Output, Overflow, RecordFormat, RecordPlan, RecordedFile, Sink, SinkState,
-    recover_recordings, start,
+    OnRecord, Output, Overflow, RecordNews, RecordPlan, RecordedFile, Sink, SinkState,
+    finish_recording, recover_recordings, remove_recording, start,
 };
 use super::LONG;
 use crate::record_name::{DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
+use crate::recording::RecordFormat;
+use crate::worker::StopToken;
 
 const FORMATS: [RecordFormat; 3] = [RecordFormat::Flv, RecordFormat::Mp4, RecordFormat::Hls];
 
@@ -25,7 +27,12 @@ fn record(dir: &Path, format: RecordFormat, cycle: Option<Duration>, told: &Told
         cycle,
         app: "caster".into(),
         stream: "show".into(),
-        finished: OnFinished::new(move |file| told.lock().unwrap().push(file)),
+        reserve_bytes: 0,
+        news: OnRecord::new(move |news| {
+            if let RecordNews::Complete(file) = news {
+                told.lock().unwrap().push(file);
+            }
+        }),
     };
     Sink::Record { dir: dir.to_owned(), plan }
 }
@@ -75,11 +82,11 @@ fn three_formats_at_once_lose_nothing_where_they_are_split() {
         let files: Vec<_> = told.iter().filter(|file| file.format == format).collect();
         let (mut pictures, mut sounds) = (Vec::new(), 0);
         for file in &files {
-            let probed = probe_path(&file.path);
+            let probed = probe_path(&dir.0.join(&file.name));
             let video = probed.packets("video");
             pictures.push(video.len());
             sounds += probed.packets("audio").len();
-            assert!(video[0].1, "{:?} begins with no keyframe", file.path);
+            assert!(video[0].1, "{:?} begins with no keyframe", file.name);
             for pair in video.windows(2) {
                 assert!((pair[1].0 - pair[0].0 - 1.0 / 30.0).abs() < 0.002, "{pair:?}");
             }
@@ -113,6 +120,62 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+fn is_list(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".m3u8.part")
+}
+
+/// What FFmpeg has to say while it decodes all of it.
+fn complaints(path: &Path) -> String {
+    let path = path.to_str().unwrap();
+    let output = tool("ffmpeg", &["-v", "error", "-i", path, "-f", "null", "-"]).output().unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Types of the boxes of an MP4.
+fn boxes(path: &Path) -> Vec<String> {
+    let (bytes, mut at, mut found) = (std::fs::read(path).unwrap(), 0, Vec::new());
+    while at < bytes.len() {
+        found.push(String::from_utf8_lossy(&bytes[at + 4..at + 8]).into_owned());
+        at += u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    }
+    found
+}
+
+#[test]
+fn a_finished_mp4_has_its_index_in_front_and_every_file_goes_with_its_directory() {
+    let dir = Dir::new();
+    let told = Told::default();
+    let output = start(&settings("finishes")).unwrap();
+    for format in FORMATS {
+        output.add_sink(record(&dir.0, format, None, &told)).unwrap();
+    }
+    push(&output, 0..300);
+    output.finish(LONG);
+    let told = told.lock().unwrap();
+    for file in told.iter() {
+        let path = dir.0.join(&file.name);
+        let before = probe_path(&path).packets("video").len();
+        let finished = finish_recording(&dir.0, file, &StopToken::new()).unwrap();
+        assert_eq!(
+            (&finished.name, probe_path(&path).packets("video").len()),
+            (&file.name, before)
+        );
+        assert_eq!(complaints(&path), "", "{}", path.display());
+        assert!(finished.duration_ms.abs_diff(10_000) < 60, "{finished:?}");
+        if file.format == RecordFormat::Mp4 {
+            assert!(
+                boxes(&path)[..2] == ["ftyp", "moov"] && !boxes(&path).contains(&"moof".into())
+            );
+            assert_eq!(finished.bytes, path.metadata().unwrap().len());
+        }
+    }
+    for file in told.iter() {
+        remove_recording(&dir.0, &file.name, file.format).unwrap();
+        remove_recording(&dir.0, &file.name, file.format).unwrap();
+    }
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 0, "{:?}", files(&dir.0));
+}
+
 #[test]
 fn what_a_dead_process_leaves_plays_and_is_finished() {
     let (dir, dead) = (Dir::new(), Dir::new());
@@ -130,12 +193,18 @@ fn what_a_dead_process_leaves_plays_and_is_finished() {
     copy(&dir.0, &dead.0);
     assert_eq!(recover_recordings(&dir.0), Vec::<PathBuf>::new(), "somebody still writes these");
     let left = files(&dead.0);
+    for path in ending(&left, "part").into_iter().filter(|path| !is_list(path)) {
+        // A kill can come in the middle of a write.
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 77).unwrap();
+    }
     assert_eq!(ending(&left, "part").len(), 4, "three files and a segment: {left:?}");
     let finished = recover_recordings(&dead.0);
     assert_eq!(finished.len(), 3, "{finished:?}");
-    for (extension, least) in [("flv", 260), ("mp4", 230), ("m3u8", 255)] {
+    for (extension, least) in [("flv", 258), ("mp4", 230), ("m3u8", 255)] {
         let path = ending(&finished, extension)[0];
         let pictures = probe_path(path).packets("video").len();
+        assert_eq!(complaints(path), "", "{}", path.display());
         assert!((least..=260).contains(&pictures), "{}: {pictures}", path.display());
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(name.len() == 39 && !name.contains('{'), "{name}");
@@ -166,5 +235,5 @@ fn a_directory_that_cannot_be_written_is_tried_again_and_pgm_does_not_notice() {
     assert_eq!(live.output.finish(LONG)[0].state, SinkState::Ended);
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1);
-    assert!(probe_path(&told[0].path).packets("video")[0].1);
+    assert!(probe_path(&place.join(&told[0].name)).packets("video")[0].1);
 }

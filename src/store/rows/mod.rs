@@ -59,6 +59,8 @@ struct CasterRow {
     episodes: Vec<rundown::EpisodeRow>,
     #[serde(default)]
     timed_events: Vec<rundown::TimedEventRow>,
+    #[serde(default)]
+    record_asked: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -242,6 +244,7 @@ pub(super) fn encode(caster: &Caster) -> String {
         channels: caster.channels.iter().map(rundown::encode_channel).collect(),
         episodes: caster.episodes.iter().map(rundown::encode_episode).collect(),
         timed_events: caster.timed_events.iter().map(rundown::encode_event).collect(),
+        record_asked: caster.record_asked,
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
@@ -371,6 +374,7 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
         channels: all(row.channels, rundown::decode_channel)?,
         episodes: all(row.episodes, rundown::decode_episode)?,
         timed_events: all(row.timed_events, |row| rundown::decode_event(&row))?,
+        record_asked: row.record_asked,
     })
 }
 

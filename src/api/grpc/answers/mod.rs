@@ -66,6 +66,8 @@ writes! {
     SetCasterConfigResponse, w, id => Self { caster_id: w.caster.to_string(), revision: w.revision };
     StopCasterResponse, w, id => Self { revision: w.revision };
     RestartCasterResponse, w, id => Self { revision: w.revision };
+    StartCasterRecordingResponse, w, id => Self { revision: w.revision };
+    StopCasterRecordingResponse, w, id => Self { revision: w.revision };
     UpdateCasterResourceGroupResponse, w, id => Self { revision: w.revision };
     AddCasterVideoResourceResponse, w, id => Self { resource_id: id, revision: w.revision };
     ModifyCasterVideoResourceResponse, w, id => Self {

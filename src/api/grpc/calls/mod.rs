@@ -63,6 +63,8 @@ calls! {
     DescribeCasterConfigRequest as r => Call::DescribeCasterConfig { caster_id: r.caster_id };
     StartCasterRequest as r => Call::StartCaster { caster_id: r.caster_id };
     StopCasterRequest as r => Call::StopCaster { caster_id: r.caster_id };
+    StartCasterRecordingRequest as r => Call::StartCasterRecording { caster_id: r.caster_id };
+    StopCasterRecordingRequest as r => Call::StopCasterRecording { caster_id: r.caster_id };
     RestartCasterRequest as r => Call::RestartCaster { caster_id: r.caster_id };
     UpdateCasterResourceGroupRequest as r => Call::UpdateCasterResourceGroup {
         caster_id: r.caster_id,
