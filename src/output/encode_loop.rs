@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::fan_out::{Batch, FanOut};
 use super::rung::{Ladder, RungJob, RungTick};
 use super::stats::{Counters, OutputStats};
+use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
-use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
+use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
 use crate::media::packet::Track;
 use crate::time::{Clock, FrameRate};
 use crate::worker::StopToken;
@@ -75,7 +76,7 @@ pub(super) struct Lines {
 }
 
 pub(super) struct EncodeLoop {
-    video: VideoEncoder,
+    video: SteadyEncoder,
     audio: AacEncoder,
     rate: FrameRate,
     gop_ticks: u64,
@@ -110,7 +111,7 @@ enum Flow {
 
 impl EncodeLoop {
     pub(super) fn new(
-        video: VideoEncoder,
+        video: SteadyEncoder,
         audio: AacEncoder,
         settings: &VideoSettings,
     ) -> EncodeLoop {
@@ -149,9 +150,9 @@ impl EncodeLoop {
     }
 
     /// Gives what the encoders held back.
-    fn finish(self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
+    fn finish(mut self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
         let tick = self.ticks.map_or(0, |(first, next)| next - first);
-        let (mut packets, audio) = (self.video.finish()?, self.audio.finish()?);
+        let (mut packets, audio) = (self.video.finish(stop)?, self.audio.finish()?);
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         lines.ladder.offer(&RungJob::Tail(audio.clone()));
         packets.extend(audio);
@@ -206,9 +207,16 @@ impl EncodeLoop {
         if idr == Idr::Force {
             self.next_key = tick + self.gop_ticks;
         }
-        let (mut packets, audio) = lines.outlet.timed(|| {
-            Ok((self.video.encode(tick, &self.shown.picture, idr)?, self.audio.encode(samples)?))
+        let (pressed, audio) = lines.outlet.timed(|| {
+            let pressed = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
+            Ok((pressed, self.audio.encode(samples)?))
         })?;
+        let mut packets = pressed.packets;
+        if pressed.idr != idr {
+            // Another encoder began here: renditions cut their groups of pictures at the same tick.
+            idr = pressed.idr;
+            self.next_key = tick + self.gop_ticks;
+        }
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         let shown = Arc::downgrade(&self.shown);
         let audio_too = audio.clone();

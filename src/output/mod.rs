@@ -15,7 +15,7 @@ use crate::frame::{Picture, Size, StereoSample};
 use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
-use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
+use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
 use crate::media::packet::StreamHeader;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
@@ -31,6 +31,7 @@ mod rung;
 mod sink;
 mod spool;
 mod stats;
+mod steady;
 
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
@@ -41,6 +42,7 @@ use encode_loop::{EncodeLoop, Lines, Outlet};
 use fan_out::{Common, FanOut, finish_all};
 use rung::{Ladder, Rung};
 use stats::Counters;
+use steady::SteadyEncoder;
 
 /// What an output is asked for.
 #[derive(Clone, Debug)]
@@ -138,7 +140,9 @@ pub struct RenditionStats {
 /// # Errors
 /// When an encoder or a thread is refused.
 pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
-    let video = VideoEncoder::open(&settings.video)?;
+    let counters = Arc::new(Counters::default());
+    let name = format!("x264-{}", settings.name);
+    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters))?;
     let audio = AacEncoder::open(settings.audio_bps)?;
     let header = StreamHeader {
         size: settings.video.size,
@@ -151,7 +155,6 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
     let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
-    let counters = Arc::new(Counters::default());
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
     let encode_loop = EncodeLoop::new(video, audio, &settings.video);

@@ -14,10 +14,11 @@ use super::encode_loop::{Outlet, Shown, black};
 use super::fan_out::{Batch, Common, FanOut};
 use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
+use super::steady::SteadyEncoder;
 use super::{EndOfPackets, StartError, await_end};
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::limits::{ENCODER_QUEUE_TICKS, STOP_POLL};
-use crate::media::encode::{EncodeError, Idr, VideoEncoder};
+use crate::media::encode::{EncodeError, Idr};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
 use crate::worker::{self, StopToken, Worker};
@@ -95,17 +96,18 @@ impl Rung {
         settings: &RenditionSettings,
         (main, common): (&StreamHeader, &Common),
     ) -> Result<Rung, StartError> {
-        let encoder = VideoEncoder::open(&settings.video)?;
+        let name = format!("{}-{output}", settings.name);
+        let counters = Arc::new(Counters::default());
+        let encoder =
+            SteadyEncoder::open(format!("x264-{name}"), &settings.video, Arc::clone(&counters))?;
         let header = StreamHeader {
             size: settings.video.size,
             avcc: encoder.avcc(),
             video_bps: settings.video.bitrate_bps,
             ..main.clone()
         };
-        let name = format!("{}-{output}", settings.name);
         let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
         let fan_out = Arc::new(FanOut::new(name.clone(), header.clone(), common.clone()));
-        let counters = Arc::new(Counters::default());
         let rung_loop = RungLoop {
             encoder,
             size: settings.video.size,
@@ -169,7 +171,7 @@ impl Rung {
 }
 
 struct RungLoop {
-    encoder: VideoEncoder,
+    encoder: SteadyEncoder,
     size: Size,
     scaler: Prescaler,
     /// The picture that was scaled last.
@@ -198,7 +200,7 @@ impl RungLoop {
             }
         }
         let Some(tick) = self.next else { return Ok(()) };
-        let mut packets = self.encoder.finish()?;
+        let mut packets = self.encoder.finish(stop)?;
         packets.extend(tail);
         outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
@@ -220,7 +222,7 @@ impl RungLoop {
                 return Ok(());
             }
             outlet.count(|stats| stats.filled += 1);
-            let packets = self.encode(missing, Idr::Auto, outlet)?;
+            let packets = self.encode((missing, Idr::Auto), outlet, stop)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
         match shown.upgrade() {
@@ -230,7 +232,7 @@ impl RungLoop {
                 stats.pictures_dropped += 1;
             }),
         }
-        let mut packets = self.encode(tick, idr, outlet)?;
+        let mut packets = self.encode((tick, idr), outlet, stop)?;
         packets.extend(audio);
         self.next = Some(tick + 1);
         outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
@@ -256,7 +258,13 @@ impl RungLoop {
         }
     }
 
-    fn encode(&mut self, tick: u64, idr: Idr, outlet: &Outlet) -> Result<Vec<Packet>, EncodeError> {
-        outlet.timed(|| self.encoder.encode(tick, &self.picture, idr))
+    fn encode(
+        &mut self,
+        (tick, idr): (u64, Idr),
+        outlet: &Outlet,
+        stop: &StopToken,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        let pressed = outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))?;
+        Ok(pressed.packets)
     }
 }

@@ -14,6 +14,7 @@ use crate::worker::StopToken;
 mod delay;
 mod ladder;
 mod record;
+mod steady;
 
 const LONG: Duration = Duration::from_secs(10);
 
