@@ -1,7 +1,11 @@
 //! Faults that tests cause in the built binary: `ONAIR_FAULTS=PLACE:KIND@STEP` (more after a comma; `@FIRST-LAST` for several
-//! steps) makes a step at a place panic, hang or fail.
+//! steps) makes a step at a place panic, hang, take longer or fail.
 //!
 //! Must not know what stands at a place. Invariant: exists in debug builds only; elsewhere a place is nothing at all.
+
+/// How much longer a slow step takes.
+#[cfg(debug_assertions)]
+const SLOW: std::time::Duration = std::time::Duration::from_millis(60);
 
 /// What is done at a step.
 #[cfg(debug_assertions)]
@@ -11,6 +15,8 @@ pub(crate) enum Kind {
     Panic,
     /// The thread stands still for good.
     Hang,
+    /// The step takes [`SLOW`] longer.
+    Slow,
     /// The place is told to fail.
     Fail,
 }
@@ -30,7 +36,8 @@ mod armed {
     use std::ops::RangeInclusive;
     use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-    use super::Kind;
+    use super::{Kind, SLOW};
+    use crate::worker::StopToken;
 
     struct Fault {
         place: String,
@@ -46,6 +53,7 @@ mod armed {
             let kind = match kind {
                 "panic" => Kind::Panic,
                 "hang" => Kind::Hang,
+                "slow" => Kind::Slow,
                 "fail" => Kind::Fail,
                 _ => return None,
             };
@@ -87,6 +95,7 @@ mod armed {
         match due(place) {
             None => false,
             Some(Kind::Fail) => true,
+            Some(Kind::Slow) => StopToken::new().wait(SLOW),
             Some(Kind::Panic) => panic!("a test asked for it"),
             Some(Kind::Hang) => loop {
                 std::thread::park();

@@ -361,6 +361,8 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 pub const RESTART_REST: Duration = Duration::from_secs(10);
 /// The longest rest: shorter than [`RESTART_WINDOW`], so that what never works is not taken for good as new.
 pub const RESTART_REST_MAX: Duration = Duration::from_secs(50);
+/// Wait until a show that could not go back on air is tried again, at least.
+pub const RETRY_START: Duration = Duration::from_secs(1);
 /// Time for one picture after which its encoder counts as hung: the slowest preset takes 0.3 s for 1080p on a loaded core.
 pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
 /// Hung encoders of one rendition that are left behind; each holds a canvas ([`CANVAS_RING`]), so after that the show begins
@@ -382,6 +384,25 @@ pub const LISTENERS_DRAIN: Duration = Duration::from_millis(500);
 pub const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Time between looks at whether the machine is overloaded.
+pub const SHED_LOOK: Duration = Duration::from_secs(2);
+/// Ticks in that time that say something: a second of one show.
+pub const SHED_TICKS: u64 = 25;
+/// Looks in a row that must find an overload before less is made.
+pub const SHED_OVERLOADS: u32 = 2;
+/// Ticks of a hundred without a picture of their own above which less is made; a tenth of that is what the project promises.
+pub const OVERLOAD_PERCENT: u64 = 10;
+/// Time without an overload after which more is made again, and the most that it becomes when that was too soon.
+pub const SHED_CALM: Duration = Duration::from_secs(15);
+/// See [`SHED_CALM`].
+pub const SHED_CALM_MAX: Duration = Duration::from_secs(240);
+/// Pictures that are encoded to learn what an encoder costs.
+pub const SPEED_PICTURES: u64 = 30;
+/// Pictures that an encoder holds at least: references, and the one that it makes.
+pub const ENCODER_PICTURES: usize = 4;
+/// Time over which the load of the process is measured.
+pub const LOAD_WINDOW: Duration = Duration::from_secs(10);
 
 /// Renditions of one output besides the programme itself; more are refused.
 pub const MAX_RENDITIONS: usize = 8;

@@ -220,7 +220,10 @@ mod tests {
     #[test]
     fn a_worker_that_hangs_is_left_behind() {
         let (begin, begun) = crossbeam_channel::bounded::<()>(0);
-        let worker = spawn("hangs", StopToken::new(), move |_| drop(begun.recv())).unwrap();
+        let worker = spawn("hangs", StopToken::new(), move |_| {
+            let _ = begun.recv();
+        })
+        .unwrap();
         assert_eq!(worker.end_within(Duration::from_millis(10)), None);
         drop(begin);
         let worker = spawn("ends", StopToken::new(), |_| {}).unwrap();

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::admission::Admission;
 use super::events::Tellers;
 use super::studio::Studio;
 use super::world::World;
@@ -129,6 +130,7 @@ impl Server {
             watch: tellers.watch_key.clone(),
         });
         let world = Arc::new(World {
+            admission: Admission::new(&config),
             config,
             gpu,
             hub: Hub::new(),
@@ -184,10 +186,15 @@ impl Server {
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();
-        let (shelves, gpus) = (world.library.clone(), world.gpu.clone());
+        let (shelves, gpus, admission) = (world.library.clone(), world.gpu.clone(), world.clone());
         let pages = http::pages::router(Arc::new(move || {
             let counts = (studio.event_counts(), shelves.stats());
-            metrics_page::text(&studio.snapshots(), counts, &gpus)
+            let machine = metrics_page::Machine {
+                disk_free_bytes: shelves.free_bytes(),
+                shed_level: studio.shed_level() as u64,
+                load: admission.admission.load(),
+            };
+            metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))
         }));
         let stop = self.stopped();
         let router = playback.merge(pages).merge(library).merge(cloud).merge(followed);
@@ -210,7 +217,8 @@ impl Server {
             while !*stopping.borrow_and_update() {
                 tokio::select! {
                     _ = every.tick() => {
-                        studio.follow_demand().await;
+                        studio.follow_demand();
+                        studio.follow_load();
                         studio.keep_house().await;
                     }
                     _ = stopping.changed() => {}

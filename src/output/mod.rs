@@ -131,6 +131,8 @@ pub struct RenditionStats {
     pub settings: RenditionSettings,
     /// What it encoded.
     pub stats: OutputStats,
+    /// It changes its picture at keyframes only, see [`Output::shed_renditions`].
+    pub is_shed: bool,
     /// Its sinks.
     pub sinks: Vec<SinkStats>,
 }
@@ -325,14 +327,31 @@ impl Output {
         let stats = |rung: &Arc<Rung>| RenditionStats {
             settings: rung.settings.clone(),
             stats: rung.stats(),
+            is_shed: rung.is_shed(),
             sinks: rung.fan_out.stats(),
         };
         self.ladder.rungs().iter().map(stats).collect()
     }
 
+    /// Has the `count` smallest renditions change their picture at keyframes only, to spare a machine that is overloaded; the
+    /// others, and all of them at 0, at every tick. No stream is interrupted.
+    pub fn shed_renditions(&self, count: usize) {
+        let mut rungs = self.ladder.rungs();
+        let pixels = |rung: &Arc<Rung>| {
+            let Size { width_px, height_px } = rung.settings.video.size;
+            u64::from(width_px) * u64::from(height_px)
+        };
+        rungs.sort_by_key(pixels);
+        for (index, rung) in rungs.iter().enumerate() {
+            rung.shed(index < count);
+        }
+    }
+
     /// The sizes that renditions need pictures in.
     pub fn rendition_sizes(&self) -> Vec<Size> {
-        self.ladder.rungs().iter().map(|rung| rung.settings.video.size).collect()
+        let rungs = self.ladder.rungs();
+        let made = rungs.iter().filter(|rung| !rung.is_shed());
+        made.map(|rung| rung.settings.video.size).collect()
     }
 
     /// What a rendition's streams are.

@@ -4,7 +4,7 @@
 //! programme's ticks without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
 //! nobody else notices.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub(super) struct Rung {
     counters: Arc<Counters>,
     jobs: Mutex<Option<Sender<RungJob>>>,
     ticks_refused: AtomicU64,
+    /// Overload: it changes its picture at keyframes only.
+    is_shed: Arc<AtomicBool>,
     worker: Mutex<Option<Worker>>,
 }
 
@@ -108,6 +110,7 @@ impl Rung {
         };
         let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
         let fan_out = Arc::new(FanOut::new(name.clone(), header.clone(), common.clone()));
+        let is_shed = Arc::new(AtomicBool::new(false));
         let rung_loop = RungLoop {
             encoder,
             size: settings.video.size,
@@ -115,6 +118,7 @@ impl Rung {
             source_id: None,
             picture: Arc::new(black(settings.video.size)),
             next: None,
+            is_shed: Arc::clone(&is_shed),
         };
         let outlet = Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) };
         let worker = worker::spawn(&format!("enc-{name}"), StopToken::new(), move |stop| {
@@ -131,6 +135,7 @@ impl Rung {
             counters,
             jobs: Mutex::new(Some(sender)),
             ticks_refused: AtomicU64::new(0),
+            is_shed,
             worker: Mutex::new(Some(worker)),
         })
     }
@@ -149,6 +154,15 @@ impl Rung {
 
     pub(super) fn close(&self) {
         self.jobs().take();
+    }
+
+    /// Has it change its picture at keyframes only, or no longer.
+    pub(super) fn shed(&self, is_shed: bool) {
+        self.is_shed.store(is_shed, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_shed(&self) -> bool {
+        self.is_shed.load(Ordering::Relaxed)
     }
 
     pub(super) fn stats(&self) -> OutputStats {
@@ -178,6 +192,7 @@ struct RungLoop {
     source_id: Option<u64>,
     picture: Arc<Picture>,
     next: Option<u64>,
+    is_shed: Arc<AtomicBool>,
 }
 
 impl RungLoop {
@@ -225,7 +240,10 @@ impl RungLoop {
             let packets = self.encode((missing, Idr::Auto), outlet, stop)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
+        // What costs is a new picture; one that stands still is next to nothing.
+        let stands_still = self.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
         match shown.upgrade() {
+            Some(_) if stands_still => outlet.count(|stats| stats.repeated += 1),
             Some(shown) => self.show(&shown),
             None => outlet.count(|stats| {
                 stats.repeated += 1;

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Status line and body of a page.
-fn get(http: SocketAddr, path: &str) -> (String, String) {
+pub(crate) fn get(http: SocketAddr, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(http).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

@@ -56,6 +56,16 @@ pub enum EventCode {
     SideOutputUrlInvalid,
     /// An image cannot be shown.
     ImageOpenFailed,
+    /// An encoder failed and was replaced; players and recordings go on from its keyframe.
+    EncoderRestarted,
+    /// What makes the pictures of a show, or all of it, failed and began again.
+    CasterRestarted,
+    /// A show failed again and again: it shows standby, or black, until it is tried again.
+    CasterOnSlate,
+    /// The machine is overloaded: something is not made until that is over.
+    OverloadShed,
+    /// It is made again.
+    OverloadRestored,
     /// An operation was refused.
     Refused(ErrorCode),
 }
@@ -68,6 +78,11 @@ impl EventCode {
             EventCode::StreamInterrupt => "StreamInterrupt",
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
+            EventCode::EncoderRestarted => "EncoderRestarted",
+            EventCode::CasterRestarted => "CasterRestarted",
+            EventCode::CasterOnSlate => "CasterOnSlate",
+            EventCode::OverloadShed => "OverloadShed",
+            EventCode::OverloadRestored => "OverloadRestored",
             EventCode::Refused(code) => code.as_str(),
         }
     }

@@ -105,6 +105,7 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
         events: batch.events.iter().map(|happened| event(happened)).collect(),
         events_missed: batch.missed,
         fade_to_black: snapshot.fade_to_black,
+        restarts: snapshot.restarts,
     }
 }
 
@@ -177,5 +178,6 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         bytes: output.bytes,
         subscribers: output.subscribers,
         message: output.message.clone(),
+        restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts),
     }
 }
