@@ -24,7 +24,7 @@ const WARM_UP: u64 = 10;
 /// How the pictures of sources come.
 #[derive(Clone, Copy, PartialEq)]
 enum Ahead {
-    /// Scaled by swscale first, as an input's thread does on a software adapter.
+    /// Scaled by the CPU first, as an input's thread does on a software adapter.
     Scaled,
     /// As they are.
     AsDecoded,
@@ -58,9 +58,9 @@ fn cases() -> Vec<Case> {
     let title = || vec![title(), logo()];
     let quad = (HD, 2);
     vec![
-        case("quad of 1280×720 I420, scaled by swscale", quad, (I420, 1280, 720), Scaled, vec![]),
+        case("quad of 1280×720 I420, scaled by the CPU", quad, (I420, 1280, 720), Scaled, vec![]),
         case(
-            "quad of 1280×720 I420 by swscale + title + logo",
+            "quad of 1280×720 I420 by the CPU + title + logo",
             quad,
             (I420, 1280, 720),
             Scaled,
@@ -77,9 +77,9 @@ fn cases() -> Vec<Case> {
             AsDecoded,
             vec![lower_third()],
         ),
-        case("16 of 1280×720 I420 by swscale", (HD, 4), (I420, 1280, 720), Scaled, vec![]),
+        case("16 of 1280×720 I420 by the CPU", (HD, 4), (I420, 1280, 720), Scaled, vec![]),
         case(
-            "16 of 1280×720 I420 by swscale on 3840×2160",
+            "16 of 1280×720 I420 by the CPU on 3840×2160",
             (UHD, 4),
             (I420, 1280, 720),
             Scaled,

@@ -1,11 +1,12 @@
 //! Codecs, containers and the hub of encoded streams; FFmpeg is named here and nowhere else.
 //!
 //! Coming in: [`open`] → [`reader`] → decoders (`decode`, `deinterlace`, `picture`, `intent`) → frames and samples, [`file`] (excerpts and loops), [`still`] images,
-//! the test [`pattern`]; [`scale`] makes pictures as layers show them (by `swscale` and `finish`); [`examine`] looks through a file before it is used. Going out: [`encode`] →
+//! the test [`pattern`]; [`scale`] makes pictures as layers show them (by `area`, `swscale` and `finish`); [`examine`] looks through a file before it is used. Going out: [`encode`] →
 //! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes). In between, encoded: [`flv`] tags in the [`hub`]. Must
 //! not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
 //! room is whole: frames that pass [`crate::frame::Picture::new`], packets with times that only grow.
 
+mod area;
 mod decode;
 mod deinterlace;
 pub mod encode;

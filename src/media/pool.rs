@@ -3,7 +3,7 @@
 //! Must not know who fills them. Invariant: in steady state (same sizes, frame after frame) nothing is allocated but the
 //! small [`Picture`] itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -14,14 +14,40 @@ const ROW_ALIGN: usize = 64;
 
 /// Buffers kept for reuse per pool; more are freed.
 const POOL_BUFFERS: usize = 32;
+/// How often it is looked whether fewer would do: after so many were taken.
+const TRIM_PERIOD: usize = 256;
+/// How many of those that lay idle all the while are kept.
+const IDLE_BUFFERS: usize = 2;
 
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 struct Block([u8; ROW_ALIGN]);
 
-/// Buffers of one size that come back when the last `Bytes` over them is dropped.
+/// Buffers of one size that come back when the last `Bytes` over them is dropped. What was needed once, but not lately, is
+/// freed.
 #[derive(Clone, Default)]
-pub(super) struct BufferPool(Arc<Mutex<Vec<Vec<Block>>>>);
+pub(super) struct BufferPool(Arc<Mutex<Shelf>>);
+
+#[derive(Default)]
+struct Shelf {
+    buffers: Vec<Vec<Block>>,
+    /// Taken since it was last looked whether fewer would do, and the fewest that lay here meanwhile.
+    taken: usize,
+    idle: usize,
+}
+
+impl Shelf {
+    fn take(&mut self) -> Option<Vec<Block>> {
+        let buffer = self.buffers.pop();
+        self.idle = self.idle.min(self.buffers.len());
+        self.taken += 1;
+        if self.taken == TRIM_PERIOD {
+            self.buffers.drain(..self.idle.saturating_sub(IDLE_BUFFERS));
+            (self.taken, self.idle) = (0, self.buffers.len());
+        }
+        buffer
+    }
+}
 
 /// A buffer on loan.
 pub(super) struct PooledBuffer {
@@ -33,12 +59,15 @@ impl BufferPool {
     /// A buffer of at least `len` bytes with arbitrary content.
     pub(super) fn take(&self, len: usize) -> PooledBuffer {
         let blocks = len.div_ceil(ROW_ALIGN);
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let buffer = match kept {
+        let buffer = match self.lock().take() {
             Some(buffer) if buffer.len() == blocks => buffer,
             _ => vec![Block([0; ROW_ALIGN]); blocks],
         };
         PooledBuffer { blocks: buffer, pool: self.clone() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,9 +86,9 @@ impl AsRef<[u8]> for PooledBuffer {
 
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        let mut pool = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.len() < POOL_BUFFERS {
-            pool.push(std::mem::take(&mut self.blocks));
+        let mut shelf = self.pool.lock();
+        if shelf.buffers.len() < POOL_BUFFERS {
+            shelf.buffers.push(std::mem::take(&mut self.blocks));
         }
     }
 }
@@ -128,5 +157,28 @@ impl Draft {
             Plane { data, stride_bytes }
         });
         Picture::new(self.format, self.size, color, planes.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_once_is_not_kept() {
+        let pool = BufferPool::default();
+        let many: Vec<_> = (0..20).map(|_| pool.take(1000)).collect();
+        drop(many);
+        assert_eq!(pool.lock().buffers.len(), 20);
+        // From here on three are on loan at a time.
+        let mut held = std::collections::VecDeque::new();
+        for _ in 0..3 * TRIM_PERIOD {
+            held.push_back(pool.take(1000));
+            if held.len() > 3 {
+                held.pop_front();
+            }
+        }
+        let kept = pool.lock().buffers.len();
+        assert!((1..=IDLE_BUFFERS + 1).contains(&kept), "{kept} are kept");
     }
 }

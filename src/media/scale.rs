@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::area::AreaScaler;
 use super::finish::{Pose, Recolor};
 use super::open::MediaError;
 use super::pool::{BufferPool, Draft};
@@ -72,12 +73,27 @@ impl Kind {
     }
 }
 
+/// Who makes it larger or smaller.
+enum Resize {
+    Area(Box<AreaScaler>),
+    Other(Scaler),
+}
+
+impl Resize {
+    fn new(from: &Side, to: &Side, kernel: Kernel) -> Result<Resize, MediaError> {
+        Ok(match AreaScaler::new(from, to, kernel) {
+            Some(scaler) => Resize::Area(Box::new(scaler)),
+            None => Resize::Other(Scaler::new(from, to, kernel)?),
+        })
+    }
+}
+
 /// How pictures of one kind become what one shot shows.
 struct Way {
     kind: Kind,
     shot: Shot,
     window: Window,
-    scaler: Scaler,
+    resize: Resize,
     scaled: BufferPool,
     pose: Pose,
     /// Used when the pose is not upright.
@@ -106,7 +122,7 @@ impl Way {
         Ok(Way {
             kind,
             shot,
-            scaler: Scaler::new(&from, &to, kernel(kind.format, from.size, to.size))?,
+            resize: Resize::new(&from, &to, kernel(kind.format, from.size, to.size))?,
             window,
             scaled: BufferPool::default(),
             pose,
@@ -118,7 +134,10 @@ impl Way {
     fn go(&mut self, picture: &Picture) -> Result<Picture, MediaError> {
         let format = PixelFormat::Nv12;
         let mut draft = Draft::new(&self.scaled, format, self.pose.lying(self.shot.size));
-        self.scaler.run_window(picture, &self.window, &mut draft)?;
+        match &mut self.resize {
+            Resize::Area(scaler) => scaler.run_window(picture, &self.window, &mut draft)?,
+            Resize::Other(scaler) => scaler.run_window(picture, &self.window, &mut draft)?,
+        }
         if !self.pose.is_upright() {
             let mut upright = Draft::new(&self.raised, format, self.shot.size);
             self.pose.raise(&draft, &mut upright);

@@ -122,6 +122,31 @@ impl Drop for Identity {
     }
 }
 
+/// What a window shows of each plane of a picture, with the bytes from row to row; `side` is what it must be like.
+pub(super) fn cut<'a>(
+    picture: &'a Picture,
+    window: &Window,
+    side: &Side,
+) -> Result<[(&'a [u8], usize); 3], MediaError> {
+    let (size, format) = (window.size(), picture.format());
+    let is_inside = window.columns.end <= picture.size().width_px
+        && window.rows.end <= picture.size().height_px;
+    if !is_inside || size != side.size || raw_format(format) != side.format {
+        return Err(MediaError::Read("it is not the picture that was to be scaled".into()));
+    }
+    let [across, down] = format.subsampling();
+    // Interleaved samples come in pairs, which makes up for their subsampling.
+    let across = if format.plane_count() == 2 { 1 } else { across };
+    let mut planes: [(&[u8], usize); 3] = [(&[], 0); 3];
+    for (index, (cut, plane)) in planes.iter_mut().zip(picture.planes()).enumerate() {
+        let [across, down] = if index == 0 { [1, 1] } else { [across, down] };
+        let column = (window.columns.start / across) as usize * format.sample_bytes();
+        let row = (window.rows.start / down) as usize;
+        *cut = (&plane.data[row * plane.stride_bytes + column..], plane.stride_bytes);
+    }
+    Ok(planes)
+}
+
 impl Scaler {
     /// A conversion between two sides, which have the same colour unless `from` is RGB.
     pub(super) fn new(from: &Side, to: &Side, kernel: Kernel) -> Result<Scaler, MediaError> {
@@ -199,24 +224,11 @@ impl Scaler {
         window: &Window,
         draft: &mut Draft,
     ) -> Result<(), MediaError> {
-        let size = window.size();
-        let is_inside = window.columns.end <= picture.size().width_px
-            && window.rows.end <= picture.size().height_px;
-        if !is_inside || size != self.from.size || raw_format(picture.format()) != self.from.format
-        {
-            return Err(MediaError::Read("it is not the picture that was to be scaled".into()));
-        }
         let mut planes = RawPlanes { data: [ptr::null(); 4], strides: [0; 4] };
-        let [across, down] = picture.format().subsampling();
-        // Interleaved samples come in pairs, which makes up for their subsampling.
-        let across = if picture.format().plane_count() == 2 { 1 } else { across };
-        for (index, plane) in picture.planes().iter().enumerate() {
-            let [across, down] = if index == 0 { [1, 1] } else { [across, down] };
-            let column = (window.columns.start / across) as usize * picture.format().sample_bytes();
-            let row = (window.rows.start / down) as usize;
-            planes.data[index] = plane.data[row * plane.stride_bytes + column..].as_ptr();
-            planes.strides[index] = c_int::try_from(plane.stride_bytes)
-                .map_err(|error| MediaError::Read(error.to_string()))?;
+        for (index, (plane, stride)) in cut(picture, window, &self.from)?.into_iter().enumerate() {
+            planes.data[index] = plane.as_ptr();
+            planes.strides[index] =
+                c_int::try_from(stride).map_err(|error| MediaError::Read(error.to_string()))?;
         }
         // SAFETY: `Picture::new` checked that the planes are as long as format, size and strides demand, and the window,
         // which begins at an even pixel, is inside.
