@@ -148,6 +148,8 @@ impl Server {
             .args(settings)
             .env("ONAIR_ACCESS_KEY_ID", KEY)
             .env("ONAIR_ACCESS_KEY_SECRET", SECRET)
+            // A debug build on a busy machine is no measure.
+            .env("ONAIR_MAX_LOAD_PERCENT", "0")
             .envs(variables.iter().copied())
             .stdout(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());

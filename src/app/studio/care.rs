@@ -58,8 +58,12 @@ impl Care {
 impl Studio {
     /// Starts and stops what is made only while somebody watches, begins again what broke, and tells the watchers.
     pub(in crate::app) fn follow_demand(self: &Arc<Self>) {
-        let ids: Vec<CasterId> = lock(&self.places).keys().cloned().collect();
-        for id in ids {
+        let on_air: Vec<CasterId> = lock(&self.catalog)
+            .casters()
+            .filter(|caster| caster.is_on_air())
+            .map(|caster| caster.id.clone())
+            .collect();
+        for id in on_air {
             let studio = self.clone();
             // Side by side: one that begins again takes its time.
             tokio::spawn(async move { studio.follow_one(&id).await });
