@@ -12,6 +12,10 @@ use serde::Deserialize;
 
 use crate::limits;
 
+mod ladder;
+
+pub use ladder::{LadderSettings, Profile, Rung};
+
 /// Port that `rtmp://` means when it names none, and that the RTMP server listens on unless it is told otherwise.
 pub const RTMP_PORT: u16 = 1935;
 
@@ -198,6 +202,16 @@ pub enum SecondPublisher {
     TakeOver,
 }
 
+/// What HLS is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HlsSegments {
+    /// MPEG-TS, which every player knows.
+    Ts,
+    /// Fragmented MP4.
+    Fmp4,
+}
+
 /// x264 presets that make sense live: faster costs quality, slower costs CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -286,6 +300,12 @@ pub struct Settings {
     /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_MAX_ENCODERS")]
     pub max_encoders: Option<u32>,
+    /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
+    #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
+    pub hls_segments: Option<HlsSegments>,
+    /// How renditions are made; in the file only.
+    #[arg(skip)]
+    pub ladder: Option<LadderSettings>,
     /// Depth of a live source's jitter buffer in ms, 40–4000 [default: 300].
     #[arg(long, env = "ONAIR_INPUT_BUFFER_MS")]
     pub input_buffer_ms: Option<u32>,
@@ -331,6 +351,8 @@ pub struct Config {
     pub gop: Duration,
     pub max_load_percent: u32,
     pub max_encoders: u32,
+    pub hls_segments: HlsSegments,
+    pub ladder: LadderSettings,
     pub input_buffer: Duration,
 }
 
@@ -349,8 +371,8 @@ impl Settings {
             data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca,
-            access_key_id, access_key_secret, api_rate, preset, gop_seconds, max_load_percent, max_encoders,
-            input_buffer_ms,
+            access_key_id, access_key_secret, api_rate, preset, gop_seconds, hls_segments, ladder, max_load_percent,
+            max_encoders, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -397,6 +419,8 @@ impl Settings {
                 1000,
             )?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
+            hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
+            ladder: all.ladder.unwrap_or_default().checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
     }
@@ -457,6 +481,10 @@ mod tests {
             ("tls-cert = 'a'", &[], "tls-key"),
             ("", &["--tls-client-ca", "a"], "tls-cert"),
             ("second-publisher = 'both'", &[], "second-publisher"),
+            ("hls-segments = 'mkv'", &[], "hls-segments"),
+            ("[ladder.lxd]\nfps = 15", &[], "lxd"),
+            ("[ladder.lld]\nfps = 0", &[], "ladder fps"),
+            ("[ladder.lld]\nvideo-bps = 1", &[], "ladder video-bps"),
         ] {
             let error = resolve(file, args).unwrap_err();
             assert!(error.contains(names), "{error}");

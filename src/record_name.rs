@@ -211,7 +211,7 @@ fn date_time(unix_ms: u64) -> String {
 
 /// Year, month and day of a day since 1970. Years are counted from March, so that the day that leap years have more is
 /// the last, and in eras of 400 years, which are all alike.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     // 1970-01-01 is day 719468 since 0000-03-01.
     let day = days + 719_468;
     let (era, day_of_era) = (day / 146_097, day % 146_097);

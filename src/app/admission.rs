@@ -137,7 +137,7 @@ fn pixels(size: Size) -> u64 {
 /// Pixels a second.
 fn pixel_rate(encoder: &VideoSettings) -> f64 {
     let rate = f64::from(encoder.rate.num()) / f64::from(encoder.rate.den());
-    pixels(encoder.size) as f64 * rate
+    pixels(encoder.size) as f64 * rate / f64::from(encoder.picture_ticks.max(1))
 }
 
 /// What its canvases, or scaled pictures, and its encoder hold at least.

@@ -8,9 +8,10 @@ use super::resolve;
 use super::world::World;
 use crate::api::addresses::PLAYBACK_APP;
 use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
+use crate::config::{self, Config};
 use crate::ids::Bus;
 use crate::limits;
-use crate::media::encode::VideoSettings;
+use crate::media::encode::{Profile, VideoSettings};
 use crate::output::{
     OnFinished, Output, RecordFormat, RecordPlan, RecordedFile, RenditionSettings, Sink, SinkId,
 };
@@ -37,15 +38,21 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
-    video.gop_ticks =
-        rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2) / rate.den();
+    video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
+        + rate.den() / 2)
+        / rate.den();
     Ok(video)
 }
 
 /// The renditions that a caster asks for.
-fn wanted_renditions(caster: &Caster, video: &VideoSettings) -> Vec<RenditionSettings> {
+fn wanted_renditions(
+    world: &World,
+    caster: &Caster,
+    video: &VideoSettings,
+) -> Vec<RenditionSettings> {
     let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
-    names.filter_map(|name| RenditionSettings::named(name, video)).collect()
+    let named = names.filter_map(|name| RenditionSettings::named(name, video));
+    named.map(|rung| shaped(&world.config, rung)).collect()
 }
 
 /// The encoders that PGM of a caster needs, itself first.
@@ -54,7 +61,7 @@ fn wanted_renditions(caster: &Caster, video: &VideoSettings) -> Vec<RenditionSet
 /// When its output size is not configured.
 pub(super) fn encoders(world: &World, caster: &Caster) -> Result<Vec<VideoSettings>, Refused> {
     let video = video(world, caster)?;
-    let renditions = wanted_renditions(caster, &video);
+    let renditions = wanted_renditions(world, caster, &video);
     Ok(std::iter::once(video).chain(renditions.into_iter().map(|wanted| wanted.video)).collect())
 }
 
@@ -117,7 +124,7 @@ fn set_renditions(
     (name, pgm): (&str, &Output),
 ) -> Result<(), Refused> {
     let video = video(world, caster)?;
-    let wanted = wanted_renditions(caster, &video);
+    let wanted = wanted_renditions(world, caster, &video);
     let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
     pgm.set_renditions(&wanted).map_err(internal)?;
     let of_rendition = |settings: &RenditionSettings| format!("{name}_{}", settings.name);
@@ -127,11 +134,38 @@ fn set_renditions(
     for new in wanted.iter().filter(|settings| !before.contains(settings)) {
         let name = of_rendition(new);
         let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&name) };
-        for sink in [hub, Sink::Hls { dir: world.hls_dir(&name) }] {
+        for sink in [hub, world.hls(&name)] {
             pgm.add_rendition_sink(&new.name, sink).map_err(internal)?;
         }
     }
-    Ok(())
+    world.name_rungs(name, wanted.iter().map(|rung| rung.name.as_str())).map_err(internal)
+}
+
+/// A rendition as this server is configured to make it.
+fn shaped(config: &Config, mut rung: RenditionSettings) -> RenditionSettings {
+    let asked = config.ladder.rung(&rung.name);
+    let video = &mut rung.video;
+    video.bitrate_bps = asked.video_bps.unwrap_or(video.bitrate_bps);
+    video.preset = asked.preset.map_or(video.preset, |preset| resolve::preset(None, preset));
+    video.profile = match asked.profile {
+        None => video.profile,
+        Some(config::Profile::Baseline) => Profile::Baseline,
+        Some(config::Profile::Main) => Profile::Main,
+        Some(config::Profile::High) => Profile::High,
+    };
+    if let Some(fps) = asked.fps {
+        video.picture_ticks = picture_ticks(video, fps);
+    }
+    rung
+}
+
+/// Ticks from picture to picture so that there are at most `fps` a second, and one on each keyframe's tick.
+fn picture_ticks(video: &VideoSettings, fps: u32) -> u32 {
+    let fits = |ticks: &u32| {
+        let is_slow = video.rate.num() <= fps * video.rate.den() * ticks;
+        is_slow && video.gop_ticks.is_multiple_of(*ticks)
+    };
+    (1..=video.gop_ticks).find(fits).unwrap_or(video.gop_ticks.max(1))
 }
 
 fn plan(format: &catalog::RecordFormat, stream: &str) -> Result<RecordPlan, BadRecordName> {
@@ -165,4 +199,30 @@ fn refused(error: BadRecordName) -> Refused {
 /// A fault of the server's own, as it is told to a client.
 pub(super) fn internal(error: impl std::fmt::Display) -> Refused {
     Refused::new(ErrorCode::Internal, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Size;
+
+    #[test]
+    fn fewer_pictures_than_ticks_still_meet_every_keyframe() {
+        for (rate, gop_ticks, fps, ticks) in [
+            ("30", 60, 30, 1),
+            ("30", 60, 60, 1),
+            ("30", 60, 15, 2),
+            ("30", 60, 14, 3),
+            ("30000/1001", 60, 15, 2),
+            ("60", 120, 24, 3),
+            ("25", 25, 15, 5),
+            ("25", 50, 15, 2),
+            ("30", 30, 1, 30),
+        ] {
+            let rate = rate.parse().unwrap();
+            let size = Size::new(640, 360);
+            let video = VideoSettings { gop_ticks, ..VideoSettings::for_size(size, rate) };
+            assert_eq!(picture_ticks(&video, fps), ticks, "{rate} {gop_ticks} {fps}");
+        }
+    }
 }

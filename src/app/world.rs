@@ -15,7 +15,7 @@ use crate::catalog::{
     Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
     Rendition, Source,
 };
-use crate::config::{Config, RTMP_PORT};
+use crate::config::{self, Config, RTMP_PORT};
 use crate::gpu::Supply;
 use crate::ids::{InputKey, MaterialId};
 use crate::input::{
@@ -24,8 +24,10 @@ use crate::input::{
 };
 use crate::library::{Kind, Library};
 use crate::limits;
+use crate::media::hls;
 use crate::media::hub::{self, Hub};
 use crate::media::open::ByteSource;
+use crate::output::{HlsSegments, Sink};
 use crate::time::Clock;
 use crate::worker::StopToken;
 
@@ -166,6 +168,30 @@ impl World {
     /// Directory of a stream's HLS files.
     pub(super) fn hls_dir(&self, stream_name: &str) -> PathBuf {
         self.config.data.join("hls").join(stream_name)
+    }
+
+    /// HLS of a stream, as this server makes it.
+    pub(super) fn hls(&self, stream_name: &str) -> Sink {
+        let segments = match self.config.hls_segments {
+            config::HlsSegments::Ts => HlsSegments::Ts,
+            config::HlsSegments::Fmp4 => HlsSegments::Fmp4,
+        };
+        Sink::Hls { dir: self.hls_dir(stream_name), segments }
+    }
+
+    /// Says which renditions a stream has, for its master playlist.
+    ///
+    /// # Errors
+    /// When the disk does.
+    pub(super) fn name_rungs<'a>(
+        &self,
+        stream_name: &str,
+        rungs: impl Iterator<Item = &'a str>,
+    ) -> std::io::Result<()> {
+        let dir = self.hls_dir(stream_name);
+        std::fs::create_dir_all(&dir)?;
+        let lines: String = rungs.map(|name| format!("{name}\n")).collect();
+        std::fs::write(dir.join(hls::RUNGS), lines)
     }
 
     /// Removes the HLS files of a stream that will not come back, and those of its renditions.

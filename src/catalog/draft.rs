@@ -61,6 +61,8 @@ pub struct ConfigDraft {
     pub side_output_urls: Vec<String>,
     pub x264_preset: String,
     pub video_bps: Option<u32>,
+    /// Width and height of `CustomParams`, as told by `DescribeCasterConfig`: they must be the template's.
+    pub custom_size_px: [Option<u32>; 2],
     /// `LiveTemplate`.
     pub live_templates: Vec<String>,
     pub record: Option<RecordDraft>,

@@ -63,6 +63,26 @@ impl X264Preset {
     }
 }
 
+/// What of H.264 a decoder must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are H.264's")]
+pub enum Profile {
+    Baseline,
+    Main,
+    High,
+}
+
+impl Profile {
+    /// x264's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Baseline => "baseline",
+            Profile::Main => "main",
+            Profile::High => "high",
+        }
+    }
+}
+
 /// What an encoder may hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
@@ -83,8 +103,12 @@ pub struct VideoSettings {
     pub bitrate_bps: u32,
     /// Ticks from keyframe to keyframe.
     pub gop_ticks: u32,
+    /// Ticks from picture to picture; a divisor of `gop_ticks`.
+    pub picture_ticks: u32,
     /// Speed.
     pub preset: X264Preset,
+    /// Profile.
+    pub profile: Profile,
     /// Delay.
     pub latency: Latency,
     /// Threads; 0 lets x264 choose.
@@ -92,14 +116,17 @@ pub struct VideoSettings {
 }
 
 impl VideoSettings {
-    /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, veryfast, no delay.
+    /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, a picture
+    /// every tick, veryfast, high profile, no delay.
     pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
         VideoSettings {
             size,
             rate,
             bitrate_bps: default_bitrate_bps(size),
             gop_ticks: u32::try_from(rate.tick_at(2_000_000_000)).unwrap_or(60),
+            picture_ticks: 1,
             preset: X264Preset::Veryfast,
+            profile: Profile::High,
             latency: Latency::Zero,
             threads: 0,
         }

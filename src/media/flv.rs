@@ -184,7 +184,7 @@ pub fn metadata(header: &StreamHeader) -> FlvTag {
         ("duration", 0.0),
         ("width", f64::from(header.size.width_px)),
         ("height", f64::from(header.size.height_px)),
-        ("framerate", f64::from(header.rate.num()) / f64::from(header.rate.den())),
+        ("framerate", header.pictures_per_s()),
         ("videocodecid", 7.0),
         ("videodatarate", f64::from(header.video_bps) / 1000.0),
         ("audiocodecid", 10.0),

@@ -2,7 +2,7 @@
 //!
 //! Coming in: [`open`] → [`reader`] → decoders (`decode`, `deinterlace`, `picture`, `intent`) → frames and samples, [`file`] (excerpts and loops), [`still`] images,
 //! the test [`pattern`]; [`scale`] makes pictures as layers show them (by `area`, `swscale` and `finish`); [`examine`] looks through a file before it is used. Going out: [`encode`] →
-//! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes). In between, encoded: [`flv`] tags in the [`hub`]. Must
+//! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes), [`hls`] (playlists). In between, encoded: [`flv`] tags in the [`hub`]. Must
 //! not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
 //! room is whole: frames that pass [`crate::frame::Picture::new`], packets with times that only grow.
 
@@ -15,6 +15,7 @@ pub(crate) mod fetch;
 pub mod file;
 mod finish;
 pub mod flv;
+pub mod hls;
 pub mod hub;
 mod icc;
 mod intent;

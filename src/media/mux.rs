@@ -1,4 +1,4 @@
-//! Containers: encoded packets to HLS, MP4 and RTMP by FFmpeg's muxers.
+//! Containers: encoded packets to MP4 and RTMP by FFmpeg's muxers.
 //!
 //! Must not know encoders, queues or retries. Invariants: no call blocks longer than its deadline where a network is behind it;
 //! a destination's key is never part of an error.
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
-use crate::limits::{HLS_SEGMENT_S, HLS_SEGMENTS, RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
+use crate::limits::{RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
 use crate::media::encode::{Options, ffmpeg_reason};
 use crate::media::open::prepare_ffmpeg;
 use crate::media::packet::{Packet, StreamHeader, Track};
@@ -22,8 +22,6 @@ use crate::worker::StopToken;
 /// Where packets go.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// MPEG-TS segments and the playlist [`HLS_PLAYLIST`] in this directory, which must exist.
-    Hls(&'a Path),
     /// An MP4 file, playable from its start once finished.
     Mp4(&'a Path),
     /// An RTMP(S) server, by FFmpeg's FLV muxer.
@@ -38,9 +36,6 @@ pub struct PushTo {
     /// What the server is told to be called, when the URL has an address for its name.
     pub tc_url: Option<String>,
 }
-
-/// Name of the playlist in the directory of an HLS stream.
-pub const HLS_PLAYLIST: &str = "index.m3u8";
 
 /// Why a container could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +98,6 @@ unsafe extern "C" fn is_over(opaque: *mut c_void) -> c_int {
 impl Target<'_> {
     fn format(&self) -> &'static CStr {
         match self {
-            Target::Hls(_) => c"hls",
             Target::Mp4(_) => c"mp4",
             Target::Rtmp(_) => c"flv",
         }
@@ -111,7 +105,6 @@ impl Target<'_> {
 
     fn url(&self) -> Result<CString, MuxError> {
         let text = match self {
-            Target::Hls(dir) => dir.join(HLS_PLAYLIST).into_os_string().into_encoded_bytes(),
             // Whatever the path looks like, it is one.
             Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
             Target::Rtmp(to) => to.url.as_bytes().to_vec(),
@@ -124,21 +117,13 @@ impl Target<'_> {
         match self {
             Target::Mp4(_) => Options::new(&[(c"movflags", "+faststart")]),
             Target::Rtmp(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
-            Target::Hls(dir) => Options::new(&[
-                (c"hls_time", &HLS_SEGMENT_S.to_string()),
-                (c"hls_list_size", &HLS_SEGMENTS.to_string()),
-                (c"hls_flags", "delete_segments+temp_file+independent_segments"),
-                // Media sequence numbers go on growing when the output starts again.
-                (c"hls_start_number_source", "epoch"),
-                (c"hls_segment_filename", &dir.join("%d.ts").to_string_lossy()),
-            ]),
         }
     }
 
     /// All that FFmpeg may speak to get there, whatever the URL says.
     fn protocols(&self) -> &'static str {
         match self {
-            Target::Hls(_) | Target::Mp4(_) => "file",
+            Target::Mp4(_) => "file",
             Target::Rtmp(_) => "rtmp,rtmps,tcp,tls",
         }
     }
@@ -146,7 +131,7 @@ impl Target<'_> {
     fn limits(&self) -> (Option<Duration>, Option<Duration>) {
         match self {
             Target::Rtmp(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
-            Target::Hls(_) | Target::Mp4(_) => (None, None),
+            Target::Mp4(_) => (None, None),
         }
     }
 }
@@ -202,25 +187,23 @@ impl Muxer {
         };
         self.context().interrupt_callback = interrupt;
         let mut options = target.options();
-        if !matches!(target, Target::Hls(_)) {
-            let mut pb = std::ptr::null_mut();
-            let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
-            if let Target::Rtmp(PushTo { tc_url: Some(tc_url), .. }) = target {
-                pairs.push((c"rtmp_tcurl", tc_url));
-            }
-            let mut protocols = Options::new(&pairs);
-            // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
-            check("cannot open the destination", unsafe {
-                ffi::avio_open2(
-                    &mut pb,
-                    url.as_ptr(),
-                    ffi::AVIO_FLAG_WRITE,
-                    &interrupt,
-                    &mut protocols.0,
-                )
-            })?;
-            self.context().pb = pb;
+        let mut pb = std::ptr::null_mut();
+        let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
+        if let Target::Rtmp(PushTo { tc_url: Some(tc_url), .. }) = target {
+            pairs.push((c"rtmp_tcurl", tc_url));
         }
+        let mut protocols = Options::new(&pairs);
+        // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
+        check("cannot open the destination", unsafe {
+            ffi::avio_open2(
+                &mut pb,
+                url.as_ptr(),
+                ffi::AVIO_FLAG_WRITE,
+                &interrupt,
+                &mut protocols.0,
+            )
+        })?;
+        self.context().pb = pb;
         // SAFETY: streams and I/O are set up; the dictionary stays ours.
         check("cannot begin", unsafe {
             ffi::avformat_write_header(self.context.as_ptr(), &mut options.0)
@@ -259,7 +242,7 @@ impl Muxer {
 impl Drop for Muxer {
     fn drop(&mut self) {
         if self.streaming == Streaming::Begun && self.limit.is_none() {
-            // The HLS muxer closes its files here and nowhere else. A network is not bothered again.
+            // A file that is cut short plays up to there. A network is not bothered again.
             // SAFETY: the header was written and the trailer was not.
             unsafe { ffi::av_write_trailer(self.context.as_ptr()) };
         }
@@ -294,6 +277,7 @@ pub(super) fn add_streams(
             Track::Video => {
                 let (num, den) = (header.rate.num() as i32, header.rate.den() as i32);
                 stream.time_base = ffi::AVRational { num: den, den: num };
+                let den = den * header.picture_ticks.max(1) as i32;
                 stream.avg_frame_rate = ffi::AVRational { num, den };
                 describe_video(parameters, header)?;
             }

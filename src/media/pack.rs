@@ -23,6 +23,8 @@ pub enum Container {
     FragmentedMp4,
     /// MPEG-TS.
     Ts,
+    /// MP4 in fragments, each from one cut to the next; what comes before the first packet is the initialisation.
+    Segments,
 }
 
 /// An open container. Lives on one thread.
@@ -62,6 +64,13 @@ impl Packer {
                     "+frag_keyframe+delay_moov+default_base_moof+skip_trailer",
                 )]);
                 FfmpegPacker::open(c"mp4", options, header).map(Packer::Ffmpeg)
+            }
+            Container::Segments => {
+                // The last flag also keeps the muxer from moving times to 0.
+                let flags = "+frag_custom+empty_moov+default_base_moof+frag_discont\
+                             +skip_trailer+negative_cts_offsets";
+                let options = [(c"movflags", flags), (c"use_editlist", "0")];
+                FfmpegPacker::open(c"mp4", Options::new(&options), header).map(Packer::Ffmpeg)
             }
             Container::Ts => {
                 FfmpegPacker::open(c"mpegts", Options::new(&[]), header).map(Packer::Ffmpeg)

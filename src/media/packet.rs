@@ -3,6 +3,8 @@
 //! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is
 //! AVCC (4-byte lengths), audio data is raw AAC frames.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 
 use crate::frame::Size;
@@ -39,7 +41,7 @@ pub struct Packet {
 pub struct StreamHeader {
     /// Picture size.
     pub size: Size,
-    /// Frame rate.
+    /// Ticks per second.
     pub rate: FrameRate,
     /// `AVCDecoderConfigurationRecord` (avcC).
     pub avcc: Bytes,
@@ -49,4 +51,34 @@ pub struct StreamHeader {
     pub video_bps: u32,
     /// Audio bit rate, bit/s.
     pub audio_bps: u32,
+    /// Ticks from keyframe to keyframe: all that are multiples of it have one.
+    pub gop_ticks: u32,
+    /// Ticks from picture to picture.
+    pub picture_ticks: u32,
+    /// When the output's time 0 was.
+    pub origin: Origin,
+}
+
+impl StreamHeader {
+    /// Pictures per second.
+    pub fn pictures_per_s(&self) -> f64 {
+        let ticks_per_s = f64::from(self.rate.num()) / f64::from(self.rate.den());
+        ticks_per_s / f64::from(self.picture_ticks.max(1))
+    }
+}
+
+/// When an output's time 0 was, the same for all of its streams. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Origin(Arc<OnceLock<u64>>);
+
+impl Origin {
+    /// Says that it is at this time, ms since 1970; the first word counts.
+    pub fn tell(&self, unix_ms: u64) {
+        self.0.get_or_init(|| unix_ms);
+    }
+
+    /// The time, ms since 1970; 0 before it was told.
+    pub fn unix_ms(&self) -> u64 {
+        self.0.get().copied().unwrap_or(0)
+    }
 }

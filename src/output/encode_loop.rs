@@ -1,7 +1,7 @@
 //! The worker between the queue of ticks and the sinks.
 //!
 //! Owns the encoders and the output's timeline. Must not know sinks. Invariants: ticks go into the encoders without gaps, each
-//! with its picture (or the last one) and exactly its samples; renditions get each tick as it was encoded.
+//! with its picture (or the last one) and exactly its samples; each tick that is a multiple of the group of pictures begins one; renditions get each tick as it was encoded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
-use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
-use crate::media::packet::Track;
-use crate::time::{Clock, FrameRate};
+use crate::media::encode::{AacEncoder, EncodeError, Idr};
+use crate::media::packet::{StreamHeader, Track};
+use crate::time::{Clock, unix_ms};
 use crate::worker::StopToken;
 
 /// Where an encoder's packets and counts go.
@@ -78,15 +78,14 @@ pub(super) struct Lines {
 pub(super) struct EncodeLoop {
     video: SteadyEncoder,
     audio: AacEncoder,
-    rate: FrameRate,
-    gop_ticks: u64,
+    header: StreamHeader,
     shown: Arc<Shown>,
     /// The last pictures, held for renditions that are a little behind.
     recent: VecDeque<Arc<Shown>>,
     /// First tick ever, and the next one to encode.
     ticks: Option<(u64, u64)>,
-    /// When the next group of pictures begins by itself, counted from the first tick.
-    next_key: u64,
+    /// A keyframe was asked for and has not come yet.
+    is_owed: bool,
 }
 
 /// What a tick shows.
@@ -113,17 +112,16 @@ impl EncodeLoop {
     pub(super) fn new(
         video: SteadyEncoder,
         audio: AacEncoder,
-        settings: &VideoSettings,
+        header: &StreamHeader,
     ) -> EncodeLoop {
         EncodeLoop {
             video,
             audio,
-            rate: settings.rate,
-            gop_ticks: u64::from(settings.gop_ticks.max(1)),
-            shown: Arc::new(Shown::black(settings.size)),
+            header: header.clone(),
+            shown: Arc::new(Shown::black(header.size)),
             recent: VecDeque::new(),
             ticks: None,
-            next_key: 0,
+            is_owed: false,
         }
     }
 
@@ -163,7 +161,10 @@ impl EncodeLoop {
     /// Encodes a tick and whatever is missing before it.
     fn take(&mut self, job: Job, lines: &Lines, stop: &StopToken) -> Result<Flow, EncodeError> {
         let Job { media: TickMedia { tick, picture, renditions, audio }, idr } = job;
-        let (first, next) = *self.ticks.get_or_insert((tick, tick));
+        let (first, next) = *self.ticks.get_or_insert_with(|| {
+            self.header.origin.tell(unix_ms());
+            (tick, tick)
+        });
         if tick < next {
             lines.outlet.count(|stats| stats.out_of_order += 1);
             return Ok(Flow::Go);
@@ -172,7 +173,7 @@ impl EncodeLoop {
             if stop.is_stopped() {
                 return Ok(Flow::End);
             }
-            let silence = vec![[0.0; 2]; self.rate.samples_in(missing)];
+            let silence = vec![[0.0; 2]; self.header.rate.samples_in(missing)];
             lines.outlet.count(|stats| stats.filled += 1);
             self.encode((missing - first, Idr::Auto), &silence, lines, stop)?;
         }
@@ -196,27 +197,22 @@ impl EncodeLoop {
     /// Encodes a tick (counted from the first) and sends it on its ways.
     fn encode(
         &mut self,
-        (tick, mut idr): (u64, Idr),
+        (tick, asked): (u64, Idr),
         samples: &[StereoSample],
         lines: &Lines,
         stop: &StopToken,
     ) -> Result<(), EncodeError> {
-        if tick >= self.next_key {
-            idr = Idr::Force;
-        }
-        if idr == Idr::Force {
-            self.next_key = tick + self.gop_ticks;
-        }
-        let (pressed, audio) = lines.outlet.timed(|| {
-            let pressed = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
-            Ok((pressed, self.audio.encode(samples)?))
+        // One that is asked for in between changes nothing about the others: segments are cut at these. It comes when all
+        // renditions have a picture.
+        self.is_owed |= asked == Idr::Force;
+        let is_due = tick.is_multiple_of(self.header.gop_ticks.into())
+            || (self.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
+        self.is_owed &= !is_due;
+        let idr = if is_due { Idr::Force } else { Idr::Auto };
+        let (mut packets, audio) = lines.outlet.timed(|| {
+            let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
+            Ok((packets, self.audio.encode(samples)?))
         })?;
-        let mut packets = pressed.packets;
-        if pressed.idr != idr {
-            // Another encoder began here: renditions cut their groups of pictures at the same tick.
-            idr = pressed.idr;
-            self.next_key = tick + self.gop_ticks;
-        }
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         let shown = Arc::downgrade(&self.shown);
         let audio_too = audio.clone();

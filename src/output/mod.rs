@@ -16,13 +16,14 @@ use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
-use crate::media::packet::StreamHeader;
+use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
 mod delay;
 mod encode_loop;
 mod fan_out;
+mod hls;
 mod part_file;
 mod playlist;
 mod record;
@@ -33,6 +34,7 @@ mod spool;
 mod stats;
 mod steady;
 
+pub use hls::HlsSegments;
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
@@ -91,7 +93,7 @@ pub enum StartError {
     /// [`MAX_SINKS`](crate::limits::MAX_SINKS) are there, or the output has ended.
     #[error("the output takes no more sinks")]
     NoSink,
-    /// More than [`MAX_RENDITIONS`], two of one name, or one at another frame rate than the output's.
+    /// More than [`MAX_RENDITIONS`], two of one name, or one whose pictures do not come on the output's ticks and keyframes.
     #[error("the output cannot have these renditions")]
     Renditions,
     /// The output has no rendition of this name.
@@ -153,13 +155,16 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         asc: audio.asc(),
         video_bps: settings.video.bitrate_bps,
         audio_bps: settings.audio_bps,
+        gop_ticks: settings.video.gop_ticks.max(1),
+        picture_ticks: 1,
+        origin: Origin::default(),
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
     let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
-    let encode_loop = EncodeLoop::new(video, audio, &settings.video);
+    let encode_loop = EncodeLoop::new(video, audio, &header);
     let lines = Lines {
         outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
         ladder: Arc::clone(&ladder),
@@ -369,6 +374,7 @@ impl Output {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |(index, rendition): (usize, &RenditionSettings)| {
             rendition.video.rate == self.header.rate
+                && self.header.gop_ticks.is_multiple_of(rendition.video.picture_ticks.max(1))
                 && wanted[..index].iter().all(|other| other.name != rendition.name)
         };
         if wanted.len() > MAX_RENDITIONS || !wanted.iter().enumerate().all(fits) {

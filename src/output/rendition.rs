@@ -10,7 +10,7 @@ use crate::media::encode::{VideoSettings, default_bitrate_bps};
 pub struct RenditionSettings {
     /// Name within the output, as it stands in URLs: `lld`.
     pub name: String,
-    /// Video; the frame rate is the output's, and its keyframes are, whatever is said here.
+    /// Video; the rate of ticks is the output's, and its keyframes are, whatever is said here.
     pub video: VideoSettings,
 }
 

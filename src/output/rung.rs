@@ -1,7 +1,7 @@
 //! A rendition at work: scales the programme's pictures and encodes them, on a thread of its own.
 //!
 //! Owns its encoder and its timeline. Must not know the programme's encoder or what a sink does. Invariants: it encodes the
-//! programme's ticks without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
+//! programme's ticks (or each second, third… of them) without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
 //! nobody else notices.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -62,6 +62,15 @@ impl Ladder {
         std::mem::replace(&mut *self.lock(), rungs)
     }
 
+    /// How many ticks lie between those at which all of them have a picture.
+    pub(super) fn common_ticks(&self) -> u64 {
+        let all = self.lock();
+        let each = all.iter().map(|rung| u64::from(rung.header.picture_ticks));
+        each.fold(1, |common, ticks| {
+            (1..=ticks).map(|n| n * common).find(|n| n.is_multiple_of(ticks)).unwrap_or(common)
+        })
+    }
+
     /// Hands a tick to all, without waiting.
     pub(super) fn offer(&self, job: &RungJob) {
         for rung in self.lock().iter() {
@@ -106,6 +115,7 @@ impl Rung {
             size: settings.video.size,
             avcc: encoder.avcc(),
             video_bps: settings.video.bitrate_bps,
+            picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
         };
         let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
@@ -114,6 +124,7 @@ impl Rung {
         let rung_loop = RungLoop {
             encoder,
             size: settings.video.size,
+            picture_ticks: header.picture_ticks.into(),
             scaler: Prescaler::default(),
             source_id: None,
             picture: Arc::new(black(settings.video.size)),
@@ -187,6 +198,7 @@ impl Rung {
 struct RungLoop {
     encoder: SteadyEncoder,
     size: Size,
+    picture_ticks: u64,
     scaler: Prescaler,
     /// The picture that was scaled last.
     source_id: Option<u64>,
@@ -228,7 +240,7 @@ impl RungLoop {
         stop: &StopToken,
     ) -> Result<(), EncodeError> {
         // Its groups of pictures are the programme's from the first one on.
-        if self.next.is_none() && job.idr == Idr::Auto {
+        if self.next.is_none() && (job.idr == Idr::Auto || !self.is_due(job.tick)) {
             return Ok(());
         }
         let RungTick { tick, delay_ticks, idr, shown, audio } = job;
@@ -236,25 +248,36 @@ impl RungLoop {
             if stop.is_stopped() {
                 return Ok(());
             }
+            if !self.is_due(missing) {
+                continue;
+            }
             outlet.count(|stats| stats.filled += 1);
             let packets = self.encode((missing, Idr::Auto), outlet, stop)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
-        // What costs is a new picture; one that stands still is next to nothing.
-        let stands_still = self.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
-        match shown.upgrade() {
-            Some(_) if stands_still => outlet.count(|stats| stats.repeated += 1),
-            Some(shown) => self.show(&shown),
-            None => outlet.count(|stats| {
-                stats.repeated += 1;
-                stats.pictures_dropped += 1;
-            }),
+        let mut packets = Vec::new();
+        if self.is_due(tick) {
+            // What costs is a new picture; one that stands still is next to nothing.
+            let stands_still = self.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
+            match shown.upgrade() {
+                Some(_) if stands_still => outlet.count(|stats| stats.repeated += 1),
+                Some(shown) => self.show(&shown),
+                None => outlet.count(|stats| {
+                    stats.repeated += 1;
+                    stats.pictures_dropped += 1;
+                }),
+            }
+            packets = self.encode((tick, idr), outlet, stop)?;
         }
-        let mut packets = self.encode((tick, idr), outlet, stop)?;
         packets.extend(audio);
         self.next = Some(tick + 1);
         outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
+    }
+
+    /// Whether a tick has a picture here.
+    fn is_due(&self, tick: u64) -> bool {
+        tick.is_multiple_of(self.picture_ticks)
     }
 
     /// Takes the picture in its own size, scaling it if there is none, unless it is the one that is shown already.
@@ -282,7 +305,6 @@ impl RungLoop {
         outlet: &Outlet,
         stop: &StopToken,
     ) -> Result<Vec<Packet>, EncodeError> {
-        let pressed = outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))?;
-        Ok(pressed.packets)
+        outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))
     }
 }

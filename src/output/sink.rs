@@ -4,10 +4,11 @@
 //! label, state or log; every (re)connection begins with a keyframe.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::hls::{HlsSegments, HlsWriter};
 use super::record::{RecordPlan, Recorder};
 use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::media::flv;
@@ -30,8 +31,10 @@ pub enum Sink {
     },
     /// HLS files in a directory of their own, which is made and emptied of earlier segments.
     Hls {
-        /// The directory; the playlist in it is [`crate::media::mux::HLS_PLAYLIST`].
+        /// The directory; the playlist in it is [`crate::media::hls::PLAYLIST`].
         dir: PathBuf,
+        /// What its segments are.
+        segments: HlsSegments,
     },
     /// An MP4 file.
     File {
@@ -118,7 +121,7 @@ impl Sink {
     pub fn label(&self) -> String {
         match self {
             Sink::Hub { name, .. } => format!("hub {name}"),
-            Sink::Hls { dir } => format!("hls {}", dir.display()),
+            Sink::Hls { dir, .. } => format!("hls {}", dir.display()),
             Sink::File { path, .. } => format!("file {}", path.display()),
             Sink::Relay { url, .. } => format!("relay {}", redacted(url)),
             Sink::Record { dir, plan } => {
@@ -284,9 +287,10 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
                 Ok(())
             })
         }
-        Sink::Hls { dir } => {
-            empty_hls_dir(dir).map_err(|error| error.to_string())?;
-            mux(sink, Target::Hls(dir), (first, feed), stop)
+        Sink::Hls { dir, segments } => {
+            let mut writer = HlsWriter::open(dir, *segments, feed.header)?;
+            write_all(first, feed, stop, |packet| writer.write(packet))?;
+            writer.finish()
         }
         Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
         Sink::Relay { url, admit } => {
@@ -354,19 +358,6 @@ fn next(feed: &Feed<'_>, stop: &StopToken) -> Result<Option<Packet>, String> {
             Popped::Timeout => {}
         }
     }
-}
-
-/// Makes the directory of an HLS stream and removes what an earlier run left in it.
-fn empty_hls_dir(dir: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(dir)?;
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("ts" | "m3u8" | "tmp")) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

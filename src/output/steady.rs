@@ -123,13 +123,6 @@ impl Station {
     }
 }
 
-/// Packets, and whether they begin a group of pictures that was not asked for.
-pub(super) struct Pressed {
-    pub(super) packets: Vec<Packet>,
-    /// As it was encoded.
-    pub(super) idr: Idr,
-}
-
 /// See the module.
 pub(super) struct SteadyEncoder {
     name: String,
@@ -175,7 +168,7 @@ impl SteadyEncoder {
         tick: u64,
         picture: &Arc<Picture>,
         (mut idr, stop): (Idr, &StopToken),
-    ) -> Result<Pressed, EncodeError> {
+    ) -> Result<Vec<Packet>, EncodeError> {
         let is_live = self.settings.latency == Latency::Zero;
         let limit = is_live.then_some(ENCODER_HUNG);
         for attempt in 0.. {
@@ -186,7 +179,7 @@ impl SteadyEncoder {
             let order = Order::Picture(tick, shown, idr);
             let failure = match &self.station {
                 Some(station) => match station.carry_out(order, limit, stop) {
-                    Ok(packets) => return Ok(Pressed { packets, idr }),
+                    Ok(packets) => return Ok(packets),
                     Err(failure) => failure,
                 },
                 None => Failure::Stopped,

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use super::testing::{Dir, GOP, Live, RATE, await_true, flat, media, probe, settings, tool_output};
+use super::testing::{Dir, Live, RATE, await_true, flat, media, probe, settings, tool_output};
 use super::{Admit, Overflow, Sink, SinkState, TickMedia, start};
 use crate::api::rtmp::testing::Server;
 use crate::media::hub::{Hub, Received};
@@ -12,6 +12,7 @@ use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
 mod delay;
+mod hls;
 mod ladder;
 mod record;
 mod steady;
@@ -52,7 +53,7 @@ fn a_file_has_every_tick_and_the_forced_keyframe() {
     let pictures = probed.packets("video");
     assert_eq!(pictures.len(), 75);
     let keys: Vec<usize> = (0..75).filter(|n| pictures[*n].1).collect();
-    assert_eq!(keys, [0, 30, 40, 70], "the group begins anew at the forced keyframe");
+    assert_eq!(keys, [0, 30, 40, 60], "the forced keyframe is one more");
     for (n, (time, _)) in pictures.iter().enumerate() {
         assert!((time - n as f64 / 30.0).abs() < 1e-4, "picture {n} at {time}");
     }
@@ -174,28 +175,6 @@ fn a_relay_leads_to_rtmp_and_nowhere_else() {
     let live = Live::start("file-relay", vec![Sink::Relay { url, admit: anywhere() }]);
     live.await_sink(0, |state| matches!(state, SinkState::Failed(_)));
     assert!(!path.exists());
-}
-
-#[test]
-fn an_hls_directory_is_cleaned_segmented_and_finished() {
-    let dir = Dir::new();
-    std::fs::write(dir.0.join("7.ts"), "stale").unwrap();
-    let output = start(&settings("hls")).unwrap();
-    output.add_sink(Sink::Hls { dir: dir.0.clone() }).unwrap();
-    for tick in 0..150 {
-        output.push_wait(media(tick)).unwrap();
-    }
-    assert_eq!(output.finish(LONG)[0].state, SinkState::Ended);
-    let playlist = std::fs::read_to_string(dir.0.join("index.m3u8")).unwrap();
-    assert!(playlist.contains("#EXT-X-INDEPENDENT-SEGMENTS"), "{playlist}");
-    assert!(playlist.ends_with("#EXT-X-ENDLIST\n"), "{playlist}");
-    assert_eq!(playlist.matches("#EXTINF:2.0").count(), 2, "{playlist}");
-    assert!(!dir.0.join("7.ts").exists());
-    let probed = probe(dir.0.join("index.m3u8").to_str().unwrap(), 10);
-    probed.check_programme(150);
-    probed.check_tags();
-    assert_eq!(probed.packets("video").len(), 150);
-    assert_eq!(GOP, 30, "two groups make a segment");
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use onair::frame::{Picture, Size};
-use onair::media::pattern::{Area, is_flash, read_frame_number};
+use onair::media::pattern::{Area, read_frame_number};
 
+use crate::proof::proof;
 use crate::support::{
-    CANVAS, From, Process, Server, Studio, pictures, probe, record, run_ffmpeg, samples,
-    spawn_ffmpeg, ticks, wait_for,
+    CANVAS, From, Process, Server, Studio, pictures, probe, record, run_ffmpeg, spawn_ffmpeg,
+    ticks, wait_for,
 };
 
 const FULL: Area = Area { x_px: 0, y_px: 0, size: CANVAS };
@@ -105,37 +106,9 @@ async fn flash_and_beep_stay_together() {
         (ticks(&file).len() > 12 * 30).then_some(())
     });
     finish(recorder);
-    let mut flashes = Vec::new();
-    let (times, mut before) = (ticks(&file), true);
-    pictures(&file, |index, picture| {
-        let now = is_flash(picture, FULL);
-        if now && !before {
-            flashes.push(times[index] as f64 / 30.0);
-        }
-        before = now;
-    });
-    let offsets = beep_offsets(&file, &flashes);
-    assert!(offsets.len() >= 8, "{flashes:?} {offsets:?}");
-    let mean = offsets.iter().sum::<f64>() / offsets.len() as f64;
-    let variance = offsets.iter().map(|o| (o - mean).powi(2)).sum::<f64>() / offsets.len() as f64;
-    println!("A/V offset {mean:.2} ms, standard deviation {:.2} ms", variance.sqrt());
-    assert!(mean.abs() <= 20.0 && variance.sqrt() <= 10.0, "{mean} ms ± {}", variance.sqrt());
-}
-
-/// Beep onset minus flash, ms, for each flash.
-fn beep_offsets(file: &std::path::Path, flashes: &[f64]) -> Vec<f64> {
-    let (samples, start) = samples(file);
-    let loud: Vec<_> = samples.iter().map(|s| s.abs() > 0.05).collect();
-    let quiet_before = |at: usize| loud[at.saturating_sub(4800)..at].iter().all(|loud| !loud);
-    let onsets: Vec<f64> = (4800..loud.len())
-        .filter(|&at| loud[at] && !loud[at - 1] && quiet_before(at))
-        .map(|at| start + at as f64 / 48_000.0)
-        .collect();
-    let nearest = |flash: &f64| {
-        let distances = onsets.iter().map(|onset| (onset - flash) * 1000.0);
-        distances.min_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|ms| ms.abs() < 500.0)
-    };
-    flashes.iter().filter_map(nearest).collect()
+    let proof = proof(&file);
+    proof.check("pgm");
+    println!("A/V offset {:?} ms over {} frames", proof.av_offset_ms, proof.frames.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -210,6 +210,15 @@ pub(crate) enum From<'a> {
 impl Studio {
     /// Makes a 640×360p30 caster with these sources at RV01, RV02, …, and starts it.
     pub(crate) async fn start(server: &Server, sources: &[From<'_>]) -> Studio {
+        Studio::start_as(server, sources, |_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn start_as(
+        server: &Server,
+        sources: &[From<'_>],
+        change: impl FnOnce(&mut v1::CasterConfig),
+    ) -> Studio {
         let mut client = server.client().await;
         let request = v1::CreateCasterRequest {
             caster_name: "test".into(),
@@ -219,7 +228,7 @@ impl Studio {
             ..Default::default()
         };
         let caster = client.create_caster(request).await.unwrap().into_inner().caster_id;
-        let config = v1::CasterConfig {
+        let mut config = v1::CasterConfig {
             caster_name: "test".into(),
             domain_name: "127.0.0.1".into(),
             transcode_config: Some(v1::TranscodeConfig {
@@ -228,6 +237,7 @@ impl Studio {
             }),
             ..Default::default()
         };
+        change(&mut config);
         let request =
             v1::SetCasterConfigRequest { caster_id: caster.clone(), config: Some(config) };
         client.set_caster_config(request).await.unwrap();
@@ -446,7 +456,10 @@ pub(crate) fn pictures(recording: &Path, mut each: impl FnMut(usize, &Picture)) 
     ]);
     let mut child = Process(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let mut stdout = child.0.stdout.take().unwrap();
-    let (luma, chroma) = (CANVAS.width_px as usize * CANVAS.height_px as usize, CANVAS.chroma());
+    let side = |text: &String| text.parse().unwrap();
+    let size = probe(recording.to_str().unwrap(), "v:0", "width,height");
+    let size = Size::new(side(&size[0]), side(&size[1]));
+    let (luma, chroma) = (size.width_px as usize * size.height_px as usize, size.chroma());
     let chroma_bytes = chroma.width_px as usize * chroma.height_px as usize;
     for index in 0.. {
         let mut read = |len: usize, stride: u32| {
@@ -454,11 +467,10 @@ pub(crate) fn pictures(recording: &Path, mut each: impl FnMut(usize, &Picture)) 
             let plane = |data: Vec<u8>| Plane { data: data.into(), stride_bytes: stride as usize };
             stdout.read_exact(&mut data).ok().map(|()| plane(data))
         };
-        let Some(y) = read(luma, CANVAS.width_px) else { return };
+        let Some(y) = read(luma, size.width_px) else { return };
         let u = read(chroma_bytes, chroma.width_px).unwrap();
         let v = read(chroma_bytes, chroma.width_px).unwrap();
-        let picture =
-            Picture::new(PixelFormat::I420, CANVAS, Color::CANVAS, vec![y, u, v]).unwrap();
+        let picture = Picture::new(PixelFormat::I420, size, Color::CANVAS, vec![y, u, v]).unwrap();
         each(index, &picture);
     }
 }

@@ -23,8 +23,8 @@ use crate::limits::{
     MAX_HLS_FILE_BYTES, PLAYER_CHUNKS, PLAYER_WAIT, PLAYER_WRITE_TIMEOUT, STOP_POLL,
 };
 use crate::media::flv;
+use crate::media::hls;
 use crate::media::hub::{Hub, Subscriber};
-use crate::media::mux::HLS_PLAYLIST;
 
 #[derive(Debug)]
 struct Playback {
@@ -33,11 +33,13 @@ struct Playback {
     gate: Gate,
 }
 
-/// `GET /caster/{stream}.flv`, `/caster/{stream}.m3u8` and the segments that it names.
+/// `GET /caster/{stream}.flv`, `/caster/{stream}.m3u8` and what it names: below `/caster/{stream}/` the programme's own
+/// playlist and segments, below `/caster/{stream}/{rung}/` those of its renditions.
 pub fn router(hub: Hub, hls_root: PathBuf, gate: Gate) -> Router {
     Router::new()
         .route(&format!("/{PLAYBACK_APP}/{{file}}"), get(play))
-        .route(&format!("/{PLAYBACK_APP}/{{stream}}/{{segment}}"), get(segment))
+        .route(&format!("/{PLAYBACK_APP}/{{stream}}/{{file}}"), get(own_file))
+        .route(&format!("/{PLAYBACK_APP}/{{stream}}/{{rung}}/{{file}}"), get(rung_file))
         .with_state(Arc::new(Playback { hub, hls_root, gate }))
 }
 
@@ -85,10 +87,13 @@ async fn play(
             Ok(stream_flv(joined.ok_or_else(not_found)?))
         }
         "m3u8" => {
-            let path = playback.hls_root.join(stream).join(HLS_PLAYLIST);
-            let text = await_playlist(&playback.hub, &name, &path).await.ok_or_else(not_found)?;
-            let body = sign_playlist(&text, stream, key.as_deref());
-            Ok((headers("application/vnd.apple.mpegurl"), body).into_response())
+            let dir = playback.hls_root.join(stream);
+            let text = await_playlist(&playback.hub, &name, &dir).await.ok_or_else(not_found)?;
+            let master = playback.master(stream).await;
+            Ok(match master {
+                Some(master) => playlist(&master, "", key.as_deref()),
+                None => playlist(&text, &format!("{stream}/"), key.as_deref()),
+            })
         }
         _ => Err(not_found()),
     }
@@ -118,11 +123,12 @@ fn stream_flv(subscriber: Subscriber) -> Response {
 }
 
 /// The playlist, waiting for its first version as long as the stream is there or may be coming.
-async fn await_playlist(hub: &Hub, name: &str, path: &Path) -> Option<String> {
+async fn await_playlist(hub: &Hub, name: &str, dir: &Path) -> Option<String> {
+    let path = dir.join(hls::PLAYLIST);
     let _want = hub.want(name);
     let wait = async {
         loop {
-            if let Ok(bytes) = read(path).await {
+            if let Ok(bytes) = read(&path).await {
                 return String::from_utf8(bytes).ok();
             }
             tokio::time::sleep(STOP_POLL).await;
@@ -138,39 +144,92 @@ async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The playlist as players see it: segments under `/caster/{stream}/`, each with the key of the playlist.
-fn sign_playlist(text: &str, stream: &str, key: Option<&str>) -> String {
+fn playlist(text: &str, below: &str, key: Option<&str>) -> Response {
+    let body = sign_playlist(text, below, key);
+    (headers("application/vnd.apple.mpegurl"), body).into_response()
+}
+
+/// The playlist as players see it: what it names lies `below` it, each with the key of the playlist.
+fn sign_playlist(text: &str, below: &str, key: Option<&str>) -> String {
+    const MAP: &str = "#EXT-X-MAP:URI=\"";
     let query = key.map(|key| {
         let encoded = url::form_urlencoded::byte_serialize(key.as_bytes());
         format!("?auth_key={}", encoded.collect::<String>())
     });
+    let query = query.as_deref().unwrap_or_default();
     let mut out = String::with_capacity(text.len() * 2);
     for line in text.lines() {
-        if line.is_empty() || line.starts_with('#') {
+        if let Some(uri) = line.strip_prefix(MAP).and_then(|rest| rest.strip_suffix('"')) {
+            out.extend([MAP, below, uri, query, "\""]);
+        } else if line.is_empty() || line.starts_with('#') {
             out.push_str(line);
         } else {
-            out.extend([stream, "/", line, query.as_deref().unwrap_or_default()]);
+            out.extend([below, line, query]);
         }
         out.push('\n');
     }
     out
 }
 
-async fn segment(
+impl Playback {
+    /// The master playlist of a stream that has one: itself, and those of its renditions that are there.
+    async fn master(&self, stream: &str) -> Option<String> {
+        let text = |dir: &str, file: &str| {
+            let path = self.hls_root.join(dir).join(file);
+            async move { String::from_utf8(read(&path).await.ok()?).ok() }
+        };
+        let rungs = text(stream, hls::RUNGS).await?;
+        let mut variants =
+            vec![(text(stream, hls::VARIANT).await?, format!("{stream}/{}", hls::PLAYLIST))];
+        for rung in rungs.lines().filter(|rung| is_name(rung)) {
+            if let Some(attributes) = text(&format!("{stream}_{rung}"), hls::VARIANT).await {
+                variants.push((attributes, format!("{stream}/{rung}/{}", hls::PLAYLIST)));
+            }
+        }
+        Some(hls::master_playlist(&variants))
+    }
+
+    /// A file of HLS, to who has the key of the stream's playlist.
+    async fn file(
+        &self,
+        (stream, dir, file): (&str, &str, &str),
+        query: Option<String>,
+    ) -> Result<Response, Refusal> {
+        let not_found = || refuse(StatusCode::NOT_FOUND, "no such segment\n");
+        let key = query.as_deref().and_then(auth_key);
+        let kind = match file.rsplit_once('.') {
+            Some((_, "ts")) => "video/mp2t",
+            Some((_, "m4s" | "mp4")) => "video/mp4",
+            _ if file == hls::PLAYLIST => "",
+            _ => return Err(not_found()),
+        };
+        if ![stream, dir, file].into_iter().all(is_name) {
+            return Err(not_found());
+        }
+        self.check(&format!("/{PLAYBACK_APP}/{stream}.m3u8"), key.as_deref())?;
+        let path = self.hls_root.join(dir).join(file);
+        let bytes = read(&path).await.map_err(|_missing| not_found())?;
+        Ok(match kind {
+            "" => playlist(&String::from_utf8_lossy(&bytes), "", key.as_deref()),
+            kind => (headers(kind), bytes).into_response(),
+        })
+    }
+}
+
+async fn own_file(
     State(playback): State<Arc<Playback>>,
-    UrlPath((stream, segment)): UrlPath<(String, String)>,
+    UrlPath((stream, file)): UrlPath<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let not_found = || refuse(StatusCode::NOT_FOUND, "no such segment\n");
-    let key = query.as_deref().and_then(auth_key);
-    if !is_name(&stream) || !is_name(&segment) || !segment.ends_with(".ts") {
-        return Err(not_found());
-    }
-    // The key is that of the playlist.
-    playback.check(&format!("/{PLAYBACK_APP}/{stream}.m3u8"), key.as_deref())?;
-    let path = playback.hls_root.join(&stream).join(&segment);
-    let bytes = read(&path).await.map_err(|_missing| not_found())?;
-    Ok((headers("video/mp2t"), bytes).into_response())
+    playback.file((&stream, &stream, &file), query).await
+}
+
+async fn rung_file(
+    State(playback): State<Arc<Playback>>,
+    UrlPath((stream, rung, file)): UrlPath<(String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    playback.file((&stream, &format!("{stream}_{rung}"), &file), query).await
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
     output.add_sink(hub).map_err(internal)?;
     if bus == Bus::Pgm {
-        output.add_sink(Sink::Hls { dir: world.hls_dir(&scene.stream_name) }).map_err(internal)?;
+        output.add_sink(world.hls(&scene.stream_name)).map_err(internal)?;
     }
     canvas_before(world, Arc::new(output))
 }

@@ -80,6 +80,16 @@ fn parse(draft: &ConfigDraft, ctx: &Context<'_>) -> Result<CasterConfig, Refused
         let text = &draft.caster_template;
         return Err(check::malformed(format!("CasterTemplate {text:?} is not available.")));
     }
+    let size_px = template.map(|template| <[u32; 2]>::from(template.size_px()));
+    let differs = |size_px: [u32; 2]| {
+        let mut asked = draft.custom_size_px.iter().zip(size_px);
+        asked.any(|(asked, px)| asked.is_some_and(|asked| asked != px))
+    };
+    if size_px.is_some_and(differs) {
+        return Err(check::malformed(
+            "CustomParams cannot ask for another size than CasterTemplate.",
+        ));
+    }
     let rate = match &draft.frame_rate[..] {
         "" => FrameRate::FPS_30,
         text => text.parse().map_err(check::malformed)?,

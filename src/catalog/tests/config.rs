@@ -37,6 +37,8 @@ fn a_configuration_is_whole_or_refused() {
         (|c| c.live_templates = vec!["lud".into()], Some(ParameterMalformed)),
         (|c| c.live_templates = vec!["daobo-lud".into()], None),
         (|c| c.live_templates = vec!["x".into()], Some(ParameterMalformed)),
+        (|c| c.custom_size_px = [Some(1280), Some(720)], None),
+        (|c| c.custom_size_px = [Some(1280), Some(722)], Some(ParameterMalformed)),
         (|c| c.delay_s = Some(300.0), None),
         (|c| c.delay_s = Some(300.5), Some(ParameterMalformed)),
         (|c| c.delay_s = Some(f32::NAN), Some(ParameterMalformed)),

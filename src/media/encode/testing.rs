@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Latency, VideoSettings, X264Preset};
+use super::{Latency, Profile, VideoSettings, X264Preset};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::time::FrameRate;
 use crate::worker::StopToken;
@@ -21,7 +21,9 @@ pub(crate) fn settings() -> VideoSettings {
         rate: RATE,
         bitrate_bps: 400_000,
         gop_ticks: GOP,
+        picture_ticks: 1,
         preset: X264Preset::Ultrafast,
+        profile: Profile::High,
         latency: Latency::Zero,
         threads: 1,
     }

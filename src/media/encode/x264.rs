@@ -20,6 +20,7 @@ pub struct X264Encoder {
     codec: Codec,
     size: Size,
     rate: FrameRate,
+    picture_ticks: i64,
     avcc: Bytes,
 }
 
@@ -28,7 +29,7 @@ impl X264Encoder {
         let threads = settings.threads.to_string();
         let mut pairs = vec![
             (c"preset", settings.preset.name()),
-            (c"profile", "high"),
+            (c"profile", settings.profile.name()),
             (c"forced-idr", "1"),
             (c"sc_threshold", "0"),
             (c"threads", if settings.threads == 0 { "auto" } else { &threads }),
@@ -41,7 +42,9 @@ impl X264Encoder {
             configure(context, settings);
         })?;
         let avcc = avc::configuration(codec.extradata()).ok_or(EncodeError::NoParameterSets)?;
-        Ok(X264Encoder { codec, size: settings.size, rate: settings.rate, avcc })
+        let VideoSettings { size, rate, .. } = *settings;
+        let picture_ticks = settings.picture_ticks.max(1).into();
+        Ok(X264Encoder { codec, size, rate, picture_ticks, avcc })
     }
 
     pub(super) fn avcc(&self) -> Bytes {
@@ -84,7 +87,7 @@ impl X264Encoder {
             track: Track::Video,
             pts_ns: ns(unit.pts),
             dts_ns: ns(unit.dts),
-            duration_ns: ns(unit.pts + 1) - ns(unit.pts),
+            duration_ns: ns(unit.pts + self.picture_ticks) - ns(unit.pts),
             key: unit.key,
             data: avc::length_prefixed(&unit.data),
         };
@@ -98,9 +101,10 @@ fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
     context.height = settings.size.height_px as i32;
     context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
     context.time_base = ffi::AVRational { num: den, den: num };
-    context.framerate = ffi::AVRational { num, den };
+    let picture_ticks = settings.picture_ticks.max(1) as i32;
+    context.framerate = ffi::AVRational { num, den: den * picture_ticks };
     context.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
-    context.gop_size = settings.gop_ticks.max(1) as i32;
+    context.gop_size = (settings.gop_ticks as i32 / picture_ticks).max(1);
     context.keyint_min = context.gop_size;
     context.max_b_frames = 0;
     context.bit_rate = i64::from(settings.bitrate_bps);

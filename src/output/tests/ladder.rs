@@ -42,7 +42,7 @@ fn every_rung_has_the_same_frames_keyframes_and_sound() {
     output.finish(LONG);
     let main = probe(dir.0.join("main.mp4").to_str().unwrap(), 10);
     let keys: Vec<usize> = (0..100).filter(|n| main.packets("video")[*n].1).collect();
-    assert_eq!(keys, [0, 30, 40, 70]);
+    assert_eq!(keys, [0, 30, 40, 60, 90]);
     for (name, size) in sizes {
         let rung = probe(dir.0.join(format!("{name}.mp4")).to_str().unwrap(), 10);
         assert_eq!(rung.packets("video"), main.packets("video"), "{name}");
@@ -54,8 +54,37 @@ fn every_rung_has_the_same_frames_keyframes_and_sound() {
     for rung in output.renditions() {
         let stats = rung.stats;
         assert_eq!((stats.encoded, stats.filled, stats.ticks_refused), (100, 0, 0), "{stats:?}");
-        assert_eq!((stats.keyframes, stats.failure), (4, None));
+        assert_eq!((stats.keyframes, stats.failure), (5, None));
     }
+}
+
+#[test]
+fn a_rung_of_fewer_pictures_has_the_same_keyframes_and_sound() {
+    let dir = Dir::new();
+    let thirds = VideoSettings { picture_ticks: 3, ..rendition("lld", Size::new(160, 90)).video };
+    let renditions = vec![RenditionSettings { name: "lld".into(), video: thirds.clone() }];
+    let output =
+        start(&super::super::ProgrammeSettings { renditions, ..settings("thirds") }).unwrap();
+    output.add_sink(file(&dir, "main.mp4")).unwrap();
+    output.add_rendition_sink("lld", file(&dir, "lld.mp4")).unwrap();
+    for tick in (0..100).filter(|tick| *tick != 51) {
+        if tick == 40 {
+            output.request_idr();
+        }
+        output.push_wait(media(tick)).unwrap();
+    }
+    output.finish(LONG);
+    let [main, rung] =
+        ["main.mp4", "lld.mp4"].map(|name| probe(dir.0.join(name).to_str().unwrap(), 10));
+    let thirds_of_main: Vec<_> = main.packets("video").into_iter().step_by(3).collect();
+    assert_eq!(rung.packets("video"), thirds_of_main);
+    let keys: Vec<_> = (0..34).filter(|n| thirds_of_main[*n].1).collect();
+    assert_eq!(keys, [0, 10, 14, 20, 30], "the forced one waits for the rung's picture");
+    assert_eq!(rung.packets("audio"), main.packets("audio"));
+    assert_eq!(rung.stream("video")["avg_frame_rate"], "10/1");
+    let uneven = VideoSettings { picture_ticks: 4, ..thirds };
+    let uneven = RenditionSettings { name: "lld".into(), video: uneven };
+    assert!(matches!(output.set_renditions(&[uneven]), Err(StartError::Renditions)));
 }
 
 #[test]

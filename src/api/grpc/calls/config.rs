@@ -29,6 +29,7 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         side_output_urls: m.side_output_urls,
         x264_preset: transcode.x264_preset,
         video_bps: transcode.video_bps,
+        custom_size_px: [None; 2],
         live_templates: transcode.live_templates,
         record: m.record_config.map(record),
         delay_s: Some(m.delay),

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use super::sign_playlist;
 use crate::api::rtmp::testing::Server;
 use crate::media::flv::{FlvTag, TagKind};
-use crate::output::Sink;
 use crate::output::testing::{Live, await_true, probe};
+use crate::output::{HlsSegments, Sink};
 use crate::worker::{self, StopToken};
 
 fn programme(server: &Server, name: &str) -> Live {
     let hub = Sink::Hub { hub: server.hub.clone(), name: format!("caster/{name}") };
-    Live::start(name, vec![hub, Sink::Hls { dir: server.hls_root.0.join(name) }])
+    let (dir, segments) = (server.hls_root.0.join(name), HlsSegments::Ts);
+    Live::start(name, vec![hub, Sink::Hls { dir, segments }])
 }
 
 /// The status line, headers and body of a GET; of an endless body what comes in the first read.
@@ -73,7 +74,12 @@ fn addresses_are_checked_and_answers_can_be_used_by_pages() {
         ("/caster/locked.mp4?auth_key=open".into(), 404, "text/plain"),
         ("/caster/locked/..%2f..%2fsecret.ts?auth_key=open".into(), 404, "text/plain"),
         ("/caster/..%2fx.m3u8".into(), 404, "text/plain"),
-        ("/caster/locked/index.m3u8?auth_key=open".into(), 404, "text/plain"),
+        ("/caster/locked/index.m3u8?auth_key=open".into(), 200, "application/vnd.apple.mpegurl"),
+        ("/caster/locked/index.m3u8".into(), 403, "text/plain"),
+        ("/caster/locked/lld/index.m3u8?auth_key=open".into(), 404, "text/plain"),
+        ("/caster/locked/lld/0.ts".into(), 403, "text/plain"),
+        ("/caster/locked/..%2f..%2fx/index.m3u8?auth_key=open".into(), 404, "text/plain"),
+        ("/caster/locked/rungs.txt?auth_key=open".into(), 404, "text/plain"),
         ("/caster/locked/0.ts?auth_key=open".into(), 404, "text/plain"),
         ("/caster/nobody.flv".into(), 404, "text/plain"),
     ] {
@@ -128,9 +134,10 @@ fn a_wedged_player_hurts_nobody_and_a_gone_one_is_forgotten() {
 
 #[test]
 fn segments_carry_the_key_of_their_playlist() {
-    let text = "#EXTM3U\n#EXTINF:2.0,\n17.ts\n";
-    for (key, line) in [(None, "s/17.ts"), (Some("a b"), "s/17.ts?auth_key=a+b")] {
-        let signed = sign_playlist(text, "s", key);
-        assert_eq!(signed, format!("#EXTM3U\n#EXTINF:2.0,\n{line}\n"));
+    let text = "#EXTM3U\n#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:2.0,\n17.ts\n";
+    for (key, query) in [(None, ""), (Some("a b"), "?auth_key=a+b")] {
+        let map = format!("#EXT-X-MAP:URI=\"s/init.mp4{query}\"");
+        let signed = sign_playlist(text, "s/", key);
+        assert_eq!(signed, format!("#EXTM3U\n{map}\n#EXTINF:2.0,\ns/17.ts{query}\n"));
     }
 }

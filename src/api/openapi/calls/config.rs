@@ -16,10 +16,14 @@ pub(crate) fn set_config(p: &Params) -> Read {
             caster_name: p.text("CasterName"),
             domain_name: p.text("DomainName"),
             caster_template: transcode.text("CasterTemplate"),
-            frame_rate: transcode.text("FrameRate"),
+            frame_rate: either(&transcode, ["FrameRate", "CustomParams.Video.Fps"]),
             side_output_urls: p.json_texts("SideOutputUrlList")?,
             x264_preset: transcode.text("X264Preset"),
-            video_bps: transcode.number("VideoBps")?,
+            video_bps: video_bps(&transcode)?,
+            custom_size_px: [
+                transcode.number("CustomParams.Video.Width")?,
+                transcode.number("CustomParams.Video.Height")?,
+            ],
             live_templates: live_templates(&transcode)?,
             record: p.json("RecordConfig")?.map(record).transpose()?.flatten(),
             delay_s: p.number("Delay")?,
@@ -49,16 +53,26 @@ fn live_templates(transcode: &Params) -> Read<Vec<String>> {
     }
 }
 
+/// In bit/s, or as `CustomParams` have it, in kbit/s.
+fn video_bps(transcode: &Params) -> Read<Option<u32>> {
+    let kbps: Option<u32> = transcode.number("CustomParams.Video.Bitrate")?;
+    Ok(transcode.number("VideoBps")?.or(kbps.map(|kbps| kbps.saturating_mul(1000))))
+}
+
+/// The one under the first name, or else that under the second.
+fn either(p: &Params, names: [&str; 2]) -> String {
+    match p.text(names[0]) {
+        text if text.is_empty() => p.text(names[1]),
+        text => text,
+    }
+}
+
 /// None when it is empty: nothing is recorded. An `interval` beside the formats is of no known unit and not read; one
 /// inside a format is its `CycleDuration`.
 fn record(p: Params) -> Read<Option<RecordDraft>> {
     if p.iter().next().is_none() {
         return Ok(None);
     }
-    let either = |p: &Params, names: [&str; 2]| match p.text(names[0]) {
-        text if text.is_empty() => p.text(names[1]),
-        text => text,
-    };
     let format = |format: Params| -> Read<RecordFormatDraft> {
         let cycle_duration_s = format.number("CycleDuration")?;
         Ok(RecordFormatDraft {

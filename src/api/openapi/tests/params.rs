@@ -147,6 +147,29 @@ fn config(params: &Params) -> ConfigDraft {
 }
 
 #[test]
+fn custom_params_as_they_are_told() {
+    for (text, rate, bps, size_px) in [
+        (
+            r#"{"CustomParams":{"video":{"bitrate":800,"fps":25,"height":360,"width":640}}}"#,
+            "25",
+            Some(800_000),
+            [Some(640), Some(360)],
+        ),
+        (
+            r#"{"FrameRate":"30000/1001","CustomParams":{"video":{"fps":30}}}"#,
+            "30000/1001",
+            None,
+            [None; 2],
+        ),
+        (r#"{"VideoBps":1,"CustomParams":{"video":{"bitrate":800}}}"#, "", Some(1), [None; 2]),
+    ] {
+        let config = config(&json("TranscodeConfig", text));
+        assert_eq!((&config.frame_rate[..], config.video_bps), (rate, bps), "{text}");
+        assert_eq!(config.custom_size_px, size_px, "{text}");
+    }
+}
+
+#[test]
 fn renditions_in_every_spelling() {
     for (text, expected) in [
         (r#"{"LiveTemplate":["lld","lsd"]}"#, &["lld", "lsd"][..]),

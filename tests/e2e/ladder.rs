@@ -1,0 +1,201 @@
+//! The ladder on air: the same frames, keyframes and sound at every rung and by every way out.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use onair::api::grpc::pb as v1;
+
+use crate::proof::{Proof, check_same, proof, tap};
+use crate::support::{From, Process, Server, Studio, free_port, spawn_ffmpeg, ticks, wait_for};
+
+/// The programme is 854×480, so that there is something below it.
+const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
+/// Frames that everything must have in common.
+const COMMON: u64 = 6 * 30;
+
+fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
+    let transcode = config.transcode_config.as_mut().unwrap();
+    transcode.caster_template = "lp_sd".into();
+    transcode.live_templates = rungs.iter().map(|&name| name.into()).collect();
+}
+
+/// Records every address of PGM in turn, under names that tell rung and format.
+fn tap_all(server: &Server, scene: &v1::Scene) -> Vec<(String, PathBuf, Process)> {
+    let taps = scene.stream_infos.iter().map(|info| {
+        let name = format!("{}-{}", info.transcode_config, info.video_format);
+        let file = server.folder.path(&format!("{name}.flv"));
+        let process = tap(&info.output_stream_url, &file);
+        (name, file, process)
+    });
+    taps.collect()
+}
+
+/// Waits until a recording has so many frames.
+fn await_frames(file: &Path, count: u64) {
+    let what = format!("{count} frames of {}", file.display());
+    wait_for(&what, Duration::from_secs(40), || (ticks(file).len() as u64 >= count).then_some(()));
+}
+
+/// The finished recordings below a directory.
+fn recordings(dir: &Path) -> Vec<PathBuf> {
+    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if path.is_dir() {
+                dirs.push(path);
+            } else if matches!(extension, Some("flv" | "mp4" | "m3u8")) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
+    let server = Server::start();
+    // ffmpeg is the server that the relay pushes to.
+    let relayed = format!("rtmp://127.0.0.1:{}/live/away", free_port());
+    let relay_file = server.folder.path("relay.flv");
+    let listener = spawn_ffmpeg(&format!(
+        "-f flv -listen 1 -i {relayed} -c copy -copyts -flush_packets 1 -f flv {}",
+        relay_file.display()
+    ));
+    let sources = [From::Vod("pattern:640x360@30")];
+    let mut studio = Studio::start_as(&server, &sources, |config| {
+        with_rungs(config, &RUNGS);
+        config.side_output_urls = vec![relayed.clone()];
+        let formats = ["flv", "mp4", "m3u8"];
+        config.record_config = Some(v1::RecordConfig {
+            record_formats: formats
+                .map(|format| v1::RecordFormat { format: format.into(), ..Default::default() })
+                .into(),
+            ..Default::default()
+        });
+    })
+    .await;
+    let full = studio.full("RV01").await;
+    studio.take(&full).await;
+    let mut taps = tap_all(&server, &studio.pgm);
+    assert_eq!(taps.len(), 9, "three formats of PGM and of two rungs");
+    taps.push(("relay".into(), relay_file, listener));
+    for (_, file, _) in &taps {
+        await_frames(file, COMMON + 60);
+    }
+    let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
+    studio.client.stop_caster(request).await.unwrap();
+    let mut proofs = Vec::new();
+    for (name, file, mut process) in taps {
+        // They end with the stream; what they wrote by then counts.
+        process.signal("INT");
+        process.wait(Duration::from_secs(10));
+        proofs.push((name, proof(&file)));
+    }
+    check_times(&proofs);
+    for file in recordings(&server.folder.path("data/record")) {
+        proofs.push((file.display().to_string(), proof(&file)));
+    }
+    assert_eq!(proofs.len(), 13);
+    check_same(&proofs, COMMON);
+    for (name, proof) in &proofs {
+        println!("{name}: {:?}, offset {:?} ms", proof.span(), proof.av_offset_ms);
+    }
+}
+
+/// What players get has the output's own times: a frame has the same one at every rung and by every way.
+fn check_times(proofs: &[(String, Proof)]) {
+    let of_output = proofs.iter().filter(|(name, _)| name != "relay");
+    let offsets = of_output.map(|(name, proof)| {
+        let frame = proof.frames.iter().find(|frame| frame.number.is_some()).expect("a number");
+        (name, proof.first_tick(), frame.tick - frame.number.unwrap().cast_signed())
+    });
+    let offsets: Vec<_> = offsets.collect();
+    assert!(offsets.iter().all(|(_, _, offset)| *offset == offsets[0].2), "{offsets:?}");
+}
+
+/// The body of an answer of the server's.
+fn get(url: &str) -> String {
+    let (host, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// Attributes and absolute address of what a master playlist names.
+fn variants(master_url: &str) -> Vec<(String, String)> {
+    let text = get(master_url);
+    let base = master_url.split_once("caster/").unwrap().0;
+    let mut lines = text.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(attributes) = line.strip_prefix("#EXT-X-STREAM-INF:") {
+            found.push((attributes.to_owned(), format!("{base}caster/{}", lines.next().unwrap())));
+        }
+    }
+    found
+}
+
+/// Changes the rungs of a caster on air.
+async fn set_rungs(studio: &mut Studio, rungs: &[&str]) {
+    let caster_id = studio.caster.clone();
+    let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
+    let told = studio.client.describe_caster_config(request).await.unwrap().into_inner();
+    let mut config = told.config.unwrap();
+    with_rungs(&mut config, rungs);
+    let request = v1::SetCasterConfigRequest { caster_id, config: Some(config) };
+    studio.client.set_caster_config(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() {
+    let server = Server::start_with(&["--hls-segments", "fmp4", "--ingest-auth", "off"]);
+    let sources = [From::Vod("pattern:640x360@30")];
+    let mut studio = Studio::start_as(&server, &sources, |config| with_rungs(config, &RUNGS)).await;
+    let full = studio.full("RV01").await;
+    studio.take(&full).await;
+    let master = studio.hls();
+    let found = wait_for("three variants", Duration::from_secs(20), || {
+        Some(variants(&master)).filter(|found| found.len() == 3)
+    });
+    for ((attributes, _), size) in found.iter().zip(["854x480", "640x360", "854x480"]) {
+        let wanted = format!("RESOLUTION={size},FRAME-RATE=30.000,CODECS=\"avc1.");
+        assert!(
+            attributes.contains(&wanted) && attributes.ends_with(",mp4a.40.2\""),
+            "{attributes}"
+        );
+    }
+    assert!(get(master.split_once('?').unwrap().0).starts_with("auth_key"), "without its key");
+    let mut taps = Vec::new();
+    let ways = [studio.flv(), master.clone()].into_iter().chain(found.iter().map(|v| v.1.clone()));
+    for (n, url) in ways.enumerate() {
+        let file = server.folder.path(&format!("way{n}.flv"));
+        let process = tap(&url, &file);
+        await_frames(&file, 30);
+        taps.push((url, file, process));
+    }
+    set_rungs(&mut studio, &["lld", "daobo-lsd", "daobo-lld"]).await;
+    wait_for("the fourth variant", Duration::from_secs(20), || {
+        (variants(&master).len() == 4).then_some(())
+    });
+    set_rungs(&mut studio, &["lld", "daobo-lsd"]).await;
+    assert_eq!(variants(&master).len(), 3);
+    let seen = ticks(&taps[4].1).len() as u64;
+    for (_, file, _) in &taps {
+        await_frames(file, seen + 60);
+    }
+    let mut proofs = Vec::new();
+    for (url, file, mut process) in taps {
+        process.signal("INT");
+        process.wait(Duration::from_secs(10));
+        proofs.push((url, proof(&file)));
+    }
+    check_times(&proofs);
+    check_same(&proofs, COMMON);
+}
