@@ -278,6 +278,9 @@ pub struct Settings {
     /// Certificate authorities (PEM) that gRPC and HTTP clients must have a certificate of (mTLS).
     #[arg(long, env = "ONAIR_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+    /// Certificate authorities (PEM) that vouch for rtmps relays, in the place of the system's.
+    #[arg(long, env = "ONAIR_RELAY_CA")]
+    pub relay_ca: Option<PathBuf>,
     /// Access key id of the API, an admin's, beside those of onair key; one is made at first start when there is none.
     #[arg(long, env = "ONAIR_ACCESS_KEY_ID")]
     pub access_key_id: Option<String>,
@@ -345,6 +348,7 @@ pub struct Config {
     pub playback_auth: PlaybackAuth,
     pub second_publisher: SecondPublisher,
     pub tls: Option<TlsFiles>,
+    pub relay_ca: Option<PathBuf>,
     pub access_key: Option<(String, String)>,
     pub api_rate: u32,
     pub preset: Preset,
@@ -370,7 +374,7 @@ impl Settings {
         let all = first_given!(given, file:
             data, http, grpc, rtmp, adapter, media_dir, record_dir, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
-            second_publisher, tls_cert, tls_key, tls_client_ca,
+            second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, preset, gop_seconds, hls_segments, ladder, max_load_percent,
             max_encoders, input_buffer_ms,
         );
@@ -408,6 +412,7 @@ impl Settings {
             playback_auth: all.playback_auth.unwrap_or(PlaybackAuth::Signed),
             second_publisher: all.second_publisher.unwrap_or(SecondPublisher::Refuse),
             tls,
+            relay_ca: all.relay_ca,
             access_key,
             api_rate: in_range("api-rate", all.api_rate.unwrap_or(0), 0, 1000)?,
             preset: all.preset.unwrap_or(Preset::Veryfast),

@@ -197,7 +197,7 @@ pub const INPUT_STALE_AFTER: Duration = Duration::from_millis(1500);
 pub const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait before connecting again.
 pub const RETRY_MAX: Duration = Duration::from_secs(10);
-/// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]).
+/// Attempts without one picture after which a source reports Failed (it goes on trying at [`RETRY_MAX`]); a relay likewise.
 pub const RETRY_FAILED_AFTER: u32 = 5;
 /// Decoded video frames between a live input's thread and the frame thread; the oldest is dropped and counted.
 pub const INPUT_VIDEO_QUEUE: usize = 8;
@@ -424,6 +424,8 @@ pub const RECORD_DEPTH: usize = 16;
 
 /// Bytes of delayed packets of one rendition in memory; more wait in a file.
 pub const DELAY_MEMORY_BYTES: usize = 4 << 20;
+/// How often a picture is sent that stands while a longer delay begins: a keyframe twice a second is less than the bit rate.
+pub const STILL_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of one slot of that file.
 pub const DELAY_SLOT_BYTES: usize = 4 << 20;
 /// Slots of that file (4 GiB): 300 s at 100 Mbit/s. Full: packets are lost up to a keyframe and counted.

@@ -266,6 +266,8 @@ pub struct OutputStatus {
     pub message: String,
     /// What its encoder does; none of what only passes packets on.
     pub encoder: Option<EncoderStatus>,
+    /// Of a relay only.
+    pub relay: Option<RelayStatus>,
 }
 
 /// What an encoder does.
@@ -285,4 +287,64 @@ pub struct EncoderStatus {
     pub pictures_dropped: u64,
     /// How often it failed and was replaced.
     pub restarts: u64,
+}
+
+/// What a relay does besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayStatus {
+    /// As configured.
+    pub name: String,
+    /// Where it leads, without its key.
+    pub url: String,
+    /// Name of its rendition; empty: PGM itself.
+    pub rendition: String,
+    /// How it fares.
+    pub state: RelayState,
+    /// When it came to be so, ms since 1970-01-01 UTC.
+    pub since_unix_ms: u64,
+    /// Why it broke the last time; empty when it never did.
+    pub last_error: String,
+    /// Attempts to connect after the first.
+    pub reconnects: u64,
+}
+
+/// How a relay fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelayState {
+    /// Switched off.
+    Disabled,
+    /// Waits for a keyframe.
+    Starting,
+    /// Opens its destination.
+    Connecting,
+    /// Is pushed to.
+    Live,
+    /// Broke; tries again in a moment.
+    BackingOff,
+    /// Broke [`RETRY_FAILED_AFTER`](crate::limits::RETRY_FAILED_AFTER) times in a row; goes on trying.
+    Failed,
+}
+
+impl RelayState {
+    /// All of them.
+    pub const ALL: [RelayState; 6] = [
+        RelayState::Disabled,
+        RelayState::Starting,
+        RelayState::Connecting,
+        RelayState::Live,
+        RelayState::BackingOff,
+        RelayState::Failed,
+    ];
+
+    /// Its name on the metrics page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RelayState::Disabled => "disabled",
+            RelayState::Starting => "starting",
+            RelayState::Connecting => "connecting",
+            RelayState::Live => "live",
+            RelayState::BackingOff => "backing_off",
+            RelayState::Failed => "failed",
+        }
+    }
 }

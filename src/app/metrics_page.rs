@@ -14,7 +14,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
-use crate::api::control::{EncoderStatus, InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::api::control::{
+    EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
+};
 use crate::engine::InputState;
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
@@ -273,6 +275,23 @@ pub(super) struct Machine {
     pub(super) load: f64,
 }
 
+/// How relays fare.
+fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let states = Family::<Labels, Gauge>::default();
+    let reconnects = Family::<Labels, Counter>::default();
+    for (labels, output) in outputs {
+        let Some(relay) = &output.relay else { continue };
+        for state in RelayState::ALL {
+            let mut labels = labels.clone();
+            labels.push(("state", state.as_str().to_owned()));
+            states.get_or_create(&labels).set((state == relay.state).into());
+        }
+        reconnects.get_or_create(labels).inc_by(relay.reconnects);
+    }
+    registry.register("relay_state", "1 for the state that a relay is in", states);
+    registry.register("relay_reconnects", "Attempts to connect after the first", reconnects);
+}
+
 /// What no single caster has.
 fn server_metrics(
     registry: &mut Registry,
@@ -371,6 +390,7 @@ pub(super) fn text(
     for metric in INPUT_COUNTERS {
         counters(&mut registry, metric, &inputs);
     }
+    relay_metrics(&mut registry, &outputs);
     let of_input = |(labels, input): &(Labels, &InputStatus)| Some((labels.clone(), input.luma?));
     luma_gauges(&mut registry, "input", &inputs.iter().filter_map(of_input).collect::<Vec<_>>());
     let of_pgm = |(labels, caster): &(Labels, &Snapshot)| Some((labels.clone(), caster.luma?));

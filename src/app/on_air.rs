@@ -22,7 +22,7 @@ use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Way};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
 use crate::metrics::Timing;
-use crate::output::{Output, SinkId};
+use crate::output::Output;
 use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
 
@@ -39,6 +39,7 @@ mod vigil;
 
 use begin::{Before, begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
+use destinations::Destination;
 use prepare::Ready;
 pub(super) use revive::Fault;
 
@@ -91,7 +92,7 @@ pub(super) struct OnAir {
     pgm: Arc<Output>,
     pvw: Option<Arc<Output>>,
     pvw_idle: u32,
-    relays: Vec<(String, SinkId)>,
+    relays: Vec<Destination>,
     extras: Extras,
     frame_thread: Worker,
     /// Joins the threads of what the frame thread let go; ends when the frame thread has.
@@ -355,6 +356,9 @@ impl OnAir {
                 let stream = stream(&scenes.get(bus).stream_name);
                 let named = snapshot::Named { name, stream, output };
                 snapshot.outputs.extend(snapshot::outputs(&named, &report, &self.world.hub));
+            }
+            if bus == Bus::Pgm {
+                snapshot.outputs.extend(self.relay_statuses());
             }
         }
         snapshot

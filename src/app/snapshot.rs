@@ -110,7 +110,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
     }
 }
 
-/// The status of an output, of its renditions, relays and recordings.
+/// The status of an output, of its renditions and recordings.
 pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<OutputStatus> {
     let viewers = |stream: &str| u32::try_from(hub.viewers(stream)).unwrap_or(u32::MAX);
     let encoded = |name: String, stream: &str, stats: OutputStats| OutputStatus {
@@ -122,6 +122,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         subscribers: viewers(stream),
         encoder: Some(encoder(&stats)),
         message: stats.failure.or(stats.last_fault).unwrap_or_default(),
+        relay: None,
     };
     let main = OutputStatus {
         frames_late: report.counts.late + report.counts.repeated,
@@ -147,9 +148,9 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                     _ => String::new(),
                 },
                 encoder: None,
+                relay: None,
             },
         )
     };
-    let sinks = of_kind("relay ").chain(of_kind("record "));
-    std::iter::once(main).chain(renditions).chain(sinks).collect()
+    std::iter::once(main).chain(renditions).chain(of_kind("record ")).collect()
 }

@@ -59,6 +59,8 @@ pub struct ConfigDraft {
     pub caster_template: String,
     pub frame_rate: String,
     pub side_output_urls: Vec<String>,
+    /// `relays`; none: the wire has no word for them, and URLs that are known keep what was set.
+    pub relays: Option<Vec<RelayDraft>>,
     pub x264_preset: String,
     pub video_bps: Option<u32>,
     /// Width and height of `CustomParams`, as told by `DescribeCasterConfig`: they must be the template's.
@@ -80,6 +82,16 @@ pub struct ConfigDraft {
     pub program_name: String,
     pub program_effect: Option<i32>,
     pub sync_groups: Vec<SyncGroupDraft>,
+}
+
+/// An element of `relays`.
+#[derive(Clone, Debug, PartialEq, Default)]
+#[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
+pub struct RelayDraft {
+    pub url: String,
+    pub name: String,
+    pub rendition: String,
+    pub enabled: Option<bool>,
 }
 
 /// `RecordConfig`.

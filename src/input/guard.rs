@@ -2,13 +2,15 @@
 //!
 //! Owns the scheme allow-list, the address table and name resolution. Must not know what is fetched. Invariant:
 //! a connection goes to an address that was checked, never to a name that is resolved again: RTMP and SRT URLs are
-//! rewritten to the address, HTTP goes through [`super::proxy`], which checks each connection where it is made —
+//! rewritten to the address, HTTP and RTMPS go through [`super::proxy`], which checks each connection where it is made —
 //! also after a redirect, and for each URL inside a playlist.
 //!
 //! Not covered: FFmpeg leaves hosts named in the environment variable `no_proxy` out of the proxy; of such a URL
 //! only its first host is checked. The process should run without it.
 
+use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -16,7 +18,7 @@ use url::Url;
 use super::proxy::Proxy;
 use crate::config::RTMP_PORT;
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_URL_BYTES};
-use crate::media::mux::PushTo;
+use crate::media::mux::{PushProtocol, PushTo};
 use crate::media::open::{HTTP_PROTOCOLS, MediaError};
 use crate::worker::StopToken;
 
@@ -184,12 +186,14 @@ pub(super) fn admit(
         ("http", UrlUse::Live | UrlUse::File) => (80, HTTP_PROTOCOLS),
         ("https", UrlUse::Live | UrlUse::File) => (443, HTTP_PROTOCOLS),
         ("rtmp", UrlUse::Live | UrlUse::Relay) => (RTMP_PORT, "rtmp,tcp"),
-        ("rtmps", UrlUse::Relay) => (443, "rtmps,tls,tcp"),
-        ("srt", UrlUse::Live) => (0, "srt"),
+        ("rtmps", UrlUse::Relay) => (443, "rtmps,tls,tcp,httpproxy"),
+        ("srt", UrlUse::Live | UrlUse::Relay) => (0, "srt"),
         (scheme, UrlUse::Live) => {
             return refuse(&format!("{scheme} is none of rtmp, http, https, srt"));
         }
-        (scheme, UrlUse::Relay) => return refuse(&format!("{scheme} is none of rtmp, rtmps")),
+        (scheme, UrlUse::Relay) => {
+            return refuse(&format!("{scheme} is none of rtmp, rtmps, srt"));
+        }
         (scheme, UrlUse::File) => return refuse(&format!("{scheme} is none of http, https")),
     };
     let Some(host) = url.host_str().map(|host| host.trim_matches(['[', ']'])) else {
@@ -202,7 +206,7 @@ pub(super) fn admit(
     let addresses = resolve(host, port, stop)?;
     allow.check(host, &addresses).map_err(MediaError::Refused)?;
     match url.scheme() {
-        "rtmp" | "rtmps" => Ok(rtmp(&url, addresses[0])),
+        "rtmp" => Ok(rtmp(&url, addresses[0])),
         "srt" => srt(&url, addresses[0]),
         _ => {
             let proxy = Proxy::start(allow.clone()).map_err(|e| MediaError::Open(e.to_string()))?;
@@ -212,14 +216,35 @@ pub(super) fn admit(
     }
 }
 
-/// Where a relay's push connects to: its URL with the address that was looked up and checked.
+/// Where a relay's push connects to, looked up and checked. RTMP and SRT get the address; TLS needs the name, and goes
+/// through a proxy of its own that checks again. Its certificate must be the name's, by an authority of the system or,
+/// when there is a file of authorities (PEM), of that.
 ///
 /// # Errors
 /// Why it may not lead there.
-pub fn admit_relay(url: &str, allow: &AllowList, stop: &StopToken) -> Result<PushTo, String> {
+pub fn admit_relay(
+    url: &str,
+    (allow, authorities): (&AllowList, Option<&Path>),
+    stop: &StopToken,
+) -> Result<PushTo, String> {
     let admitted = admit(url, UrlUse::Relay, allow, stop).map_err(|error| error.to_string())?;
-    let tc_url = admitted.options.into_iter().find(|(name, _)| *name == "rtmp_tcurl");
-    Ok(PushTo { url: admitted.url, tc_url: tc_url.map(|(_, url)| url) })
+    let option = |name| {
+        let found = admitted.options.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let (protocol, options) = match admitted.protocols {
+        "srt" => (PushProtocol::Srt, Vec::new()),
+        "rtmp,tcp" => (PushProtocol::Rtmp, vec![(c"rtmp_tcurl", option("rtmp_tcurl"))]),
+        _ => {
+            let mut options =
+                vec![(c"http_proxy", option("http_proxy")), (c"tls_verify", "1".to_owned())];
+            options
+                .extend(authorities.map(|file| (c"ca_file", file.to_string_lossy().into_owned())));
+            (PushProtocol::Rtmps, options)
+        }
+    };
+    let keeps = admitted.proxy.map(|proxy| Box::new(proxy) as Box<dyn Any + Send + Sync>);
+    Ok(PushTo { url: admitted.url, protocol, options, keeps })
 }
 
 /// Where a callback's receiver is: the addresses of its host, looked up and checked, to connect to as they are.
@@ -267,7 +292,7 @@ fn rtmp(url: &Url, address: SocketAddr) -> Admitted {
 fn srt(url: &Url, address: SocketAddr) -> Result<Admitted, MediaError> {
     let calls = url.query_pairs().all(|(key, value)| key != "mode" || value == "caller");
     if !calls {
-        return Err(MediaError::Refused("an SRT source must be a caller".into()));
+        return Err(MediaError::Refused("over SRT this server is the caller".into()));
     }
     let options = vec![];
     Ok(Admitted { url: rewritten(url, address), options, protocols: "srt", proxy: None })

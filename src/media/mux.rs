@@ -1,9 +1,11 @@
-//! Containers: encoded packets to MP4 and RTMP by FFmpeg's muxers.
+//! Containers: encoded packets to MP4, RTMP and SRT by FFmpeg's muxers.
 //!
 //! Must not know encoders, queues or retries. Invariants: no call blocks longer than its deadline where a network is behind it;
 //! a destination's key is never part of an error.
 
+use std::any::Any;
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::fmt;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -24,17 +26,38 @@ use crate::worker::StopToken;
 pub enum Target<'a> {
     /// An MP4 file, playable from its start once finished.
     Mp4(&'a Path),
-    /// An RTMP(S) server, by FFmpeg's FLV muxer.
-    Rtmp(&'a PushTo),
+    /// A server that takes a push: FLV by RTMP(S), MPEG-TS by SRT.
+    Push(&'a PushTo),
 }
 
 /// Where to connect to for a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTo {
-    /// `rtmp://` or `rtmps://`, its host an address that was checked.
+    /// Names a host that was checked: by its address, or as a name that is reached through what `keeps` is.
     pub url: String,
-    /// What the server is told to be called, when the URL has an address for its name.
-    pub tc_url: Option<String>,
+    /// How it is spoken.
+    pub protocol: PushProtocol,
+    /// Options of FFmpeg's protocols.
+    pub options: Vec<(&'static CStr, String)>,
+    /// Lives as long as the connection.
+    pub keeps: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for PushTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL has a key in it.
+        write!(f, "PushTo {{ {:?} }}", self.protocol)
+    }
+}
+
+/// How a push is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushProtocol {
+    /// `rtmp://`
+    Rtmp,
+    /// `rtmps://`: the same within TLS.
+    Rtmps,
+    /// `srt://`
+    Srt,
 }
 
 /// Why a container could not be written.
@@ -99,7 +122,8 @@ impl Target<'_> {
     fn format(&self) -> &'static CStr {
         match self {
             Target::Mp4(_) => c"mp4",
-            Target::Rtmp(_) => c"flv",
+            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => c"mpegts",
+            Target::Push(_) => c"flv",
         }
     }
 
@@ -107,7 +131,7 @@ impl Target<'_> {
         let text = match self {
             // Whatever the path looks like, it is one.
             Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
-            Target::Rtmp(to) => to.url.as_bytes().to_vec(),
+            Target::Push(to) => to.url.as_bytes().to_vec(),
         };
         CString::new(text)
             .map_err(|error| MuxError { what: "bad destination", reason: error.to_string() })
@@ -116,7 +140,8 @@ impl Target<'_> {
     fn options(&self) -> Options {
         match self {
             Target::Mp4(_) => Options::new(&[(c"movflags", "+faststart")]),
-            Target::Rtmp(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
+            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => Options::new(&[]),
+            Target::Push(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
         }
     }
 
@@ -124,13 +149,17 @@ impl Target<'_> {
     fn protocols(&self) -> &'static str {
         match self {
             Target::Mp4(_) => "file",
-            Target::Rtmp(_) => "rtmp,rtmps,tcp,tls",
+            Target::Push(to) => match to.protocol {
+                PushProtocol::Rtmp => "rtmp,tcp",
+                PushProtocol::Rtmps => "rtmps,tls,tcp,httpproxy",
+                PushProtocol::Srt => "srt",
+            },
         }
     }
 
     fn limits(&self) -> (Option<Duration>, Option<Duration>) {
         match self {
-            Target::Rtmp(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
+            Target::Push(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
             Target::Mp4(_) => (None, None),
         }
     }
@@ -189,8 +218,8 @@ impl Muxer {
         let mut options = target.options();
         let mut pb = std::ptr::null_mut();
         let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
-        if let Target::Rtmp(PushTo { tc_url: Some(tc_url), .. }) = target {
-            pairs.push((c"rtmp_tcurl", tc_url));
+        if let Target::Push(to) = target {
+            pairs.extend(to.options.iter().map(|(name, value)| (*name, value.as_str())));
         }
         let mut protocols = Options::new(&pairs);
         // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.

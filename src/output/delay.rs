@@ -1,11 +1,12 @@
 //! The delay of the public sinks: packets wait until their tick is so many ticks ago.
 //!
 //! Owns what is held and the times of what leaves. Must not know sinks or clocks: the output's ticks are all the time there is.
-//! Invariants: the packets of tick n leave when tick n + delay is encoded; what leaves has no gap in its times, whatever
-//! the delay was changed to.
+//! Invariants: the packets of tick n leave when tick n + delay is encoded, and bear the time of that tick, in all
+//! renditions; what leaves has no gap in its times, whatever the delay was changed to.
 //!
-//! A longer delay holds everything until enough is there: players wait. A shorter one leaves out what is too old, up to the
-//! keyframe that is exactly so old, at most one group of pictures later; the times of what follows close the gap.
+//! A longer delay begins at the next keyframe that leaves: its picture is held, sent again twice a second with silence, until
+//! enough is there; then everything goes on from that keyframe. A shorter one leaves out what is too old, up to the
+//! keyframe that is exactly so old, at most one group of pictures later.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -17,9 +18,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::fan_out::Batch;
 use super::spool::{Place, Spool};
-use crate::limits::{ENCODER_QUEUE_TICKS, STOP_POLL};
-use crate::media::packet::{Packet, Track};
-use crate::time::FrameRate;
+use crate::limits::{ENCODER_QUEUE_TICKS, STILL_EVERY, STOP_POLL};
+use crate::media::encode::AacEncoder;
+use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::time::{FrameRate, NS_PER_S, SAMPLE_RATE};
 use crate::worker::{self, StopToken, Worker};
 
 #[derive(Debug)]
@@ -30,6 +32,12 @@ struct Held {
     place: Place,
 }
 
+impl Held {
+    fn is_key(&self) -> bool {
+        self.packet.track == Track::Video && self.packet.key
+    }
+}
+
 /// What is held, and when it leaves.
 #[derive(Debug)]
 pub(super) struct DelayRing {
@@ -38,14 +46,37 @@ pub(super) struct DelayRing {
     held: VecDeque<Held>,
     /// The delay that holds now, ticks.
     behind: u64,
-    /// What is left out of the times of what leaves.
-    shift_ns: i64,
+    /// Whether the public has seen something.
+    shown: Shown,
+    /// The picture that stands while a longer delay begins.
+    still: Option<Still>,
+    /// A packet of silence; none: the sound has a gap instead.
+    silence: Option<Bytes>,
     /// End of the last sound that left, in the times of what leaves.
-    sound_end_ns: i64,
+    sound_end_ns: Option<i64>,
     /// The tick that comes next.
     next: Option<u64>,
-    skip: Skip,
+    /// Of what comes, and of what leaves.
+    taken: Skip,
+    left: Skip,
     lost: Arc<AtomicU64>,
+}
+
+/// Whether something has left already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    Nothing,
+    Something,
+}
+
+/// A picture that stands.
+#[derive(Debug)]
+struct Still {
+    /// A keyframe, with the time at which it was first sent.
+    key: Packet,
+    since_tick: u64,
+    /// Where the sound ended when it began to stand.
+    sound_from_ns: Option<i64>,
 }
 
 /// Whether packets are taken.
@@ -58,18 +89,28 @@ enum Skip {
 
 /// Rounding of times: sound packets follow each other to within this.
 const ROUNDING_NS: i64 = 1_000_000;
+/// Samples of an AAC packet.
+const AAC_SAMPLES: usize = 1024;
 
 impl DelayRing {
-    pub(super) fn new(spool: Spool, rate: FrameRate, lost: Arc<AtomicU64>) -> DelayRing {
+    pub(super) fn new(
+        spool: Spool,
+        rate: FrameRate,
+        (shown, silence): (Shown, Option<Bytes>),
+        lost: Arc<AtomicU64>,
+    ) -> DelayRing {
         DelayRing {
             spool,
             rate,
             held: VecDeque::new(),
             behind: 0,
-            shift_ns: 0,
-            sound_end_ns: i64::MIN,
+            shown,
+            still: None,
+            silence,
+            sound_end_ns: None,
             next: None,
-            skip: Skip::No,
+            taken: Skip::No,
+            left: Skip::No,
             lost,
         }
     }
@@ -78,38 +119,49 @@ impl DelayRing {
     pub(super) fn push(&mut self, batch: Batch, mut out: impl FnMut(Packet)) {
         let Batch { tick: now, delay_ticks, packets } = batch;
         if self.next.is_some_and(|next| next != now) {
-            self.skip = Skip::ToKey;
+            self.taken = Skip::ToKey;
         }
         self.next = Some(now + 1);
         for packet in packets {
             self.hold(now, packet);
         }
-        if delay_ticks > self.behind {
-            self.behind = delay_ticks;
-        } else if delay_ticks < self.behind {
+        if delay_ticks < self.behind {
             self.jump(now, delay_ticks);
+        } else if self.shown == Shown::Nothing || self.still.is_some() {
+            // Nobody sees anything move.
+            self.behind = delay_ticks;
         }
-        while self.held.front().is_some_and(|held| held.tick + self.behind <= now) {
-            if let Some(packet) = self.held.pop_front().and_then(|held| self.release(held)) {
+        while let Some(first) = self.held.front()
+            && first.tick + self.behind <= now
+        {
+            let stands = delay_ticks > self.behind && first.is_key();
+            let Some(held) = self.held.pop_front() else { break };
+            if stands {
+                self.stand_still(held, now, &mut out);
+                self.behind = delay_ticks;
+            } else if let Some(packet) = self.release(held) {
+                self.shown = Shown::Something;
+                self.still = None;
                 out(packet);
             }
         }
+        self.fill(now, &mut out);
     }
 
     fn hold(&mut self, tick: u64, mut packet: Packet) {
-        if self.skip == Skip::ToKey {
+        if self.taken == Skip::ToKey {
             if packet.track == Track::Audio || !packet.key {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            self.skip = Skip::No;
+            self.taken = Skip::No;
         }
         match self.spool.keep(std::mem::replace(&mut packet.data, Bytes::new())) {
             Ok(place) => self.held.push_back(Held { tick, packet, place }),
             Err(error) => {
                 tracing::warn!(%error, "a delayed packet is lost");
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                self.skip = Skip::ToKey;
+                self.taken = Skip::ToKey;
             }
         }
     }
@@ -119,43 +171,108 @@ impl DelayRing {
         let Some(target) = now.checked_sub(delay_ticks) else { return };
         let first = self.held.partition_point(|held| held.tick < target);
         let mut of_target = self.held.iter().skip(first).take_while(|held| held.tick == target);
-        let has_key = of_target.any(|held| held.packet.track == Track::Video && held.packet.key);
-        let Some(oldest) = self.held.front().map(|held| held.tick) else { return };
-        if !has_key {
+        if !of_target.any(Held::is_key) {
             return;
         }
         for held in self.held.drain(..first) {
             self.spool.forget(held.place);
         }
-        let skipped_ns = self.rate.tick_ns(target) - self.rate.tick_ns(oldest);
-        self.shift_ns += i64::try_from(skipped_ns).unwrap_or(0);
         self.behind = delay_ticks;
+        self.still = None;
+    }
+
+    /// Sends a keyframe, and keeps it for when the longer delay is over.
+    fn stand_still(&mut self, held: Held, now: u64, out: &mut impl FnMut(Packet)) {
+        let (tick, packet) = (held.tick, held.packet.clone());
+        let Some(key) = self.release(held) else { return };
+        let sounds = self.held.iter().filter(|held| held.packet.track == Track::Audio);
+        let next_ns = sounds.map(|held| held.packet.pts_ns).next();
+        let sound_from_ns = self.sound_end_ns.or(next_ns.map(|ns| ns + self.shift_ns()));
+        self.sound_end_ns = sound_from_ns;
+        let place = self.spool.put_back(key.data.clone());
+        self.held.push_front(Held { tick, packet, place });
+        self.still = Some(Still { key: key.clone(), since_tick: now, sound_from_ns });
+        self.shown = Shown::Something;
+        out(key);
+    }
+
+    /// While a picture stands: the picture again, and silence up to the end of this tick.
+    fn fill(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
+        let Some(still) = &self.still else { return };
+        let ns = |tick| i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX);
+        let (since, every) = (still.since_tick, self.rate.tick_at(STILL_EVERY.as_nanos() as u64));
+        if now > since && (now - since).is_multiple_of(every.max(1)) {
+            let mut key = still.key.clone();
+            let later_ns = ns(now) - ns(since);
+            key.pts_ns += later_ns;
+            key.dts_ns += later_ns;
+            out(key);
+        }
+        let (Some(data), Some(from_ns)) = (&self.silence, still.sound_from_ns) else { return };
+        let until_ns = from_ns + ns(now + 1) - ns(since);
+        let duration_ns = (AAC_SAMPLES as u64 * NS_PER_S / u64::from(SAMPLE_RATE)) as i64;
+        let mut end_ns = self.sound_end_ns.unwrap_or(from_ns);
+        while end_ns + duration_ns <= until_ns {
+            out(Packet {
+                track: Track::Audio,
+                pts_ns: end_ns,
+                dts_ns: end_ns,
+                duration_ns,
+                key: true,
+                data: data.clone(),
+            });
+            end_ns += duration_ns;
+        }
+        self.sound_end_ns = Some(end_ns);
+    }
+
+    /// How much later than it was made something leaves.
+    fn shift_ns(&self) -> i64 {
+        i64::try_from(self.rate.tick_ns(self.behind)).unwrap_or(i64::MAX)
     }
 
     fn release(&mut self, held: Held) -> Option<Packet> {
+        let is_key = held.is_key();
         let Held { mut packet, place, .. } = held;
-        packet.pts_ns -= self.shift_ns;
-        packet.dts_ns -= self.shift_ns;
-        if packet.track == Track::Audio {
-            // After a jump: sound that would be heard together with what was heard before it.
-            if packet.pts_ns < self.sound_end_ns.saturating_sub(ROUNDING_NS) {
-                self.spool.forget(place);
-                return None;
-            }
-            self.sound_end_ns = packet.pts_ns + packet.duration_ns;
+        packet.pts_ns += self.shift_ns();
+        packet.dts_ns += self.shift_ns();
+        let overlaps = |end_ns: i64| packet.pts_ns < end_ns - ROUNDING_NS;
+        if packet.track == Track::Audio && self.sound_end_ns.is_some_and(overlaps) {
+            // It would be heard together with what was heard before a change of the delay.
+            self.spool.forget(place);
+            return None;
+        }
+        if self.left == Skip::ToKey && !is_key {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.spool.forget(place);
+            return None;
         }
         match self.spool.take(place) {
             Ok(data) => {
+                self.left = Skip::No;
+                if packet.track == Track::Audio {
+                    self.sound_end_ns = Some(packet.pts_ns + packet.duration_ns);
+                }
                 packet.data = data;
                 Some(packet)
             }
             Err(error) => {
                 tracing::warn!(%error, "a delayed packet cannot be read back");
                 self.lost.fetch_add(1, Ordering::Relaxed);
+                self.left = Skip::ToKey;
                 None
             }
         }
     }
+}
+
+/// A packet of silence, which fits between any others of the same encoder settings.
+fn silence(audio_bps: u32) -> Option<Bytes> {
+    let mut encoder = AacEncoder::open(audio_bps).ok()?;
+    let mut packets = encoder.encode(&[[0.0; 2]; 4 * AAC_SAMPLES]).ok()?;
+    packets.extend(encoder.finish().ok()?);
+    // The first ones hold what the encoder begins with.
+    packets.into_iter().nth(2).map(|packet| packet.data)
 }
 
 /// A ring on a thread of its own, so that no encoder ever waits for the disk.
@@ -170,14 +287,16 @@ impl DelayLine {
     /// Starts a line that lets go by `out`.
     pub(super) fn start(
         name: &str,
-        (dir, rate): (PathBuf, FrameRate),
+        (dir, header, shown): (PathBuf, &StreamHeader, Shown),
         lost: Arc<AtomicU64>,
         out: impl Fn(&Packet, &StopToken) + Send + 'static,
     ) -> std::io::Result<DelayLine> {
         let (sender, receiver): (_, Receiver<Batch>) =
             crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
-        let mut ring = DelayRing::new(Spool::new(dir), rate, Arc::clone(&lost));
+        let (rate, audio_bps, counted) = (header.rate, header.audio_bps, Arc::clone(&lost));
         let worker = worker::spawn(&format!("delay-{name}"), StopToken::new(), move |stop| {
+            let begins = (shown, silence(audio_bps));
+            let mut ring = DelayRing::new(Spool::new(dir), rate, begins, counted);
             while !stop.is_stopped() {
                 match receiver.recv_timeout(STOP_POLL) {
                     Ok(batch) => ring.push(batch, |packet| out(&packet, &stop)),

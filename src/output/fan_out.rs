@@ -4,14 +4,15 @@
 //! waited for ([`Overflow::Wait`]).
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::delay::DelayLine;
+use super::backoff::Backoff;
+use super::delay::{DelayLine, Shown};
 use super::sink::{self, Overflow, Sink, SinkId, SinkState, SinkStats, Status, Timing};
 use super::{StartError, await_end, time_left};
-use crate::limits::MAX_SINKS;
+use crate::limits::{MAX_SINKS, RETRY_FIRST, RETRY_MAX};
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::worker::{self, StopToken, Worker};
@@ -43,6 +44,8 @@ pub(super) struct FanOut {
     sinks: Arc<Mutex<Sinks>>,
     /// There since the first time that there was a delay.
     line: Mutex<Option<DelayLine>>,
+    /// Whether anything was delivered.
+    has_begun: AtomicBool,
     delay_lost: Arc<AtomicU64>,
 }
 
@@ -70,6 +73,9 @@ impl Running {
             id: self.id,
             label: self.label.clone(),
             state: status.state,
+            since_unix_ms: status.since_unix_ms,
+            last_error: status.last_error,
+            failures: status.failures,
             packets: status.packets,
             bytes: status.bytes,
             attempts: status.attempts,
@@ -98,6 +104,7 @@ impl FanOut {
             common,
             sinks: Arc::default(),
             line: Mutex::default(),
+            has_begun: AtomicBool::new(false),
             delay_lost: Arc::default(),
         }
     }
@@ -120,7 +127,8 @@ impl FanOut {
         let name = format!("sink{}-{}", id.0, self.output);
         let worker = worker::spawn(&name, StopToken::new(), move |stop| {
             let _leaving = Leaving(Arc::clone(&feed), Arc::clone(&told));
-            sink::run(&sink, &sink::Feed { queue: &feed, header: &header, status: &told }, &stop);
+            let feed = sink::Feed { queue: &feed, header: &header, status: &told };
+            sink::run(&sink, &feed, Backoff::new(RETRY_FIRST, RETRY_MAX), &stop);
         })?;
         let worker = Some(worker);
         sinks.running.push(Running { id, label, overflow, timing, queue, status, worker });
@@ -133,6 +141,7 @@ impl FanOut {
         if line.is_none() && batch.delay_ticks > 0 {
             *line = self.start_line();
         }
+        self.has_begun.store(true, Ordering::Relaxed);
         let timings = match &*line {
             Some(_) => &[Timing::Prompt][..],
             None => &[Timing::Prompt, Timing::Delayed],
@@ -150,7 +159,11 @@ impl FanOut {
         let out = move |packet: &Packet, stop: &StopToken| {
             send(&sinks, packet, &[Timing::Delayed], stop);
         };
-        let place = (self.common.spool_dir.clone(), self.header.rate);
+        let shown = match self.has_begun.load(Ordering::Relaxed) {
+            true => Shown::Something,
+            false => Shown::Nothing,
+        };
+        let place = (self.common.spool_dir.clone(), &self.header, shown);
         match DelayLine::start(&self.output, place, Arc::clone(&self.delay_lost), out) {
             Ok(line) => Some(line),
             Err(error) => {
@@ -194,6 +207,10 @@ impl FanOut {
     fn end_workers(&self) -> Vec<Worker> {
         self.end();
         self.lock().running.iter_mut().filter_map(|sink| sink.worker.take()).collect()
+    }
+
+    pub(super) fn stats_of(&self, id: SinkId) -> Option<SinkStats> {
+        self.lock().running.iter().find(|sink| sink.id == id).map(Running::stats)
     }
 
     pub(super) fn stats(&self) -> Vec<SinkStats> {

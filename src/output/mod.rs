@@ -20,6 +20,7 @@ use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
+mod backoff;
 mod delay;
 mod encode_loop;
 mod fan_out;
@@ -37,7 +38,7 @@ mod steady;
 pub use hls::HlsSegments;
 pub use record::{OnFinished, RecordFormat, RecordPlan, RecordedFile, recover_recordings};
 pub use rendition::RenditionSettings;
-pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
@@ -327,6 +328,11 @@ impl Output {
         self.fan_out.stats()
     }
 
+    /// A sink of the programme or of a rendition and how it fares; none when it is not there (any more).
+    pub fn sink(&self, id: SinkId) -> Option<SinkStats> {
+        self.fan_outs().iter().find_map(|fan_out| fan_out.stats_of(id))
+    }
+
     /// Every rendition and how it fares.
     pub fn renditions(&self) -> Vec<RenditionStats> {
         let stats = |rung: &Arc<Rung>| RenditionStats {
@@ -403,9 +409,10 @@ impl Output {
     /// Delays what the public sees (players of the hub, HLS, relays) by so many ticks, at most [`MAX_DELAY_S`], in all renditions
     /// at the same tick. Files and recordings are not delayed.
     ///
-    /// More than before: they get nothing until enough is held, then everything; a player waits. Less: they go on as
-    /// they are until a keyframe is just as old as the new delay, and from it on; what was in between is left out. Times
-    /// have no gap either way. What is held when the output ends is never sent.
+    /// More than before: the next keyframe's picture stands, in silence, until enough is held; then it goes on from there.
+    /// Less: they go on as they are until a keyframe is just as old as the new delay, and from it on; what was in between
+    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Nothing is
+    /// sent before the first delay of an output is over, and what is held when it ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
         let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::hls::{HlsSegments, HlsWriter};
 use super::record::{RecordPlan, Recorder};
-use crate::limits::{RETRY_FIRST, RETRY_MAX};
 use crate::media::flv;
 use crate::media::hub::Hub;
 use crate::media::live_queue::{LiveQueue, Popped};
 use crate::media::mux::{Muxer, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
-use crate::time::Clock;
+use crate::time::{Clock, unix_ms};
 use crate::worker::StopToken;
 
 /// A destination of encoded packets.
@@ -43,9 +43,9 @@ pub enum Sink {
         /// What a slow disk leads to.
         overflow: Overflow,
     },
-    /// A push to an RTMP server.
+    /// A push to a server.
     Relay {
-        /// `rtmp://` or `rtmps://`, key included.
+        /// `rtmp://`, `rtmps://` or `srt://`, key included.
         url: String,
         /// Who says where that may lead.
         admit: Admit,
@@ -142,9 +142,12 @@ impl Sink {
 }
 
 /// A push URL without its stream key, user and query: scheme, host, port and application.
-fn redacted(url: &str) -> String {
+pub fn redacted(url: &str) -> String {
     let Ok(url) = url::Url::parse(url) else { return "(not a URL)".into() };
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    if url.scheme() == "srt" {
+        return format!("srt://{}{port}", url.host_str().unwrap_or_default());
+    }
     let app = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
     format!("{}://{}{port}/{app}/***", url.scheme(), url.host_str().unwrap_or_default())
 }
@@ -184,6 +187,12 @@ pub struct SinkStats {
     pub label: String,
     /// How it fares.
     pub state: SinkState,
+    /// When it came to be so, ms since 1970-01-01 UTC.
+    pub since_unix_ms: u64,
+    /// Why it broke the last time; empty when it never did.
+    pub last_error: String,
+    /// Attempts that failed since one was good.
+    pub failures: u32,
     /// Packets written.
     pub packets: u64,
     /// Bytes written.
@@ -197,6 +206,9 @@ pub struct SinkStats {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) state: SinkState,
+    pub(super) since_unix_ms: u64,
+    pub(super) last_error: String,
+    pub(super) failures: u32,
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) attempts: u64,
@@ -215,7 +227,13 @@ impl Status {
     }
 
     pub(super) fn set(&self, state: SinkState) {
-        self.change(|progress| progress.state = state);
+        self.change(|progress| {
+            if let SinkState::Failed(reason) = &state {
+                progress.last_error.clone_from(reason);
+            }
+            progress.state = state;
+            progress.since_unix_ms = unix_ms();
+        });
     }
 }
 
@@ -230,9 +248,9 @@ pub(super) struct Feed<'a> {
 /// Packets after which a connection counts as good, so that the next failure is tried again at once.
 const GOOD_AFTER_PACKETS: u64 = 300;
 
-/// Feeds a sink until there are no more packets or `stop`.
-pub(super) fn run(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) {
-    let mut wait = RETRY_FIRST;
+/// Feeds a sink until there are no more packets or `stop`; between attempts it waits as `backoff` says.
+pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &StopToken) {
+    feed.status.set(SinkState::Starting);
     loop {
         let before = feed.status.get().packets;
         let Err(reason) = attempt(sink, feed, stop) else {
@@ -242,14 +260,15 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) {
             return feed.status.set(SinkState::Failed("cut short".into()));
         }
         tracing::warn!(sink = sink.label(), reason, "sink failed");
-        feed.status.set(SinkState::Failed(reason));
         if feed.status.get().packets - before >= GOOD_AFTER_PACKETS {
-            wait = RETRY_FIRST;
+            backoff.reset();
+            feed.status.change(|progress| progress.failures = 0);
         }
-        if !sink.tries_again() || !discard_for(wait, feed, stop) {
+        feed.status.set(SinkState::Failed(reason));
+        feed.status.change(|progress| progress.failures += 1);
+        if !sink.tries_again() || !discard_for(backoff.next(), feed, stop) {
             return;
         }
-        wait = (wait * 2).min(RETRY_MAX);
     }
 }
 
@@ -271,10 +290,8 @@ fn discard_for(wait: Duration, feed: &Feed<'_>, stop: &StopToken) -> bool {
 /// One life of a destination: opened at a keyframe, written to until the packets end.
 fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String> {
     let Some(first) = next(feed, stop)? else { return Ok(()) };
-    feed.status.change(|progress| {
-        progress.state = SinkState::Connecting;
-        progress.attempts += 1;
-    });
+    feed.status.set(SinkState::Connecting);
+    feed.status.change(|progress| progress.attempts += 1);
     match sink {
         Sink::Hub { hub, name } => {
             let publisher = hub.publish(name).map_err(|busy| busy.to_string())?;
@@ -295,7 +312,7 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
         Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
         Sink::Relay { url, admit } => {
             let to = (admit.0)(url, stop)?;
-            mux(sink, Target::Rtmp(&to), (first, feed), stop)
+            mux(sink, Target::Push(&to), (first, feed), stop)
         }
         Sink::Record { dir, plan } => {
             std::fs::create_dir_all(dir).map_err(|error| error.to_string())?;
@@ -335,12 +352,16 @@ fn write_all(
     mut write: impl FnMut(&Packet) -> Result<(), String>,
 ) -> Result<(), String> {
     feed.status.set(SinkState::Live);
-    let mut packet = Some(first);
+    let (mut packet, mut written) = (Some(first), 0);
     while let Some(current) = packet {
         write(&current)?;
         feed.status.change(|progress| {
             progress.packets += 1;
             progress.bytes += current.data.len() as u64;
+            written += 1;
+            if written == GOOD_AFTER_PACKETS {
+                progress.failures = 0;
+            }
         });
         packet = next(feed, stop)?;
     }
@@ -373,6 +394,7 @@ mod tests {
                 "relay rtmp://host:1936/live/***",
             ),
             ("rtmps://host/app/inst/s3cret", "relay rtmps://host/app/***"),
+            ("srt://u@host:9/s3cret?streamid=s3cret&passphrase=s3cret", "relay srt://host:9"),
             ("s3cret", "relay (not a URL)"),
         ] {
             assert_eq!(Sink::Relay { url: url.into(), admit: admit.clone() }.label(), label);

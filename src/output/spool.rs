@@ -113,6 +113,12 @@ impl Spool {
         data
     }
 
+    /// Keeps bytes that were taken a moment ago, in memory whatever the limit.
+    pub(super) fn put_back(&mut self, data: Bytes) -> Place {
+        self.memory_bytes += data.len();
+        Place::Memory(data)
+    }
+
     /// Lets the room of bytes go that nobody wants any more.
     pub(super) fn forget(&mut self, place: Place) {
         match place {

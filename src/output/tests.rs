@@ -7,7 +7,7 @@ use super::testing::{Dir, Live, RATE, await_true, flat, media, probe, settings, 
 use super::{Admit, Overflow, Sink, SinkState, TickMedia, start};
 use crate::api::rtmp::testing::Server;
 use crate::media::hub::{Hub, Received};
-use crate::media::mux::PushTo;
+use crate::media::mux::{PushProtocol, PushTo};
 use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
@@ -15,6 +15,7 @@ mod delay;
 mod hls;
 mod ladder;
 mod record;
+mod relays;
 mod steady;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -41,7 +42,13 @@ fn render(
 
 /// The tests' relays lead to loopback.
 fn anywhere() -> Admit {
-    Admit::new(|url, _| Ok(PushTo { url: url.to_owned(), tc_url: None }))
+    Admit::new(|url, _| {
+        let protocol = match url.starts_with("srt:") {
+            true => PushProtocol::Srt,
+            false => PushProtocol::Rtmp,
+        };
+        Ok(PushTo { url: url.to_owned(), protocol, options: Vec::new(), keeps: None })
+    })
 }
 
 #[test]

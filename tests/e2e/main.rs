@@ -5,6 +5,7 @@
 mod bad_input;
 #[path = "../simulation/chance.rs"]
 mod chance;
+mod delay;
 mod durability;
 mod edges;
 mod faults;
@@ -17,6 +18,7 @@ mod load;
 mod malformed;
 mod mischief;
 mod proof;
+mod relays;
 mod render;
 mod resume;
 mod rundown;

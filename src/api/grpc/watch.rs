@@ -10,7 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::super::control::{Control, InputStatus, OutputStatus, Snapshot, StageTiming};
+use super::super::control::{
+    Control, InputStatus, OutputStatus, RelayState, RelayStatus, Snapshot, StageTiming,
+};
 use super::super::events::{Batch, Event, Follower};
 use super::pb;
 use crate::catalog::{ErrorCode, LocationId, Refused};
@@ -169,6 +171,26 @@ fn stage(timing: &StageTiming) -> pb::StageTiming {
     }
 }
 
+fn relay(relay: &RelayStatus) -> pb::RelayStatus {
+    let state = match relay.state {
+        RelayState::Disabled => pb::RelayState::Disabled,
+        RelayState::Starting => pb::RelayState::Starting,
+        RelayState::Connecting => pb::RelayState::Connecting,
+        RelayState::Live => pb::RelayState::Live,
+        RelayState::BackingOff => pb::RelayState::BackingOff,
+        RelayState::Failed => pb::RelayState::Failed,
+    };
+    pb::RelayStatus {
+        name: relay.name.clone(),
+        url: relay.url.clone(),
+        rendition: relay.rendition.clone(),
+        state: state.into(),
+        since_unix_ms: relay.since_unix_ms,
+        last_error: relay.last_error.clone(),
+        reconnects: relay.reconnects,
+    }
+}
+
 fn output(output: &OutputStatus) -> pb::OutputStatus {
     pb::OutputStatus {
         name: output.name.clone(),
@@ -179,5 +201,6 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         subscribers: output.subscribers,
         message: output.message.clone(),
         restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts),
+        relay: output.relay.as_ref().map(relay),
     }
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::api::control::{InputStatus, OutputStatus};
 use crate::api::events::{CallbackKey, Poster, SIGNATURE_HEADER};
 use crate::catalog::tests::World;
-use crate::catalog::{Call, LocationId, Showing, Subject, Written};
+use crate::catalog::{Call, LocationId, Relay, Showing, Subject, Written};
 use crate::engine::InputState;
 use crate::input::AllowList;
 use crate::store::Store;
@@ -36,13 +36,13 @@ fn dir() -> Dir {
 
 /// In these tests a caster's first relay says where its events go.
 fn first_relay(caster: &Caster) -> Option<&str> {
-    caster.config.relays.first().map(String::as_str)
+    caster.config.relays.first().map(|relay| relay.url.as_str())
 }
 
 fn caster(url: &str) -> Arc<Caster> {
     let mut world = World::on_air();
     let mut caster = Caster::clone(world.the_caster());
-    caster.config.relays = vec![url.to_owned()];
+    caster.config.relays = vec![Relay::plain(url.to_owned())];
     world.catalog.commit(Change::Upsert(Arc::new(caster)));
     Arc::new(world.the_caster().clone())
 }
@@ -351,6 +351,7 @@ fn a_relay_and_an_image_are_told_once_too() {
                 subscribers,
                 message: message.to_owned(),
                 encoder: None,
+                relay: None,
             });
         }
         let troubles = outages.update(&caster, &snapshot, &missing);

@@ -164,9 +164,9 @@ pub(super) fn begin(
         switches: Timing::default(),
     };
     connect(&mut on_air, &caster)?;
-    for url in caster.config.destinations() {
-        let relay = on_air.add_relay(url)?;
-        on_air.relays.push(relay);
+    for relay in caster.config.destinations() {
+        let destination = on_air.add_relay(relay)?;
+        on_air.relays.push(destination);
     }
     Ok(on_air)
 }

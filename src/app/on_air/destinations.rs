@@ -1,15 +1,34 @@
 //! Where PGM goes: relays, and what else it is configured to go out as.
 //!
-//! Must not know scenes. Invariant: what cannot be made leaves what is on air as it was.
+//! Must not know scenes. Invariants: what cannot be made leaves what is on air as it was; a relay that stays is not
+//! touched, whatever happens to the others.
 
 use std::sync::Arc;
 
 use super::{OnAir, off_thread};
+use crate::api::control::{OutputStatus, RelayState, RelayStatus};
 use crate::app::outputs::internal;
-use crate::catalog::{Caster, Refused};
+use crate::catalog::{Caster, Refused, Relay};
 use crate::input::admit_relay;
 use crate::limits;
-use crate::output::{Admit, Sink, SinkId};
+use crate::output::{Admit, Output, Sink, SinkId, SinkState, redacted};
+
+/// A destination as it is on air.
+#[derive(Clone)]
+pub(super) struct Destination {
+    relay: Relay,
+    /// None: it is switched off.
+    sink: Option<SinkId>,
+}
+
+impl Destination {
+    /// Whether it is what is wanted, and there: with a rendition that was made anew its sinks have gone.
+    fn serves(&self, wanted: &Relay, pgm: &Output) -> bool {
+        let is_there = self.sink.is_none_or(|id| pgm.sink(id).is_some());
+        let Relay { url, rendition, enabled, name: _ } = &self.relay;
+        is_there && (url, rendition, enabled) == (&wanted.url, &wanted.rendition, &wanted.enabled)
+    }
+}
 
 impl OnAir {
     /// Makes PGM go out as configured.
@@ -18,24 +37,30 @@ impl OnAir {
         let (world, caster, pgm) = (self.world.clone(), caster.clone(), self.pgm.clone());
         let changed = off_thread(move || {
             let done = extras.apply(&world, &caster, &pgm);
-            (extras, done)
+            (extras, done, caster)
         });
-        let (extras, done) = changed.await?;
+        let (extras, done, caster) = changed.await?;
         self.extras = extras;
-        done
+        done?;
+        self.set_relays(&caster).await
     }
 
     /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
     pub(super) async fn set_relays(&mut self, caster: &Caster) -> Result<(), Refused> {
-        let urls: Vec<&String> = caster.config.destinations().collect();
+        let mut wanted = Vec::new();
         let mut added = Vec::new();
         let mut refused = None;
-        for url in &urls {
-            if self.relays.iter().any(|(known, _)| known == *url) {
-                continue;
-            }
-            match self.add_relay(url) {
-                Ok(relay) => added.push(relay),
+        for relay in caster.config.destinations() {
+            let known = self.relays.iter().find(|known| known.serves(&relay, &self.pgm));
+            let destination = match known {
+                Some(known) => Ok(Destination { relay, sink: known.sink }),
+                None => self.add_relay(relay),
+            };
+            match destination {
+                Ok(destination) => {
+                    added.extend(known.is_none().then_some(destination.sink).flatten());
+                    wanted.push(destination);
+                }
                 Err(error) => {
                     refused = Some(error);
                     break;
@@ -45,29 +70,90 @@ impl OnAir {
         let gone = if refused.is_some() {
             added
         } else {
-            let all = self.relays.drain(..).chain(added);
-            let (kept, gone) = all.partition(|(url, _)| urls.contains(&url));
-            self.relays = kept;
-            gone
+            let before = std::mem::replace(&mut self.relays, wanted);
+            let kept = |id: &SinkId| self.relays.iter().any(|relay| relay.sink == Some(*id));
+            before.iter().filter_map(|relay| relay.sink).filter(|id| !kept(id)).collect()
         };
         // Side by side: each may take its time to say goodbye.
-        let ends: Vec<_> = gone
-            .into_iter()
-            .map(|(_, id)| {
-                let pgm = self.pgm.clone();
-                tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
-            })
-            .collect();
+        let end = |id| {
+            let pgm = self.pgm.clone();
+            tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
+        };
+        let ends: Vec<_> = gone.into_iter().map(end).collect();
         for end in ends {
             end.await.map_err(internal)?;
         }
         refused.map_or(Ok(()), Err)
     }
 
-    pub(super) fn add_relay(&self, url: &str) -> Result<(String, SinkId), Refused> {
-        let allow = self.world.allow.clone();
-        let admit = Admit::new(move |url, stop| admit_relay(url, &allow, stop));
-        let sink = Sink::Relay { url: url.to_owned(), admit };
-        Ok((url.to_owned(), self.pgm.add_sink(sink).map_err(internal)?))
+    pub(super) fn add_relay(&self, relay: Relay) -> Result<Destination, Refused> {
+        if !relay.enabled {
+            return Ok(Destination { relay, sink: None });
+        }
+        let (allow, authorities) = (self.world.allow.clone(), self.world.config.relay_ca.clone());
+        let admit =
+            Admit::new(move |url, stop| admit_relay(url, (&allow, authorities.as_deref()), stop));
+        let sink = Sink::Relay { url: relay.url.clone(), admit };
+        let id = match relay.rendition {
+            Some(rendition) => self.pgm.add_rendition_sink(rendition.as_str(), sink),
+            None => self.pgm.add_sink(sink),
+        };
+        Ok(Destination { relay, sink: Some(id.map_err(internal)?) })
     }
+
+    /// How the relays fare, in the order in which they are configured.
+    pub(super) fn relay_statuses(&self) -> impl Iterator<Item = OutputStatus> {
+        self.relays
+            .iter()
+            .enumerate()
+            .map(|(index, destination)| status(index, destination, &self.pgm))
+    }
+}
+
+fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus {
+    let Relay { url, name, rendition, .. } = &destination.relay;
+    let sink = destination.sink.and_then(|id| pgm.sink(id));
+    let mut told = RelayStatus {
+        name: name.clone(),
+        url: redacted(url),
+        rendition: rendition.map_or("", |rendition| rendition.as_str()).to_owned(),
+        state: RelayState::Disabled,
+        since_unix_ms: 0,
+        last_error: String::new(),
+        reconnects: 0,
+    };
+    let mut output = OutputStatus {
+        name: format!("relay-{}", index + 1),
+        frames: 0,
+        frames_late: 0,
+        frames_dropped: 0,
+        bytes: 0,
+        subscribers: 0,
+        message: String::new(),
+        encoder: None,
+        relay: None,
+    };
+    if let Some(sink) = sink {
+        told.state = match &sink.state {
+            SinkState::Starting => RelayState::Starting,
+            SinkState::Connecting => RelayState::Connecting,
+            SinkState::Live => RelayState::Live,
+            SinkState::Failed(_) if sink.failures < limits::RETRY_FAILED_AFTER => {
+                RelayState::BackingOff
+            }
+            SinkState::Failed(_) | SinkState::Ended => RelayState::Failed,
+        };
+        told.since_unix_ms = sink.since_unix_ms;
+        told.last_error.clone_from(&sink.last_error);
+        told.reconnects = sink.attempts.saturating_sub(1);
+        output.frames = sink.packets;
+        output.frames_dropped = sink.dropped;
+        output.bytes = sink.bytes;
+        output.subscribers = u32::from(sink.state == SinkState::Live);
+        if let SinkState::Failed(why) = &sink.state {
+            output.message = format!("{}: {why}", sink.label);
+        }
+    }
+    output.relay = Some(told);
+    output
 }

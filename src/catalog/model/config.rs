@@ -17,8 +17,8 @@ pub struct CasterConfig {
     pub template: Option<Template>,
     /// Output frames per second.
     pub rate: FrameRate,
-    /// Destinations that PGM is pushed to.
-    pub relays: Vec<String>,
+    /// Destinations that PGM is pushed to; no URL twice.
+    pub relays: Vec<Relay>,
     /// How PGM is encoded.
     pub encoder: EncoderConfig,
     /// Smaller versions of PGM.
@@ -46,9 +46,36 @@ pub struct CasterConfig {
 }
 
 impl CasterConfig {
-    /// Every destination that PGM is pushed to.
-    pub fn destinations(&self) -> impl Iterator<Item = &String> {
-        self.relays.iter().chain(self.side_output.iter().filter(|url| !self.relays.contains(url)))
+    /// Every destination that PGM is pushed to, in order.
+    pub fn destinations(&self) -> impl Iterator<Item = Relay> {
+        let known = |url: &String| self.relays.iter().any(|relay| relay.url == *url);
+        let side = self.side_output.iter().filter(move |url| !known(url));
+        self.relays.iter().cloned().chain(side.cloned().map(Relay::plain))
+    }
+}
+
+/// A destination that PGM is pushed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// `rtmp`, `rtmps` or `srt`, key included.
+    pub url: String,
+    /// For people; may be empty.
+    pub name: String,
+    /// Which of the caster's renditions it gets; none: PGM itself.
+    pub rendition: Option<Rendition>,
+    /// Whether it is pushed to.
+    pub enabled: bool,
+}
+
+impl Relay {
+    /// PGM itself, without a name.
+    pub fn plain(url: String) -> Relay {
+        Relay { url, name: String::new(), rendition: None, enabled: true }
+    }
+
+    /// Whether its URL says all of it.
+    pub fn is_plain(&self) -> bool {
+        self.name.is_empty() && self.rendition.is_none() && self.enabled
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const LIVE_SCHEMES: &[&str] = &["rtmp", "http", "https", "srt"];
 pub(super) const IMAGE_SCHEMES: &[&str] = &["http", "https", "file"];
 
 /// Schemes of a destination's URL.
-pub(super) const RELAY_SCHEMES: &[&str] = &["rtmp", "rtmps"];
+pub(super) const RELAY_SCHEMES: &[&str] = &["rtmp", "rtmps", "srt"];
 
 /// Schemes of a file's URL.
 pub(super) const FILE_SCHEMES: &[&str] = &["http", "https", "file"];

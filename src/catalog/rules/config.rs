@@ -4,8 +4,8 @@
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Rendition, Source,
-    Standby, SyncGroup, SyncMode, Template, X264Preset,
+    Caster, CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Relay, Rendition,
+    Source, Standby, SyncGroup, SyncMode, Template, X264Preset,
 };
 use super::super::{ConfigDraft, Context, RecordDraft, RecordFormatDraft, Subject, SyncGroupDraft};
 use super::{Edit, Edited, check};
@@ -46,6 +46,7 @@ pub(super) fn unset(name: String) -> CasterConfig {
 
 pub(super) fn set(caster: &mut Caster, draft: &ConfigDraft, ctx: &Context<'_>) -> Edit {
     let mut config = parse(draft, ctx)?;
+    config.relays = relays(draft, &caster.config.relays, &config.renditions)?;
     if config.name.is_empty() {
         config.name.clone_from(&caster.config.name);
     }
@@ -99,7 +100,7 @@ fn parse(draft: &ConfigDraft, ctx: &Context<'_>) -> Result<CasterConfig, Refused
         domain: domain(&draft.domain_name)?,
         template,
         rate,
-        relays: relays(&draft.side_output_urls)?,
+        relays: Vec::new(),
         encoder: encoder(draft)?,
         renditions: renditions(&draft.live_templates, template)?,
         record: draft.record.as_ref().map(record).transpose()?,
@@ -119,18 +120,50 @@ fn optional_url(field: &str, text: &str, schemes: &[&str]) -> Result<Option<Stri
     if text.is_empty() { Ok(None) } else { check::url(field, text, schemes).map(Some) }
 }
 
-fn relays(urls: &[String]) -> Result<Vec<String>, Refused> {
-    if urls.len() > limits::MAX_RELAYS {
+/// The destinations of a call; `before` are those that there were.
+fn relays(
+    draft: &ConfigDraft,
+    before: &[Relay],
+    renditions: &[Rendition],
+) -> Result<Vec<Relay>, Refused> {
+    let mut relays: Vec<Relay> = Vec::new();
+    for url in &draft.side_output_urls {
+        let url = check::url("SideOutputUrlList", url, check::RELAY_SCHEMES)?;
+        let known = before.iter().find(|relay| relay.url == url && draft.relays.is_none());
+        let mut relay = known.cloned().unwrap_or_else(|| Relay::plain(url));
+        // The call may have taken its rendition away.
+        relay.rendition = relay.rendition.filter(|rendition| renditions.contains(rendition));
+        relays.push(relay);
+    }
+    for draft in draft.relays.iter().flatten() {
+        let rendition = match &draft.rendition[..] {
+            "" => None,
+            text => {
+                Some(Rendition::parse(text).filter(|found| renditions.contains(found)).ok_or_else(
+                    || {
+                        check::malformed(format!(
+                            "The caster has no rendition {text:?} for a relay."
+                        ))
+                    },
+                )?)
+            }
+        };
+        relays.push(Relay {
+            url: check::url("Relays.Url", &draft.url, check::RELAY_SCHEMES)?,
+            name: check::name("Relays.Name", &draft.name)?,
+            rendition,
+            enabled: draft.enabled.unwrap_or(true),
+        });
+    }
+    if relays.len() > limits::MAX_RELAYS {
         let max = limits::MAX_RELAYS;
         return Err(check::malformed(format!("SideOutputUrlList has more than {max} elements.")));
     }
-    let mut relays: Vec<String> = Vec::new();
-    for url in urls {
-        let url = check::url("SideOutputUrlList", url, check::RELAY_SCHEMES)?;
-        if relays.contains(&url) {
-            return Err(check::malformed("SideOutputUrlList names a URL twice."));
-        }
-        relays.push(url);
+    let repeated = |(index, relay): (usize, &Relay)| {
+        relays[..index].iter().any(|other| other.url == relay.url)
+    };
+    if relays.iter().enumerate().any(repeated) {
+        return Err(check::malformed("SideOutputUrlList names a URL twice."));
     }
     Ok(relays)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, EpisodeGroup, GroupItem, GroupProgress, Scene, Scenes, Status, Template,
+    Caster, EpisodeGroup, GroupItem, GroupProgress, Relay, Scene, Scenes, Status, Template,
 };
 use super::super::{Answer, Catalog, Change, Context, GroupDraft, GroupItemDraft, Prepared};
 use super::{check, config, studio};
@@ -104,7 +104,7 @@ impl EpisodeGroup {
         let mut caster = studio::blank(id, self.id.to_string());
         caster.config.domain = Some(self.domain.clone());
         caster.config.template = Some(TEMPLATE);
-        caster.config.relays = vec![self.side_output.clone()];
+        caster.config.relays = vec![Relay::plain(self.side_output.clone())];
         caster.status = Status::OnAir { since_unix_ms: self.start_unix_ms };
         caster.scenes = Some(Scenes {
             pvw: scene("-pvw"),

@@ -46,11 +46,12 @@ pub(super) fn effects(before: &Caster, after: &Caster) -> Vec<Effect> {
             effects.push(Effect::MixSet { bus });
         }
     }
-    if before.config.destinations().ne(after.config.destinations()) {
-        effects.push(Effect::RelaysChanged);
-    }
+    // Relays after the renditions that they are of.
     if outputs(&before.config) != outputs(&after.config) {
         effects.push(Effect::OutputsChanged);
+    }
+    if before.config.destinations().ne(after.config.destinations()) {
+        effects.push(Effect::RelaysChanged);
     }
     for resource in &before.resources {
         if after.resource(&resource.id).is_none() {

@@ -236,7 +236,7 @@ fn episode_groups_are_made_once_and_deleted() {
     };
     assert_eq!(group, again, "the same token, the same group");
     let caster = group.as_caster();
-    assert_eq!(caster.config.relays, ["rtmp://relay.example.com/app/s1"]);
+    assert_eq!(caster.config.relays, [Relay::plain("rtmp://relay.example.com/app/s1".into())]);
     let delete = Call::DeleteCasterEpisodeGroup { program_id: group.id.to_string() };
     world.ok(delete.clone());
     world.refused(delete, ProgramNotFound);

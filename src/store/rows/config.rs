@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{all, parse};
 use crate::catalog::{
-    CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Rendition, Standby,
+    CasterConfig, EncoderConfig, RecordConfig, RecordFormat, RecordKind, Relay, Rendition, Standby,
     SyncGroup, SyncMode,
 };
 use crate::ids::{MaterialId, ResourceId};
@@ -26,6 +26,16 @@ pub(super) struct ConfigRow {
     program_name: String,
     program_effect: bool,
     sync_groups: Vec<SyncGroupRow>,
+    relays: Vec<RelayRow>,
+}
+
+/// What a destination has besides its URL, which stands in the caster's row.
+#[derive(Serialize, Deserialize)]
+struct RelayRow {
+    url: String,
+    name: String,
+    rendition: Option<String>,
+    enabled: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,7 +89,36 @@ pub(super) fn encode(config: &CasterConfig) -> ConfigRow {
         program_name: config.program_name.clone(),
         program_effect: config.program_effect,
         sync_groups: config.sync_groups.iter().map(encode_sync_group).collect(),
+        relays: config.relays.iter().filter(|relay| !relay.is_plain()).map(encode_relay).collect(),
     }
+}
+
+fn encode_relay(relay: &Relay) -> RelayRow {
+    RelayRow {
+        url: relay.url.clone(),
+        name: relay.name.clone(),
+        rendition: relay.rendition.map(|rendition| rendition.as_str().to_owned()),
+        enabled: relay.enabled,
+    }
+}
+
+fn decode_relay(row: RelayRow) -> Result<Relay, String> {
+    let rendition = row.rendition.map(|text| parse("rendition", &text, Rendition::parse));
+    Ok(Relay {
+        url: row.url,
+        name: row.name,
+        rendition: rendition.transpose()?,
+        enabled: row.enabled,
+    })
+}
+
+/// Destinations in order; those with more than a URL stand in `known`.
+pub(super) fn relays(urls: Vec<String>, known: &[Relay]) -> Vec<Relay> {
+    let relay = |url: String| {
+        let known = known.iter().find(|relay| relay.url == url);
+        known.cloned().unwrap_or_else(|| Relay::plain(url))
+    };
+    urls.into_iter().map(relay).collect()
 }
 
 fn encode_record(record: &RecordConfig) -> RecordRow {
@@ -107,7 +146,7 @@ fn encode_sync_group(group: &SyncGroup) -> SyncGroupRow {
     }
 }
 
-/// A configuration with these settings; name, output and destinations are set by the caller.
+/// A configuration with these settings; name, output and the plain destinations are set by the caller.
 pub(super) fn decode(row: ConfigRow) -> Result<CasterConfig, String> {
     let material =
         |id: Option<String>| id.map(|id| parse("material", &id, MaterialId::parse)).transpose();
@@ -116,7 +155,7 @@ pub(super) fn decode(row: ConfigRow) -> Result<CasterConfig, String> {
         domain: None,
         template: None,
         rate: FrameRate::FPS_30,
-        relays: Vec::new(),
+        relays: all(row.relays, decode_relay)?,
         encoder: EncoderConfig::default(),
         renditions: all(row.renditions, |text| parse("rendition", &text, Rendition::parse))?,
         record: row.record.map(decode_record).transpose()?,

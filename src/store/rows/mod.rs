@@ -220,7 +220,7 @@ pub(super) fn encode(caster: &Caster) -> String {
         domain: config.domain.clone(),
         template: config.template.map(|t| t.as_str().to_owned()),
         rate: config.rate.to_string(),
-        relays: config.relays.clone(),
+        relays: config.relays.iter().map(|relay| relay.url.clone()).collect(),
         x264_preset: config.encoder.preset.map(|p| p.as_str().to_owned()),
         video_bps: config.encoder.video_bps,
         resource_group: caster.resource_group.clone(),
@@ -332,17 +332,18 @@ fn encode_scene(scene: &Scene) -> SceneRow {
 /// What is wrong with the row, in words.
 pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
     let row: CasterRow = serde_json::from_str(body).map_err(|e| e.to_string())?;
+    let more = config::decode(row.more)?;
     let config = CasterConfig {
         name: row.name,
         domain: row.domain,
         template: row.template.map(|t| parse("template", &t, Template::parse)).transpose()?,
         rate: row.rate.parse()?,
-        relays: row.relays,
+        relays: config::relays(row.relays, &more.relays),
         encoder: EncoderConfig {
             preset: row.x264_preset.map(|p| parse("preset", &p, X264Preset::parse)).transpose()?,
             video_bps: row.video_bps,
         },
-        ..config::decode(row.more)?
+        ..more
     };
     let scenes = row.scenes.map(|[pvw, pgm]| {
         let (pvw, pgm) = (decode_scene(pvw)?, decode_scene(pgm)?);

@@ -4,7 +4,9 @@
 
 use super::{Render, foreign, pb, small};
 use crate::api::addresses::Addresses;
-use crate::catalog::{Answer, Caster, RecordConfig, RecordFormat, Refused, SyncGroup, SyncMode};
+use crate::catalog::{
+    Answer, Caster, RecordConfig, RecordFormat, Refused, Relay, SyncGroup, SyncMode,
+};
 
 writes! {
     SetCasterSyncGroupResponse, w, id => Self { revision: w.revision };
@@ -32,6 +34,8 @@ fn seconds(ms: u32) -> f32 {
 pub(super) fn config(caster: &Caster) -> pb::CasterConfig {
     let config = &caster.config;
     let standby = &config.standby;
+    let (plain, others): (Vec<&Relay>, Vec<&Relay>) =
+        config.relays.iter().partition(|relay| relay.is_plain());
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let transcode = pb::TranscodeConfig {
         caster_template: config.template.map_or("", |t| t.as_str()).to_owned(),
@@ -43,7 +47,8 @@ pub(super) fn config(caster: &Caster) -> pb::CasterConfig {
         caster_name: config.name.clone(),
         domain_name: text(&config.domain),
         transcode_config: Some(transcode),
-        side_output_urls: config.relays.clone(),
+        side_output_urls: plain.iter().map(|relay| relay.url.clone()).collect(),
+        relays: others.into_iter().map(relay).collect(),
         frame_rate: config.rate.to_string(),
         record_config: config.record.as_ref().map(record),
         delay: seconds(config.delay_ms),
@@ -59,6 +64,15 @@ pub(super) fn config(caster: &Caster) -> pb::CasterConfig {
         program_name: config.program_name.clone(),
         program_effect: config.program_effect,
         sync_groups: config.sync_groups.iter().map(sync_group).collect(),
+    }
+}
+
+fn relay(relay: &Relay) -> pb::Relay {
+    pb::Relay {
+        url: relay.url.clone(),
+        name: relay.name.clone(),
+        rendition: relay.rendition.map_or("", |rendition| rendition.as_str()).to_owned(),
+        enabled: Some(relay.enabled),
     }
 }
 

@@ -3,7 +3,9 @@
 //! Must not judge values. Invariant: no field is dropped.
 
 use super::pb;
-use crate::catalog::{Call, ConfigDraft, RecordDraft, RecordFormatDraft, SyncGroupDraft};
+use crate::catalog::{
+    Call, ConfigDraft, RecordDraft, RecordFormatDraft, RelayDraft, SyncGroupDraft,
+};
 
 calls! {
     SetCasterSyncGroupRequest as r => Call::SetCasterSyncGroup {
@@ -27,6 +29,7 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         caster_template: transcode.caster_template,
         frame_rate: m.frame_rate,
         side_output_urls: m.side_output_urls,
+        relays: Some(m.relays.into_iter().map(relay).collect()),
         x264_preset: transcode.x264_preset,
         video_bps: transcode.video_bps,
         custom_size_px: [None; 2],
@@ -46,6 +49,10 @@ pub(super) fn config(m: pb::CasterConfig) -> ConfigDraft {
         program_effect: Some(m.program_effect.into()),
         sync_groups: m.sync_groups.into_iter().map(sync_group).collect(),
     }
+}
+
+fn relay(m: pb::Relay) -> RelayDraft {
+    RelayDraft { url: m.url, name: m.name, rendition: m.rendition, enabled: m.enabled }
 }
 
 fn record(m: pb::RecordConfig) -> RecordDraft {

@@ -12,10 +12,8 @@ pub(crate) fn config(answer: Answer, _: &Addresses) -> Rendered {
     let Answer::Caster(caster) = answer else { return Err(foreign()) };
     let config = &caster.config;
     let standby = &config.standby;
-    let relays = match &config.relays[..] {
-        [] => Value::Null,
-        urls => json!(json!(urls).to_string()),
-    };
+    let urls: Vec<&str> = config.relays.iter().map(|relay| relay.url.as_str()).collect();
+    let relays = if urls.is_empty() { Value::Null } else { json!(json!(urls).to_string()) };
     let auto_switch =
         config.auto_standby_ms.map(|ms| json!({ "eofThres": seconds(ms) }).to_string());
     Ok(present(json!({

@@ -18,6 +18,8 @@ pub(crate) fn set_config(p: &Params) -> Read {
             caster_template: transcode.text("CasterTemplate"),
             frame_rate: either(&transcode, ["FrameRate", "CustomParams.Video.Fps"]),
             side_output_urls: p.json_texts("SideOutputUrlList")?,
+            // It has no word for the rest of a relay.
+            relays: None,
             x264_preset: transcode.text("X264Preset"),
             video_bps: video_bps(&transcode)?,
             custom_size_px: [

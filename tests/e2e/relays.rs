@@ -1,0 +1,203 @@
+//! Relays on the binary: each fault with a real server on the other side, and what PGM and the other relays lose: nothing.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use onair::api::grpc::pb as v1;
+use onair::time::Clock;
+
+use crate::support::{
+    From, Process, Server, Studio, free_port, probe, record, spawn_ffmpeg, ticks, wait_for,
+};
+
+/// Changes the configuration of a caster that is on air.
+pub(crate) async fn configure(studio: &mut Studio, change: impl FnOnce(&mut v1::CasterConfig)) {
+    let caster_id = studio.caster.clone();
+    let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
+    let told = studio.client.describe_caster_config(request).await.unwrap().into_inner();
+    let mut config = told.config.unwrap();
+    change(&mut config);
+    let request = v1::SetCasterConfigRequest { caster_id, config: Some(config) };
+    studio.client.set_caster_config(request).await.unwrap();
+}
+
+fn relay(name: &str, url: String) -> v1::Relay {
+    v1::Relay { url, name: name.into(), ..Default::default() }
+}
+
+/// The state of a relay, once it is one of these; how long that took.
+async fn until(
+    studio: &mut Studio,
+    name: &str,
+    states: &[v1::RelayState],
+) -> (v1::RelayStatus, Duration) {
+    let clock = Clock::real();
+    loop {
+        let state = studio.state().await;
+        let relays = state.outputs.iter().filter_map(|output| output.relay.as_ref());
+        let relay = relays.filter(|relay| relay.name == name).next().cloned();
+        let took = Duration::from_nanos(clock.now_ns());
+        if let Some(relay) = relay.clone().filter(|relay| states.contains(&relay.state())) {
+            return (relay, took);
+        }
+        assert!(took < Duration::from_secs(40), "{name} is not {states:?}: {relay:?}");
+        onair::worker::StopToken::new().wait(Duration::from_millis(20));
+    }
+}
+
+/// A way to a server that can be cut.
+struct Gate {
+    address: SocketAddr,
+    is_open: Arc<AtomicBool>,
+    sockets: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Gate {
+    fn to(server: SocketAddr) -> Gate {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (is_open, sockets) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let (open, held): (_, Arc<Mutex<Vec<TcpStream>>>) = (is_open.clone(), Arc::clone(&sockets));
+        std::thread::Builder::new()
+            .spawn(move || {
+                for client in listener.incoming() {
+                    let client = client.unwrap();
+                    if !open.load(Ordering::SeqCst) {
+                        continue;
+                    }
+                    let server = TcpStream::connect(server).unwrap();
+                    for (from, to) in [(&client, &server), (&server, &client)] {
+                        held.lock().unwrap().push(from.try_clone().unwrap());
+                        pump(from.try_clone().unwrap(), to.try_clone().unwrap());
+                    }
+                }
+            })
+            .unwrap();
+        Gate { address, is_open, sockets }
+    }
+
+    /// Cuts what there is, and turns away who comes until it is opened.
+    fn cut(&self) {
+        self.is_open.store(false, Ordering::SeqCst);
+        for socket in self.sockets.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn open(&self) {
+        self.is_open.store(true, Ordering::SeqCst);
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("rtmp://{}/live/{name}?auth_key=s3cret", self.address)
+    }
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream) {
+    std::thread::Builder::new()
+        .spawn(move || {
+            let mut some = [0; 8192];
+            while let Ok(count @ 1..) = from.read(&mut some) {
+                if to.write_all(&some[..count]).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Both);
+        })
+        .unwrap();
+}
+
+fn grows(path: &std::path::Path) {
+    wait_for("the recording to grow", Duration::from_secs(20), || {
+        std::fs::metadata(path).ok().filter(|file| file.len() > 1000)
+    });
+}
+
+fn finish(mut recorder: Process) {
+    recorder.signal("INT");
+    recorder.wait(Duration::from_secs(10));
+}
+
+/// Nothing is missing, and nothing comes twice.
+fn check_whole(recording: &std::path::Path, at_least: usize) {
+    let ticks = ticks(recording);
+    assert!(ticks.len() >= at_least, "{} frames", ticks.len());
+    let gaps: Vec<_> = ticks.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert!(gaps.is_empty(), "{}: {gaps:?}", recording.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_a_relay_is_told_and_hurts_nobody_else() {
+    use v1::RelayState::{BackingOff, Connecting, Disabled, Failed, Live};
+    let server = Server::start();
+    let mut studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+    let full = studio.full("RV01").await;
+    studio.take(&full).await;
+    let (steady, killed) = (Gate::to(server.rtmp), Gate::to(server.rtmp));
+    // It accepts and never reads: the backlog of a listener that nobody asks.
+    let wedged = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("rtmp://{}/live/taken", server.rtmp);
+    let _publisher = spawn_ffmpeg(&format!(
+        "-re -f lavfi -i testsrc2=size=320x180:rate=10 -c:v libx264 -preset ultrafast -f flv {taken}"
+    ));
+    let taken_probe = probe(&taken, "v:0", "codec_name");
+    assert_eq!(taken_probe, ["h264"]);
+    let relays = [
+        ("steady", steady.url("steady")),
+        ("killed", killed.url("killed")),
+        ("wedged", format!("rtmp://{}/live/s3cret", wedged.local_addr().unwrap())),
+        ("refusing", format!("rtmp://127.0.0.1:{}/live/s3cret", free_port())),
+        ("rejecting", taken),
+        ("no name", "rtmp://relay.invalid/live/s3cret".to_owned()),
+    ];
+    let relays = relays.map(|(name, url)| relay(name, url));
+    configure(&mut studio, |config| config.relays = relays.to_vec()).await;
+    until(&mut studio, "steady", &[Live]).await;
+    let [pgm, relayed] = ["pgm.flv", "steady.flv"].map(|name| server.folder.path(name));
+    let recorders = [
+        record(&studio.flv(), &pgm),
+        record(&format!("rtmp://{}/live/steady", server.rtmp), &relayed),
+    ];
+    grows(&pgm);
+    grows(&relayed);
+    until(&mut studio, "killed", &[Live]).await;
+    killed.cut();
+    let (status, found) = until(&mut studio, "killed", &[BackingOff]).await;
+    println!("killed: told after {found:?}: {}", status.last_error);
+    killed.open();
+    let (status, back) = until(&mut studio, "killed", &[Live]).await;
+    println!("killed: live again {back:?} after its server was, reconnects {}", status.reconnects);
+    assert!(status.reconnects > 0 && !status.last_error.is_empty(), "{status:?}");
+    for (name, cause) in [
+        ("wedged", "no answer within the time limit"),
+        ("refusing", "Connection refused"),
+        ("rejecting", ""),
+        ("no name", "relay.invalid"),
+    ] {
+        let (status, took) = until(&mut studio, name, &[BackingOff, Failed]).await;
+        println!("{name}: told after {took:?}: {}", status.last_error);
+        assert!(status.last_error.contains(cause), "{status:?}");
+    }
+    // Switching one off and on, and taking others away, is no matter of the rest.
+    configure(&mut studio, |config| {
+        config.relays.retain(|relay| ["steady", "killed"].contains(&&relay.name[..]));
+        config.relays[1].enabled = Some(false);
+    })
+    .await;
+    until(&mut studio, "killed", &[Disabled]).await;
+    configure(&mut studio, |config| config.relays[1].enabled = Some(true)).await;
+    let (_, back) = until(&mut studio, "killed", &[Live]).await;
+    println!("switched on: live after {back:?}");
+    let state = studio.state().await;
+    let text = format!("{state:?}");
+    assert!(!text.contains("s3cret"), "{text}");
+    let (status, _) = until(&mut studio, "steady", &[Live, Connecting]).await;
+    assert_eq!((status.reconnects, &status.last_error[..]), (0, ""));
+    recorders.into_iter().for_each(finish);
+    check_whole(&pgm, 10 * 30);
+    check_whole(&relayed, 10 * 30);
+    assert_eq!(state.outputs[0].frames_dropped, 0, "{state:?}");
+}
