@@ -43,7 +43,7 @@ pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
 use fan_out::{Common, FanOut, finish_all};
-use rung::{Ladder, Rung};
+use rung::{Ladder, Pictures, Rung};
 use stats::Counters;
 use steady::SteadyEncoder;
 
@@ -354,7 +354,7 @@ impl Output {
         };
         rungs.sort_by_key(pixels);
         for (index, rung) in rungs.iter().enumerate() {
-            rung.shed(index < count);
+            rung.show(if index < count { Pictures::OfKeyframes } else { Pictures::All });
         }
     }
 

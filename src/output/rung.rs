@@ -86,6 +86,14 @@ impl Ladder {
     }
 }
 
+/// Which pictures a rendition shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pictures {
+    All,
+    /// Overload: those of keyframes only.
+    OfKeyframes,
+}
+
 /// A running rendition.
 #[derive(Debug)]
 pub(super) struct Rung {
@@ -167,9 +175,9 @@ impl Rung {
         self.jobs().take();
     }
 
-    /// Has it change its picture at keyframes only, or no longer.
-    pub(super) fn shed(&self, is_shed: bool) {
-        self.is_shed.store(is_shed, Ordering::Relaxed);
+    /// Says which pictures it shows.
+    pub(super) fn show(&self, pictures: Pictures) {
+        self.is_shed.store(pictures == Pictures::OfKeyframes, Ordering::Relaxed);
     }
 
     pub(super) fn is_shed(&self) -> bool {
