@@ -32,6 +32,7 @@ fn main() {
 async fn run(casters: usize) -> Result<(), Failure> {
     let data = std::env::temp_dir().join(format!("onair-control-{}", std::process::id()));
     let settings = Settings {
+        max_load_percent: Some(0),
         data: Some(data.clone()),
         http: Some("127.0.0.1:0".parse()?),
         grpc: Some("127.0.0.1:0".parse()?),

@@ -26,6 +26,8 @@ fn main() {
 async fn run(seconds: u64, files: &[String]) -> Result<(), Box<dyn std::error::Error>> {
     let data = std::env::temp_dir().join(format!("onair-live-{}", std::process::id()));
     let settings = Settings {
+        // What it measures is how much is too much.
+        max_load_percent: Some(0),
         data: Some(data.clone()),
         media_dir: Path::new(&files[0]).parent().map(Path::to_owned),
         http: Some("127.0.0.1:0".parse()?),

@@ -46,6 +46,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print the address to push a stream to, with the key it needs.
     PushUrl(PushUrlArgs),
+    /// Show what a running server does: casters, sources, timing, outputs; Ctrl-C ends it.
+    Top(TopArgs),
     /// Make, list and revoke access keys; a running server follows within a second.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -119,6 +121,20 @@ pub struct PushUrlArgs {
     #[arg(long, default_value_t = 365)]
     pub days: u32,
     /// Settings of the server that it is for (its data directory holds the key).
+    #[command(flatten)]
+    pub settings: Box<Settings>,
+}
+
+/// Arguments of `onair top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Print one screen, without control characters, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two screens.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub every: u32,
+    /// Settings of the server: its gRPC address and access key. Without a key, one of its data directory is taken.
     #[command(flatten)]
     pub settings: Box<Settings>,
 }
@@ -244,6 +260,13 @@ pub struct Settings {
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].
     #[arg(long, env = "ONAIR_GOP_SECONDS")]
     pub gop_seconds: Option<u32>,
+    /// Processor load, percent of all cores, beyond which no show is started and no rendition added; 0 = no limit
+    /// [default: 100].
+    #[arg(long, env = "ONAIR_MAX_LOAD_PERCENT")]
+    pub max_load_percent: Option<u32>,
+    /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
+    #[arg(long, env = "ONAIR_MAX_ENCODERS")]
+    pub max_encoders: Option<u32>,
     /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
     #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
     pub hls_segments: Option<HlsSegments>,
@@ -298,6 +321,8 @@ pub struct Config {
     pub scale_quality: ScaleQuality,
     pub preset: Preset,
     pub gop: Duration,
+    pub max_load_percent: u32,
+    pub max_encoders: u32,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
     pub input_buffer: Duration,
@@ -319,7 +344,8 @@ impl Settings {
             record_reserve_bytes, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
-            access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, input_buffer_ms,
+            access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
+            max_encoders, input_buffer_ms,
         );
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
@@ -366,6 +392,13 @@ impl Settings {
             scale_quality: all.scale_quality.unwrap_or_default().into(),
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
+            max_load_percent: in_range(
+                "max-load-percent",
+                all.max_load_percent.unwrap_or(100),
+                0,
+                1000,
+            )?,
+            max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),

@@ -5,7 +5,7 @@
 //!
 //! ## The map, in reading order
 //!
-//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads), [`ids`],
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
 //! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
@@ -29,6 +29,7 @@ pub mod catalog;
 mod color;
 pub mod config;
 pub mod engine;
+mod fault;
 pub mod frame;
 pub mod gpu;
 pub mod ids;

@@ -373,6 +373,25 @@ pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
 pub const PLAYER_CHUNKS: usize = 16;
 /// Bytes of an HLS playlist or segment that is served.
 pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
+/// Breakdowns within [`RESTART_WINDOW`] after which what breaks rests before it begins again (issue: five in a minute).
+pub const RESTARTS: usize = 5;
+/// See [`RESTARTS`]; what has worked that long is as good as new.
+pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// The first rest; each further one is twice as long.
+pub const RESTART_REST: Duration = Duration::from_secs(10);
+/// The longest rest: shorter than [`RESTART_WINDOW`], so that what never works is not taken for good as new.
+pub const RESTART_REST_MAX: Duration = Duration::from_secs(50);
+/// Wait until a show that could not go back on air is tried again, at least.
+pub const RETRY_START: Duration = Duration::from_secs(1);
+/// Time for one picture after which its encoder counts as hung: the slowest preset takes 0.3 s for 1080p on a loaded core.
+pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
+/// Hung encoders of one rendition that are left behind; each holds a canvas ([`CANVAS_RING`]), so after that the show begins
+/// again with new ones.
+pub const ENCODERS_LEFT_BEHIND: u32 = 3;
+/// Attempts to encode a picture; then black is encoded in its place, since it may be the picture that breaks encoders.
+pub const ENCODE_ATTEMPTS: u32 = 2;
+/// Time without a tick after which a frame thread counts as hung: 150 periods at 30 frames a second.
+pub const FRAMES_HUNG: Duration = Duration::from_secs(5);
 /// How often a thread that waits for something else looks at its stop token.
 pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.
@@ -385,6 +404,25 @@ pub const LISTENERS_DRAIN: Duration = Duration::from_millis(500);
 pub const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time that outputs get to finish their files when the process is told to stop.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Time between looks at whether the machine is overloaded.
+pub const SHED_LOOK: Duration = Duration::from_secs(2);
+/// Ticks in that time that say something: a second of one show.
+pub const SHED_TICKS: u64 = 25;
+/// Looks in a row that must find an overload before less is made.
+pub const SHED_OVERLOADS: u32 = 2;
+/// Ticks of a hundred without a picture of their own above which less is made; a tenth of that is what the project promises.
+pub const OVERLOAD_PERCENT: u64 = 10;
+/// Time without an overload after which more is made again, and the most that it becomes when that was too soon.
+pub const SHED_CALM: Duration = Duration::from_secs(15);
+/// See [`SHED_CALM`].
+pub const SHED_CALM_MAX: Duration = Duration::from_secs(240);
+/// Pictures that are encoded to learn what an encoder costs.
+pub const SPEED_PICTURES: u64 = 30;
+/// Pictures that an encoder holds at least: references, and the one that it makes.
+pub const ENCODER_PICTURES: usize = 4;
+/// Time over which the load of the process is measured.
+pub const LOAD_WINDOW: Duration = Duration::from_secs(10);
 
 /// Renditions of one output besides the programme itself; more are refused.
 pub const MAX_RENDITIONS: usize = 8;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Render(args) => app::render(&args),
         Command::Doctor(args) => app::doctor(&args),
         Command::PushUrl(args) => app::push_url(args),
+        Command::Top(args) => app::top(args),
         Command::Key(command) => app::key(command),
     };
     match done {

@@ -10,13 +10,52 @@ pub fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * PAGE_BYTES
 }
 
+/// Open file descriptors of this process; 0 where the kernel does not say.
+pub fn open_descriptors() -> u64 {
+    let listed = std::fs::read_dir("/proc/self/fd").map(Iterator::count).unwrap_or(0);
+    // The one that lists them.
+    u64::try_from(listed).unwrap_or(0).saturating_sub(1)
+}
+
+/// Threads of this process; 0 where the kernel does not say.
+pub fn threads() -> u64 {
+    let listed = std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(0);
+    u64::try_from(listed).unwrap_or(0)
+}
+
+/// Core seconds that this process has used, all threads, those that ended included; to a hundredth. 0 where the kernel does not
+/// say.
+pub fn cpu_seconds() -> f64 {
+    // Linux tells it in hundredths, whatever the kernel's own tick is.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the process, in brackets, may have spaces.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_A_SECOND
+}
+
+/// Core seconds that this thread has used; 0 where the kernel does not say.
+pub fn thread_cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = stat.split_whitespace().next().and_then(|field| field.parse::<f64>().ok());
+    ns.unwrap_or(0.0) / 1e9
+}
+
+/// Memory that the machine could give without swapping, as the kernel estimates it; none where it does not say.
+pub fn available_bytes() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+}
+
 /// Buckets per doubling.
 const SUB: u32 = 4;
 /// Enough for 2^32 µs, over an hour.
 const BUCKETS: usize = (32 * SUB) as usize;
 
 /// A histogram of durations in microseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     counts: Box<[u64; BUCKETS]>,
     count: u64,
@@ -70,6 +109,17 @@ impl Timing {
         }
     }
 
+    /// How many were at most so long, for each of these, which must grow; and how many were longer. A measurement counts with
+    /// the upper edge of its bucket, at most 25 % too high.
+    pub fn counts_up_to(&self, edges_us: &[u64]) -> Vec<u64> {
+        let mut counts = vec![0; edges_us.len() + 1];
+        for (index, count) in self.counts.iter().enumerate() {
+            let upper_us = upper_edge_us(index).min(self.max_us);
+            counts[edges_us.partition_point(|edge_us| *edge_us < upper_us)] += count;
+        }
+        counts
+    }
+
     fn quantile_us(&self, percent: u64) -> u64 {
         let wanted = (self.count * percent).div_ceil(100);
         let mut seen = 0;
@@ -121,5 +171,8 @@ mod tests {
             assert!(edge >= us && edge <= us * 5 / 4, "{us} in a bucket up to {edge}");
         }
         assert_eq!(Timing::default().quantiles(), Quantiles::default());
+        let counts = timing.counts_up_to(&[100, 20_000]);
+        assert_eq!(counts[1..].iter().sum::<u64>() + counts[0], 10_000);
+        assert!((75..=100).contains(&counts[0]) && counts[2] == 0, "{counts:?}");
     }
 }

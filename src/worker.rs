@@ -1,14 +1,19 @@
-//! Workers: the one way a thread begins and ends.
+//! Workers: the one way a thread begins and ends, and how often what breaks may begin again.
 //!
 //! Owns naming, stopping, joining and the fate of a panic. Must not know what a worker does.
-//! Invariant: a worker that was spawned is joined; a panic inside it stays inside it and is reported.
+//! Invariant: a worker that was spawned is joined, but for one that does not come back, which is left behind on purpose; a
+//! panic inside it stays inside it and is reported.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::limits::{RESTART_REST, RESTART_REST_MAX, RESTART_WINDOW, RESTARTS, STOP_POLL};
+use crate::time::Clock;
 
 /// Tells a worker to stop; cheap to clone, wakes those who wait on it.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +101,22 @@ impl Worker {
         self.stop_and_join()
     }
 
+    /// Stops it and gives it `limit` to end; one that hangs in foreign code is left behind, and `None` says so.
+    pub fn end_within(mut self, limit: Duration) -> Option<Outcome> {
+        self.stop.stop();
+        let (clock, pause) = (Clock::real(), StopToken::new());
+        while !self.is_finished() {
+            let left = limit.saturating_sub(Duration::from_nanos(clock.now_ns()));
+            if left.is_zero() {
+                tracing::error!(worker = self.name, "does not end and is left behind");
+                self.thread = None;
+                return None;
+            }
+            pause.wait(left.min(STOP_POLL / 10));
+        }
+        Some(self.stop_and_join())
+    }
+
     fn stop_and_join(&mut self) -> Outcome {
         self.stop.stop();
         let Some(thread) = self.thread.take() else { return Outcome::Returned };
@@ -106,6 +127,34 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stop_and_join();
+    }
+}
+
+/// When something that broke may begin again: at once, until it has broken [`RESTARTS`] times within [`RESTART_WINDOW`]; from
+/// then on after a rest that doubles, until it has worked that long.
+#[derive(Clone, Debug, Default)]
+pub struct Patience {
+    /// When it broke, ns.
+    recent_ns: VecDeque<u64>,
+    rests: u32,
+}
+
+impl Patience {
+    /// It broke now, by any clock that does not go back; how long it is to rest.
+    pub fn broke(&mut self, now_ns: u64) -> Duration {
+        let window_ns = u64::try_from(RESTART_WINDOW.as_nanos()).unwrap_or(u64::MAX);
+        let is_old = |then_ns: &u64| now_ns.saturating_sub(*then_ns) > window_ns;
+        if self.recent_ns.back().is_none_or(is_old) {
+            *self = Patience::default();
+        }
+        self.recent_ns.retain(|then_ns| !is_old(then_ns));
+        self.recent_ns.push_back(now_ns);
+        if self.rests == 0 && self.recent_ns.len() < RESTARTS {
+            return Duration::ZERO;
+        }
+        self.rests = self.rests.saturating_add(1);
+        let rest = RESTART_REST * 2_u32.saturating_pow(self.rests - 1).min(64);
+        rest.min(RESTART_REST_MAX)
     }
 }
 
@@ -149,6 +198,43 @@ mod tests {
             spawn("waits", StopToken::new(), |stop| while !stop.wait(Duration::from_secs(60)) {})
                 .unwrap();
         assert_eq!(worker.join(), Outcome::Returned);
+    }
+
+    #[test]
+    fn what_breaks_again_and_again_rests() {
+        let mut patience = Patience::default();
+        for (now_s, rest_s) in [
+            (0, 0),
+            (1, 0),
+            (2, 0),
+            // An hour later all is forgotten.
+            (3600, 0),
+            (3601, 0),
+            (3602, 0),
+            (3603, 0),
+            (3604, 10),
+            (3614, 20),
+            (3634, 40),
+            (3680, 50),
+            (3735, 50),
+            (3796, 0),
+        ] {
+            let rest = patience.broke(now_s * 1_000_000_000);
+            assert_eq!(rest, Duration::from_secs(rest_s), "at {now_s} s");
+        }
+    }
+
+    #[test]
+    fn a_worker_that_hangs_is_left_behind() {
+        let (begin, begun) = crossbeam_channel::bounded::<()>(0);
+        let worker = spawn("hangs", StopToken::new(), move |_| {
+            let _ = begun.recv();
+        })
+        .unwrap();
+        assert_eq!(worker.end_within(Duration::from_millis(10)), None);
+        drop(begin);
+        let worker = spawn("ends", StopToken::new(), |_| {}).unwrap();
+        assert_eq!(worker.end_within(Duration::from_secs(10)), Some(Outcome::Returned));
     }
 
     #[test]

@@ -43,6 +43,7 @@ const LEAVES: &[&str] = &[
     "time",
     "metrics",
     "worker",
+    "fault",
     "config",
 ];
 const PURE: &[&str] = &["catalog", "picture", "sound", "engine"];

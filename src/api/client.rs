@@ -50,10 +50,13 @@ pub async fn connect_recordings(
     address: SocketAddr,
     id: &str,
     secret: &str,
-) -> Result<RecordingsClient<InterceptedService<Channel, Credentials>>, String> {
+) -> Result<Recordings, String> {
     let (channel, credentials) = channel(address, id, secret).await?;
     Ok(RecordingsClient::with_interceptor(channel, credentials))
 }
+
+/// Of the index of recordings.
+pub type Recordings = RecordingsClient<InterceptedService<Channel, Credentials>>;
 
 async fn channel(
     address: SocketAddr,

@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::events::Feed;
 use super::recordings::{Ask, Found};
 use crate::catalog::{Answer, Call, ErrorCode, LocationId, Refused};
-use crate::engine::{Black, Fault, InputState, StandIn};
+use crate::engine::{Black, Fault, InputState, InputStats, StandIn};
 use crate::ids::{CasterId, ResourceId};
 use crate::luma::LumaStatus;
+use crate::metrics::Timing;
 
 /// The edges' end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -181,6 +182,27 @@ pub struct Snapshot {
     pub stages: Vec<StageTiming>,
     /// Where its frames go.
     pub outputs: Vec<OutputStatus>,
+    /// How often it began again because something in it broke, since the process began.
+    pub restarts: u64,
+    /// How its ticks fared.
+    pub ticks: TickCounts,
+    /// How late ticks began.
+    pub lateness: Timing,
+    /// From a switch of PGM that was asked for to the tick that showed it.
+    pub switches: Timing,
+}
+
+/// How ticks fared since the show began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TickCounts {
+    /// Ticks so far.
+    pub ticks: u64,
+    /// Not drawn because they came too late.
+    pub late: u64,
+    /// Not drawn because every canvas was in use or the GPU failed.
+    pub repeated: u64,
+    /// The encoder's queue had no room for them.
+    pub dropped: u64,
 }
 
 impl Snapshot {
@@ -202,6 +224,10 @@ impl Snapshot {
             luma: None,
             stages: Vec::new(),
             outputs: Vec::new(),
+            restarts: 0,
+            ticks: TickCounts::default(),
+            lateness: Timing::default(),
+            switches: Timing::default(),
         }
     }
 }
@@ -225,6 +251,10 @@ pub struct InputStatus {
     pub reconnects: u64,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
+    /// Age of what came last, ms; none before anything came, or where it does not matter.
+    pub media_age_ms: Option<u64>,
+    /// How its timeline fares.
+    pub timeline: InputStats,
     /// How bright it is; none while it is not shown.
     pub luma: Option<LumaStatus>,
 }
@@ -259,8 +289,29 @@ pub struct OutputStatus {
     pub subscribers: u32,
     /// The last error, empty when there was none.
     pub message: String,
+    /// What its encoder does; none of what only passes packets on.
+    pub encoder: Option<EncoderStatus>,
     /// Of a relay only.
     pub relay: Option<RelayStatus>,
+}
+
+/// What an encoder does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncoderStatus {
+    /// Ticks that wait for it.
+    pub queued: u64,
+    /// Time for a tick, over the last ones, µs.
+    pub p50_us: u64,
+    /// The same of the slowest of a hundred.
+    pub p99_us: u64,
+    /// The same since the start, in all.
+    pub sum_us: u64,
+    /// Keyframes.
+    pub keyframes: u64,
+    /// Pictures that were not encoded because it was behind.
+    pub pictures_dropped: u64,
+    /// How often it failed and was replaced.
+    pub restarts: u64,
 }
 
 /// What a relay does besides.

@@ -98,6 +98,13 @@ impl Canvas {
         }
     }
 
+    /// Ends the device under all who draw with it. For tests.
+    pub(super) fn break_device(&self) {
+        if let Some(Ok(gpu)) = self.supply.as_ref().map(|supply| supply.gpu()) {
+            gpu.destroy();
+        }
+    }
+
     /// What there is to draw with.
     fn compositor(&mut self) -> Result<&mut Compositor, GpuError> {
         if let Drawing::Renewing { made, .. } = &self.drawing

@@ -1,10 +1,12 @@
 //! The thread that gives a running caster its ticks: absolute deadlines, messages between ticks, what is published.
 //!
 //! Must not know what a tick does ([`super::run_tick`] does). Invariants: tick n begins at n / rate after the start or
-//! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate. The world counts ticks from the
+//! as soon after as possible; ticks are never skipped, so output frames = elapsed × rate. A frame thread in the place of one
+//! that broke goes on with the tick that is due; what was due before is filled in by the output. The world counts ticks from the
 //! first that goes out: here the engine's are turned into those. Cues alone come in the engine's, since they may be set before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -15,8 +17,10 @@ use super::run_tick::{Counts, Curtain, FrameLoop, Pace, Stages};
 use crate::engine::{
     self, Applied, Command, CommandId, Event, Fault, Plan, Refusal, StandIn, Tally,
 };
+use crate::fault;
 use crate::ids::InputKey;
 use crate::input::Input;
+use crate::limits;
 use crate::luma::LumaStatus;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
@@ -43,6 +47,8 @@ pub(super) struct Report {
     pub(super) engine_started_ns: Option<u64>,
     /// When tick 0 began, on the same clock; none before it went out.
     pub(super) started_ns: Option<u64>,
+    /// Which of the engine's ticks that is.
+    pub(super) first_tick: Option<u64>,
     pub(super) applied_revision: u64,
     pub(super) tally: Tally,
     /// What PGM shows.
@@ -77,6 +83,26 @@ pub(super) struct Lines {
     pub(super) news: Sender<engine::Event>,
     /// Dropped inputs and canvases are sent here, so that joining their threads never costs a tick.
     pub(super) bin: Sender<Discarded>,
+    /// Beats with each tick.
+    pub(super) pulse: Pulse,
+    /// When the engine's tick 0 began, on the process's clock, in the place of a frame thread that broke; else it begins now.
+    pub(super) origin_ns: Option<u64>,
+}
+
+/// When a frame thread was last seen at work, on the process's clock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    pub(super) fn beat(&self, now_ns: u64) {
+        self.0.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Whether the last beat is longer ago than a frame thread may take for a tick.
+    pub(super) fn has_stopped(&self, now_ns: u64) -> bool {
+        let since_ns = now_ns.saturating_sub(self.0.load(Ordering::Relaxed));
+        Duration::from_nanos(since_ns) > limits::FRAMES_HUNG
+    }
 }
 
 /// What a frame thread no longer needs.
@@ -88,10 +114,13 @@ pub(super) enum Discarded {
 
 /// Runs ticks until `stop`. Returns when the last tick was handed off.
 pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &StopToken) {
-    let start_ns = frames.clock.now_ns();
+    let begun_ns = frames.clock.now_ns();
+    let start_ns = lines.origin_ns.unwrap_or(begun_ns);
+    let first = lines.origin_ns.map_or(0, |origin_ns| rate.tick_at(begun_ns - origin_ns) + 1);
+    let place = format!("tick-{}", frames.pgm.output.name());
     let mut desk = Desk::default();
     let mut last_tally = Tally::default();
-    for tick in 0.. {
+    for tick in first.. {
         let deadline_ns = start_ns + rate.tick_ns(tick);
         if !frames.clock.wait_until(deadline_ns, stop) {
             // All at once: they are joined one by one when they are dropped.
@@ -103,11 +132,15 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         }
         desk.remove_inputs(&mut frames, &lines.bin);
         let now_ns = frames.clock.now_ns();
+        lines.pulse.beat(now_ns);
+        if fault::strikes(&place) {
+            frames.pgm.break_device();
+        }
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
         let pace = if late { Pace::Late } else { Pace::OnTime };
-        frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - start_ns));
+        frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - begun_ns));
         let mut plan = frames.run_tick(tick, pace);
         log_events(&plan);
         tell_news(&plan, lines);
@@ -116,8 +149,7 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         // Who is answered finds in the report what the answer is about.
         if tick % period == 0 || plan.tally != last_tally || !replies.is_empty() {
             last_tally.clone_from(&plan.tally);
-            let is_open = frames.curtain == Curtain::Open;
-            let started_ns = is_open.then(|| start_ns + rate.tick_ns(frames.first_tick));
+            let started_ns = frames.first_tick.map(|first| start_ns + rate.tick_ns(first));
             let engine_started_ns = Some(start_ns);
             let report = Report { engine_started_ns, started_ns, ..report(&frames, plan) };
             lines.report.send_replace(Arc::new(report));
@@ -194,9 +226,10 @@ fn report(frames: &FrameLoop, plan: Plan) -> Report {
         })
         .collect();
     Report {
-        tick: plan.tick.saturating_sub(frames.first_tick),
+        tick: frames.first_tick.map_or(0, |first| plan.tick.saturating_sub(first)),
         engine_started_ns: None,
         started_ns: None,
+        first_tick: frames.first_tick,
         applied_revision: frames.engine.revision(),
         tally: plan.tally,
         stand_in: plan.stand_in,

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
-use crate::api::control::{InputStatus, OutputStatus, RelayState, Snapshot, StageTiming};
+use crate::api::control::{
+    EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
+};
+use crate::engine::InputState;
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
-use crate::metrics::resident_bytes;
+use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -27,18 +32,158 @@ type InputMetric = (&'static str, &'static str, fn(&InputStatus) -> u64);
 /// A gauge of each stage.
 type StageMetric = (&'static str, &'static str, fn(&StageTiming) -> u64);
 
-const OUTPUT_COUNTERS: [OutputMetric; 4] = [
+const OUTPUT_COUNTERS: [OutputMetric; 7] = [
     ("output_frames", "Frames encoded", |output| output.frames),
     ("output_frames_late", "Ticks that repeat the last picture", |output| output.frames_late),
     ("output_frames_dropped", "Frames an output could not take", |output| output.frames_dropped),
     ("output_bytes", "Encoded bytes", |output| output.bytes),
+    ("output_keyframes", "Keyframes encoded", |output| of_encoder(output, |e| e.keyframes)),
+    ("output_pictures_dropped", "Pictures dropped because the encoder was behind", |output| {
+        of_encoder(output, |e| e.pictures_dropped)
+    }),
+    ("output_encoder_restarts", "Encoders that failed and were replaced", |output| {
+        of_encoder(output, |e| e.restarts)
+    }),
 ];
 
-const INPUT_COUNTERS: [InputMetric; 3] = [
+const OUTPUT_GAUGES: [OutputMetric; 4] = [
+    ("output_subscribers", "Players, or 1 for a relay or recording that works", |output| {
+        output.subscribers.into()
+    }),
+    ("output_queue_ticks", "Ticks that wait for the encoder", |output| {
+        of_encoder(output, |e| e.queued)
+    }),
+    (
+        "output_encode_p50_microseconds",
+        "Median time to encode a tick, of the last ones",
+        |output| of_encoder(output, |e| e.p50_us),
+    ),
+    ("output_encode_p99_microseconds", "The slowest of a hundred", |output| {
+        of_encoder(output, |e| e.p99_us)
+    }),
+];
+
+/// A count of an output's encoder; 0 of what only passes packets on.
+fn of_encoder(output: &OutputStatus, count: fn(&EncoderStatus) -> u64) -> u64 {
+    output.encoder.as_ref().map_or(0, count)
+}
+
+const INPUT_COUNTERS: [InputMetric; 6] = [
     ("input_frames", "Pictures decoded", |input| input.frames),
     ("input_frames_dropped", "Pictures dropped, late or too many", |input| input.frames_dropped),
     ("input_reconnects", "Connections after the first", |input| input.reconnects),
+    ("input_frames_repeated", "Ticks that showed a picture once more", |input| {
+        input.timeline.repeated
+    }),
+    ("input_underruns", "Times that a picture or sound was due and not there", |input| {
+        input.timeline.underruns
+    }),
+    ("input_reanchors", "Jumps of the timestamps", |input| input.timeline.reanchors),
 ];
+
+const INPUT_GAUGES: [InputMetric; 4] = [
+    ("input_state", "0 idle, 1 connecting, 2 buffering, 3 live, 4 stale, 5 failed, 6 ended", state),
+    ("input_media_age_milliseconds", "Since something came last, where that matters", |input| {
+        input.media_age_ms.unwrap_or(0)
+    }),
+    ("input_buffered_milliseconds", "Media ahead of what plays", |input| {
+        input.timeline.buffered_ms.into()
+    }),
+    ("input_queued_frames", "Decoded pictures that wait for their tick", |input| {
+        input.timeline.frames as u64
+    }),
+];
+
+fn state(input: &InputStatus) -> u64 {
+    match input.state {
+        InputState::Idle => 0,
+        InputState::Connecting => 1,
+        InputState::Buffering => 2,
+        InputState::Live => 3,
+        InputState::Stale => 4,
+        InputState::Failed => 5,
+        InputState::Ended => 6,
+    }
+}
+
+/// A count of each caster.
+type CasterMetric = (&'static str, &'static str, fn(&Snapshot) -> u64);
+
+const CASTER_COUNTERS: [CasterMetric; 5] = [
+    ("caster_ticks", "Ticks", |caster| caster.ticks.ticks),
+    ("caster_ticks_late", "Ticks not drawn because they came too late", |caster| caster.ticks.late),
+    ("caster_ticks_repeated", "Ticks without a canvas or a GPU", |caster| caster.ticks.repeated),
+    ("caster_ticks_dropped", "Ticks that the encoder had no room for", |caster| {
+        caster.ticks.dropped
+    }),
+    ("caster_restarts", "Times that the show began again because something broke", |caster| {
+        caster.restarts
+    }),
+];
+
+/// Upper edges of the buckets of lateness, µs: a tenth of a frame to seconds.
+const LATENESS_EDGES_US: [u64; 8] =
+    [1_000, 3_000, 10_000, 20_000, 33_000, 66_000, 250_000, 1_000_000];
+/// Of switches of PGM.
+const SWITCH_EDGES_US: [u64; 8] =
+    [20_000, 40_000, 66_000, 100_000, 250_000, 1_000_000, 3_000_000, 10_000_000];
+
+/// A timing as a histogram, in seconds.
+#[derive(Clone, Debug, Default)]
+struct Histogram {
+    sum_s: f64,
+    count: u64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl Histogram {
+    fn of(timing: &Timing, edges_us: &[u64]) -> Histogram {
+        let edges_s = edges_us.iter().map(|us| *us as f64 / 1e6).chain([f64::MAX]);
+        let buckets = edges_s.zip(timing.counts_up_to(edges_us)).collect();
+        let quantiles = timing.quantiles();
+        Histogram { sum_s: quantiles.total_us as f64 / 1e6, count: quantiles.count, buckets }
+    }
+}
+
+/// A timing of each caster as histograms.
+#[derive(Debug)]
+struct Histograms(Vec<(Labels, Histogram)>);
+
+impl EncodeMetric for Histograms {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (labels, Histogram { sum_s, count, buckets }) in &self.0 {
+            let mut of_caster = encoder.encode_family(labels)?;
+            of_caster.encode_histogram::<NoLabelSet>(*sum_s, *count, buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// The histograms of casters: name, help, edges of the buckets, which timing.
+type HistogramMetric = (&'static str, &'static str, [u64; 8], fn(&Snapshot) -> &Timing);
+
+const HISTOGRAMS: [HistogramMetric; 2] = [
+    ("tick_lateness_seconds", "How late ticks began", LATENESS_EDGES_US, |caster| &caster.lateness),
+    (
+        "switch_seconds",
+        "From a switch of PGM that was asked for to the tick that showed it",
+        SWITCH_EDGES_US,
+        |caster| &caster.switches,
+    ),
+];
+
+fn histograms(registry: &mut Registry, casters: &[(Labels, &Snapshot)]) {
+    for (name, help, edges_us, timing) in HISTOGRAMS {
+        let of = |(labels, caster): &(Labels, &Snapshot)| {
+            (labels.clone(), Histogram::of(timing(caster), &edges_us))
+        };
+        registry.register(name, help, Histograms(casters.iter().map(of).collect()));
+    }
+}
 
 const STAGE_GAUGES: [StageMetric; 3] = [
     ("stage_p50_microseconds", "Median time of a stage of the tick", |stage| stage.p50_us),
@@ -63,6 +208,25 @@ fn luma_gauges(registry: &mut Registry, prefix: &str, all: &[(Labels, LumaStatus
         }
         registry.register(format!("{prefix}_{name}"), help, family);
     }
+}
+
+fn drifts(registry: &mut Registry, inputs: &[(Labels, &InputStatus)]) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for (labels, input) in inputs {
+        family.get_or_create(labels).set(input.timeline.drift_ppm.into());
+    }
+    let help = "How much faster than the programme a source's clock is, parts per million";
+    registry.register("input_drift_ppm", help, family);
+}
+
+fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
+    for (labels, output) in outputs {
+        if let Some(encoder) = &output.encoder {
+            family.get_or_create(labels).inc_by(encoder.sum_us as f64 / 1e6);
+        }
+    }
+    registry.register("output_encode_seconds", "Time spent to encode, waits included", family);
 }
 
 fn pass_counters(registry: &mut Registry, times: &[PassTime]) {
@@ -101,6 +265,16 @@ fn gauges<T>(
     registry.register(name, help, family);
 }
 
+/// How the machine fares.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine {
+    pub(super) disk_free_bytes: u64,
+    /// See [`super::shedding`].
+    pub(super) shed_level: u64,
+    /// Cores that the process uses.
+    pub(super) load: f64,
+}
+
 /// How relays fare.
 fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
     let states = Family::<Labels, Gauge>::default();
@@ -122,7 +296,7 @@ fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
 fn server_metrics(
     registry: &mut Registry,
     (events, library): (EventCounts, LibraryStats),
-    gpus: &Supply,
+    (gpus, machine): (&Supply, &Machine),
 ) {
     for (name, help, value) in [
         ("callbacks_delivered", "Events that their receiver took", events.delivered),
@@ -141,6 +315,9 @@ fn server_metrics(
         registry.register(name, help, counter);
     }
     pass_counters(registry, &gpus.pass_times());
+    let load = Gauge::<f64, AtomicU64>::default();
+    load.set(machine.load);
+    registry.register("process_load_cores", "Cores that the process uses, over 10 s", load);
     let census = gpus.census();
     for (name, help, value) in [
         ("library_items", "Items of the media library", library.items),
@@ -148,6 +325,10 @@ fn server_metrics(
         ("gpu_objects", "Buffers, textures, bind groups, pipelines", saturated(census.objects)),
         ("gpu_memory_bytes", "Memory of buffers and textures", saturated(census.bytes)),
         ("process_resident_bytes", "Resident memory of the process", resident_bytes()),
+        ("process_open_fds", "Open file descriptors of the process", open_descriptors()),
+        ("process_threads", "Threads of the process", threads()),
+        ("disk_free_bytes", "Room on the disk of the data directory", machine.disk_free_bytes),
+        ("overload_level", "0, or how much is not made for lack of time", machine.shed_level),
     ] {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -163,7 +344,7 @@ fn saturated(count: isize) -> u64 {
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
     (events, library): (EventCounts, LibraryStats),
-    gpus: &Supply,
+    (gpus, machine): (&Supply, &Machine),
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
     let caster = |snapshot: &Snapshot| ("caster", snapshot.caster.to_string());
@@ -191,6 +372,18 @@ pub(super) fn text(
     }
     let on_air = |snapshot: &Snapshot| u64::from(snapshot.on_air);
     gauges(&mut registry, ("caster_on_air", "1 while a caster is on air", on_air), &casters);
+    for metric in CASTER_COUNTERS {
+        counters(&mut registry, metric, &casters);
+    }
+    histograms(&mut registry, &casters);
+    for metric in OUTPUT_GAUGES {
+        gauges(&mut registry, metric, &outputs);
+    }
+    for metric in INPUT_GAUGES {
+        gauges(&mut registry, metric, &inputs);
+    }
+    drifts(&mut registry, &inputs);
+    encode_seconds(&mut registry, &outputs);
     for metric in OUTPUT_COUNTERS {
         counters(&mut registry, metric, &outputs);
     }
@@ -205,7 +398,7 @@ pub(super) fn text(
     for metric in STAGE_GAUGES {
         gauges(&mut registry, metric, &stages);
     }
-    server_metrics(&mut registry, (events, library), gpus);
+    server_metrics(&mut registry, (events, library), (gpus, machine));
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {
         // Writing to a String does not fail; an empty page is what a scraper understands.

@@ -5,6 +5,7 @@
 //! other room. Invariant: everything that was started is ended in order.
 
 mod access;
+mod admission;
 mod canvas;
 mod demo;
 mod doctor;
@@ -22,15 +23,18 @@ mod run_tick;
 mod rundown;
 mod script;
 pub mod server;
+mod shedding;
 mod show;
 mod snapshot;
 mod studio;
+mod top;
 mod world;
 
 pub use demo::demo;
 pub use doctor::doctor;
 pub use keys::key;
 pub use render::render;
+pub use top::top;
 
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -10,17 +10,18 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::frame_thread::{Message, Report};
+use super::frame_thread::{Message, Pulse, Report};
 use super::images::Images;
 use super::outputs::{Extras, internal, stream};
 use super::run_tick::Curtain;
 use super::world::World;
-use super::{images, resolve, rundown, snapshot};
+use super::{images, resolve, rundown, shedding, snapshot};
 use crate::api::control::Snapshot;
 use crate::catalog::{self, Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
 use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Vigil};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
 use crate::limits;
+use crate::metrics::Timing;
 use crate::output::Output;
 use crate::time::{self, FrameRate};
 use crate::worker::{StopToken, Worker};
@@ -32,13 +33,15 @@ mod destinations;
 mod prepare;
 mod progress;
 mod reopen;
+mod revive;
 mod sources;
 mod vigil;
 
-use begin::{begin, make_canvas};
+use begin::{Before, begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
 use destinations::Destination;
 use prepare::Ready;
+pub(super) use revive::Fault;
 
 /// Audio bit rate of every output, bit/s.
 pub(super) const AUDIO_BPS: u32 = 128_000;
@@ -96,6 +99,11 @@ pub(super) struct OnAir {
     frame_thread: Worker,
     /// Joins the threads of what the frame thread let go; ends when the frame thread has.
     bin: Worker,
+    pulse: Pulse,
+    /// What a frame thread in the place of this one goes on with.
+    before: Before,
+    /// From a switch of PGM that was asked for to the tick that showed it.
+    switches: Timing,
 }
 
 /// When an operator chose what PGM shows, or put standby on it.
@@ -272,8 +280,16 @@ impl OnAir {
 
     /// Has the engine apply a command and waits until it took effect.
     async fn command(&mut self, command: Command) -> Result<Applied, Refused> {
+        let clock = time::Clock::real();
+        let is_switch =
+            matches!(command, Command::Take { .. } | Command::SetScene { bus: Bus::Pgm, .. });
         let _prepared = self.prepare(&command).await?;
-        match self.ask(command)?.await.map_err(internal)? {
+        let answer = self.ask(command)?;
+        let answer = self.answered(answer).await?;
+        if is_switch && answer.is_ok() {
+            self.switches.record_us(clock.now_ns() / 1000);
+        }
+        match answer {
             Ok(applied) => Ok(Applied { revision: applied.revision, tick: applied.tick }),
             Err(refusal) => Err(self.explain(&refusal)),
         }
@@ -313,18 +329,15 @@ impl OnAir {
         images::missing(&self.caster, &self.images)
     }
 
-    /// Whether what makes PGM has ended by itself, which only a fault can do.
-    pub(super) fn is_dead(&self) -> bool {
-        self.frame_thread.is_finished() || self.pgm.is_finished()
-    }
-
     /// What stops its ticks; everything that waits for one is answered then.
     pub(super) fn stop_token(&self) -> StopToken {
         self.frame_thread.stop_token().clone()
     }
 
-    /// Makes PVW while somebody watches it.
-    pub(super) async fn follow_demand(&mut self) {
+    /// Makes PVW while somebody watches it and the machine is not overloaded, and renditions as far as it is not
+    /// ([`shedding`](super::shedding)).
+    pub(super) async fn follow_demand(&mut self, shed: shedding::Level) {
+        self.pgm.shed_renditions(shed.saturating_sub(1));
         self.follow_stand_in().await;
         self.follow_vigil().await;
         self.follow_rundown().await;
@@ -332,7 +345,7 @@ impl OnAir {
         let Some(scenes) = &self.caster.scenes else { return };
         let name = stream(&scenes.pvw.stream_name);
         let demanded = self.world.hub.demanded(&name) || self.world.hub.viewers(&name) > 0;
-        let wanted = demanded && self.caster.is_scene_on(Bus::Pvw);
+        let wanted = demanded && shed == 0 && self.caster.is_scene_on(Bus::Pvw);
         self.pvw_idle = if wanted { 0 } else { self.pvw_idle + 1 };
         if wanted && self.pvw.is_none() {
             let (world, started) = (self.world.clone(), self.started.clone());
@@ -358,6 +371,7 @@ impl OnAir {
         let report = self.report.borrow().clone();
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
         snapshot.tick0_unix_ns = self.tick0_unix_ns;
+        snapshot.switches.clone_from(&self.switches);
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]
@@ -379,13 +393,13 @@ impl OnAir {
         let ended = off_thread(move || {
             let OnAir { frame_thread, bin, pgm, pvw, messages, .. } = self;
             drop(messages);
-            frame_thread.join();
+            frame_thread.end_within(limits::FRAMES_HUNG);
             // PVW has no file to finish.
             if let Some(pvw) = pvw {
                 pvw.finish(Duration::ZERO);
             }
             pgm.finish(limits::DRAIN_TIMEOUT);
-            bin.join();
+            bin.end_within(limits::FRAMES_HUNG);
         });
         if let Err(refused) = ended.await {
             tracing::error!(%refused, "a caster did not end in order");

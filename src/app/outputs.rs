@@ -40,6 +40,27 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     Ok(video)
 }
 
+/// The renditions that a caster asks for.
+fn wanted_renditions(
+    world: &World,
+    caster: &Caster,
+    video: &VideoSettings,
+) -> Vec<RenditionSettings> {
+    let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
+    let named = names.filter_map(|name| RenditionSettings::named(name, video));
+    named.map(|rung| shaped(&world.config, rung)).collect()
+}
+
+/// The encoders that PGM of a caster needs, itself first.
+///
+/// # Errors
+/// When its output size is not configured.
+pub(super) fn encoders(world: &World, caster: &Caster) -> Result<Vec<VideoSettings>, Refused> {
+    let video = video(world, caster)?;
+    let renditions = wanted_renditions(world, caster, &video);
+    Ok(std::iter::once(video).chain(renditions.into_iter().map(|wanted| wanted.video)).collect())
+}
+
 /// What runs besides PGM itself.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
@@ -95,9 +116,7 @@ fn set_renditions(
     (name, pgm): (&str, &Output),
 ) -> Result<(), Refused> {
     let video = video(world, caster)?;
-    let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
-    let named = names.filter_map(|name| RenditionSettings::named(name, &video));
-    let wanted: Vec<_> = named.map(|rung| shaped(&world.config, rung)).collect();
+    let wanted = wanted_renditions(world, caster, &video);
     let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
     pgm.set_renditions(&wanted).map_err(internal)?;
     let of_rendition = |settings: &RenditionSettings| format!("{name}_{}", settings.name);

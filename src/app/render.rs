@@ -63,7 +63,7 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
         clock: Clock::manual(),
         flow: Flow::Offline,
         curtain: Curtain::Open,
-        first_tick: 0,
+        first_tick: None,
         late_scalers: software.then(|| LateScalers::new(quality)),
     };
     let keys = start_sources(&script, &mut frames)?;

@@ -160,8 +160,8 @@ pub(super) struct FrameLoop {
     pub(super) clock: Clock,
     pub(super) flow: Flow,
     pub(super) curtain: Curtain,
-    /// The engine's tick that is tick 0 of the show: the first that goes out.
-    pub(super) first_tick: u64,
+    /// The engine's tick that is tick 0 of the show: the first that goes out; none before it did.
+    pub(super) first_tick: Option<u64>,
     /// On a software adapter: where pictures are scaled that come without their shown size.
     pub(super) late_scalers: Option<LateScalers>,
 }
@@ -177,9 +177,9 @@ impl FrameLoop {
         self.spread_wanted(&plan);
         self.pgm.look_beneath(&plan.covered, self.clock.now_ns());
         if self.curtain != Curtain::Open {
-            self.first_tick = tick + 1;
             return plan;
         }
+        self.first_tick.get_or_insert(tick);
         self.scale_late(&mut plan);
         let decided_ns = self.clock.now_ns();
         self.draw(&plan, pace);
@@ -265,7 +265,9 @@ impl FrameLoop {
     pub(super) fn answer(&mut self, replies: Vec<(CommandId, Result<Applied, Refusal>)>) {
         for (id, result) in replies {
             if let Some(reply) = self.waiting.remove(&id) {
-                let tick = |engine: u64| engine.saturating_sub(self.first_tick);
+                let tick = |engine: u64| {
+                    self.first_tick.map_or(0, |first_tick| engine.saturating_sub(first_tick))
+                };
                 let result = result.map(|done| Applied { tick: tick(done.tick), ..done });
                 // The caller may have gone away; the command took effect all the same.
                 let _ = reply.send(result);

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::admission::Admission;
 use super::events::Tellers;
 use super::recordings::Recordings;
 use super::studio::Studio;
@@ -85,6 +86,13 @@ fn tls(config: &Config) -> Result<Option<Tls>, String> {
     config.tls.as_ref().map(load).transpose()
 }
 
+fn playback(auth: config::PlaybackAuth) -> PlaybackAuth {
+    match auth {
+        config::PlaybackAuth::Signed => PlaybackAuth::Signed,
+        config::PlaybackAuth::Public => PlaybackAuth::Public,
+    }
+}
+
 impl Server {
     /// Opens the data directory, the GPU and the listeners, puts casters back on air that were, and serves.
     ///
@@ -118,15 +126,13 @@ impl Server {
             rtmp_port: rtmp.port(),
             http_port: http.port(),
             https: tls.is_some(),
-            playback: match config.playback_auth {
-                config::PlaybackAuth::Signed => PlaybackAuth::Signed,
-                config::PlaybackAuth::Public => PlaybackAuth::Public,
-            },
+            playback: playback(config.playback_auth),
             key,
             watch: tellers.watch_key.clone(),
         });
         let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
+            admission: Admission::new(&config),
             config,
             gpu,
             hub: Hub::new(),
@@ -186,10 +192,15 @@ impl Server {
         let playback =
             http::playback::router(world.hub.clone(), world.config.data.join("hls"), gate.clone());
         let studio = self.studio.clone();
-        let (shelves, gpus) = (world.library.clone(), world.gpu.clone());
+        let (shelves, gpus, admission) = (world.library.clone(), world.gpu.clone(), world.clone());
         let pages = http::pages::router(Arc::new(move || {
             let counts = (studio.event_counts(), shelves.stats());
-            metrics_page::text(&studio.snapshots(), counts, &gpus)
+            let machine = metrics_page::Machine {
+                disk_free_bytes: shelves.free_bytes(),
+                shed_level: studio.shed_level() as u64,
+                load: admission.admission.load(),
+            };
+            metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))
         }));
         let stop = self.stopped();
         let router =
@@ -213,7 +224,8 @@ impl Server {
             while !*stopping.borrow_and_update() {
                 tokio::select! {
                     _ = every.tick() => {
-                        studio.follow_demand().await;
+                        studio.follow_demand();
+                        studio.follow_load();
                         studio.keep_house().await;
                     }
                     _ = stopping.changed() => {}

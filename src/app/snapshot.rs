@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use super::frame_thread::{InputReport, Report};
-use crate::api::control::{InputStatus, OutputStatus, Snapshot, StageTiming};
+use crate::api::control::{
+    EncoderStatus, InputStatus, OutputStatus, Snapshot, StageTiming, TickCounts,
+};
 use crate::catalog::{Caster, LocationId, Resource};
 use crate::ids::InputKey;
 use crate::media::hub::Hub;
@@ -56,6 +58,13 @@ pub(super) fn of<'a>(
             .collect(),
         luma: report.luma,
         stand_in: report.stand_in,
+        ticks: TickCounts {
+            ticks: report.counts.ticks,
+            late: report.counts.late,
+            repeated: report.counts.repeated,
+            dropped: report.counts.dropped,
+        },
+        lateness: stages.lateness.clone(),
         stages: named.into_iter().map(|(name, timing)| stage(name, timing)).collect(),
         ..Snapshot::idle(caster.id.clone(), caster.revision)
     }
@@ -76,6 +85,8 @@ fn input_status(
         reconnects: report.status.reconnects,
         faults: report.faults.clone(),
         luma: report.luma,
+        media_age_ms: report.status.media_age_ms,
+        timeline: report.stats,
     }
 }
 
@@ -89,6 +100,18 @@ fn stage(stage: &'static str, timing: &Timing) -> StageTiming {
     }
 }
 
+fn encoder(stats: &OutputStats) -> EncoderStatus {
+    EncoderStatus {
+        queued: stats.queued as u64,
+        p50_us: stats.encode.p50_us,
+        p99_us: stats.encode.p99_us,
+        sum_us: stats.encode.sum_us,
+        keyframes: stats.keyframes,
+        pictures_dropped: stats.pictures_dropped,
+        restarts: stats.restarts,
+    }
+}
+
 /// The status of an output, of its renditions and recordings.
 pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<OutputStatus> {
     let viewers = |stream: &str| u32::try_from(hub.viewers(stream)).unwrap_or(u32::MAX);
@@ -99,7 +122,8 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         frames_dropped: stats.pictures_dropped + stats.ticks_refused,
         bytes: stats.video_bytes + stats.audio_bytes,
         subscribers: viewers(stream),
-        message: stats.failure.unwrap_or_default(),
+        encoder: Some(encoder(&stats)),
+        message: stats.failure.or(stats.last_fault).unwrap_or_default(),
         relay: None,
     };
     let main = OutputStatus {
@@ -125,6 +149,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                     SinkState::Failed(why) => format!("{}: {why}", sink.label),
                     _ => String::new(),
                 },
+                encoder: None,
                 relay: None,
             },
         )

@@ -4,6 +4,7 @@
 //! Invariants: calls on one caster are carried out one after the other; a refused call leaves the catalog, the disk and
 //! the running caster as they were.
 
+mod care;
 mod groups;
 mod housekeeping;
 mod making;
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
 use super::run_tick::Curtain;
+use super::shedding::Shedding;
 use super::world::World;
 use crate::api::control::{Message, RecordingsRequest, Request, Snapshot};
 use crate::api::events::Feed;
@@ -37,6 +39,8 @@ struct Place {
     lane: tokio::sync::Mutex<Option<OnAir>>,
     /// Stops the ticks of the show on the lane, also while a call holds it.
     ticks: Mutex<Option<StopToken>>,
+    /// How its show fares.
+    care: Mutex<care::Care>,
     /// What its watchers are told, on air or not.
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -52,6 +56,7 @@ pub(super) struct Studio {
     groups: tokio::sync::Mutex<groups::Groups>,
     /// Calls that are about no caster yet go one after the other if they share a `ClientToken` (and a few that do not).
     creating: [tokio::sync::Mutex<()>; limits::CREATING_LANES],
+    shedding: Mutex<Shedding>,
     /// The process ends: nothing is changed any more.
     draining: AtomicBool,
 }
@@ -87,6 +92,7 @@ impl Place {
         Arc::new(Place {
             lane: tokio::sync::Mutex::default(),
             ticks: Mutex::default(),
+            care: Mutex::default(),
             snapshots: watch::Sender::new(Arc::new(idle)),
         })
     }
@@ -109,6 +115,7 @@ impl Studio {
             store,
             events,
             creating: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            shedding: Mutex::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -226,71 +233,6 @@ impl Studio {
         lock(&self.catalog).casters().any(is_pvw)
     }
 
-    /// Starts and stops what is made only while somebody watches, and tells the watchers.
-    pub(super) async fn follow_demand(&self) {
-        for place in self.all_places() {
-            // A caster that is busy with a call is looked at next time.
-            if let Ok(mut on_air) = place.lane.try_lock()
-                && !self.draining.load(Ordering::Acquire)
-            {
-                self.look_after(&place, &mut on_air).await;
-            }
-        }
-    }
-
-    /// A show whose frame thread or encoder broke begins again with what it showed; PVW follows its viewers.
-    async fn look_after(&self, place: &Place, on_air: &mut Option<OnAir>) {
-        let Some(show) = on_air else { return };
-        if show.is_dead() {
-            // As the catalog has it: the files of its channels go on from where they were.
-            let known = lock(&self.catalog).caster(&show.caster().id).cloned();
-            let caster = known.unwrap_or_else(|| show.caster().clone());
-            tracing::error!(caster = %caster.id, "the show broke, it begins again");
-            self.events.forget_show(&caster.id);
-            if let Some(broken) = on_air.take() {
-                broken.stop().await;
-            }
-            self.restart(place, on_air, &caster).await;
-        } else {
-            show.follow_demand().await;
-            let snapshot = show.snapshot();
-            let missing_images: Vec<_> = show.missing_images().collect();
-            self.events.observe(show.caster(), &snapshot, &missing_images);
-            for noticed in show.take_noticed() {
-                self.events.noticed(show.caster(), noticed);
-            }
-            for passed in show.positions_passed() {
-                self.events.passed(show.caster(), &passed);
-            }
-            place.snapshots.send_replace(Arc::new(snapshot));
-        }
-    }
-
-    /// Puts a caster on air with the scenes that the catalog has for it.
-    async fn restart(&self, place: &Place, on_air: &mut Option<OnAir>, caster: &Arc<Caster>) {
-        match self.begin(place, caster, Curtain::Closed).await {
-            Ok(mut started) => {
-                started.reopen(caster).await;
-                *on_air = Some(started);
-                tracing::info!(caster = %caster.id, "back on air");
-            }
-            Err(refused) => {
-                tracing::error!(caster = %caster.id, %refused, "could not go back on air");
-            }
-        }
-    }
-
-    async fn begin(
-        &self,
-        place: &Place,
-        caster: &Arc<Caster>,
-        curtain: Curtain,
-    ) -> Result<OnAir, Refused> {
-        let started = OnAir::start(self.world.clone(), caster.clone(), curtain).await?;
-        *lock(&place.ticks) = Some(started.stop_token());
-        Ok(started)
-    }
-
     async fn watch(&self, id: &CasterId) -> Result<watch::Receiver<Arc<Snapshot>>, Refused> {
         let place = self.place(id).ok_or_else(|| Refused::from(ErrorCode::CasterNotFound))?;
         // A call in progress publishes by itself when it is done.
@@ -310,7 +252,12 @@ impl Studio {
     fn publish(&self, place: &Place, id: &CasterId, on_air: Option<&OnAir>) {
         let revision = lock(&self.catalog).caster(id).map_or(0, |caster| caster.revision);
         let idle = || Snapshot::idle(id.clone(), revision);
-        place.snapshots.send_replace(Arc::new(on_air.map_or_else(idle, OnAir::snapshot)));
+        self.tell(place, on_air.map_or_else(idle, OnAir::snapshot));
+    }
+
+    fn tell(&self, place: &Place, mut snapshot: Snapshot) {
+        snapshot.restarts = lock(&place.care).restarts;
+        place.snapshots.send_replace(Arc::new(snapshot));
     }
 
     /// One call, from "may I" to "it took effect".
@@ -456,6 +403,7 @@ impl Studio {
     ) -> Result<Option<Applied>, Refused> {
         match effects {
             [Effect::Start] => {
+                self.admit(None, caster).await?;
                 *on_air = Some(self.begin(place, caster, Curtain::Open).await?);
                 Ok(None)
             }
@@ -479,7 +427,12 @@ impl Studio {
                 }
             }
             effects => match on_air {
-                Some(on_air) => on_air.carry_out(caster, effects).await,
+                Some(on_air) => {
+                    if effects.contains(&Effect::OutputsChanged) {
+                        self.admit(Some(on_air.caster()), caster).await?;
+                    }
+                    on_air.carry_out(caster, effects).await
+                }
                 None => {
                     // It should be on air but could not go back there: perhaps it can now.
                     if caster.is_on_air() {

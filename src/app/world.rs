@@ -10,6 +10,7 @@ use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::admission::Admission;
 use super::recordings::Recordings;
 use crate::catalog::{
     Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
@@ -34,6 +35,7 @@ use crate::worker::StopToken;
 /// Shared by all casters.
 pub(super) struct World {
     pub(super) config: Config,
+    pub(super) admission: Admission,
     pub(super) gpu: Arc<Supply>,
     pub(super) hub: Hub,
     pub(super) library: Arc<Library>,

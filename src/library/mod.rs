@@ -288,6 +288,11 @@ impl Library {
         }
     }
 
+    /// Room on its disk, bytes; 0 when that cannot be asked.
+    pub fn free_bytes(&self) -> u64 {
+        self.shelf.free_bytes().unwrap_or(0)
+    }
+
     fn check_room(&self, wanted_bytes: u64) -> Result<(), LibraryError> {
         let needed = wanted_bytes.saturating_add(self.bounds.reserve_bytes);
         if self.shelf.free_bytes()? < needed { Err(LibraryError::NoRoom) } else { Ok(()) }

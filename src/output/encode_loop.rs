@@ -13,10 +13,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::fan_out::{Batch, FanOut};
 use super::rung::{Ladder, RungJob, RungTick};
 use super::stats::{Counters, OutputStats};
+use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
-use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder};
+use crate::media::encode::{AacEncoder, EncodeError, Idr};
 use crate::media::packet::{StreamHeader, Track};
 use crate::time::{Clock, unix_ms};
 use crate::worker::StopToken;
@@ -75,7 +76,7 @@ pub(super) struct Lines {
 }
 
 pub(super) struct EncodeLoop {
-    video: VideoEncoder,
+    video: SteadyEncoder,
     audio: AacEncoder,
     header: StreamHeader,
     shown: Arc<Shown>,
@@ -108,7 +109,11 @@ enum Flow {
 }
 
 impl EncodeLoop {
-    pub(super) fn new(video: VideoEncoder, audio: AacEncoder, header: &StreamHeader) -> EncodeLoop {
+    pub(super) fn new(
+        video: SteadyEncoder,
+        audio: AacEncoder,
+        header: &StreamHeader,
+    ) -> EncodeLoop {
         EncodeLoop {
             video,
             audio,
@@ -143,9 +148,9 @@ impl EncodeLoop {
     }
 
     /// Gives what the encoders held back.
-    fn finish(self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
+    fn finish(mut self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
         let tick = self.ticks.map_or(0, |(first, next)| next - first);
-        let (mut packets, audio) = (self.video.finish()?, self.audio.finish()?);
+        let (mut packets, audio) = (self.video.finish(stop)?, self.audio.finish()?);
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         lines.ladder.offer(&RungJob::Tail(audio.clone()));
         packets.extend(audio);
@@ -205,7 +210,8 @@ impl EncodeLoop {
         self.is_owed &= !is_due;
         let idr = if is_due { Idr::Force } else { Idr::Auto };
         let (mut packets, audio) = lines.outlet.timed(|| {
-            Ok((self.video.encode(tick, &self.shown.picture, idr)?, self.audio.encode(samples)?))
+            let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
+            Ok((packets, self.audio.encode(samples)?))
         })?;
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         let shown = Arc::downgrade(&self.shown);

@@ -15,7 +15,7 @@ use crate::frame::{Picture, Size, StereoSample};
 use crate::limits::{
     DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
 };
-use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoEncoder, VideoSettings};
+use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
 use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
@@ -34,6 +34,7 @@ mod rung;
 mod sink;
 mod spool;
 mod stats;
+mod steady;
 
 pub use hls::HlsSegments;
 pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
@@ -47,8 +48,9 @@ pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
 use fan_out::{Common, FanOut, finish_all};
-use rung::{Ladder, Rung};
+use rung::{Ladder, Pictures, Rung};
 use stats::Counters;
+use steady::SteadyEncoder;
 
 /// What an output is asked for.
 #[derive(Clone, Debug)]
@@ -137,6 +139,8 @@ pub struct RenditionStats {
     pub settings: RenditionSettings,
     /// What it encoded.
     pub stats: OutputStats,
+    /// It changes its picture at keyframes only, see [`Output::shed_renditions`].
+    pub is_shed: bool,
     /// Its sinks.
     pub sinks: Vec<SinkStats>,
 }
@@ -146,7 +150,9 @@ pub struct RenditionStats {
 /// # Errors
 /// When an encoder or a thread is refused.
 pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
-    let video = VideoEncoder::open(&settings.video)?;
+    let counters = Arc::new(Counters::default());
+    let name = format!("x264-{}", settings.name);
+    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters))?;
     let audio = AacEncoder::open(settings.audio_bps)?;
     let header = StreamHeader {
         size: settings.video.size,
@@ -162,7 +168,6 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
     let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
-    let counters = Arc::new(Counters::default());
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
     let encode_loop = EncodeLoop::new(video, audio, &header);
@@ -338,14 +343,31 @@ impl Output {
         let stats = |rung: &Arc<Rung>| RenditionStats {
             settings: rung.settings.clone(),
             stats: rung.stats(),
+            is_shed: rung.is_shed(),
             sinks: rung.fan_out.stats(),
         };
         self.ladder.rungs().iter().map(stats).collect()
     }
 
+    /// Has the `count` smallest renditions change their picture at keyframes only, to spare a machine that is overloaded; the
+    /// others, and all of them at 0, at every tick. No stream is interrupted.
+    pub fn shed_renditions(&self, count: usize) {
+        let mut rungs = self.ladder.rungs();
+        let pixels = |rung: &Arc<Rung>| {
+            let Size { width_px, height_px } = rung.settings.video.size;
+            u64::from(width_px) * u64::from(height_px)
+        };
+        rungs.sort_by_key(pixels);
+        for (index, rung) in rungs.iter().enumerate() {
+            rung.show(if index < count { Pictures::OfKeyframes } else { Pictures::All });
+        }
+    }
+
     /// The sizes that renditions need pictures in.
     pub fn rendition_sizes(&self) -> Vec<Size> {
-        self.ladder.rungs().iter().map(|rung| rung.settings.video.size).collect()
+        let rungs = self.ladder.rungs();
+        let made = rungs.iter().filter(|rung| !rung.is_shed());
+        made.map(|rung| rung.settings.video.size).collect()
     }
 
     /// What a rendition's streams are.

@@ -4,7 +4,7 @@
 //! programme's ticks (or each second, third… of them) without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
 //! nobody else notices.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use super::encode_loop::{Outlet, Shown, black};
 use super::fan_out::{Batch, Common, FanOut};
 use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
+use super::steady::SteadyEncoder;
 use super::{EndOfPackets, StartError, await_end};
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::limits::{ENCODER_QUEUE_TICKS, STOP_POLL};
-use crate::media::encode::{EncodeError, Idr, VideoEncoder};
+use crate::media::encode::{EncodeError, Idr};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
 use crate::worker::{self, StopToken, Worker};
@@ -85,6 +86,14 @@ impl Ladder {
     }
 }
 
+/// Which pictures a rendition shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pictures {
+    All,
+    /// Overload: those of keyframes only.
+    OfKeyframes,
+}
+
 /// A running rendition.
 #[derive(Debug)]
 pub(super) struct Rung {
@@ -94,6 +103,8 @@ pub(super) struct Rung {
     counters: Arc<Counters>,
     jobs: Mutex<Option<Sender<RungJob>>>,
     ticks_refused: AtomicU64,
+    /// Overload: it changes its picture at keyframes only.
+    is_shed: Arc<AtomicBool>,
     worker: Mutex<Option<Worker>>,
 }
 
@@ -104,7 +115,10 @@ impl Rung {
         settings: &RenditionSettings,
         (main, common): (&StreamHeader, &Common),
     ) -> Result<Rung, StartError> {
-        let encoder = VideoEncoder::open(&settings.video)?;
+        let name = format!("{}-{output}", settings.name);
+        let counters = Arc::new(Counters::default());
+        let encoder =
+            SteadyEncoder::open(format!("x264-{name}"), &settings.video, Arc::clone(&counters))?;
         let header = StreamHeader {
             size: settings.video.size,
             avcc: encoder.avcc(),
@@ -112,10 +126,9 @@ impl Rung {
             picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
         };
-        let name = format!("{}-{output}", settings.name);
         let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
         let fan_out = Arc::new(FanOut::new(name.clone(), header.clone(), common.clone()));
-        let counters = Arc::new(Counters::default());
+        let is_shed = Arc::new(AtomicBool::new(false));
         let rung_loop = RungLoop {
             encoder,
             size: settings.video.size,
@@ -124,6 +137,7 @@ impl Rung {
             source_id: None,
             picture: Arc::new(black(settings.video.size)),
             next: None,
+            is_shed: Arc::clone(&is_shed),
         };
         let outlet = Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) };
         let worker = worker::spawn(&format!("enc-{name}"), StopToken::new(), move |stop| {
@@ -140,6 +154,7 @@ impl Rung {
             counters,
             jobs: Mutex::new(Some(sender)),
             ticks_refused: AtomicU64::new(0),
+            is_shed,
             worker: Mutex::new(Some(worker)),
         })
     }
@@ -158,6 +173,15 @@ impl Rung {
 
     pub(super) fn close(&self) {
         self.jobs().take();
+    }
+
+    /// Says which pictures it shows.
+    pub(super) fn show(&self, pictures: Pictures) {
+        self.is_shed.store(pictures == Pictures::OfKeyframes, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_shed(&self) -> bool {
+        self.is_shed.load(Ordering::Relaxed)
     }
 
     pub(super) fn stats(&self) -> OutputStats {
@@ -180,7 +204,7 @@ impl Rung {
 }
 
 struct RungLoop {
-    encoder: VideoEncoder,
+    encoder: SteadyEncoder,
     size: Size,
     picture_ticks: u64,
     scaler: Prescaler,
@@ -188,6 +212,7 @@ struct RungLoop {
     source_id: Option<u64>,
     picture: Arc<Picture>,
     next: Option<u64>,
+    is_shed: Arc<AtomicBool>,
 }
 
 impl RungLoop {
@@ -210,7 +235,7 @@ impl RungLoop {
             }
         }
         let Some(tick) = self.next else { return Ok(()) };
-        let mut packets = self.encoder.finish()?;
+        let mut packets = self.encoder.finish(stop)?;
         packets.extend(tail);
         outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
@@ -235,19 +260,22 @@ impl RungLoop {
                 continue;
             }
             outlet.count(|stats| stats.filled += 1);
-            let packets = self.encode(missing, Idr::Auto, outlet)?;
+            let packets = self.encode((missing, Idr::Auto), outlet, stop)?;
             outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
         let mut packets = Vec::new();
         if self.is_due(tick) {
+            // What costs is a new picture; one that stands still is next to nothing.
+            let stands_still = self.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
             match shown.upgrade() {
+                Some(_) if stands_still => outlet.count(|stats| stats.repeated += 1),
                 Some(shown) => self.show(&shown),
                 None => outlet.count(|stats| {
                     stats.repeated += 1;
                     stats.pictures_dropped += 1;
                 }),
             }
-            packets = self.encode(tick, idr, outlet)?;
+            packets = self.encode((tick, idr), outlet, stop)?;
         }
         packets.extend(audio);
         self.next = Some(tick + 1);
@@ -279,7 +307,12 @@ impl RungLoop {
         }
     }
 
-    fn encode(&mut self, tick: u64, idr: Idr, outlet: &Outlet) -> Result<Vec<Packet>, EncodeError> {
-        outlet.timed(|| self.encoder.encode(tick, &self.picture, idr))
+    fn encode(
+        &mut self,
+        (tick, idr): (u64, Idr),
+        outlet: &Outlet,
+        stop: &StopToken,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))
     }
 }

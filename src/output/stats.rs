@@ -47,6 +47,10 @@ pub struct OutputStats {
     pub keyframes: u64,
     /// Times.
     pub encode: EncodeTimes,
+    /// Encoders that failed and were replaced within the stream.
+    pub restarts: u64,
+    /// What was wrong with the last of them.
+    pub last_fault: Option<String>,
     /// Why the encoder gave up, if it did.
     pub failure: Option<String>,
 }

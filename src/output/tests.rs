@@ -16,6 +16,7 @@ mod hls;
 mod ladder;
 mod record;
 mod relays;
+mod steady;
 
 const LONG: Duration = Duration::from_secs(10);
 

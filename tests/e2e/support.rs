@@ -116,7 +116,23 @@ impl Server {
         Server::run(folder, &[])
     }
 
+    /// A server that meets these faults, see `src/fault.rs`; only debug builds do.
+    pub(crate) fn start_with_faults(faults: &str) -> Server {
+        Server::start_in(&[("ONAIR_FAULTS", faults)])
+    }
+
+    /// A server with these variables in its environment.
+    pub(crate) fn start_in(variables: &[(&str, &str)]) -> Server {
+        let folder = Folder::new();
+        std::fs::create_dir_all(folder.path("media")).unwrap();
+        Server::run_in(folder, &[], variables)
+    }
+
     fn run(folder: Folder, flags: &[&str]) -> Server {
+        Server::run_in(folder, flags, &[])
+    }
+
+    fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut settings = vec!["--playback-auth", "public", "--ingest-auth", "off"];
         if !flags.is_empty() {
             settings = flags.to_vec();
@@ -132,6 +148,9 @@ impl Server {
             .args(settings)
             .env("ONAIR_ACCESS_KEY_ID", KEY)
             .env("ONAIR_ACCESS_KEY_SECRET", SECRET)
+            // A debug build on a busy machine is no measure.
+            .env("ONAIR_MAX_LOAD_PERCENT", "0")
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped());
         let mut process = Process(command.spawn().unwrap());
         let mut lines = BufReader::new(process.0.stdout.take().unwrap()).lines();

@@ -75,6 +75,16 @@ pub enum EventCode {
     StoodIn(StandIn),
     /// A recording cannot be written: the disk is full, the directory does not let it.
     RecordFailed,
+    /// An encoder failed and was replaced; players and recordings go on from its keyframe.
+    EncoderRestarted,
+    /// What makes the pictures of a show, or all of it, failed and began again.
+    CasterRestarted,
+    /// A show failed again and again: it shows standby, or a slate, until it is tried again.
+    CasterOnSlate,
+    /// The machine is overloaded: something is not made until that is over.
+    OverloadShed,
+    /// It is made again.
+    OverloadRestored,
     /// An operation was refused.
     Refused(ErrorCode),
 }
@@ -88,6 +98,11 @@ impl EventCode {
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
             EventCode::RecordFailed => "RecordFailed",
+            EventCode::EncoderRestarted => "EncoderRestarted",
+            EventCode::CasterRestarted => "CasterRestarted",
+            EventCode::CasterOnSlate => "CasterOnSlate",
+            EventCode::OverloadShed => "OverloadShed",
+            EventCode::OverloadRestored => "OverloadRestored",
             EventCode::Refused(code) => code.as_str(),
             EventCode::Began(Fault::Lost) => "LostBegan",
             EventCode::Began(Fault::Stale) => "StaleBegan",

@@ -113,6 +113,7 @@ fn render(snapshot: &Snapshot, batch: Batch) -> pb::WatchCasterResponse {
             StandIn::Slate => pb::StandIn::Slate,
         }
         .into(),
+        restarts: snapshot.restarts,
     }
 }
 
@@ -207,6 +208,7 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         bytes: output.bytes,
         subscribers: output.subscribers,
         message: output.message.clone(),
+        restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts),
         relay: output.relay.as_ref().map(relay),
     }
 }

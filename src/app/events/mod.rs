@@ -276,6 +276,14 @@ impl Events {
         }
     }
 
+    /// Tells what became of a show.
+    pub(super) fn trouble(&self, caster: &Caster, code: EventCode, message: String) {
+        let (kind, about) = (EventType::RuntimeErrorCallback, About::default());
+        if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
+            self.report(news, None);
+        }
+    }
+
     /// Tells how far a file is. What was told of the same source before and has not been delivered never will be, so that
     /// a receiver that is down finds one position of each.
     pub(super) fn passed(&self, caster: &Caster, passed: &Passed) {

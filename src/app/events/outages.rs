@@ -38,6 +38,8 @@ pub(super) struct Outages {
     inputs: BTreeMap<ResourceId, Health>,
     /// Names of relays and recordings.
     sinks: BTreeSet<String>,
+    /// How often the encoder of an output was replaced.
+    restarts: BTreeMap<String, u64>,
     /// Identifiers of what has an image that does not open.
     images: BTreeSet<String>,
 }
@@ -66,6 +68,15 @@ impl Outages {
             let works = sink.subscribers > 0;
             if has_failed || (was_out && !works) {
                 self.sinks.insert(sink.name.clone());
+            }
+        }
+        for output in &now.outputs {
+            let Some(encoder) = &output.encoder else { continue };
+            let before = self.restarts.insert(output.name.clone(), encoder.restarts).unwrap_or(0);
+            if encoder.restarts > before {
+                let message = format!("{}: {}", output.name, output.message);
+                let code = EventCode::EncoderRestarted;
+                troubles.push(Trouble { about: About::default(), code, message });
             }
         }
         let before = std::mem::take(&mut self.images);

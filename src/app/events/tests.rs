@@ -318,6 +318,8 @@ fn an_outage_is_told_once() {
                 frames_dropped: 0,
                 reconnects: 0,
                 luma: None,
+                media_age_ms: None,
+                timeline: Default::default(),
             });
             troubles.extend(outages.update(&caster, &snapshot, &[]));
         }
@@ -349,6 +351,7 @@ fn a_relay_and_an_image_are_told_once_too() {
                 bytes: 0,
                 subscribers,
                 message: message.to_owned(),
+                encoder: None,
                 relay: None,
             });
         }

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
 use super::super::canvas::Canvas;
-use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
+use super::super::frame_thread::{self, Discarded, Lines, Message, Pulse, Report};
 use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, LateScalers, Stages, Trouble};
@@ -17,19 +18,19 @@ use super::super::world::World;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
-use crate::engine::{Command, Engine, EngineConfig, Vigil};
+use crate::engine::{self, Command, Engine, EngineConfig, Vigil};
 use crate::gpu::Compositor;
 use crate::ids::Bus;
 use crate::limits;
-use crate::output::{self, ProgrammeSettings, Sink};
-use crate::time;
-use crate::worker::{self, StopToken};
+use crate::metrics::Timing;
+use crate::output::{self, Output, ProgrammeSettings, Sink};
+use crate::time::{self, FrameRate};
+use crate::worker::{self, StopToken, Worker};
 
 /// A compositor and an encoder with its sinks, for one scene.
 pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
     let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
     let video = outputs::video(world, caster)?;
-    let size = video.size;
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
     let settings = ProgrammeSettings {
         name,
@@ -45,25 +46,45 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     if bus == Bus::Pgm {
         output.add_sink(world.hls(&scene.stream_name)).map_err(internal)?;
     }
-    let gpu = world.gpu.gpu().map_err(internal)?;
-    let compositor = Compositor::new(gpu, size).map_err(internal)?;
-    let compositor = compositor.with_quality(world.config.scale_quality);
-    Ok(Canvas::new(compositor, Arc::new(output), Some(world.gpu.clone())))
+    canvas_before(world, Arc::new(output))
 }
 
-/// Connects the sources, opens the encoder and begins to tick.
-pub(super) fn begin(
-    world: Arc<World>,
-    caster: Arc<Caster>,
-    images: Images,
+/// A compositor before an encoder that is there.
+pub(super) fn canvas_before(world: &World, output: Arc<Output>) -> Result<Canvas, Refused> {
+    let gpu = world.gpu.gpu().map_err(internal)?;
+    let compositor = Compositor::new(gpu, output.header().size).map_err(internal)?;
+    let compositor = compositor.with_quality(world.config.scale_quality);
+    Ok(Canvas::new(compositor, output, Some(world.gpu.clone())))
+}
+
+/// A frame thread and the ends of the lines to it.
+pub(super) struct Ticking {
+    pub(super) messages: Sender<Message>,
+    pub(super) report: watch::Receiver<Arc<Report>>,
+    pub(super) news: Receiver<engine::Event>,
+    pub(super) frame_thread: Worker,
+    pub(super) bin: Worker,
+    pub(super) pulse: Pulse,
+}
+
+/// What a frame thread goes on with in the place of one that broke.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Before {
+    /// When the engine's tick 0 began, on the process's clock.
+    pub(super) origin_ns: Option<u64>,
+    /// The engine's tick that was the show's first.
+    pub(super) first_tick: Option<u64>,
+    pub(super) counts: Counts,
+}
+
+/// Begins to tick.
+pub(super) fn begin_ticking(
+    world: &World,
+    (pgm, rate): (Canvas, FrameRate),
     curtain: Curtain,
-) -> Result<OnAir, Refused> {
-    let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
-    let output = pgm.output.clone();
-    let mut extras = Extras::default();
-    extras.apply(&world, &caster, &output)?;
-    let rate = caster.config.rate;
-    let (canvas, file_ahead) = (output.header().size, limits::FILE_AHEAD_FRAMES);
+    before: Before,
+) -> Result<Ticking, Refused> {
+    let (canvas, file_ahead) = (pgm.output.header().size, limits::FILE_AHEAD_FRAMES);
     let engine = Engine::new(EngineConfig { rate, canvas, file_ahead });
     let (messages, inbox) = crossbeam_channel::bounded(limits::ENGINE_COMMANDS);
     let (bin_sender, bin_receiver) =
@@ -79,25 +100,45 @@ pub(super) fn begin(
         pvw: None,
         waiting: BTreeMap::new(),
         stages: Stages::default(),
-        counts: Counts::default(),
+        counts: before.counts,
         trouble: Trouble::default(),
         clock: world.clock.clone(),
         flow: Flow::Live,
         curtain,
-        first_tick: 0,
+        first_tick: before.first_tick,
         late_scalers: world.gpu.is_software().then(|| LateScalers::new(world.config.scale_quality)),
     };
+    let pulse = Pulse::default();
+    pulse.beat(world.clock.now_ns());
+    let (beats, origin_ns) = (pulse.clone(), before.origin_ns);
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
-        let lines = Lines { inbox, report: report_sender, news: news_sender, bin: bin_sender };
+        let (report, bin, news) = (report_sender, bin_sender, news_sender);
+        let lines = Lines { inbox, report, news, bin, pulse: beats, origin_ns };
         frame_thread::run(frames, rate, &lines, &stop);
     })
     .map_err(internal)?;
+    Ok(Ticking { messages, report, news, frame_thread, bin, pulse })
+}
+
+/// Connects the sources, opens the encoder and begins to tick.
+pub(super) fn begin(
+    world: Arc<World>,
+    caster: Arc<Caster>,
+    images: Images,
+    curtain: Curtain,
+) -> Result<OnAir, Refused> {
+    let pgm = make_canvas(&world, &caster, Bus::Pgm)?;
+    let output = pgm.output.clone();
+    let mut extras = Extras::default();
+    extras.apply(&world, &caster, &output)?;
+    let rate = caster.config.rate;
+    let ticking = begin_ticking(&world, (pgm, rate), curtain, Before::default())?;
     let mut on_air = OnAir {
         world,
         caster: caster.clone(),
         started: caster.clone(),
-        messages,
-        report,
+        messages: ticking.messages,
+        report: ticking.report,
         rate,
         inputs: BTreeMap::new(),
         episodes: BTreeMap::new(),
@@ -105,7 +146,7 @@ pub(super) fn begin(
         stand_in: None,
         images,
         ready: Ready::default(),
-        news,
+        news: ticking.news,
         vigil: Vigil::default(),
         is_due: false,
         positions_ns: 0,
@@ -120,15 +161,22 @@ pub(super) fn begin(
         pvw_idle: 0,
         relays: Vec::new(),
         extras,
-        frame_thread,
-        bin,
+        frame_thread: ticking.frame_thread,
+        bin: ticking.bin,
+        pulse: ticking.pulse,
+        before: Before::default(),
+        switches: Timing::default(),
     };
     connect(&mut on_air, &caster)?;
+    for relay in caster.config.destinations() {
+        let destination = on_air.add_relay(relay)?;
+        on_air.relays.push(destination);
+    }
     Ok(on_air)
 }
 
-/// Starts what the caster plays and is pushed to.
-fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
+/// Starts what the caster plays.
+pub(super) fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
     for resource in &caster.resources {
         // One source that cannot be started must not keep the show off the air.
         if let Err(refused) = on_air.start_input(caster, &resource.id) {
@@ -137,10 +185,6 @@ fn connect(on_air: &mut OnAir, caster: &Caster) -> Result<(), Refused> {
     }
     if let Err(refused) = on_air.start_standby(caster) {
         tracing::error!(%refused, "standby is left out");
-    }
-    for relay in caster.config.destinations() {
-        let destination = on_air.add_relay(relay)?;
-        on_air.relays.push(destination);
     }
     let follow = Command::SetFollow { follow: caster.audio_follows_video };
     let (reply, _) = oneshot::channel();

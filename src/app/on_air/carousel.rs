@@ -63,9 +63,9 @@ impl Carousel {
     pub(in crate::app) fn look(&mut self) -> Step {
         let report = self.show.report.borrow().clone();
         let Some(found) = report.inputs.iter().find(|report| report.input == self.input) else {
-            return if self.show.is_dead() { Step::Ended } else { Step::Same };
+            return if self.show.fault().is_some() { Step::Ended } else { Step::Same };
         };
-        if found.stats.ended || self.show.is_dead() {
+        if found.stats.ended || self.show.fault().is_some() {
             return Step::Ended;
         }
         if found.status.video_frames == 0 {

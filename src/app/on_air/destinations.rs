@@ -130,6 +130,7 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         bytes: 0,
         subscribers: 0,
         message: String::new(),
+        encoder: None,
         relay: None,
     };
     if let Some(sink) = sink {

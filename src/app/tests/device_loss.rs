@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::*;
-use crate::app::frame_thread::{self, Lines, Message, Report};
+use crate::app::frame_thread::{self, Lines, Message, Pulse, Report};
 use crate::app::run_tick::{Counts, Curtain, FrameLoop, Stages, Trouble};
 use crate::engine::{Command, Engine, EngineConfig, Readiness, SceneSpec, Way};
 use crate::frame::{Color, Picture, PixelFormat, Plane};
@@ -64,7 +64,7 @@ fn frame_loop(pgm: Canvas, flow: Flow) -> FrameLoop {
         clock: Clock::real(),
         flow,
         curtain: Curtain::Open,
-        first_tick: 0,
+        first_tick: None,
         late_scalers: None,
     }
 }
@@ -112,7 +112,8 @@ fn a_live_show_goes_on() {
     let (sender, report) = watch::channel(Arc::new(Report::default()));
     let thread = worker::spawn("frames", StopToken::new(), move |stop| {
         let (news, _) = crossbeam_channel::bounded(1);
-        let lines = Lines { inbox, report: sender, news, bin };
+        let pulse = Pulse::default();
+        let lines = Lines { inbox, report: sender, news, bin, pulse, origin_ns: None };
         frame_thread::run(frames, RATE, &lines, &stop);
     });
     let (reply, _answer) = oneshot::channel();

@@ -100,6 +100,8 @@ fn a_picture_that_comes_in_a_rungs_size_is_not_scaled_again() {
         for tick in 0..60 {
             let media = TickMedia { renditions: ready.clone(), ..media(tick) };
             output.push_wait(media).unwrap();
+            // One that comes late finds its picture gone.
+            await_true("the rung is there too", || output.renditions()[0].stats.encoded > tick);
         }
         output.finish(LONG);
         output.renditions()[0].stats.video_bytes

@@ -1,0 +1,248 @@
+//! A video encoder that goes on: when it panics, fails or hangs, another one takes its place in the same stream.
+//!
+//! Owns the encoder and the thread that it works on. Must not know ticks' sound or sinks. Invariants: every picture handed in
+//! comes out as a packet of its tick, of a new encoder as a keyframe; the stream's parameter sets never change; whoever
+//! encodes waits for a hung encoder for [`ENCODER_HUNG`] at most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::StartError;
+use super::encode_loop::black;
+use super::stats::Counters;
+use crate::fault;
+use crate::frame::Picture;
+use crate::limits::{ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, STOP_POLL};
+use crate::media::encode::{EncodeError, Idr, Latency, VideoEncoder, VideoSettings};
+use crate::media::packet::Packet;
+use crate::time::Clock;
+use crate::worker::{self, Patience, StopToken, Worker};
+
+/// What an encoder is told.
+enum Order {
+    Picture(u64, Arc<Picture>, Idr),
+    /// Give what was held back.
+    Finish,
+}
+
+type Encoded = Result<Vec<Packet>, EncodeError>;
+
+/// An encoder at work on a thread of its own.
+struct Station {
+    orders: Sender<Order>,
+    encoded: Receiver<Encoded>,
+    worker: Worker,
+}
+
+/// Why there are no packets.
+enum Failure {
+    Encoder(EncodeError),
+    Panic,
+    Hang,
+    /// Whoever encodes was told to stop.
+    Stopped,
+}
+
+impl Failure {
+    fn told(&self) -> String {
+        match self {
+            Failure::Encoder(error) => error.to_string(),
+            Failure::Panic => "the encoder's thread panicked".into(),
+            Failure::Hang => format!("the encoder took more than {ENCODER_HUNG:?} for a picture"),
+            Failure::Stopped => "told to stop".into(),
+        }
+    }
+
+    fn error(self) -> EncodeError {
+        match self {
+            Failure::Encoder(error) => error,
+            other => EncodeError::Ffmpeg { what: "encoding", reason: other.told() },
+        }
+    }
+}
+
+impl Station {
+    fn start(name: &str, mut encoder: VideoEncoder) -> std::io::Result<Station> {
+        let (orders, inbox) = bounded::<Order>(1);
+        let (outbox, encoded) = bounded(1);
+        let place = name.to_owned();
+        let worker = worker::spawn(name, StopToken::new(), move |_| {
+            while let Ok(order) = inbox.recv() {
+                let done = match order {
+                    Order::Picture(..) if fault::strikes(&place) => {
+                        let reason = "a test asked for it".to_owned();
+                        Err(EncodeError::Ffmpeg { what: "encoding", reason })
+                    }
+                    Order::Picture(tick, picture, idr) => encoder.encode(tick, &picture, idr),
+                    Order::Finish => {
+                        let _ = outbox.send(encoder.finish());
+                        return;
+                    }
+                };
+                if outbox.send(done).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Station { orders, encoded, worker })
+    }
+
+    fn carry_out(
+        &self,
+        order: Order,
+        limit: Option<Duration>,
+        stop: &StopToken,
+    ) -> Result<Vec<Packet>, Failure> {
+        if self.orders.send(order).is_err() {
+            return Err(Failure::Panic);
+        }
+        let clock = Clock::real();
+        loop {
+            match self.encoded.recv_timeout(STOP_POLL) {
+                Ok(encoded) => return encoded.map_err(Failure::Encoder),
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Panic),
+                Err(RecvTimeoutError::Timeout) if stop.is_stopped() => {
+                    return Err(Failure::Stopped);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if limit.is_some_and(|limit| Duration::from_nanos(clock.now_ns()) > limit) {
+                return Err(Failure::Hang);
+            }
+        }
+    }
+
+    /// Ends it; does not wait for one that hangs.
+    fn end(self) {
+        let Station { orders, worker, .. } = self;
+        drop(orders);
+        worker.end_within(STOP_POLL);
+    }
+}
+
+/// See the module.
+pub(super) struct SteadyEncoder {
+    name: String,
+    settings: VideoSettings,
+    avcc: Bytes,
+    station: Option<Station>,
+    counters: Arc<Counters>,
+    patience: Patience,
+    clock: Clock,
+    left_behind: u32,
+}
+
+impl SteadyEncoder {
+    /// Opens the first encoder; its thread is called `name`.
+    pub(super) fn open(
+        name: String,
+        settings: &VideoSettings,
+        counters: Arc<Counters>,
+    ) -> Result<SteadyEncoder, StartError> {
+        let encoder = VideoEncoder::open(settings)?;
+        let avcc = encoder.avcc();
+        let station = Some(Station::start(&name, encoder)?);
+        Ok(SteadyEncoder {
+            name,
+            settings: settings.clone(),
+            avcc,
+            station,
+            counters,
+            patience: Patience::default(),
+            clock: Clock::real(),
+            left_behind: 0,
+        })
+    }
+
+    /// `AVCDecoderConfigurationRecord` of all of its encoders.
+    pub(super) fn avcc(&self) -> Bytes {
+        self.avcc.clone()
+    }
+
+    /// Encodes the picture of `tick`, which must grow. Offline, where nothing may be missing, a failure is final.
+    pub(super) fn encode(
+        &mut self,
+        tick: u64,
+        picture: &Arc<Picture>,
+        (mut idr, stop): (Idr, &StopToken),
+    ) -> Result<Vec<Packet>, EncodeError> {
+        let is_live = self.settings.latency == Latency::Zero;
+        let limit = is_live.then_some(ENCODER_HUNG);
+        for attempt in 0.. {
+            let shown = match attempt < ENCODE_ATTEMPTS {
+                true => Arc::clone(picture),
+                false => Arc::new(black(self.settings.size)),
+            };
+            let order = Order::Picture(tick, shown, idr);
+            let failure = match &self.station {
+                Some(station) => match station.carry_out(order, limit, stop) {
+                    Ok(packets) => return Ok(packets),
+                    Err(failure) => failure,
+                },
+                None => Failure::Stopped,
+            };
+            if !is_live || matches!(failure, Failure::Stopped) {
+                return Err(failure.error());
+            }
+            self.replace(failure, stop)?;
+            idr = Idr::Force;
+        }
+        unreachable!("the loop above has no end of its own")
+    }
+
+    /// Puts another encoder in the place of one that failed.
+    fn replace(&mut self, failure: Failure, stop: &StopToken) -> Result<(), EncodeError> {
+        let told = failure.told();
+        let rest = self.patience.broke(self.clock.now_ns());
+        tracing::error!(encoder = self.name, ?rest, "{told}: another one takes its place");
+        if matches!(failure, Failure::Hang) {
+            self.left_behind += 1;
+        }
+        if let Some(station) = self.station.take() {
+            station.end();
+        }
+        if self.left_behind > ENCODERS_LEFT_BEHIND {
+            return Err(failure.error());
+        }
+        self.counters.count(|stats| {
+            stats.restarts += 1;
+            stats.last_fault = Some(match rest.is_zero() {
+                true => told,
+                false => format!("{told}; it fails again and again and rests for {rest:?}"),
+            });
+        });
+        let clock = Clock::real();
+        let rest_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
+        if !clock.wait_until(rest_ns, stop) {
+            return Err(Failure::Stopped.error());
+        }
+        let encoder = VideoEncoder::open(&self.settings)?;
+        if encoder.avcc() != self.avcc {
+            return Err(EncodeError::NoParameterSets);
+        }
+        let reason = |error: std::io::Error| error.to_string();
+        let started = Station::start(&self.name, encoder).map_err(reason);
+        let started = started.map_err(|reason| EncodeError::Ffmpeg { what: "a thread", reason })?;
+        self.station = Some(started);
+        Ok(())
+    }
+
+    /// Gives what was held back.
+    pub(super) fn finish(&mut self, stop: &StopToken) -> Result<Vec<Packet>, EncodeError> {
+        let Some(station) = self.station.take() else { return Ok(Vec::new()) };
+        let finished = station.carry_out(Order::Finish, None, stop).map_err(Failure::error);
+        station.end();
+        finished
+    }
+}
+
+impl Drop for SteadyEncoder {
+    fn drop(&mut self) {
+        if let Some(station) = self.station.take() {
+            station.end();
+        }
+    }
+}
