@@ -6,7 +6,7 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
-//! [`limits`], [`config`], [`metrics`], [`record_name`] (names of recorded files), [`recording`] (what is told of them).
+//! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
@@ -38,6 +38,7 @@ pub mod library;
 pub mod limits;
 pub mod luma;
 pub mod media;
+mod memory;
 pub mod metrics;
 pub mod output;
 pub mod picture;

@@ -390,6 +390,9 @@ pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
 pub const ENCODERS_LEFT_BEHIND: u32 = 3;
 /// Attempts to encode a picture; then black is encoded in its place, since it may be the picture that breaks encoders.
 pub const ENCODE_ATTEMPTS: u32 = 2;
+/// Late ticks in a row that repeat the last picture; then one is drawn, so that a machine that stays late shows five pictures
+/// a second instead of none.
+pub const LATE_REPEATS: u32 = 5;
 /// Time without a tick after which a frame thread counts as hung: 150 periods at 30 frames a second.
 pub const FRAMES_HUNG: Duration = Duration::from_secs(5);
 /// How often a thread that waits for something else looks at its stop token.

@@ -43,6 +43,7 @@ const LEAVES: &[&str] = &[
     "time",
     "metrics",
     "worker",
+    "memory",
     "fault",
     "config",
 ];

@@ -40,7 +40,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::auth_key::StreamKey;
 use crate::config::{Config, PushUrlArgs};
-use crate::limits;
+use crate::{limits, memory};
 use server::Server;
 
 /// Runs the studio until SIGTERM or Ctrl-C, then ends it in order.
@@ -48,6 +48,7 @@ use server::Server;
 /// # Errors
 /// One line that says what could not be had.
 pub fn serve(config: Config) -> Result<(), String> {
+    memory::keep_tight();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let served = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

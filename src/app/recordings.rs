@@ -225,7 +225,10 @@ impl Recordings {
                 tracing::warn!(reason, name = whole.name, "a recording stays in fragments");
             }
             // It plays as it is.
-            finished.or_else(|reason| if stop.is_stopped() { Err(reason) } else { Ok(whole) })
+            finished.or_else(|reason| match stop.is_stopped() {
+                true => Err(reason),
+                false => Ok(output::recording_as_it_is(&dir, whole)),
+            })
         });
         let Some(Ok(file)) = finished.await else { return false };
         let of = (recording.caster, recording.stream);

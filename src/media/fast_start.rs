@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use ffmpeg_next as ffmpeg;
-use ffmpeg_next::{codec, encoder, format};
+use ffmpeg_next::{Packet, Rational, codec, encoder, format};
 
 use super::mux::MuxError;
 use super::open::prepare_ffmpeg;
@@ -14,6 +14,23 @@ use crate::worker::StopToken;
 
 fn failed(what: &'static str) -> impl Fn(ffmpeg::Error) -> MuxError {
     move |error| MuxError { what, reason: error.to_string() }
+}
+
+fn packet_end_ns(packet: &Packet, base: Rational) -> u64 {
+    let end = i128::from(packet.pts().unwrap_or(0) + packet.duration());
+    let base_den = i128::from(base.denominator().max(1));
+    u64::try_from(end * 1_000_000_000 * i128::from(base.numerator()) / base_den).unwrap_or(0)
+}
+
+/// How long a file plays as it is, ns.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn length_ns(path: &Path) -> Result<u64, MuxError> {
+    prepare_ffmpeg();
+    let mut input = format::input(path).map_err(failed("cannot open the recording"))?;
+    let ends = input.packets().map(|(stream, packet)| packet_end_ns(&packet, stream.time_base()));
+    Ok(ends.max().unwrap_or(0))
 }
 
 /// Writes the MP4 `from` anew as `to`; gives how long it plays, ns. Ends soon after `stop`.
@@ -36,15 +53,13 @@ pub fn rewrite(from: &Path, to: &Path, stop: &StopToken) -> Result<u64, MuxError
     }
     let options = ffmpeg::dict!("movflags" => "+faststart");
     output.write_header_with(options).map_err(failed("cannot begin"))?;
-    let (mut counts, mut end_ns) = (vec![0_i64; bases.len()], 0_i128);
+    let (mut counts, mut end_ns) = (vec![0_i64; bases.len()], 0);
     for (stream, mut packet) in input.packets() {
         if stop.is_stopped() {
             return Err(MuxError { what: "cannot finish", reason: "the process ends".into() });
         }
         let (index, base) = (stream.index(), bases[stream.index()]);
-        let end = i128::from(packet.pts().unwrap_or(0) + packet.duration());
-        let base_den = i128::from(base.denominator().max(1));
-        end_ns = end_ns.max(end * 1_000_000_000 * i128::from(base.numerator()) / base_den);
+        end_ns = end_ns.max(packet_end_ns(&packet, base));
         let to_base = output.stream(index).map_or(base, |copy| copy.time_base());
         packet.rescale_ts(base, to_base);
         packet.set_position(-1);
@@ -60,5 +75,5 @@ pub fn rewrite(from: &Path, to: &Path, stop: &StopToken) -> Result<u64, MuxError
         let reason = format!("{found:?} of {counts:?} packets");
         return Err(MuxError { what: "what was written is not whole", reason });
     }
-    Ok(u64::try_from(end_ns).unwrap_or(0))
+    Ok(end_ns)
 }

@@ -39,8 +39,8 @@ mod steady;
 pub use hls::HlsSegments;
 pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
 pub use recover::{
-    Recovered, finish_recording, recording_files, recover_recording, recover_recordings,
-    remove_recording,
+    Recovered, finish_recording, recording_as_it_is, recording_files, recover_recording,
+    recover_recordings, remove_recording,
 };
 pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};

@@ -184,6 +184,16 @@ pub fn finish_recording(
     placed.map(|()| file)
 }
 
+/// A file that stays as it was written, with how long it plays, which may be less than was given to it.
+pub fn recording_as_it_is(dir: &Path, file: RecordedFile) -> RecordedFile {
+    match fast_start::length_ns(&dir.join(&file.name)) {
+        Ok(length_ns) if file.format == RecordFormat::Mp4 => {
+            RecordedFile { duration_ms: length_ns / NS_PER_MS, ..file }
+        }
+        _ => file,
+    }
+}
+
 /// The names below `dir` of all that a finished recording consists of, what it is told by last.
 ///
 /// # Errors

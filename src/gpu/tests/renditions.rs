@@ -1,4 +1,4 @@
-//! Renditions made on the GPU: against their twin, against swscale, and that they come and go between draws.
+//! Renditions made on the GPU: against their twin, against those that the CPU makes, and that they come and go between draws.
 
 use super::*;
 use crate::gpu::{Kept, PassTimes};
@@ -70,8 +70,8 @@ fn waves(size: Size) -> Arc<Picture> {
 }
 
 #[test]
-fn renditions_look_like_those_of_swscale() {
-    // Down to a third, as from 1080p to the smallest rung. Further down swscale's triangle is softer than a mean.
+fn renditions_look_like_those_of_the_cpu() {
+    // Down to a third, as from 1080p to the smallest rung.
     let size = Size::new(960, 540);
     let sizes =
         [Size::new(854, 480), Size::new(640, 360), Size::new(480, 270), Size::new(320, 180)];
