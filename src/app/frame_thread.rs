@@ -140,7 +140,7 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         frames.stages.lateness.record_between(deadline_ns, now_ns);
         // One frame late is caught up by drawing; later than that the pictures would only pile up.
         let late = now_ns > start_ns + rate.tick_ns(tick + 2);
-        let pace = spell.pace(late);
+        let pace = spell.pace(if late { Pace::Late } else { Pace::OnTime });
         frames.curtain = frames.curtain.at(pace, Duration::from_nanos(now_ns - begun_ns));
         let mut plan = frames.run_tick(tick, pace);
         log_events(&plan);
@@ -165,8 +165,8 @@ struct Spell(u32);
 
 impl Spell {
     /// Late ones repeat the last picture, but never so many that it looks frozen.
-    fn pace(&mut self, late: bool) -> Pace {
-        let repeats = late && self.0 < limits::LATE_REPEATS;
+    fn pace(&mut self, by_clock: Pace) -> Pace {
+        let repeats = by_clock == Pace::Late && self.0 < limits::LATE_REPEATS;
         self.0 = if repeats { self.0 + 1 } else { 0 };
         if repeats { Pace::Late } else { Pace::OnTime }
     }
@@ -316,8 +316,8 @@ mod tests {
     #[test]
     fn a_machine_that_stays_late_shows_a_picture_now_and_then() {
         let mut spell = Spell::default();
-        let drawn = (0..60).filter(|_| spell.pace(true) == Pace::OnTime).count();
+        let drawn = (0..60).filter(|_| spell.pace(Pace::Late) == Pace::OnTime).count();
         assert_eq!(drawn, 60 / (limits::LATE_REPEATS as usize + 1));
-        assert!((0..60).all(|_| spell.pace(false) == Pace::OnTime));
+        assert!((0..60).all(|_| spell.pace(Pace::OnTime) == Pace::OnTime));
     }
 }
