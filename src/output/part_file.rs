@@ -62,10 +62,19 @@ impl PartFile {
         Ok(())
     }
 
+    /// What was written, to read.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Cuts it off behind its first bytes.
+    pub(super) fn cut(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
     /// Removes it.
-    pub(super) fn discard(self) {
-        // What stays is removed when it is found by a later run.
-        let _ = fs::remove_file(part_path(&self.root, &self.name));
+    pub(super) fn discard(self) -> io::Result<()> {
+        fs::remove_file(part_path(&self.root, &self.name))
     }
 
     /// The name that it will have, free now, below the root.
@@ -151,13 +160,10 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 /// A part that was left behind, held so that nobody else finishes it.
 #[derive(Debug)]
 pub(super) struct Orphan {
-    root: PathBuf,
-    /// Its name below the root, without `.part`.
-    pub(super) name: String,
+    /// Locked.
+    pub(super) part: PartFile,
     /// When it was last written to, ms since 1970.
     pub(super) end_unix_ms: u64,
-    /// Locked.
-    pub(super) file: File,
 }
 
 impl Orphan {
@@ -173,33 +179,8 @@ impl Orphan {
         }
         let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         let end_unix_ms = u64::try_from(modified.as_millis()).unwrap_or(u64::MAX);
-        Some(Orphan { root: root.to_owned(), name: name.to_owned(), end_unix_ms, file })
-    }
-
-    /// Cuts it off behind its first bytes.
-    pub(super) fn cut(&self, bytes: u64) -> io::Result<()> {
-        self.file.set_len(bytes)
-    }
-
-    /// The name that it will have, free now, below the root.
-    pub(super) fn final_name(&self, end_unix_ms: u64) -> io::Result<String> {
-        free_name(&self.root, &self.name, end_unix_ms)
-    }
-
-    /// Makes it the file of this name.
-    pub(super) fn finish(self, name: &str) -> io::Result<()> {
-        self.file.sync_all()?;
-        publish(&part_path(&self.root, &self.name), &self.root.join(name))
-    }
-
-    /// Has it end as the file of this name with this content.
-    pub(super) fn finish_as(self, text: &str, name: &str) -> io::Result<()> {
-        replace(&part_path(&self.root, &self.name), text, &self.root.join(name))
-    }
-
-    /// Removes it.
-    pub(super) fn discard(self) -> io::Result<()> {
-        fs::remove_file(part_path(&self.root, &self.name))
+        let (root, name, bytes) = (root.to_owned(), name.to_owned(), metadata.len());
+        Some(Orphan { part: PartFile { file, root, name, bytes }, end_unix_ms })
     }
 }
 

@@ -345,7 +345,7 @@ impl Take {
         let Some(segments) = &mut self.segments else { return Ok(()) };
         let Some((segment, began_ns)) = segments.open.take() else { return Ok(()) };
         if segment.bytes() == 0 {
-            segment.discard();
+            let _ = segment.discard(); // What stays is removed when it is found by a later run.
             return flushed;
         }
         let uri = playlist::relative(self.part.name(), segment.name());
@@ -377,7 +377,7 @@ impl Take {
             Some(segments) => segments.done.is_empty(),
         };
         if is_empty {
-            self.part.discard();
+            let _ = self.part.discard();
             (plan.news.0)(RecordNews::Empty(self.id));
             return Ok(());
         }

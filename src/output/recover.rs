@@ -48,16 +48,16 @@ pub fn recover_recording(
         RecordFormat::Flv => Container::Flv,
         RecordFormat::Mp4 => Container::FragmentedMp4,
     };
-    let found = whole(container, &orphan.file)?;
+    let found = whole(container, orphan.part.file())?;
     if found.bytes == 0 {
-        orphan.discard()?;
+        orphan.part.discard()?;
         return Ok(Recovered::Empty);
     }
-    orphan.cut(found.bytes)?;
+    orphan.part.cut(found.bytes)?;
     (file.bytes, file.duration_ms) = (found.bytes, found.duration_ns / NS_PER_MS);
-    file.name = orphan.final_name(orphan.end_unix_ms)?;
+    file.name = orphan.part.final_name(orphan.end_unix_ms)?;
     tell(&file);
-    orphan.finish(&file.name)?;
+    orphan.part.finish(&file.name)?;
     Ok(Recovered::File(file))
 }
 
@@ -67,26 +67,26 @@ fn recover_playlist(
     mut file: RecordedFile,
     tell: impl FnOnce(&RecordedFile),
 ) -> io::Result<Recovered> {
-    let text = io::read_to_string(&orphan.file)?;
+    let text = io::read_to_string(orphan.part.file())?;
     let Growing { mut done, open } = playlist::read(&text);
     if let Some(uri) = open
-        && let Some(name) = playlist::absolute(&orphan.name, &uri)
+        && let Some(name) = playlist::absolute(orphan.part.name(), &uri)
         && let Some(duration_ns) = recover_segment(dir, &name)?
     {
         done.push(Slice { duration_ns, uri });
     }
     if done.is_empty() {
-        orphan.discard()?;
+        orphan.part.discard()?;
         return Ok(Recovered::Empty);
     }
     let text = playlist::finished(&done);
     let duration_ns: u64 = done.iter().map(|slice| slice.duration_ns).sum();
     file.duration_ms = duration_ns / NS_PER_MS;
-    file.bytes = text.len() as u64 + segments_bytes(dir, &orphan.name, &done);
+    file.bytes = text.len() as u64 + segments_bytes(dir, orphan.part.name(), &done);
     let end_unix_ms = orphan.end_unix_ms.max(file.start_unix_ms + file.duration_ms);
-    file.name = orphan.final_name(end_unix_ms)?;
+    file.name = orphan.part.final_name(end_unix_ms)?;
     tell(&file);
-    orphan.finish_as(&text, &file.name)?;
+    orphan.part.finish_as(&text, &file.name)?;
     Ok(Recovered::File(file))
 }
 
@@ -98,13 +98,13 @@ fn segments_bytes(dir: &Path, list: &str, slices: &[Slice]) -> u64 {
 /// How long the segment that was open plays, ns; `None` when there is nothing in it.
 fn recover_segment(dir: &Path, name: &str) -> io::Result<Option<u64>> {
     if let Some(orphan) = Orphan::take(dir, name) {
-        let found = whole(Container::Ts, &orphan.file)?;
+        let found = whole(Container::Ts, orphan.part.file())?;
         if found.bytes == 0 {
-            orphan.discard()?;
+            orphan.part.discard()?;
             return Ok(None);
         }
-        orphan.cut(found.bytes)?;
-        orphan.finish(name)?;
+        orphan.part.cut(found.bytes)?;
+        orphan.part.finish(name)?;
         return Ok(Some(found.duration_ns));
     }
     // It may have been finished, and only its line be missing.
@@ -156,7 +156,7 @@ pub fn finish_recording(
     if file.format == RecordFormat::Hls
         && let Some(orphan) = Orphan::take(dir, &file.part)
     {
-        orphan.discard().map_err(|error| error.to_string())?;
+        orphan.part.discard().map_err(|error| error.to_string())?;
     }
     if file.format != RecordFormat::Mp4 {
         return Ok(file);
