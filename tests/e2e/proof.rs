@@ -54,13 +54,19 @@ impl Proof {
         pairs.filter(|(_, before, now)| before.map(|number| number + 1) != *now).collect()
     }
 
-    /// The tick of each number that is shown for one tick only.
-    fn single(&self) -> BTreeMap<u64, i64> {
-        let mut ticks = BTreeMap::<u64, Vec<i64>>::new();
-        for frame in &self.frames {
-            if let Some(number) = frame.number {
-                ticks.entry(number).or_default().push(frame.tick);
+    /// The tick at which each number comes, of those that come once; not the first and the last, which may have come before.
+    fn begins(&self) -> BTreeMap<u64, i64> {
+        let mut comes = Vec::new();
+        let mut before = None;
+        for Frame { tick, number, .. } in &self.frames {
+            if *number != before {
+                comes.extend(number.map(|number| (number, *tick)));
             }
+            before = *number;
+        }
+        let mut ticks = BTreeMap::<u64, Vec<i64>>::new();
+        for (number, tick) in comes.iter().skip(1).rev().skip(1) {
+            ticks.entry(*number).or_default().push(*tick);
         }
         ticks
             .into_iter()
@@ -78,9 +84,9 @@ impl Proof {
     /// Panics unless it shows at each tick what the other does, with the same keyframes, wherever they overlap. By how many
     /// ticks the other is later.
     pub(crate) fn check_beside(&self, name: &str, (other_name, other): (&str, &Proof)) -> i64 {
-        let (expected, singles) = (other.shown(0), other.single());
-        let mut ticks = self.single().into_iter();
-        let later = ticks.find_map(|(number, tick)| Some(singles.get(&number)? - tick));
+        let (expected, begins) = (other.shown(0), other.begins());
+        let mut ticks = self.begins().into_iter();
+        let later = ticks.find_map(|(number, tick)| Some(begins.get(&number)? - tick));
         let later = later.unwrap_or_else(|| panic!("{name} has no frame of {other_name}"));
         for (tick, frame) in &self.shown(later) {
             let expected = expected.get(tick).unwrap_or(frame);

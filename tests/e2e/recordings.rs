@@ -57,7 +57,11 @@ fn list(http: SocketAddr, state: &str) -> Vec<Value> {
     told["Items"].as_array().unwrap().clone()
 }
 
-fn await_list(http: SocketAddr, state: &str, accept: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub(crate) fn await_list(
+    http: SocketAddr,
+    state: &str,
+    accept: impl Fn(&[Value]) -> bool,
+) -> Vec<Value> {
     wait_for(&format!("recordings that are {state}"), LONG, || {
         Some(list(http, state)).filter(|all| accept(all))
     })

@@ -234,7 +234,10 @@ impl<P> Show<P> {
 
     /// Applies the faults, once everybody watches, and waits until everybody has seen the last of them.
     pub(crate) async fn apply(&mut self, rows: &[Row<P>]) -> Vec<Outcome> {
+        let is_live = |seen: &Seen| seen.relay("steady").1.state() == v1::RelayState::Live;
+        self.until("the relay to be live", is_live).await;
         self.await_players(0);
+        let before = self.look().await;
         let mut lanes = Lane::all(rows);
         let mut outcomes = Vec::new();
         while !lanes.is_empty() {
@@ -247,6 +250,7 @@ impl<P> Show<P> {
         }
         let last = outcomes.iter().map(|outcome| *outcome.ticks.end()).max().unwrap();
         self.await_players(last + AFTER);
+        check_rest(&before, &self.look().await);
         outcomes
     }
 
@@ -280,6 +284,17 @@ impl<P> Show<P> {
             }
         }
         check(&proofs, live, outcomes);
+    }
+}
+
+/// One relay was left alone, and nothing is left behind: what players open and close comes and goes.
+fn check_rest(before: &Seen, now: &Seen) {
+    let reconnects = [before, now].map(|seen| seen.relay("steady").1.reconnects);
+    assert_eq!(reconnects[0], reconnects[1], "{:?}", now.state);
+    for (name, play) in [("onair_process_open_fds", 24.0), ("onair_process_threads", 12.0)] {
+        let [then, is] = [before, now].map(|seen| seen.metric(name, name));
+        println!("{name}: {then} before, {is} after");
+        assert!(is <= then + play, "{name}: {then} before, {is} after");
     }
 }
 
