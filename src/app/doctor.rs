@@ -22,6 +22,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
     let choice = AdapterChoice(args.adapter.clone());
     match Gpu::open(&choice).and_then(|gpu| {
         println!("compose   with {}", gpu.info());
+        gpu.warm_up()?;
         Compositor::new(gpu, Size::new(1920, 1080)).map(drop)
     }) {
         Ok(()) => println!("canvas    1920x1080 made"),
