@@ -17,6 +17,7 @@ mod live;
 mod load;
 mod malformed;
 mod mischief;
+mod nvenc;
 mod proof;
 mod recordings;
 mod relays;
