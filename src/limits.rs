@@ -388,6 +388,8 @@ pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
 /// Hung encoders of one rendition that are left behind; each holds a canvas ([`CANVAS_RING`]), so after that the show begins
 /// again with new ones.
 pub const ENCODERS_LEFT_BEHIND: u32 = 3;
+/// Pictures that NVENC may hold: without B-frames and look-ahead it holds one.
+pub const NVENC_BUFFERS: usize = 4;
 /// Attempts to encode a picture; then black is encoded in its place, since it may be the picture that breaks encoders.
 pub const ENCODE_ATTEMPTS: u32 = 2;
 /// Late ticks in a row that repeat the last picture; then one is drawn, so that a machine that stays late shows five pictures

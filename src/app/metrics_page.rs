@@ -21,6 +21,7 @@ use crate::engine::InputState;
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
+use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
 
 type Labels = Vec<(&'static str, String)>;
@@ -266,13 +267,53 @@ fn gauges<T>(
 }
 
 /// How the machine fares.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Machine {
     pub(super) disk_free_bytes: u64,
     /// See [`super::shedding`].
     pub(super) shed_level: u64,
     /// Cores that the process uses.
     pub(super) load: f64,
+    /// Where NVENC is looked for.
+    pub(super) nvenc: Option<NvencReport>,
+}
+
+/// What encodes each output.
+fn encoders(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let family = Family::<Labels, Gauge>::default();
+    for (labels, output) in outputs {
+        let Some(encoder) = &output.encoder else { continue };
+        let mut labels = labels.clone();
+        labels.push(("encoder", encoder.name.to_owned()));
+        family.get_or_create(&labels).set(1);
+    }
+    registry.register("output_encoder", "1 for what encodes an output", family);
+}
+
+/// How NVENC fares in this process.
+fn nvenc_metrics(registry: &mut Registry, report: &NvencReport) {
+    let states = Family::<Labels, Gauge>::default();
+    for state in NvencReport::STATES {
+        let labels = vec![("state", state.to_owned())];
+        states.get_or_create(&labels).set((state == report.state()).into());
+    }
+    registry.register("nvenc_state", "1 for what NVENC is found to be", states);
+    let sessions = Gauge::<i64>::default();
+    sessions.set(i64::try_from(report.sessions).unwrap_or(i64::MAX));
+    registry.register("nvenc_sessions", "Sessions of NVENC that are open", sessions);
+    for (name, help, value) in [
+        ("nvenc_sessions_opened", "Sessions opened, trials included", report.opened),
+        ("nvenc_sessions_refused", "Sessions that were not to be had", report.refused),
+        (
+            "nvenc_host_copies",
+            "Pictures copied from the host into NVENC's buffers",
+            report.host_copies,
+        ),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
 }
 
 /// How relays fare.
@@ -315,6 +356,9 @@ fn server_metrics(
         registry.register(name, help, counter);
     }
     pass_counters(registry, &gpus.pass_times());
+    if let Some(report) = &machine.nvenc {
+        nvenc_metrics(registry, report);
+    }
     let load = Gauge::<f64, AtomicU64>::default();
     load.set(machine.load);
     registry.register("process_load_cores", "Cores that the process uses, over 10 s", load);
@@ -391,6 +435,7 @@ pub(super) fn text(
         counters(&mut registry, metric, &inputs);
     }
     relay_metrics(&mut registry, &outputs);
+    encoders(&mut registry, &outputs);
     let of_input = |(labels, input): &(Labels, &InputStatus)| Some((labels.clone(), input.luma?));
     luma_gauges(&mut registry, "input", &inputs.iter().filter_map(of_input).collect::<Vec<_>>());
     let of_pgm = |(labels, caster): &(Labels, &Snapshot)| Some((labels.clone(), caster.luma?));

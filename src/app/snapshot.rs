@@ -109,6 +109,8 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         keyframes: stats.keyframes,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
+        name: stats.maker.name(),
+        nvenc_refused: stats.passed_over.clone().unwrap_or_default(),
     }
 }
 

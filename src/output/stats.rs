@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::ENCODE_TIMES;
+use crate::media::encode::Maker;
 
 /// Times to encode a tick (video and audio), of the last [`ENCODE_TIMES`] ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct OutputStats {
     pub keyframes: u64,
     /// Times.
     pub encode: EncodeTimes,
+    /// What encodes.
+    pub maker: Maker,
+    /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.
+    pub passed_over: Option<String>,
     /// Encoders that failed and were replaced within the stream.
     pub restarts: u64,
     /// What was wrong with the last of them.

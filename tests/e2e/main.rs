@@ -20,6 +20,7 @@ mod load;
 mod machine_faults;
 mod malformed;
 mod mischief;
+mod nvenc;
 mod peers;
 mod proof;
 mod recordings;
