@@ -95,6 +95,15 @@ impl Proof {
         later
     }
 
+    /// Panics unless it has the other's keyframes, whatever the pictures show.
+    pub(crate) fn check_keys(&self, name: &str, (other_name, other): (&str, &Proof)) {
+        let expected = other.shown(0);
+        for Frame { tick, key, .. } in &self.frames {
+            let is_key = expected.get(tick).map_or(*key, |(_, key)| *key);
+            assert_eq!(*key, is_key, "keyframe at tick {tick}: {name} beside {other_name}");
+        }
+    }
+
     /// How many of these ticks it should show, since it shows some before and after, and does not; and how many show the
     /// picture before once more.
     pub(crate) fn lost(&self, later: i64, ticks: &RangeInclusive<i64>) -> (usize, usize) {

@@ -156,6 +156,7 @@ pub(crate) struct Show<P> {
     relay: (PathBuf, Process),
     events: Vec<v1::CasterEvent>,
     clock: Clock,
+    compare: Compare,
 }
 
 impl<P> Show<P> {
@@ -194,7 +195,8 @@ impl<P> Show<P> {
         studio.take(&layout).await;
         let players = tap_all(&server, &studio.pgm);
         let (relay, clock) = ((file, peer), Clock::real());
-        Show { server, studio, peers, record_dir, players, relay, events: Vec::new(), clock }
+        let (events, compare) = (Vec::new(), Compare::Pictures);
+        Show { server, studio, peers, record_dir, players, relay, events, clock, compare }
     }
 
     pub(crate) async fn look(&mut self) -> Seen {
@@ -207,7 +209,11 @@ impl<P> Show<P> {
         let mut state = states.message().await.unwrap().unwrap();
         self.events.append(&mut state.events);
         let page = crate::edges::get(self.server.http, "/metrics").1;
-        Seen { at_ns: self.clock.now_ns(), state, events: self.events.clone(), page }
+        let seen = Seen { at_ns: self.clock.now_ns(), state, events: self.events.clone(), page };
+        if seen.metric("onair_overload_level", "") > 0.0 {
+            self.compare = Compare::Keyframes;
+        }
+        seen
     }
 
     /// Waits until it looks like this.
@@ -250,7 +256,16 @@ impl<P> Show<P> {
         }
         let last = outcomes.iter().map(|outcome| *outcome.ticks.end()).max().unwrap();
         self.await_players(last + AFTER);
-        check_rest(&before, &self.look().await);
+        let now = self.look().await;
+        check_rest(&before, &now);
+        let [ticks, late] = ["ticks_total", "ticks_late_total"].map(|name| {
+            let count = |seen: &Seen| seen.metric(&format!("onair_caster_{name}"), "");
+            count(&now) - count(&before)
+        });
+        println!("{ticks} ticks, {late} late");
+        if late > ticks / 50.0 {
+            self.compare = Compare::Keyframes;
+        }
         outcomes
     }
 
@@ -283,8 +298,16 @@ impl<P> Show<P> {
                 proofs.push(read.await.unwrap());
             }
         }
-        check(&proofs, live, outcomes);
+        check((&proofs, live), self.compare, outcomes);
     }
+}
+
+/// What is looked at of renditions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compare {
+    Pictures,
+    /// The machine is too slow to make every picture of every rendition, which is then held, as it should be.
+    Keyframes,
 }
 
 /// One relay was left alone, and nothing is left behind: what players open and close comes and goes.
@@ -299,16 +322,28 @@ fn check_rest(before: &Seen, now: &Seen) {
 }
 
 /// See [`Show::prove`]. The first `live` are those who watched, the first of them by HTTP-FLV.
-fn check(proofs: &[(String, Proof)], live: usize, outcomes: &[Outcome]) {
+fn check((proofs, live): (&[(String, Proof)], usize), compare: Compare, outcomes: &[Outcome]) {
     let (first_name, first) = &proofs[0];
     let mut beside = Vec::new();
+    if compare == Compare::Keyframes {
+        println!("skipped: this machine is too slow to look at each picture of the renditions");
+    }
     for (index, (name, proof)) in proofs.iter().enumerate() {
         let is_live = index < live;
+        let is_held =
+            compare == Compare::Keyframes && RUNGS.iter().any(|rung| name.starts_with(rung));
         match is_live || proof.frames.len() > SOME {
-            true => proof.check(name),
-            false => assert!(proof.gaps.is_empty(), "{name}: {:#?}", proof.gaps),
+            true if !is_held => proof.check(name),
+            _ => assert!(proof.gaps.is_empty(), "{name}: {:#?}", proof.gaps),
         }
-        let later = proof.check_beside(name, (first_name, first));
+        let later = match is_held {
+            false => proof.check_beside(name, (first_name, first)),
+            // Players have the output's own times.
+            true => {
+                proof.check_keys(name, (first_name, first));
+                0
+            }
+        };
         for outcome in outcomes.iter().filter(|_| is_live) {
             assert!(proof.covers(later, &outcome.ticks), "{name}: {outcome:?}");
         }
