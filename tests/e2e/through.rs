@@ -23,8 +23,9 @@ use crate::support::{
 const LONG: Duration = Duration::from_secs(120);
 /// Frames that everything shows after the last fault.
 const AFTER: i64 = 45;
-/// Recordings that are shorter need not have a flash with its beep.
-const SOME: usize = 75;
+/// Of recordings that are shorter the lips are not looked at: after a fault that holds pictures, the middle of so few flashes may
+/// be one that came late. Their frames are PGM's nevertheless, and their sound has no gap.
+const SOME: usize = 300;
 
 /// A fault. `P` is what stands round the server and goes wrong.
 pub(crate) struct Row<P> {
@@ -308,7 +309,7 @@ enum Compare {
 fn check_rest(before: &Seen, now: &Seen) {
     let reconnects = [before, now].map(|seen| seen.relay("steady").1.reconnects);
     assert_eq!(reconnects[0], reconnects[1], "{:?}", now.state);
-    for (name, play) in [("onair_process_open_fds", 24.0), ("onair_process_threads", 12.0)] {
+    for (name, play) in [("onair_process_open_fds", 24.0), ("onair_process_threads", 16.0)] {
         let [then, is] = [before, now].map(|seen| seen.metric(name, name));
         println!("{name}: {then} before, {is} after");
         assert!(is <= then + play, "{name}: {then} before, {is} after");
