@@ -257,6 +257,8 @@ pub struct InputStatus {
     pub timeline: InputStats,
     /// How bright it is; none while it is not shown.
     pub luma: Option<LumaStatus>,
+    /// How often its worker broke or hung and another one took its place.
+    pub restarts: u64,
 }
 
 /// How long a stage takes, over the last seconds.
@@ -291,6 +293,10 @@ pub struct OutputStatus {
     pub message: String,
     /// What its encoder does; none of what only passes packets on.
     pub encoder: Option<EncoderStatus>,
+    /// How often a thread of it besides its encoder broke or hung and another one took its place.
+    pub thread_restarts: u64,
+    /// What was wrong when its encoder or a thread was replaced the last time; empty when none ever was.
+    pub last_fault: String,
     /// Of a relay only.
     pub relay: Option<RelayStatus>,
 }

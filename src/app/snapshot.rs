@@ -85,6 +85,7 @@ fn input_status(
         reconnects: report.status.reconnects,
         faults: report.faults.clone(),
         luma: report.luma,
+        restarts: report.status.restarts,
         media_age_ms: report.status.media_age_ms,
         timeline: report.stats,
     }
@@ -123,6 +124,8 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         bytes: stats.video_bytes + stats.audio_bytes,
         subscribers: viewers(stream),
         encoder: Some(encoder(&stats)),
+        thread_restarts: stats.thread_restarts,
+        last_fault: stats.last_fault.clone().unwrap_or_default(),
         message: stats.failure.or(stats.last_fault).unwrap_or_default(),
         relay: None,
     };
@@ -150,6 +153,8 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                     _ => String::new(),
                 },
                 encoder: None,
+                thread_restarts: sink.restarts,
+                last_fault: sink.last_error,
                 relay: None,
             },
         )

@@ -10,13 +10,14 @@ use std::time::Duration;
 use super::Delivery;
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::limits::{
-    FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE,
+    FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_HUNG, INPUT_STALE_AFTER,
+    INPUT_VIDEO_QUEUE,
 };
 use crate::media::reader::{Description, Room};
 use crate::shot::Shot;
 use crate::source::{InputState, Part};
 use crate::time::Clock;
-use crate::worker::StopToken;
+use crate::worker::{Pulse, StopToken};
 
 /// What happens when a queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,10 @@ pub struct InputStatus {
     pub media_age_ms: Option<u64>,
     /// What the source consists of, once it has been opened.
     pub description: Option<Arc<Description>>,
+    /// Times that its worker panicked and began again.
+    pub restarts: u64,
+    /// Why its worker does nothing any more: it broke off in the middle of a file, or hangs. Only another input helps.
+    pub broken: Option<String>,
 }
 
 struct Inner {
@@ -98,6 +103,8 @@ pub(super) struct Mailbox {
     arrived: Condvar,
     overflow: Overflow,
     clock: Clock,
+    /// Of the worker.
+    pulse: Pulse,
 }
 
 /// Upper bound of one wait for the consumer, so that a stop is seen.
@@ -118,6 +125,8 @@ impl Mailbox {
             last_error: None,
             media_age_ms: None,
             description: None,
+            restarts: 0,
+            broken: None,
         };
         let inner = Inner {
             video: VecDeque::with_capacity(INPUT_VIDEO_QUEUE),
@@ -137,6 +146,7 @@ impl Mailbox {
             arrived: Condvar::new(),
             overflow,
             clock,
+            pulse: Pulse::default(),
         }
     }
 
@@ -148,6 +158,7 @@ impl Mailbox {
 
     /// Where there is room; everywhere, if the oldest makes room.
     pub(super) fn room(&self) -> Room {
+        self.pulse.beat();
         match self.overflow {
             Overflow::DropOldest => Room { video: true, audio: true },
             Overflow::Wait => self.lock().room(),
@@ -158,6 +169,7 @@ impl Mailbox {
     pub(super) fn wait_room(&self, had: Room, stop: &StopToken) -> bool {
         let mut inner = self.lock();
         loop {
+            self.pulse.beat();
             let room = inner.room();
             if stop.is_stopped() || inner.is_closed {
                 return false;
@@ -216,11 +228,13 @@ impl Mailbox {
     }
 
     pub(super) fn set_state(&self, state: InputState) {
+        self.pulse.beat();
         self.lock().set_state(state);
         self.arrived.notify_all();
     }
 
     pub(super) fn state(&self) -> InputState {
+        self.pulse.beat();
         self.lock().status.state
     }
 
@@ -241,6 +255,16 @@ impl Mailbox {
 
     pub(super) fn count_reconnect(&self) {
         self.lock().status.reconnects += 1;
+    }
+
+    /// The worker panicked and begins again.
+    pub(super) fn count_restart(&self) {
+        self.lock().status.restarts += 1;
+    }
+
+    /// The worker panicked and cannot go on.
+    pub(super) fn set_broken(&self, why: &str) {
+        self.lock().status.broken = Some(why.to_owned());
     }
 
     pub(super) fn set_decode_errors(&self, count: u64) {
@@ -271,6 +295,7 @@ impl Mailbox {
     pub(super) fn wait_wanted(&self, known: &[Shot], stop: &StopToken) -> Option<Arc<[Shot]>> {
         let mut inner = self.lock();
         loop {
+            self.pulse.beat();
             if stop.is_stopped() || inner.is_closed {
                 return None;
             }
@@ -357,6 +382,9 @@ impl Mailbox {
         let inner = self.lock();
         let mut status = inner.status.clone();
         let now_ns = self.clock.now_ns();
+        if !inner.is_over && self.pulse.silence() > INPUT_HUNG {
+            status.broken = Some(format!("its worker showed no sign of life for {INPUT_HUNG:?}"));
+        }
         status.media_age_ms = inner.last_media_ns.map(|at| now_ns.saturating_sub(at) / 1_000_000);
         status
     }

@@ -49,7 +49,9 @@ pub struct OutputStats {
     pub encode: EncodeTimes,
     /// Encoders that failed and were replaced within the stream.
     pub restarts: u64,
-    /// What was wrong with the last of them.
+    /// Threads of the output that broke or hung and were replaced: of a rendition, of the delay, of sinks for the hub and HLS.
+    pub thread_restarts: u64,
+    /// What was wrong with the last of either.
     pub last_fault: Option<String>,
     /// Why the encoder gave up, if it did.
     pub failure: Option<String>,

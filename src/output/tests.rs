@@ -17,6 +17,7 @@ mod ladder;
 mod record;
 mod relays;
 mod steady;
+mod threads;
 
 const LONG: Duration = Duration::from_secs(10);
 

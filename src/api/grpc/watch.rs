@@ -167,6 +167,7 @@ fn input(input: &InputStatus) -> pb::InputStatus {
         frames_dropped: input.frames_dropped,
         reconnects: input.reconnects,
         faults: input.faults.iter().map(|fault| fault.as_str().to_owned()).collect(),
+        restarts: input.restarts,
     }
 }
 
@@ -208,7 +209,8 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         bytes: output.bytes,
         subscribers: output.subscribers,
         message: output.message.clone(),
-        restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts),
+        restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts)
+            + output.thread_restarts,
         relay: output.relay.as_ref().map(relay),
     }
 }

@@ -318,6 +318,7 @@ fn an_outage_is_told_once() {
                 frames_dropped: 0,
                 reconnects: 0,
                 luma: None,
+                restarts: 0,
                 media_age_ms: None,
                 timeline: Default::default(),
             });
@@ -352,6 +353,8 @@ fn a_relay_and_an_image_are_told_once_too() {
                 subscribers,
                 message: message.to_owned(),
                 encoder: None,
+                thread_restarts: 0,
+                last_fault: String::new(),
                 relay: None,
             });
         }

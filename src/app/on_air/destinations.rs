@@ -131,6 +131,8 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         subscribers: 0,
         message: String::new(),
         encoder: None,
+        thread_restarts: 0,
+        last_fault: String::new(),
         relay: None,
     };
     if let Some(sink) = sink {
@@ -149,6 +151,8 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         output.frames = sink.packets;
         output.frames_dropped = sink.dropped;
         output.bytes = sink.bytes;
+        output.thread_restarts = sink.restarts;
+        output.last_fault.clone_from(&sink.last_error);
         output.subscribers = u32::from(sink.state == SinkState::Live);
         if let SinkState::Failed(why) = &sink.state {
             output.message = format!("{}: {why}", sink.label);

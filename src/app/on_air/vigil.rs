@@ -91,7 +91,7 @@ impl OnAir {
         std::mem::take(&mut self.is_due) && !is_on
     }
 
-    fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
+    pub(super) fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
         let found = self.inputs.iter().find(|(_, used)| **used == key);
         found.map(|(id, _)| id.clone())
     }

@@ -102,7 +102,7 @@ impl Hasty {
         let read = Arc::clone(&queue);
         let sink = worker::spawn("hasty", StopToken::new(), move |stop| {
             let relay = Sink::Relay { url, admit: anywhere() };
-            let feed = Feed { queue: &read, header: &header, status: &told };
+            let feed = Feed { queue: &read, header: &header, status: &told, place: "relay-hasty" };
             let ms = std::time::Duration::from_millis;
             sink::run(&relay, &feed, Backoff::new(ms(1), ms(2)), &stop);
         });
