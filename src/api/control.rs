@@ -251,6 +251,8 @@ pub struct InputStatus {
     pub reconnects: u64,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
+    /// How unevenly its pictures come, ms (RFC 3550's measure); of a live source.
+    pub jitter_ms: u64,
     /// Age of what came last, ms; none before anything came, or where it does not matter.
     pub media_age_ms: Option<u64>,
     /// How its timeline fares.
@@ -289,6 +291,8 @@ pub struct OutputStatus {
     pub bytes: u64,
     /// Who receives now.
     pub subscribers: u32,
+    /// Packets that wait for a relay or a recording.
+    pub queued_packets: u64,
     /// The last error, empty when there was none.
     pub message: String,
     /// What its encoder does; none of what only passes packets on.
@@ -314,8 +318,12 @@ pub struct EncoderStatus {
     pub sum_us: u64,
     /// Keyframes.
     pub keyframes: u64,
+    /// Those of them that were asked for between two groups of pictures.
+    pub keyframes_forced: u64,
     /// Pictures that were not encoded because it was behind.
     pub pictures_dropped: u64,
+    /// Packets lost where they waited for the output's delay to be over.
+    pub delay_lost: u64,
     /// How often it failed and was replaced.
     pub restarts: u64,
 }

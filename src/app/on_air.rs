@@ -83,7 +83,7 @@ pub(super) struct OnAir {
     /// What the engine was last told to watch.
     vigil: Vigil,
     /// Standby came by itself to stay, which the catalog is to learn.
-    is_due: bool,
+    due: vigil::Due,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
     /// How far the files that tell it were at the last look.

@@ -199,6 +199,7 @@ impl Server {
                 disk_free_bytes: shelves.free_bytes(),
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
+                max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))
         }));

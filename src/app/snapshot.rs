@@ -86,6 +86,7 @@ fn input_status(
         faults: report.faults.clone(),
         luma: report.luma,
         restarts: report.status.restarts,
+        jitter_ms: report.status.jitter_ns / 1_000_000,
         media_age_ms: report.status.media_age_ms,
         timeline: report.stats,
     }
@@ -108,6 +109,8 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         p99_us: stats.encode.p99_us,
         sum_us: stats.encode.sum_us,
         keyframes: stats.keyframes,
+        keyframes_forced: stats.keyframes_forced,
+        delay_lost: stats.delay_lost,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
     }
@@ -123,6 +126,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         frames_dropped: stats.pictures_dropped + stats.ticks_refused,
         bytes: stats.video_bytes + stats.audio_bytes,
         subscribers: viewers(stream),
+        queued_packets: 0,
         encoder: Some(encoder(&stats)),
         thread_restarts: stats.thread_restarts,
         last_fault: stats.last_fault.clone().unwrap_or_default(),
@@ -148,6 +152,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                 frames_dropped: sink.dropped,
                 bytes: sink.bytes,
                 subscribers: u32::from(sink.state == SinkState::Live),
+                queued_packets: sink.queued as u64,
                 message: match sink.state {
                     SinkState::Failed(why) => format!("{}: {why}", sink.label),
                     _ => String::new(),

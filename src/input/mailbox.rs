@@ -72,6 +72,8 @@ pub struct InputStatus {
     pub last_error: Option<String>,
     /// Milliseconds since the last picture (block, if there is no video) arrived.
     pub media_age_ms: Option<u64>,
+    /// How unevenly pictures come, ns: the mean deviation from their timestamps, smoothed as RFC 3550 (6.4.1) does. Live only.
+    pub jitter_ns: u64,
     /// What the source consists of, once it has been opened.
     pub description: Option<Arc<Description>>,
     /// Times that its worker panicked and began again.
@@ -86,6 +88,8 @@ struct Inner {
     events: VecDeque<Delivery>,
     status: InputStatus,
     last_media_ns: Option<u64>,
+    /// When the last picture came, and its timestamp, ns.
+    last_picture_ns: Option<(u64, i64)>,
     wanted: Arc<[Shot]>,
     /// The worker can do nothing before something is taken.
     is_waiting: bool,
@@ -124,6 +128,7 @@ impl Mailbox {
             reconnects: 0,
             last_error: None,
             media_age_ms: None,
+            jitter_ns: 0,
             description: None,
             restarts: 0,
             broken: None,
@@ -134,6 +139,7 @@ impl Mailbox {
             events: VecDeque::new(),
             status,
             last_media_ns: None,
+            last_picture_ns: None,
             wanted: Arc::from([]),
             is_waiting: false,
             is_over: false,
@@ -196,6 +202,9 @@ impl Mailbox {
     /// Delivers a picture and makes the input Live. Whoever waits must have asked for room before.
     pub(super) fn push_video(&self, frame: VideoFrame) {
         let mut inner = self.lock();
+        if self.overflow == Overflow::DropOldest {
+            inner.follow_jitter(self.clock.now_ns(), frame.pts_ns);
+        }
         inner.video.push_back(frame);
         inner.status.video_frames += 1;
         if self.overflow == Overflow::DropOldest && inner.video.len() > INPUT_VIDEO_QUEUE {
@@ -406,6 +415,20 @@ impl Inner {
         let audio = !want.audio || !has_audio || !self.audio.is_empty();
         let at_rest = self.is_waiting || self.is_over || self.end_to_tell;
         (video && audio) || at_rest || self.status.state == InputState::Failed
+    }
+
+    fn follow_jitter(&mut self, now_ns: u64, pts_ns: i64) {
+        // Further apart than this, timestamps have jumped or the source was gone.
+        const JUMP_NS: u64 = 10_000_000_000;
+        let Some((then_ns, before_ns)) = self.last_picture_ns.replace((now_ns, pts_ns)) else {
+            return;
+        };
+        let came_ns = i64::try_from(now_ns.saturating_sub(then_ns)).unwrap_or(i64::MAX);
+        let off_ns = came_ns.saturating_sub(pts_ns.saturating_sub(before_ns)).unsigned_abs();
+        if off_ns < JUMP_NS {
+            let jitter_ns = self.status.jitter_ns;
+            self.status.jitter_ns = jitter_ns - jitter_ns / 16 + off_ns / 16;
+        }
     }
 
     fn room(&self) -> Room {

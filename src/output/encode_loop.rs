@@ -212,6 +212,9 @@ impl EncodeLoop {
         let is_due = tick.is_multiple_of(self.header.gop_ticks.into())
             || (self.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
         self.is_owed &= !is_due;
+        if is_due && !tick.is_multiple_of(self.header.gop_ticks.into()) {
+            lines.outlet.count(|stats| stats.keyframes_forced += 1);
+        }
         let idr = if is_due { Idr::Force } else { Idr::Auto };
         let (mut packets, audio) = lines.outlet.timed(|| {
             let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;

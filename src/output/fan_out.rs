@@ -93,6 +93,7 @@ impl Running {
             bytes: status.bytes,
             attempts: status.attempts,
             dropped: self.queue.dropped(),
+            queued: self.queue.len(),
             restarts: status.restarts,
         }
     }

@@ -392,6 +392,9 @@ impl<'a> RungLoop<'a> {
                     stats.pictures_dropped += 1;
                 }),
             }
+            if idr == Idr::Force && !tick.is_multiple_of(self.line.header.gop_ticks.into()) {
+                self.line.outlet.count(|stats| stats.keyframes_forced += 1);
+            }
             packets = self.encode((tick, idr), stop)?;
         }
         packets.append(&mut self.line.progress().sound);

@@ -220,6 +220,8 @@ pub struct SinkStats {
     pub attempts: u64,
     /// Packets dropped because it was too slow, waiting for a keyframe or not connected.
     pub dropped: u64,
+    /// Packets that wait for it.
+    pub queued: usize,
     /// Times that its worker panicked or hung and began again.
     pub restarts: u64,
 }

@@ -45,6 +45,8 @@ pub struct OutputStats {
     pub audio_bytes: u64,
     /// Keyframes encoded.
     pub keyframes: u64,
+    /// Those of them that were asked for between two groups of pictures: something joined.
+    pub keyframes_forced: u64,
     /// Times.
     pub encode: EncodeTimes,
     /// Encoders that failed and were replaced within the stream.

@@ -150,7 +150,7 @@ pub(super) fn begin(
         ready: Ready::default(),
         news: ticking.news,
         vigil: Vigil::default(),
-        is_due: false,
+        due: Default::default(),
         positions_ns: 0,
         marks: BTreeMap::new(),
         synced: Vec::new(),

@@ -121,7 +121,7 @@ impl OnAir {
         self.synced.clear();
         self.cues.clear();
         (self.standby, self.stand_in) = (None, None);
-        (self.vigil, self.is_due) = (Vigil::default(), false);
+        (self.vigil, self.due) = (Vigil::default(), Default::default());
         self.ready = Ready::default();
         connect(self, caster)
     }
