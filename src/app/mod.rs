@@ -28,6 +28,7 @@ mod show;
 mod snapshot;
 mod studio;
 mod top;
+mod uploads;
 mod world;
 
 pub use demo::demo;

@@ -92,7 +92,7 @@ pub enum Overflow {
 
 /// When a sink gets its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
+pub enum Timing {
     /// As they are encoded.
     Prompt,
     /// When the output's delay is over.
@@ -100,11 +100,12 @@ pub(super) enum Timing {
 }
 
 impl Sink {
-    /// What the public sees is delayed, what is kept is not.
+    /// What the public sees is delayed, what is kept is as it is asked for.
     pub(super) fn timing(&self) -> Timing {
         match self {
             Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Timing::Delayed,
-            Sink::File { .. } | Sink::Record { .. } => Timing::Prompt,
+            Sink::File { .. } => Timing::Prompt,
+            Sink::Record { plan, .. } => plan.timing,
         }
     }
 
@@ -266,7 +267,7 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &Sto
         }
         feed.status.set(SinkState::Failed(reason));
         feed.status.change(|progress| progress.failures += 1);
-        if !sink.tries_again() || !discard_for(backoff.next(), feed, stop) {
+        if !sink.tries_again() || !discard_for(backoff.next_wait(), feed, stop) {
             return;
         }
     }
