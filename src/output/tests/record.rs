@@ -65,7 +65,7 @@ fn ending<'a>(files: &'a [PathBuf], extension: &str) -> Vec<&'a PathBuf> {
 fn a_recording_has_what_is_encoded_or_what_goes_out() {
     let dir = Dir::new();
     let output = start(&ProgrammeSettings { delay_ticks: 45, ..settings("held") }).unwrap();
-    let all = [(Timing::Prompt, 90), (Timing::Delayed, 45)].map(|(timing, pictures)| {
+    let all = [(Timing::Prompt, 90..=90), (Timing::Delayed, 45..=46)].map(|(timing, pictures)| {
         let (told, place) = (Told::default(), dir.0.join(format!("{timing:?}")));
         std::fs::create_dir_all(&place).unwrap();
         let Sink::Record { dir, plan } = record(&place, RecordFormat::Flv, None, &told) else {
@@ -79,7 +79,8 @@ fn a_recording_has_what_is_encoded_or_what_goes_out() {
     for (told, place, pictures) in all {
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(probe_path(&place.join(&told[0].name)).packets("video").len(), pictures);
+        let found = probe_path(&place.join(&told[0].name)).packets("video").len();
+        assert!(pictures.contains(&found), "{found} pictures of {pictures:?}");
     }
 }
 
