@@ -44,6 +44,7 @@ const LEAVES: &[&str] = &[
     "metrics",
     "worker",
     "memory",
+    "trust",
     "fault",
     "config",
 ];
