@@ -78,6 +78,7 @@ fn main() -> Result<(), GpuError> {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let kept = Kept::default();
     let gpu = Gpu::open_with(&AdapterChoice(wanted), &kept)?;
+    gpu.warm_up()?;
     println!("Adapter: {}\n", gpu.info());
     let bandwidth = Bandwidth::of(&gpu.info().name);
     println!(

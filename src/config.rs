@@ -17,7 +17,10 @@ mod choices;
 
 pub use choices::{HlsSegments, IngestAuth, Magnify, PlaybackAuth, Preset, SecondPublisher};
 
+mod encoders;
 mod ladder;
+
+pub use encoders::{EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
 
 pub use ladder::{LadderSettings, Profile, Rung};
 
@@ -175,6 +178,9 @@ pub struct DoctorArgs {
     /// Which GPU: index or part of its name.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
+    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
+    pub nvidia_libraries: Option<PathBuf>,
 }
 
 /// Settings of `onair serve`; what is not given falls back to the file, then to the default.
@@ -267,6 +273,24 @@ pub struct Settings {
     /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_MAX_ENCODERS")]
     pub max_encoders: Option<u32>,
+    /// What encodes video: NVENC where there is a session of it and else x264, NVENC or nothing, or x264 [default: auto].
+    #[arg(long, env = "ONAIR_ENCODER")]
+    pub encoder: Option<EncoderChoice>,
+    /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
+    #[arg(long, env = "ONAIR_NVENC_PRESET")]
+    pub nvenc_preset: Option<NvencPreset>,
+    /// What NVENC is tuned for; there are no B-frames either way [default: low-latency].
+    #[arg(long, env = "ONAIR_NVENC_TUNING")]
+    pub nvenc_tuning: Option<NvencTuning>,
+    /// How NVENC keeps the bit rate, within a buffer of 1 s [default: cbr].
+    #[arg(long, env = "ONAIR_NVENC_RATE")]
+    pub nvenc_rate: Option<NvencRate>,
+    /// Sessions of NVENC that this server opens at once; 0 = as many as the driver gives [default: 0].
+    #[arg(long, env = "ONAIR_NVENC_SESSIONS")]
+    pub nvenc_sessions: Option<u32>,
+    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
+    pub nvidia_libraries: Option<PathBuf>,
     /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
     #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
     pub hls_segments: Option<HlsSegments>,
@@ -323,6 +347,8 @@ pub struct Config {
     pub gop: Duration,
     pub max_load_percent: u32,
     pub max_encoders: u32,
+    pub encoder: EncoderChoice,
+    pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
     pub input_buffer: Duration,
@@ -345,8 +371,9 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms,
+            max_encoders, input_buffer_ms, encoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
         );
+        let nvenc = nvenc(&all)?;
         let access_key = match (all.access_key_id, all.access_key_secret) {
             (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
             (Some(_), Some(_)) => {
@@ -358,12 +385,7 @@ impl Settings {
             (None, None) => None,
             _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
         };
-        let tls = match (all.tls_cert, all.tls_key, all.tls_client_ca) {
-            (Some(cert), Some(key), client_ca) => Some(TlsFiles { cert, key, client_ca }),
-            (None, None, None) => None,
-            (None, None, Some(_)) => return Err("tls-client-ca needs tls-cert and tls-key".into()),
-            _ => return Err("give both tls-cert and tls-key, or neither".into()),
-        };
+        let tls = tls_files((all.tls_cert, all.tls_key), all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
@@ -399,11 +421,35 @@ impl Settings {
                 1000,
             )?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
+            encoder: all.encoder.unwrap_or_default(),
+            nvenc,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
     }
+}
+
+fn tls_files(
+    own: (Option<PathBuf>, Option<PathBuf>),
+    client_ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, String> {
+    match (own, client_ca) {
+        ((Some(cert), Some(key)), client_ca) => Ok(Some(TlsFiles { cert, key, client_ca })),
+        ((None, None), None) => Ok(None),
+        ((None, None), Some(_)) => Err("tls-client-ca needs tls-cert and tls-key".into()),
+        _ => Err("give both tls-cert and tls-key, or neither".into()),
+    }
+}
+
+fn nvenc(all: &Settings) -> Result<Nvenc, String> {
+    Ok(Nvenc {
+        preset: all.nvenc_preset.unwrap_or_default(),
+        tuning: all.nvenc_tuning.unwrap_or_default(),
+        rate: all.nvenc_rate.unwrap_or_default(),
+        most_sessions: in_range("nvenc-sessions", all.nvenc_sessions.unwrap_or(0), 0, 1000)?,
+        libraries: all.nvidia_libraries.clone(),
+    })
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -426,48 +472,4 @@ fn read_file(path: &Path) -> Result<Settings, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(file: &str, args: &[&str]) -> Result<Config, String> {
-        let path = std::env::temp_dir().join(format!("onair-config-{}.toml", uuid::Uuid::new_v4()));
-        std::fs::write(&path, file).unwrap();
-        let flags = ["onair", "serve", "--config", path.to_str().unwrap()]
-            .into_iter()
-            .chain(args.iter().copied());
-        let Command::Serve(settings) = Cli::try_parse_from(flags).unwrap().command else {
-            unreachable!()
-        };
-        let result = settings.resolve();
-        std::fs::remove_file(&path).unwrap();
-        result
-    }
-
-    #[test]
-    fn flags_beat_the_file_and_the_file_beats_defaults() {
-        let config =
-            resolve("http = '127.0.0.1:1'\ngrpc = '127.0.0.1:2'\n", &["--http", "127.0.0.1:3"])
-                .unwrap();
-        assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, RTMP_PORT));
-        assert_eq!(config.media_dir, PathBuf::from("data/media"));
-    }
-
-    #[test]
-    fn errors_name_the_setting() {
-        for (file, args, names) in [
-            ("htp = '127.0.0.1:1'", &[][..], "htp"),
-            ("", &["--gop-seconds", "99"], "gop-seconds"),
-            ("access-key-id = 'a'", &[], "access-key-secret"),
-            ("tls-cert = 'a'", &[], "tls-key"),
-            ("", &["--tls-client-ca", "a"], "tls-cert"),
-            ("second-publisher = 'both'", &[], "second-publisher"),
-            ("hls-segments = 'mkv'", &[], "hls-segments"),
-            ("[ladder.lxd]\nfps = 15", &[], "lxd"),
-            ("[ladder.lld]\nfps = 0", &[], "ladder fps"),
-            ("[ladder.lld]\nvideo-bps = 1", &[], "ladder video-bps"),
-        ] {
-            let error = resolve(file, args).unwrap_err();
-            assert!(error.contains(names), "{error}");
-        }
-    }
-}
+mod tests;

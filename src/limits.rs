@@ -379,6 +379,8 @@ pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
 pub const PLAYER_CHUNKS: usize = 16;
 /// Bytes of an HLS playlist or segment that is served.
 pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
+/// Pictures that NVENC may hold: without B-frames and look-ahead it holds one.
+pub const NVENC_BUFFERS: usize = 4;
 /// How often a thread that waits for something else looks at its stop token.
 pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.

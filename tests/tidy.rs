@@ -55,6 +55,8 @@ const PURE_LEAVES: &[&str] =
 /// Foreign names and the rooms they stay in.
 const FOREIGN: &[(&str, &[&str])] = &[
     ("ffmpeg_next", &["media"]),
+    ("nvidia_video_codec_sdk", &["media"]),
+    ("libloading", &["media"]),
     ("wgpu", &["gpu"]),
     ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),

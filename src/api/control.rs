@@ -326,6 +326,10 @@ pub struct EncoderStatus {
     pub delay_lost: u64,
     /// How often it failed and was replaced.
     pub restarts: u64,
+    /// Its name: `nvenc` or `x264`.
+    pub name: &'static str,
+    /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there; else empty.
+    pub nvenc_refused: String,
 }
 
 /// What a relay does besides.

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::limits::{CANVAS_RING, ENCODER_PICTURES, LOAD_WINDOW, SPEED_PICTURES};
-use crate::media::encode::{EncodeError, Idr, Latency, VideoEncoder, VideoSettings};
+use crate::media::encode::{EncodeError, EncoderPolicy, Idr, Latency, VideoEncoder, VideoSettings};
+use crate::media::nvenc;
 use crate::metrics::{available_bytes, cpu_seconds, thread_cpu_seconds};
 use crate::time::FrameRate;
 
@@ -78,7 +79,7 @@ impl Admission {
         self.max_encoders
     }
 
-    /// Says why `more` encoders beside `running` ones are too much, with the numbers. Blocks while a preset is measured for the
+    /// Says why `more` encoders, PGM's first, beside `running` ones are too much, with the numbers. Blocks while a preset is measured for the
     /// first time (a tenth of a second for most).
     ///
     /// # Errors
@@ -104,7 +105,7 @@ impl Admission {
         }
         let Some(max_load) = self.max_load else { return Ok(()) };
         let (mut needed, mut rate) = (0.0, 0.0);
-        for encoder in more {
+        for encoder in more.iter().skip(on_card(more)) {
             // What cannot be measured is not held against it.
             needed += pixel_rate(encoder) * self.cost(encoder).unwrap_or(0.0);
             rate += pixel_rate(encoder);
@@ -132,6 +133,19 @@ impl Admission {
         tracing::info!(preset, ns_a_pixel = cost * 1e9, "an encoder was measured");
         self.costs.lock().unwrap_or_else(PoisonError::into_inner).insert(preset, cost);
         Ok(cost)
+    }
+}
+
+/// How many of these, the first ones, NVENC may take: they are not held against the processor.
+fn on_card(more: &Encoders) -> usize {
+    let Some(first) = more.first().filter(|first| first.policy != EncoderPolicy::X264) else {
+        return 0;
+    };
+    let report = nvenc::report(&first.nvenc);
+    match (report.device, u64::from(first.nvenc.most_sessions)) {
+        (Err(_), _) => 0,
+        (Ok(_), 0) => more.len(),
+        (Ok(_), most) => usize::try_from(most.saturating_sub(report.sessions)).unwrap_or(0),
     }
 }
 

@@ -182,7 +182,9 @@ impl Canvas {
                     return Err(error);
                 }
             };
-            self.lookout.see(now_ns, &composed.luma, &composed.sources);
+            if let Some(luma) = &composed.luma {
+                self.lookout.see(now_ns, luma, &composed.sources);
+            }
             dropped += self.hand_on(flow, &composed);
         }
     }

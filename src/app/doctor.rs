@@ -5,6 +5,7 @@
 use crate::config::DoctorArgs;
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::media::nvenc::{self, NvencCodec, NvencSettings};
 use crate::media::parts;
 
 /// Checks the machine and prints a line for each finding.
@@ -21,6 +22,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
     let choice = AdapterChoice(args.adapter.clone());
     match Gpu::open(&choice).and_then(|gpu| {
         println!("compose   with {}", gpu.info());
+        gpu.warm_up()?;
         Compositor::new(gpu, Size::new(1920, 1080)).map(drop)
     }) {
         Ok(()) => println!("canvas    1920x1080 made"),
@@ -33,10 +35,38 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
             missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));
         }
     }
-    println!("encoder   x264 (NVENC is not used by this version)");
+    let encoder = tell_nvenc(args);
+    println!("encoder   {encoder}");
     if missing.is_empty() {
         println!("all good");
         return Ok(());
     }
     Err(missing.join("; "))
+}
+
+/// Tries NVENC, a session of each codec, and says what encodes.
+fn tell_nvenc(args: &DoctorArgs) -> &'static str {
+    let libraries = args.nvidia_libraries.clone();
+    let settings = NvencSettings { libraries, ..NvencSettings::default() };
+    let tried = match nvenc::codecs(&settings) {
+        Ok(tried) => tried,
+        Err(why) => {
+            println!("nvenc     {why}");
+            return "x264";
+        }
+    };
+    let device = nvenc::report(&settings).device.unwrap_or_default();
+    println!("nvenc     on {device}");
+    let mut encoder = "x264: NVENC has no session for H.264";
+    for (codec, done) in tried {
+        match done {
+            Ok(()) if codec == NvencCodec::H264 => {
+                println!("nvenc     {}: a session was opened", codec.name());
+                encoder = "nvenc, and x264 where it has no session";
+            }
+            Ok(()) => println!("nvenc     {}: a session was opened; not used", codec.name()),
+            Err(why) => println!("nvenc     {}: {why}", codec.name()),
+        }
+    }
+    encoder
 }

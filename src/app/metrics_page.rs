@@ -21,7 +21,10 @@ use crate::engine::{Fault, InputState, StandIn};
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
+use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
+
+mod encoders;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -282,13 +285,15 @@ fn gauges<T>(
 }
 
 /// How the machine fares.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Machine {
     pub(super) disk_free_bytes: u64,
     /// See [`super::shedding`].
     pub(super) shed_level: u64,
     /// Cores that the process uses.
     pub(super) load: f64,
+    /// Where NVENC is looked for.
+    pub(super) nvenc: Option<NvencReport>,
     /// How many encoders may run; 0: no limit.
     pub(super) max_encoders: u64,
 }
@@ -365,6 +370,9 @@ fn server_metrics(
         registry.register(name, help, counter);
     }
     pass_counters(registry, &gpus.pass_times());
+    if let Some(report) = &machine.nvenc {
+        encoders::nvenc(registry, report);
+    }
     let load = Gauge::<f64, AtomicU64>::default();
     load.set(machine.load);
     registry.register("process_load_cores", "Cores that the process uses, over 10 s", load);
@@ -442,6 +450,7 @@ pub(super) fn text(
         counters(&mut registry, metric, &inputs);
     }
     relay_metrics(&mut registry, &outputs);
+    encoders::output_encoders(&mut registry, &outputs);
     watch_metrics(&mut registry, &inputs, &casters);
     let encoders = outputs.iter().filter(|(_, output)| output.encoder.is_some()).count();
     let gauge = Gauge::<i64>::default();

@@ -9,6 +9,7 @@ mod admission;
 mod canvas;
 mod demo;
 mod doctor;
+mod encoders;
 mod events;
 mod frame_thread;
 mod images;

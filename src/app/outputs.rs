@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
-use super::resolve;
 use super::world::World;
+use super::{encoders, resolve};
 use crate::api::addresses::PLAYBACK_APP;
 use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
 use crate::config::{self, Config};
 use crate::ids::Bus;
 use crate::limits;
-use crate::media::encode::{Profile, VideoSettings};
-use crate::output::{OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId};
+use crate::media::encode::{EncodeError, Profile, VideoSettings};
+use crate::media::nvenc::NoNvenc;
+use crate::output::{OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId, StartError};
 use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 use crate::recording::RecordFormat;
 
@@ -34,6 +35,8 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
+    video.policy = encoders::policy(world.config.encoder);
+    video.nvenc = encoders::nvenc(&world.config.nvenc);
     video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
         + rate.den() / 2)
         / rate.den();
@@ -118,7 +121,7 @@ fn set_renditions(
     let video = video(world, caster)?;
     let wanted = wanted_renditions(world, caster, &video);
     let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
-    pgm.set_renditions(&wanted).map_err(internal)?;
+    pgm.set_renditions(&wanted).map_err(no_encoder)?;
     let of_rendition = |settings: &RenditionSettings| format!("{name}_{}", settings.name);
     for gone in before.iter().filter(|settings| !wanted.contains(settings)) {
         world.remove_hls(&of_rendition(gone));
@@ -187,6 +190,16 @@ fn plan(
 
 fn refused(error: BadRecordName) -> Refused {
     Refused::new(ErrorCode::ParameterMalformed, error.to_string())
+}
+
+/// An encoder that cannot be had, as it is told to a client: too many of NVENC's are a matter of number.
+pub(super) fn no_encoder(error: StartError) -> Refused {
+    match error {
+        StartError::Encode(EncodeError::Nvenc(NoNvenc::NoSession(_))) => {
+            Refused::new(ErrorCode::ResourceNumberExceed, error.to_string())
+        }
+        error => internal(error),
+    }
 }
 
 /// A fault of the server's own, as it is told to a client.

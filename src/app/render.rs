@@ -48,8 +48,8 @@ pub fn render(args: &RenderArgs) -> Result<(), String> {
     output.add_sink(sink).map_err(|error| error.to_string())?;
     let software = gpu.is_software();
     let quality = script.scale_quality.into();
-    let compositor =
-        Compositor::new(gpu, size).map_err(|error| error.to_string())?.with_quality(quality);
+    let compositor = Compositor::new(gpu, size).map_err(|error| error.to_string())?;
+    let compositor = compositor.with_quality(quality).unwatched();
     let file_ahead = limits::RENDER_AHEAD_FRAMES;
     let mut frames = FrameLoop {
         engine: Engine::new(EngineConfig { rate, canvas: size, file_ahead }),

@@ -18,7 +18,7 @@ use super::events::Tellers;
 use super::recordings::Recordings;
 use super::studio::Studio;
 use super::world::World;
-use super::{access, metrics_page};
+use super::{access, encoders, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
 use crate::api::auth_key::StreamKey;
 use crate::api::door::Door;
@@ -33,6 +33,7 @@ use crate::input::AllowList;
 use crate::library::{Bounds, Library};
 use crate::limits;
 use crate::media::hub::Hub;
+use crate::media::nvenc::NvencReport;
 use crate::store::{Keeper, Store};
 use crate::time::{self, Clock};
 
@@ -86,6 +87,19 @@ fn tls(config: &Config) -> Result<Option<Tls>, String> {
     config.tls.as_ref().map(load).transpose()
 }
 
+/// Tries NVIDIA's driver, so that no show waits for that.
+async fn look_for_nvenc(config: &Config) -> Result<(), String> {
+    let config = config.clone();
+    let found = tokio::task::spawn_blocking(move || (encoders::report(&config), config.encoder));
+    let (report, choice) = found.await.map_err(|error| error.to_string())?;
+    if choice == config::EncoderChoice::Nvenc
+        && let Some(NvencReport { device: Err(why), .. }) = report
+    {
+        tracing::error!(%why, "the encoder is to be NVENC: no show can begin");
+    }
+    Ok(())
+}
+
 fn playback(auth: config::PlaybackAuth) -> PlaybackAuth {
     match auth {
         config::PlaybackAuth::Signed => PlaybackAuth::Signed,
@@ -130,6 +144,7 @@ impl Server {
             key,
             watch: tellers.watch_key.clone(),
         });
+        look_for_nvenc(&config).await?;
         let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
             admission: Admission::new(&config),
@@ -199,6 +214,7 @@ impl Server {
                 disk_free_bytes: shelves.free_bytes(),
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
+                nvenc: encoders::report(&admission.config),
                 max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))

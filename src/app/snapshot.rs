@@ -113,6 +113,8 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         delay_lost: stats.delay_lost,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
+        name: stats.maker.name(),
+        nvenc_refused: stats.passed_over.clone().unwrap_or_default(),
     }
 }
 

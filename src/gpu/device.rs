@@ -12,14 +12,14 @@ use std::task::{Context, Poll, Waker};
 
 use super::GpuError;
 use super::cache::Cache;
-use super::layers::LayerKind;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
 use crate::limits::GPU_WAIT;
 
-/// Which adapter to use: an index of [`Gpu::adapters`] or a part of a name (any case); `None` is the best one.
+/// Which adapter to use: an index of [`Gpu::adapters`], a PCI address (`0000:3b:00.0`, leading zeros or the domain may be
+/// missing) or a part of a name (any case); `None` is the best one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdapterChoice(pub Option<String>);
 
@@ -30,6 +30,8 @@ pub struct GpuInfo {
     pub name: String,
     /// Name and version of its driver.
     pub driver: String,
+    /// Where it is on the PCI bus, domain:bus:device.function; empty where it is on none.
+    pub pci: String,
     /// It is the CPU: pictures are copied where they can be and read back for nothing.
     pub software: bool,
 }
@@ -37,7 +39,11 @@ pub struct GpuInfo {
 impl fmt::Display for GpuInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.software { "software" } else { "hardware" };
-        write!(f, "{} ({}, {kind})", self.name, self.driver)
+        write!(f, "{} ({}, {kind}", self.name, self.driver)?;
+        match self.pci.as_str() {
+            "" => write!(f, ")"),
+            pci => write!(f, ", PCI {pci})"),
+        }
     }
 }
 
@@ -80,7 +86,7 @@ struct Faults {
 }
 
 impl Gpu {
-    /// Opens the device and makes what is made once: pipelines, fonts.
+    /// Opens the device and makes what is made once: programs, fonts.
     ///
     /// # Errors
     /// No adapter, none of that name, or one that lacks what is needed.
@@ -100,17 +106,24 @@ impl Gpu {
         let dir = kept.cache_dir.as_deref();
         let cache = dir.and_then(|dir| Cache::open(&device, &adapter.get_info(), dir));
         let shaders = Shaders::new(&device, cache.as_ref().map(|cache| &cache.pipelines));
-        match info.software {
-            true => drop(shaders.layer(LayerKind::scaled_ahead())),
-            false => shaders.make_layers(),
-        }
         let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
         let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));
         let gpu = Gpu { device, queue, shaders, info, painter, gallery, faults, cache, pass_times };
         gpu.check()?;
-        gpu.keep_pipelines();
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
         Ok(Arc::new(gpu))
+    }
+
+    /// Makes the pipelines that a show mostly needs, so that no tick waits for a compiler. Whoever renders offline has each
+    /// made when it is first needed.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn warm_up(&self) -> Result<(), GpuError> {
+        self.shaders.make(&self.info);
+        self.check()?;
+        self.keep_pipelines();
+        Ok(())
     }
 
     /// The adapter in use.
@@ -224,23 +237,37 @@ fn pick(
     mut adapters: Vec<wgpu::Adapter>,
     choice: &AdapterChoice,
 ) -> Result<wgpu::Adapter, GpuError> {
-    let names: Vec<String> = adapters.iter().map(|a| a.get_info().name).collect();
+    let infos: Vec<GpuInfo> = adapters.iter().map(|a| info_of(&a.get_info())).collect();
     let index = match &choice.0 {
         None => {
             let rank = |i: &usize| rank(adapters[*i].get_info().device_type);
             (0..adapters.len()).min_by_key(rank).ok_or(GpuError::NoAdapter)?
         }
         Some(_) if adapters.is_empty() => return Err(GpuError::NoAdapter),
-        Some(wanted) => find(&names, wanted)
-            .ok_or_else(|| GpuError::NoSuchAdapter { wanted: wanted.clone(), found: names })?,
+        Some(wanted) => find(&infos, wanted).ok_or_else(|| {
+            let found = infos.into_iter().map(|info| info.name).collect();
+            GpuError::NoSuchAdapter { wanted: wanted.clone(), found }
+        })?,
     };
     Ok(adapters.swap_remove(index))
 }
 
-fn find(names: &[String], wanted: &str) -> Option<usize> {
-    let by_index = wanted.parse().ok().filter(|index| *index < names.len());
-    let part = wanted.to_lowercase();
-    by_index.or_else(|| names.iter().position(|name| name.to_lowercase().contains(&part)))
+fn find(infos: &[GpuInfo], wanted: &str) -> Option<usize> {
+    let by_index = wanted.parse().ok().filter(|index| *index < infos.len());
+    let wanted = wanted.to_lowercase();
+    let address = pci_address(&wanted);
+    let is_there = |info: &GpuInfo| address.is_some() && pci_address(&info.pci) == address;
+    let by_address = || infos.iter().position(is_there);
+    let by_name = || infos.iter().position(|info| info.name.to_lowercase().contains(&wanted));
+    by_index.or_else(by_address).or_else(by_name)
+}
+
+/// Domain, bus, and device with function. Tools write the domain with four digits, with eight, or not at all.
+fn pci_address(text: &str) -> Option<(u32, u32, &str)> {
+    let (bus, device) = text.rsplit_once(':')?;
+    let (domain, bus) = bus.rsplit_once(':').unwrap_or(("0", bus));
+    let hex = |digits| u32::from_str_radix(digits, 16).ok();
+    Some((hex(domain)?, hex(bus)?, device))
 }
 
 fn rank(kind: wgpu::DeviceType) -> u8 {
@@ -257,6 +284,7 @@ fn info_of(info: &wgpu::AdapterInfo) -> GpuInfo {
     GpuInfo {
         name: info.name.clone(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        pci: info.device_pci_bus_id.to_lowercase(),
         software: info.device_type == wgpu::DeviceType::Cpu,
     }
 }
@@ -324,15 +352,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adapters_are_found_by_index_or_part_of_a_name() {
-        let names = ["NVIDIA H200".to_owned(), "llvmpipe (LLVM 15)".to_owned()];
-        for (wanted, index) in
-            [("0", Some(0)), ("1", Some(1)), ("LLVM", Some(1)), ("h200", Some(0)), ("intel", None)]
-        {
-            assert_eq!(find(&names, wanted), index, "{wanted}");
+    fn adapters_are_found_by_index_address_or_part_of_a_name() {
+        let info = |name: &str, pci: &str| GpuInfo {
+            name: name.into(),
+            driver: String::new(),
+            pci: pci.into(),
+            software: pci.is_empty(),
+        };
+        let infos = [
+            info("NVIDIA H200", "0000:3b:00.0"),
+            info("llvmpipe (LLVM 15)", ""),
+            info("NVIDIA H200", "0000:5e:00.0"),
+        ];
+        for (wanted, index) in [
+            ("0", Some(0)),
+            ("2", Some(2)),
+            ("LLVM", Some(1)),
+            ("h200", Some(0)),
+            ("0000:5e:00.0", Some(2)),
+            ("00000000:5E:00.0", Some(2)),
+            ("5e:00.0", Some(2)),
+            ("e:00.0", None),
+            ("0000:5f:00.0", None),
+            ("1:5e:00.0", None),
+            ("intel", None),
+            // Beyond the last index, digits are a part of a name.
+            ("15", Some(1)),
+        ] {
+            assert_eq!(find(&infos, wanted), index, "{wanted}");
         }
-        // Beyond the last index, digits are a part of a name.
-        assert_eq!(find(&names, "15"), Some(1));
     }
 
     #[test]
@@ -343,7 +391,11 @@ mod tests {
             let entries = std::fs::read_dir(&dir).into_iter().flatten();
             entries.map(|entry| entry.unwrap().path()).collect()
         };
-        let open = || Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+        let open = || {
+            let gpu = Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+            gpu.warm_up().unwrap();
+            gpu
+        };
         let can = open().device.features().contains(wgpu::Features::PIPELINE_CACHE);
         let whole = files();
         assert_eq!(whole.len(), usize::from(can), "{whole:?}");

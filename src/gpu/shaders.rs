@@ -12,6 +12,7 @@ use bytemuck::{Pod, Zeroable};
 use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
+use super::device::GpuInfo;
 use super::layers::{Filter, LayerKind};
 use crate::frame::Size;
 use crate::picture::{Motion, Rect};
@@ -237,11 +238,13 @@ pub(super) struct Shaders {
     pub(super) pair_layout: wgpu::BindGroupLayout,
     /// One canvas to read.
     pub(super) whole_layout: wgpu::BindGroupLayout,
-    pub(super) fill: wgpu::ComputePipeline,
+    fill_program: Program,
+    fill: OnceLock<wgpu::ComputePipeline>,
     layer_program: Program,
     layers: RwLock<HashMap<LayerKind, wgpu::ComputePipeline>>,
+    overlay_program: Program,
     /// By kind.
-    overlay: [wgpu::ComputePipeline; OverlayKind::ALL.len()],
+    overlays: [OnceLock<wgpu::ComputePipeline>; OverlayKind::ALL.len()],
     blend_program: Program,
     blend: OnceLock<wgpu::ComputePipeline>,
     scale_program: Program,
@@ -251,8 +254,7 @@ pub(super) struct Shaders {
 }
 
 impl Shaders {
-    /// Everything that overlays need, and the layouts. The pipelines of layers follow by [`Shaders::make_layers`] or,
-    /// each, when it is first used.
+    /// The programs and layouts. Pipelines follow by [`Shaders::make`] or, each, when it is first used.
     pub(super) fn new(device: &wgpu::Device, cache: Option<&wgpu::PipelineCache>) -> Shaders {
         let storage = |read_only| wgpu::BindingType::Buffer {
             ty: wgpu::BufferBindingType::Storage { read_only },
@@ -271,10 +273,9 @@ impl Shaders {
         let whole_layout = bind_layout(device, "whole", &[storage(true)]);
         let program =
             |name, layouts: &[&wgpu::BindGroupLayout]| Program::new((device, cache), name, layouts);
-        let fill = program("fill", &[&canvas_layout]).pipeline(&[]);
+        let fill_program = program("fill", &[&canvas_layout]);
         let layer_program = program("layer", &[&canvas_layout, &source_layout]);
-        let overlay = program("overlay", &[&canvas_layout, &overlay_layout]);
-        let overlay = OverlayKind::ALL.map(|kind| overlay.pipeline(&kind.constants()));
+        let overlay_program = program("overlay", &[&canvas_layout, &overlay_layout]);
         let blend_program = program("blend", &[&canvas_layout, &pair_layout]);
         let scale_program = program("scale", &[&canvas_layout, &whole_layout]);
         let luma_programs = [
@@ -287,10 +288,12 @@ impl Shaders {
             overlay_layout,
             pair_layout,
             whole_layout,
-            fill,
+            fill_program,
+            fill: OnceLock::new(),
             layer_program,
             layers: RwLock::default(),
-            overlay,
+            overlay_program,
+            overlays: Default::default(),
             blend_program,
             blend: OnceLock::new(),
             scale_program,
@@ -300,14 +303,27 @@ impl Shaders {
         }
     }
 
-    /// Makes the pipelines that layers mostly need, and those of what only hardware does by shader; others follow when they
-    /// are first needed. Not for software adapters: there each takes 30 ms and 4 MiB, and hardly any is needed as long as
-    /// layers are scaled ahead.
-    pub(super) fn make_layers(&self) {
-        self.blend();
-        self.scale();
-        self.luma();
-        LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
+    /// Makes the pipelines that a show mostly needs; others follow when they are first needed. On a software adapter those
+    /// of overlays and of layers that were scaled ahead: each takes 30 ms and 4 MiB, and hardly any other is needed there.
+    pub(super) fn make(&self, adapter: &GpuInfo) {
+        self.fill();
+        for kind in OverlayKind::ALL {
+            self.overlay(kind);
+        }
+        match adapter.software {
+            true => drop(self.layer(LayerKind::scaled_ahead())),
+            false => {
+                self.blend();
+                self.scale();
+                self.luma();
+                LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
+            }
+        }
+    }
+
+    /// The pipeline that fills with one colour.
+    pub(super) fn fill(&self) -> &wgpu::ComputePipeline {
+        self.fill.get_or_init(|| self.fill_program.pipeline(&[]))
     }
 
     /// The pipeline that draws such a layer.
@@ -338,7 +354,8 @@ impl Shaders {
 
     /// The pipeline that draws such an overlay.
     pub(super) fn overlay(&self, kind: OverlayKind) -> &wgpu::ComputePipeline {
-        &self.overlay[kind as usize]
+        let made = &self.overlays[kind as usize];
+        made.get_or_init(|| self.overlay_program.pipeline(&kind.constants()))
     }
 }
 

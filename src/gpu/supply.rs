@@ -35,7 +35,7 @@ impl Supply {
     /// As [`Gpu::open`].
     pub fn open(choice: AdapterChoice, cache_dir: Option<PathBuf>) -> Result<Supply, GpuError> {
         let kept = Kept { cache_dir, ..Kept::default() };
-        let gpu = Gpu::open_with(&choice, &kept)?;
+        let gpu = ready(&choice, &kept)?;
         let is_software = gpu.is_software();
         let current = Mutex::new(Current { gpu, counted: false });
         Ok(Supply { choice, kept, is_software, current, lost: AtomicU64::new(0) })
@@ -74,8 +74,15 @@ impl Supply {
             current.counted = true;
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
-        let gpu = Gpu::open_with(&self.choice, &self.kept)?;
+        let gpu = ready(&self.choice, &self.kept)?;
         *current = Current { gpu: Arc::clone(&gpu), counted: false };
         Ok(gpu)
     }
+}
+
+/// A device with which no tick waits.
+fn ready(choice: &AdapterChoice, kept: &Kept) -> Result<Arc<Gpu>, GpuError> {
+    let gpu = Gpu::open_with(choice, kept)?;
+    gpu.warm_up()?;
+    Ok(gpu)
 }

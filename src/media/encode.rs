@@ -1,26 +1,27 @@
 //! Encoders: pictures of ticks to H.264, samples to AAC.
 //!
-//! The only place with FFmpeg's encoders. Must not know queues, sinks or containers. Invariants: packet times follow from
+//! The only place with FFmpeg's encoders; NVENC's is next door. Must not know queues, sinks or containers. Invariants: packet times follow from
 //! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; H.264 leaves as AVCC.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
-use crate::frame::{Picture, Size};
-use crate::media::packet::Packet;
+use crate::frame::{Picture, PixelFormat, Size};
+use crate::media::nvenc::{NoNvenc, NvencSettings};
+use crate::media::packet::{Packet, Track};
 use crate::time::FrameRate;
 
 mod aac;
 mod avc;
 mod codec;
+mod maker;
 mod x264;
 
 pub use aac::AacEncoder;
-pub(super) use codec::stereo_layout;
-pub use x264::X264Encoder;
+pub(super) use codec::{Encoded, stereo_layout};
+pub use maker::{EncoderPolicy, Maker, VideoEncoder};
 
 /// Speed of x264 against quality per bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub struct VideoSettings {
     pub gop_ticks: u32,
     /// Ticks from picture to picture; a divisor of `gop_ticks`.
     pub picture_ticks: u32,
-    /// Speed.
+    /// Speed of x264.
     pub preset: X264Preset,
     /// Profile.
     pub profile: Profile,
@@ -113,11 +114,15 @@ pub struct VideoSettings {
     pub latency: Latency,
     /// Threads; 0 lets x264 choose.
     pub threads: u32,
+    /// Which encoders may be used.
+    pub policy: EncoderPolicy,
+    /// How NVENC is used, where it is.
+    pub nvenc: NvencSettings,
 }
 
 impl VideoSettings {
     /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, a picture
-    /// every tick, veryfast, high profile, no delay.
+    /// every tick, veryfast, high profile, no delay, by x264.
     pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
         VideoSettings {
             size,
@@ -129,6 +134,8 @@ impl VideoSettings {
             profile: Profile::High,
             latency: Latency::Zero,
             threads: 0,
+            policy: EncoderPolicy::X264,
+            nvenc: NvencSettings::default(),
         }
     }
 }
@@ -180,58 +187,50 @@ pub enum EncodeError {
         /// What came.
         got: String,
     },
+    /// NVENC.
+    #[error(transparent)]
+    Nvenc(#[from] NoNvenc),
     /// Made no parameter sets.
     #[error("the encoder gave no usable parameter sets")]
     NoParameterSets,
 }
 
-/// A video encoder. NVENC will be the second.
-#[derive(Debug)]
-pub enum VideoEncoder {
-    /// libx264.
-    X264(X264Encoder),
+/// How ticks become the times of packets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    rate: FrameRate,
+    picture_ticks: i64,
 }
 
-impl VideoEncoder {
-    /// Opens an encoder.
-    ///
-    /// # Errors
-    /// When FFmpeg lacks or refuses it.
-    pub fn open(settings: &VideoSettings) -> Result<VideoEncoder, EncodeError> {
-        Ok(VideoEncoder::X264(X264Encoder::open(settings)?))
+impl Timing {
+    pub(super) fn of(settings: &VideoSettings) -> Timing {
+        Timing { rate: settings.rate, picture_ticks: settings.picture_ticks.max(1).into() }
     }
 
-    /// `AVCDecoderConfigurationRecord`.
-    pub fn avcc(&self) -> bytes::Bytes {
-        match self {
-            VideoEncoder::X264(encoder) => encoder.avcc(),
+    /// The packet of what an encoder gave in Annex B, its times in ticks.
+    pub(super) fn packet(&self, unit: &Encoded) -> Packet {
+        let ns = |tick: i64| {
+            let ns = self.rate.tick_ns(tick.unsigned_abs());
+            i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
+        };
+        Packet {
+            track: Track::Video,
+            pts_ns: ns(unit.pts),
+            dts_ns: ns(unit.dts),
+            duration_ns: ns(unit.pts + self.picture_ticks) - ns(unit.pts),
+            key: unit.key,
+            data: avc::length_prefixed(&unit.data),
         }
     }
+}
 
-    /// Encodes the picture of `tick`, which must grow; gives what is ready.
-    ///
-    /// # Errors
-    /// When the picture does not fit, or FFmpeg fails.
-    pub fn encode(
-        &mut self,
-        tick: u64,
-        picture: &Arc<Picture>,
-        idr: Idr,
-    ) -> Result<Vec<Packet>, EncodeError> {
-        match self {
-            VideoEncoder::X264(encoder) => encoder.encode(tick, picture, idr),
-        }
+/// Refuses a picture that an encoder was not opened for.
+pub(super) fn check_picture(picture: &Picture, wanted: Size) -> Result<(), EncodeError> {
+    if picture.format() != PixelFormat::Nv12 || picture.size() != wanted {
+        let got = format!("{:?} of {:?}", picture.format(), picture.size());
+        return Err(EncodeError::WrongPicture { wanted, got });
     }
-
-    /// Gives what was held back.
-    ///
-    /// # Errors
-    /// When FFmpeg fails.
-    pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
-        match self {
-            VideoEncoder::X264(encoder) => encoder.finish(),
-        }
-    }
+    Ok(())
 }
 
 /// FFmpeg's words for one of its codes.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::limits::ENCODE_TIMES;
+use crate::media::encode::Maker;
 
 /// Times to encode a tick (video and audio), of the last [`ENCODE_TIMES`] ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,10 @@ pub struct OutputStats {
     pub keyframes_forced: u64,
     /// Times.
     pub encode: EncodeTimes,
+    /// What encodes.
+    pub maker: Maker,
+    /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.
+    pub passed_over: Option<String>,
     /// Encoders that failed and were replaced within the stream.
     pub restarts: u64,
     /// Threads of the output that broke or hung and were replaced: of a rendition, of the delay, of sinks for the hub and HLS.

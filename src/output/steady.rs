@@ -1,4 +1,5 @@
-//! A video encoder that goes on: when it panics, fails or hangs, another one takes its place in the same stream.
+//! A video encoder that goes on: when it panics, fails or hangs, another one takes its place in the same stream, x264 that of
+//! NVENC if need be.
 //!
 //! Owns the encoder and the thread that it works on. Must not know ticks' sound or sinks. Invariants: every picture handed in
 //! comes out as a packet of its tick, of a new encoder as a keyframe; the stream's parameter sets never change; whoever
@@ -15,8 +16,10 @@ use super::encode_loop::black;
 use super::stats::Counters;
 use crate::fault;
 use crate::frame::Picture;
-use crate::limits::{ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, STOP_POLL};
-use crate::media::encode::{EncodeError, Idr, Latency, VideoEncoder, VideoSettings};
+use crate::limits::{
+    ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, RESTART_WINDOW, STOP_POLL,
+};
+use crate::media::encode::{EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings};
 use crate::media::packet::Packet;
 use crate::time::Clock;
 use crate::worker::{self, Pulse, Rest, StopToken, Worker};
@@ -132,6 +135,10 @@ pub(super) struct SteadyEncoder {
     avcc: Bytes,
     station: Option<Station>,
     counters: Arc<Counters>,
+    maker: Maker,
+    /// When NVENC broke last, ns.
+    nvenc_broke_ns: Option<u64>,
+    clock: Clock,
     rest: Rest,
     /// Of the thread that encodes.
     pulse: Pulse,
@@ -147,7 +154,14 @@ impl SteadyEncoder {
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
         let encoder = VideoEncoder::open(settings)?;
-        let avcc = encoder.avcc();
+        let (avcc, maker) = (encoder.avcc(), encoder.maker());
+        counters.count(|stats| {
+            stats.maker = maker;
+            stats.passed_over = encoder.passed_over().map(ToString::to_string);
+        });
+        if let Some(why) = encoder.passed_over() {
+            tracing::warn!(encoder = name, %why, "x264 encodes, not NVENC");
+        }
         let station = Some(Station::start(&name, encoder)?);
         Ok(SteadyEncoder {
             name,
@@ -155,6 +169,9 @@ impl SteadyEncoder {
             avcc,
             station,
             counters,
+            maker,
+            nvenc_broke_ns: None,
+            clock: Clock::real(),
             rest: Rest::default(),
             pulse,
             left_behind: 0,
@@ -175,7 +192,8 @@ impl SteadyEncoder {
     ) -> Result<Vec<Packet>, EncodeError> {
         let is_live = self.settings.latency == Latency::Zero;
         let limit = is_live.then_some(ENCODER_HUNG);
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             let shown = match attempt < ENCODE_ATTEMPTS {
                 true => Arc::clone(picture),
                 false => Arc::new(black(self.settings.size)),
@@ -191,10 +209,12 @@ impl SteadyEncoder {
             if !is_live || matches!(failure, Failure::Stopped) {
                 return Err(failure.error());
             }
+            let before = self.maker;
             self.replace(failure, stop)?;
+            // A picture is not to blame before the encoder that stands in has failed at it too.
+            attempt = if self.maker == before { attempt + 1 } else { 0 };
             idr = Idr::Force;
         }
-        unreachable!("the loop above has no end of its own")
     }
 
     /// Puts another encoder in the place of one that failed.
@@ -224,15 +244,41 @@ impl SteadyEncoder {
                 return Err(Failure::Stopped.error());
             }
         }
-        let encoder = VideoEncoder::open(&self.settings)?;
-        if encoder.avcc() != self.avcc {
-            return Err(EncodeError::NoParameterSets);
-        }
+        let encoder = self.another(&failure)?;
         let reason = |error: std::io::Error| error.to_string();
         let started = Station::start(&self.name, encoder).map_err(reason);
         let started = started.map_err(|reason| EncodeError::Ffmpeg { what: "a thread", reason })?;
         self.station = Some(started);
         Ok(())
+    }
+
+    /// Opens another encoder of the stream: NVENC once more, but x264 when that hangs, broke a moment ago too or cannot be had.
+    fn another(&mut self, failure: &Failure) -> Result<VideoEncoder, EncodeError> {
+        let open = |maker| VideoEncoder::again(&self.settings, maker, &self.avcc);
+        if self.maker != Maker::Nvenc {
+            return open(self.maker);
+        }
+        let now_ns = self.clock.now_ns();
+        let broke_ns = self.nvenc_broke_ns.replace(now_ns);
+        let is_new =
+            |broke_ns: u64| Duration::from_nanos(now_ns.saturating_sub(broke_ns)) < RESTART_WINDOW;
+        let why = match broke_ns.is_some_and(is_new) {
+            // Who hangs may hang again while it is opened, where nobody watches it.
+            _ if matches!(failure, Failure::Hang) => "NVENC hangs".to_owned(),
+            true => "NVENC broke twice within a minute".to_owned(),
+            false => match open(Maker::Nvenc) {
+                Ok(encoder) => return Ok(encoder),
+                Err(error) => error.to_string(),
+            },
+        };
+        let encoder = open(Maker::StandIn)?;
+        tracing::warn!(encoder = self.name, why, "x264 goes on in the place of NVENC");
+        self.maker = Maker::StandIn;
+        self.counters.count(|stats| {
+            stats.maker = Maker::StandIn;
+            stats.passed_over = Some(why);
+        });
+        Ok(encoder)
     }
 
     /// Gives what was held back.

@@ -14,6 +14,7 @@ use crate::worker::StopToken;
 mod delay;
 mod hls;
 mod ladder;
+mod nvenc;
 mod record;
 mod relays;
 mod steady;

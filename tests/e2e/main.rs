@@ -18,6 +18,7 @@ mod load;
 mod malformed;
 mod mischief;
 mod moves;
+mod nvenc;
 mod proof;
 mod recordings;
 mod relays;

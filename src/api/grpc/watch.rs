@@ -201,6 +201,7 @@ fn relay(relay: &RelayStatus) -> pb::RelayStatus {
 }
 
 fn output(output: &OutputStatus) -> pb::OutputStatus {
+    let encoder = output.encoder.as_ref();
     pb::OutputStatus {
         name: output.name.clone(),
         frames: output.frames,
@@ -209,8 +210,9 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         bytes: output.bytes,
         subscribers: output.subscribers,
         message: output.message.clone(),
-        restarts: output.encoder.as_ref().map_or(0, |encoder| encoder.restarts)
-            + output.thread_restarts,
+        restarts: encoder.map_or(0, |encoder| encoder.restarts) + output.thread_restarts,
         relay: output.relay.as_ref().map(relay),
+        encoder: encoder.map_or("", |encoder| encoder.name).to_owned(),
+        nvenc_refused: encoder.map_or_else(String::new, |encoder| encoder.nvenc_refused.clone()),
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
         delay_ticks: 0,
         spool_dir: world.config.data.join("spool"),
     };
-    let output = output::start(&settings).map_err(internal)?;
+    let output = output::start(&settings).map_err(outputs::no_encoder)?;
     let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&scene.stream_name) };
     output.add_sink(hub).map_err(internal)?;
     if bus == Bus::Pgm {

@@ -43,6 +43,7 @@ pub struct Compositor {
     sources: Sources,
     overlays: Overlays,
     quality: ScaleQuality,
+    watch: Watch,
     /// Picture of each shown input that was measured last.
     measured: BTreeMap<InputKey, u64>,
     /// Number of draws so far; what is idle is measured in it.
@@ -63,8 +64,8 @@ pub struct Composed {
     pub picture: Arc<Picture>,
     /// The same picture in the sizes that [`Compositor::set_renditions`] asked for when it was drawn.
     pub renditions: Vec<Arc<Picture>>,
-    /// How bright the canvas is.
-    pub luma: LumaGrid,
+    /// How bright the canvas is, unless nothing is measured.
+    pub luma: Option<LumaGrid>,
     /// How bright the sources' pictures are that were shown for the first time.
     pub sources: Vec<(InputKey, LumaGrid)>,
 }
@@ -89,20 +90,29 @@ impl Composed {
             });
         let (_, luma) = grids.next().ok_or(GpuError::NoCanvas)?;
         let sources = grids.filter_map(|(input, grid)| Some((input?, grid))).collect();
-        Ok(Composed { tick, picture, renditions: pictures.collect(), luma, sources })
+        Ok(Composed { tick, picture, renditions: pictures.collect(), luma: Some(luma), sources })
+    }
+
+    /// Without grids.
+    fn bare(tick: u64, lease: Lease) -> Result<Composed, GpuError> {
+        let picture = lease.into_pictures()?.0.pop().ok_or(GpuError::NoCanvas)?;
+        let (renditions, sources) = (Vec::new(), Vec::new());
+        Ok(Composed { tick, picture, renditions, luma: None, sources })
     }
 
     /// With its grids made here.
-    fn measured(
-        tick: u64,
-        lease: Lease,
-        new: &[(InputKey, &Picture)],
-    ) -> Result<Composed, GpuError> {
-        let picture = lease.into_pictures()?.0.pop().ok_or(GpuError::NoCanvas)?;
-        let luma = LumaGrid::of(&picture);
+    fn measured(self, new: &[(InputKey, &Picture)]) -> Composed {
+        let luma = Some(LumaGrid::of(&self.picture));
         let sources = new.iter().map(|(input, new)| (*input, LumaGrid::of(new))).collect();
-        Ok(Composed { tick, picture, renditions: Vec::new(), luma, sources })
+        Composed { luma, sources, ..self }
     }
+}
+
+/// Whether anybody asks how bright pictures are.
+#[derive(Clone, Copy, Debug)]
+enum Watch {
+    Somebody,
+    Nobody,
 }
 
 /// How pictures reach the CPU.
@@ -146,6 +156,11 @@ impl Compositor {
         Compositor { quality, ..self }
     }
 
+    /// The same compositor, which measures no picture that the CPU would have to: nobody watches a render.
+    pub fn unwatched(self) -> Compositor {
+        Compositor { watch: Watch::Nobody, ..self }
+    }
+
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
             Path::Shared(_) => Ring::shared(&gpu, shape),
@@ -159,6 +174,7 @@ impl Compositor {
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
             quality: ScaleQuality::default(),
+            watch: Watch::Somebody,
             measured: BTreeMap::new(),
             draws: 0,
             newest: None,
@@ -236,8 +252,12 @@ impl Compositor {
         let pending = match &mut self.path {
             Path::Shared(shared) => {
                 shared.draw(&painter, &mut lease, &paintings)?;
+                let composed = Composed::bare(tick, lease)?;
                 self.measured.extend(new.iter().map(|(input, picture)| (*input, picture.id())));
-                Pending::Ready(Composed::measured(tick, lease, &new)?)
+                Pending::Ready(match self.watch {
+                    Watch::Somebody => composed.measured(&new),
+                    Watch::Nobody => composed,
+                })
             }
             Path::Staged(staged) => {
                 let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;

@@ -42,7 +42,7 @@ impl Painter<'_> {
 
     pub(super) fn fill(&self, pass: &mut wgpu::ComputePass<'_>, bare: &[Rect], ground: Code) {
         for area in bare.iter().filter_map(|rect| Area::of(&self.shape, *rect)) {
-            pass.set_pipeline(&self.gpu.shaders.fill);
+            pass.set_pipeline(self.gpu.shaders.fill());
             let params = FillParams::new(area, ground);
             run(pass, &area, bytemuck::bytes_of(&params));
         }

@@ -8,6 +8,9 @@ const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 const NAL_AUD: u8 = 9;
 
+/// SPS that a record has room to count.
+const MOST_SPS: usize = 31;
+
 /// The NAL units between start codes (`00 00 01`, with zeros before it).
 fn units(annex_b: &[u8]) -> Vec<&[u8]> {
     let mut units = Vec::new();
@@ -47,25 +50,61 @@ pub(super) fn length_prefixed(annex_b: &[u8]) -> Bytes {
     avcc.freeze()
 }
 
-/// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1) of the parameter sets found in Annex B extradata.
+/// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1) of all parameter sets found in Annex B, those of several encoders
+/// too, which must have ids of their own.
 pub(super) fn configuration(annex_b: &[u8]) -> Option<Bytes> {
     let units = units(annex_b);
-    let of_type = |wanted: u8| units.iter().find(|unit| unit[0] & 0x1f == wanted);
-    let (sps, pps) = (of_type(NAL_SPS)?, of_type(NAL_PPS)?);
-    let [_, profile, compatibility, level, ..] = **sps else { return None };
+    let of_type = |wanted: u8| -> Vec<&[u8]> {
+        units.iter().copied().filter(|unit| unit[0] & 0x1f == wanted).collect()
+    };
+    let (all_sps, all_pps) = (of_type(NAL_SPS), of_type(NAL_PPS));
+    if all_pps.is_empty() || all_sps.is_empty() || all_sps.len() > MOST_SPS {
+        return None;
+    }
+    // What all of them conform to: the richest profile and level, and the constraints that each keeps.
+    let (mut profile, mut compatibility, mut level) = (0, 0xff, 0);
+    for sps in &all_sps {
+        let [_, its_profile, its_compatibility, its_level, ..] = **sps else { return None };
+        profile = profile.max(its_profile);
+        compatibility &= its_compatibility;
+        level = level.max(its_level);
+    }
     let mut record = BytesMut::new();
-    // Version 1; lengths of 4 bytes; one SPS; one PPS.
-    record.put_slice(&[1, profile, compatibility, level, 0xff, 0xe1]);
-    record.put_u16(sps.len() as u16);
-    record.put_slice(sps);
-    record.put_u8(1);
-    record.put_u16(pps.len() as u16);
-    record.put_slice(pps);
+    // Version 1; lengths of 4 bytes; how many SPS, then each, and the same of PPS.
+    record.put_slice(&[1, profile, compatibility, level, 0xff, 0xe0 | all_sps.len() as u8]);
+    let put = |record: &mut BytesMut, set: &[u8]| {
+        record.put_u16(set.len() as u16);
+        record.put_slice(set);
+    };
+    all_sps.iter().for_each(|sps| put(&mut record, sps));
+    record.put_u8(u8::try_from(all_pps.len()).ok()?);
+    all_pps.iter().for_each(|pps| put(&mut record, pps));
     if matches!(profile, 100 | 110 | 122 | 144) {
         // 4:2:0, 8 bit luma and chroma, no SPS extensions.
         record.put_slice(&[0xfd, 0xf8, 0xf8, 0]);
     }
     Some(record.freeze())
+}
+
+/// Whether a record has each parameter set that is found in Annex B.
+pub(super) fn holds(record: &[u8], annex_b: &[u8]) -> bool {
+    let mut rest = record.get(5..).unwrap_or_default();
+    let mut known = Vec::new();
+    for mask in [0x1f, 0xff] {
+        let Some((count, sets)) = rest.split_first() else { return false };
+        rest = sets;
+        for _ in 0..count & mask {
+            let Some((len, sets)) = rest.split_first_chunk::<2>() else { return false };
+            let Some((set, sets)) = sets.split_at_checked(u16::from_be_bytes(*len).into()) else {
+                return false;
+            };
+            known.push(set);
+            rest = sets;
+        }
+    }
+    let mut sets = units(annex_b);
+    sets.retain(|unit| matches!(unit[0] & 0x1f, NAL_SPS | NAL_PPS));
+    !sets.is_empty() && sets.iter().all(|set| known.contains(set))
 }
 
 #[cfg(test)]
@@ -86,5 +125,22 @@ mod tests {
         );
         assert_eq!(configuration(b"\0\0\x01\x67\x64\0\x1f"), None);
         assert!(length_prefixed(b"garbage").is_empty());
+    }
+
+    #[test]
+    fn a_record_holds_the_sets_of_several_encoders() {
+        let first = b"\0\0\x01\x67\x42\xc0\x1e\xaa\0\0\x01\x68\xee";
+        let second = b"\0\0\x01\x67\x4d\x40\x1f\xbb\0\0\x01\x68\x4e";
+        let record = configuration(&[&first[..], second].concat()).unwrap();
+        assert_eq!(
+            &record[..],
+            b"\x01\x4d\x40\x1f\xff\xe2\0\x05\x67\x42\xc0\x1e\xaa\0\x05\x67\x4d\x40\x1f\xbb\
+              \x02\0\x02\x68\xee\0\x02\x68\x4e"
+        );
+        let other = b"\0\0\x01\x67\x42\xc0\x1e\xab\0\0\x01\x68\xee";
+        for (sets, held) in [(&first[..], true), (second, true), (other, false), (b"", false)] {
+            assert_eq!(holds(&record, sets), held, "{sets:?}");
+        }
+        assert!((0..record.len()).all(|len| !holds(&record[..len], second)), "cut short");
     }
 }

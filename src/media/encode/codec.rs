@@ -24,12 +24,12 @@ pub(super) struct Codec {
 unsafe impl Send for Codec {}
 
 /// What came out of an encoder: times in its time base.
-pub(super) struct Encoded {
-    pub(super) pts: i64,
-    pub(super) dts: i64,
-    pub(super) duration: i64,
-    pub(super) key: bool,
-    pub(super) data: Bytes,
+pub(in crate::media) struct Encoded {
+    pub(in crate::media) pts: i64,
+    pub(in crate::media) dts: i64,
+    pub(in crate::media) duration: i64,
+    pub(in crate::media) key: bool,
+    pub(in crate::media) data: Bytes,
 }
 
 #[expect(unsafe_code, reason = "FFmpeg's encoder API")]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Latency, Profile, VideoSettings, X264Preset};
+use super::{EncoderPolicy, Latency, Profile, VideoSettings, X264Preset};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
+use crate::media::nvenc::NvencSettings;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -26,6 +27,8 @@ pub(crate) fn settings() -> VideoSettings {
         profile: Profile::High,
         latency: Latency::Zero,
         threads: 1,
+        policy: EncoderPolicy::X264,
+        nvenc: NvencSettings::default(),
     }
 }
 

@@ -4,28 +4,32 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ffmpeg_next::ffi;
 
-use super::avc;
-use super::codec::{Codec, Encoded, Frame};
-use super::{EncodeError, Idr, Latency, Options, VideoSettings};
-use crate::frame::{Picture, PixelFormat, Size};
-use crate::media::packet::{Packet, Track};
-use crate::time::FrameRate;
+use super::codec::{Codec, Frame};
+use super::{EncodeError, Idr, Latency, Options, Timing, VideoSettings, check_picture};
+use crate::frame::{Picture, Size};
+use crate::media::packet::Packet;
+
+/// Which id its parameter sets have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SetId {
+    /// 0: of a stream that is its own.
+    First,
+    /// 1: beside those of the encoder that began the stream.
+    Second,
+}
 
 /// An open x264.
 #[derive(Debug)]
-pub struct X264Encoder {
+pub(super) struct X264Encoder {
     codec: Codec,
     size: Size,
-    rate: FrameRate,
-    picture_ticks: i64,
-    avcc: Bytes,
+    timing: Timing,
 }
 
 impl X264Encoder {
-    pub(super) fn open(settings: &VideoSettings) -> Result<X264Encoder, EncodeError> {
+    pub(super) fn open(settings: &VideoSettings, id: SetId) -> Result<X264Encoder, EncodeError> {
         let threads = settings.threads.to_string();
         let mut pairs = vec![
             (c"preset", settings.preset.name()),
@@ -37,18 +41,19 @@ impl X264Encoder {
         if settings.latency == Latency::Zero {
             pairs.push((c"tune", "zerolatency"));
         }
+        if id == SetId::Second {
+            pairs.push((c"x264-params", "sps-id=1"));
+        }
         let mut options = Options::new(&pairs);
         let codec = Codec::open(("libx264", c"libx264"), &mut options, |context| {
             configure(context, settings);
         })?;
-        let avcc = avc::configuration(codec.extradata()).ok_or(EncodeError::NoParameterSets)?;
-        let VideoSettings { size, rate, .. } = *settings;
-        let picture_ticks = settings.picture_ticks.max(1).into();
-        Ok(X264Encoder { codec, size, rate, picture_ticks, avcc })
+        Ok(X264Encoder { codec, size: settings.size, timing: Timing::of(settings) })
     }
 
-    pub(super) fn avcc(&self) -> Bytes {
-        self.avcc.clone()
+    /// SPS and PPS, Annex B.
+    pub(super) fn parameter_sets(&self) -> &[u8] {
+        self.codec.extradata()
     }
 
     pub(super) fn encode(
@@ -57,10 +62,7 @@ impl X264Encoder {
         picture: &Arc<Picture>,
         idr: Idr,
     ) -> Result<Vec<Packet>, EncodeError> {
-        if picture.format() != PixelFormat::Nv12 || picture.size() != self.size {
-            let got = format!("{:?} of {:?}", picture.format(), picture.size());
-            return Err(EncodeError::WrongPicture { wanted: self.size, got });
-        }
+        check_picture(picture, self.size)?;
         let mut frame = Frame::lend(picture, ffi::AVPixelFormat::AV_PIX_FMT_NV12)?;
         frame.raw().pts = i64::try_from(tick).unwrap_or(i64::MAX);
         frame.raw().pict_type = match idr {
@@ -69,29 +71,13 @@ impl X264Encoder {
         };
         let mut encoded = Vec::new();
         self.codec.push(Some(&frame), &mut encoded)?;
-        Ok(self.packets(encoded))
+        Ok(encoded.iter().map(|unit| self.timing.packet(unit)).collect())
     }
 
     pub(super) fn finish(mut self) -> Result<Vec<Packet>, EncodeError> {
         let mut encoded = Vec::new();
         self.codec.push(None, &mut encoded)?;
-        Ok(self.packets(encoded))
-    }
-
-    fn packets(&self, encoded: Vec<Encoded>) -> Vec<Packet> {
-        let ns = |tick: i64| {
-            let ns = self.rate.tick_ns(tick.unsigned_abs());
-            i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
-        };
-        let packet = |unit: Encoded| Packet {
-            track: Track::Video,
-            pts_ns: ns(unit.pts),
-            dts_ns: ns(unit.dts),
-            duration_ns: ns(unit.pts + self.picture_ticks) - ns(unit.pts),
-            key: unit.key,
-            data: avc::length_prefixed(&unit.data),
-        };
-        encoded.into_iter().map(packet).collect()
+        Ok(encoded.iter().map(|unit| self.timing.packet(unit)).collect())
     }
 }
 

@@ -1,53 +1,22 @@
-//! A show that is edited at random for a long time: does anything grow, is anything late?
-//!
-//! `cargo bench --bench soak -- SECONDS [SEED]` runs the built server at 1280×720p30 with four sources, PVW watched, and
-//! changes scenes, layouts, components, sound and PGM several times a second. Prints a Markdown row a minute and a verdict;
-//! ends with 1 if memory or GPU objects grew after the first minute or the 99th percentile of lateness is a frame or more.
+//! The show that is edited: a caster on air, and every kind of change that can be made to it, drawn at random.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 
 use onair::api::client::Client;
 use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
-#[path = "../tests/e2e/support.rs"]
-#[expect(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "the tests use more of it, and a test that cannot go on panics"
-)]
-mod support;
+use crate::support::{self, From, Server};
+use crate::{Failed, Sample, sample};
 
-use support::{From, Server, record, run_ffmpeg};
-
-/// Growth of resident memory after the first minute that counts as none: what the allocators of the media libraries round.
-const RSS_SLACK: f64 = 0.03;
-const FRAME_US: u64 = 33_333;
-
-type Failed = Box<dyn std::error::Error>;
-
-fn main() {
-    let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
-    let seconds = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(3600);
-    let seed = args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match runtime.block_on(run(seconds, Chance(seed))) {
-        Ok(true) => {}
-        Ok(false) => std::process::exit(1),
-        Err(error) => {
-            println!("failed: {error}");
-            std::process::exit(2);
-        }
-    }
-}
+/// How long both scenes show the same before a look: overlays are kept for 60 s after they were last shown.
+const STILL: Duration = Duration::from_secs(70);
 
 /// An xorshift generator: the same seed, the same show.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -55,103 +24,24 @@ impl Chance {
     }
 
     /// 0–1 in hundredths.
-    fn share(&mut self) -> f32 {
+    pub(crate) fn share(&mut self) -> f32 {
         self.below(101) as f32 / 100.0
     }
 
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len() as u64) as usize]
     }
 }
 
-/// What is looked at once a minute.
-struct Sample {
-    rss_mib: f64,
-    gpu_objects: f64,
-}
-
-async fn run(seconds: u64, mut chance: Chance) -> Result<bool, Failed> {
-    let server = Server::start();
-    let clip = server.folder.path("media").join("clip.mp4");
-    run_ffmpeg(&format!(
-        "-f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 10 -pix_fmt yuv420p \
-         -c:v libx264 -preset veryfast -g 60 -c:a aac {}",
-        clip.display()
-    ));
-    let mut show = Show::start(&server).await?;
-    // Somebody watches both, so that both are drawn.
-    let folder = std::env::temp_dir().join(format!("onair-soak-{}", std::process::id()));
-    std::fs::create_dir_all(&folder)?;
-    let _viewers = [show.pvw.stream_url.clone(), show.flv()]
-        .map(|url| (record(&url, std::path::Path::new("/dev/null")), url));
-    println!(
-        "| minute | edits | refused | RSS MiB | GPU objects |\n| --- | --- | --- | --- | --- |"
-    );
-    let clock = Clock::real();
-    let mut samples: Vec<Sample> = Vec::new();
-    let mut next_minute_s = 0;
-    while clock.now_ns() < seconds * 1_000_000_000 {
-        show.edit(&mut chance).await?;
-        if clock.now_ns() / 1_000_000_000 >= next_minute_s {
-            samples.push(sample(&server)?);
-            let Sample { rss_mib, gpu_objects } = &samples[samples.len() - 1];
-            let minute = next_minute_s / 60;
-            println!(
-                "| {minute} | {} | {} | {rss_mib:.1} | {gpu_objects} |",
-                show.edits, show.refused
-            );
-            next_minute_s += 60;
-        }
-        tokio::time::sleep(Duration::from_millis(100 + chance.below(400))).await;
-    }
-    samples.push(sample(&server)?);
-    let state = show.state().await?;
-    std::fs::remove_dir_all(folder)?;
-    Ok(verdict(&samples, &state))
-}
-
-fn verdict(samples: &[Sample], state: &v1::WatchCasterResponse) -> bool {
-    let (Some(first), Some(last)) = (samples.get(1), samples.last()) else { return false };
-    let growth = last.rss_mib / first.rss_mib - 1.0;
-    let lateness = state.stages.iter().find(|stage| stage.stage == "lateness");
-    let p99_us = lateness.map_or(u64::MAX, |stage| stage.p99_us);
-    println!(
-        "\nRSS {:.1} → {:.1} MiB after the first minute ({:+.1} %), GPU objects {} → {}, lateness p50 {} µs, p99 {p99_us} µs",
-        first.rss_mib,
-        last.rss_mib,
-        growth * 100.0,
-        first.gpu_objects,
-        last.gpu_objects,
-        lateness.map_or(0, |stage| stage.p50_us),
-    );
-    for output in &state.outputs {
-        println!(
-            "{}: {} frames, {} late, {} dropped",
-            output.name, output.frames, output.frames_late, output.frames_dropped
-        );
-    }
-    growth <= RSS_SLACK && last.gpu_objects <= first.gpu_objects && p99_us < FRAME_US
-}
-
-fn sample(server: &Server) -> Result<Sample, Failed> {
-    let statm = std::fs::read_to_string(format!("/proc/{}/statm", server.process.0.id()))?;
-    let pages: f64 = statm.split_whitespace().nth(1).ok_or("no resident size")?.parse()?;
-    let mut connection = TcpStream::connect(server.http)?;
-    write!(connection, "GET /metrics HTTP/1.1\r\nHost: onair\r\nConnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    connection.read_to_string(&mut page)?;
-    let objects = page.lines().find_map(|line| line.strip_prefix("onair_gpu_objects "));
-    let gpu_objects = objects.ok_or("no count of GPU objects on the metrics page")?.parse()?;
-    Ok(Sample { rss_mib: pages * 4.0 / 1024.0, gpu_objects })
-}
-
 /// A caster on air and what it has to play with.
-struct Show {
+pub(crate) struct Show {
     client: Client,
     caster: String,
-    pvw: v1::Scene,
+    pub(crate) pvw: v1::Scene,
     pgm: v1::Scene,
     locations: Vec<String>,
+    /// The layout that is never changed.
+    plain: String,
     layouts: Vec<String>,
     components: Vec<String>,
     edits: u64,
@@ -162,7 +52,7 @@ const TEXTS: [&str; 5] =
     ["Evening news", "晚间新闻", "Вечерние новости", "أخبار المساء", "two lines\nof text"];
 
 impl Show {
-    async fn start(server: &Server) -> Result<Show, Failed> {
+    pub(crate) async fn start(server: &Server) -> Result<Show, Failed> {
         let mut client = server.client().await;
         let request = v1::CreateCasterRequest {
             caster_name: "soak".into(),
@@ -194,21 +84,71 @@ impl Show {
         let (Some(pvw), Some(pgm)) = (started.pvw_scene, started.pgm_scene) else {
             return Err("StartCaster answered without scenes".into());
         };
+        let plain = v1::AddCasterLayoutRequest {
+            caster_id: caster.clone(),
+            layout: Some(quad(&locations)),
+            ..Default::default()
+        };
+        let plain = client.add_caster_layout(plain).await?.into_inner().layout_id;
         let (layouts, components) = (Vec::new(), Vec::new());
         let (edits, refused) = (0, 0);
-        Ok(Show { client, caster, pvw, pgm, locations, layouts, components, edits, refused })
+        Ok(Show { client, caster, pvw, pgm, locations, plain, layouts, components, edits, refused })
     }
 
-    fn flv(&self) -> String {
+    pub(crate) fn flv(&self) -> String {
         let flv = self.pgm.stream_infos.iter().find(|info| info.video_format == "flv");
         flv.map_or_else(String::new, |info| info.output_stream_url.clone())
     }
 
-    async fn state(&mut self) -> Result<v1::WatchCasterResponse, Failed> {
+    pub(crate) async fn state(&mut self) -> Result<v1::WatchCasterResponse, Failed> {
         let request =
             v1::WatchCasterRequest { caster_id: self.caster.clone(), ..Default::default() };
         let mut states = self.client.watch_caster(request).await?.into_inner();
         Ok(states.message().await?.ok_or("no state")?)
+    }
+
+    /// Random changes for so long, and a row of the table for each minute of the show that begins meanwhile.
+    pub(crate) async fn edit_for(
+        &mut self,
+        length: Duration,
+        chance: &mut Chance,
+        server: &Server,
+        clock: &Clock,
+    ) -> Result<(), Failed> {
+        let end_ns = clock.now_ns() + length.as_nanos() as u64;
+        let mut minute = None;
+        while clock.now_ns() < end_ns {
+            self.edit(chance).await?;
+            let now = clock.now_ns() / 60_000_000_000;
+            if minute.replace(now) != Some(now) {
+                let Sample { rss_mib, gpu_objects } = sample(server)?;
+                let Show { edits, refused, .. } = self;
+                println!("| {now} | {edits} | {refused} | {rss_mib:.1} | {gpu_objects} |");
+            }
+            tokio::time::sleep(Duration::from_millis(100 + chance.below(400))).await;
+        }
+        Ok(())
+    }
+
+    /// Puts the same plain layout on both scenes, waits until nothing is kept that they do not need, and looks.
+    pub(crate) async fn still(&mut self, server: &Server) -> Result<Sample, Failed> {
+        let request = v1::FadeCasterToBlackRequest {
+            caster_id: self.caster.clone(),
+            on: false,
+            duration_frames: 1,
+        };
+        self.client.fade_caster_to_black(request).await?;
+        for scene_id in [self.pvw.scene_id.clone(), self.pgm.scene_id.clone()] {
+            let request = v1::SetCasterSceneConfigRequest {
+                caster_id: self.caster.clone(),
+                scene_id,
+                layout_id: self.plain.clone(),
+                ..Default::default()
+            };
+            self.client.set_caster_scene_config(request).await?;
+        }
+        tokio::time::sleep(STILL).await;
+        sample(server)
     }
 
     /// One random change. What the rules refuse (a layout that is on air is deleted, say) is counted; what breaks is an error.
@@ -405,6 +345,25 @@ impl Show {
             audio_layers: vec![layer],
         };
         self.client.update_caster_scene_audio(request).await.map(drop)
+    }
+}
+
+/// All four sources, each in its quarter.
+fn quad(locations: &[String]) -> v1::Layout {
+    let quarters = [[0.0, 0.0], [0.5, 0.0], [0.0, 0.5], [0.5, 0.5]];
+    let video_layers = quarters.map(|at| v1::VideoLayer {
+        fill_mode: "fit".into(),
+        width_normalized: 0.5,
+        height_normalized: 0.5,
+        position_normalized: at.to_vec(),
+        ..Default::default()
+    });
+    v1::Layout {
+        video_layers: video_layers.to_vec(),
+        mix_list: vec![locations[0].clone()],
+        audio_layers: vec![v1::AudioLayer::default()],
+        blend_list: locations.to_vec(),
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,48 @@
+//! Which encoder outputs are made by, in the words of the configuration and of the encoders.
+//!
+//! Must not open any. Invariant: what is configured is what is asked for.
+
+use crate::config::{self, Config, EncoderChoice};
+use crate::media::encode::EncoderPolicy;
+use crate::media::nvenc::{self, NvencPreset, NvencRate, NvencReport, NvencSettings, NvencTuning};
+
+/// Which encoders may be used.
+pub(super) fn policy(choice: EncoderChoice) -> EncoderPolicy {
+    match choice {
+        EncoderChoice::Auto => EncoderPolicy::Auto,
+        EncoderChoice::Nvenc => EncoderPolicy::Nvenc,
+        EncoderChoice::X264 => EncoderPolicy::X264,
+    }
+}
+
+/// How NVENC fares, where it is looked for; the driver is tried when it is first asked for.
+pub(super) fn report(config: &Config) -> Option<NvencReport> {
+    let is_wanted = config.encoder != EncoderChoice::X264;
+    is_wanted.then(|| nvenc::report(&nvenc(&config.nvenc)))
+}
+
+/// How NVENC is used.
+pub(super) fn nvenc(nvenc: &config::Nvenc) -> NvencSettings {
+    NvencSettings {
+        preset: match nvenc.preset {
+            config::NvencPreset::P1 => NvencPreset::P1,
+            config::NvencPreset::P2 => NvencPreset::P2,
+            config::NvencPreset::P3 => NvencPreset::P3,
+            config::NvencPreset::P4 => NvencPreset::P4,
+            config::NvencPreset::P5 => NvencPreset::P5,
+            config::NvencPreset::P6 => NvencPreset::P6,
+            config::NvencPreset::P7 => NvencPreset::P7,
+        },
+        tuning: match nvenc.tuning {
+            config::NvencTuning::HighQuality => NvencTuning::HighQuality,
+            config::NvencTuning::LowLatency => NvencTuning::LowLatency,
+            config::NvencTuning::UltraLowLatency => NvencTuning::UltraLowLatency,
+        },
+        rate: match nvenc.rate {
+            config::NvencRate::Cbr => NvencRate::Constant,
+            config::NvencRate::Vbr => NvencRate::Variable,
+        },
+        most_sessions: nvenc.most_sessions,
+        libraries: nvenc.libraries.clone(),
+    }
+}

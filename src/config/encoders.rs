@@ -1,0 +1,75 @@
+//! Which encoder makes an output, and how NVENC is used.
+//!
+//! Must not know encoders. Invariant: the words are the same as flags and in files.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+/// What encodes video.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderChoice {
+    /// NVENC where there is a session of it, else x264.
+    #[default]
+    Auto,
+    /// NVENC: a show or rendition without a session is refused.
+    Nvenc,
+    /// x264.
+    X264,
+}
+
+/// NVENC's presets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "NVENC's own names")]
+pub enum NvencPreset {
+    P1,
+    P2,
+    P3,
+    #[default]
+    P4,
+    P5,
+    P6,
+    P7,
+}
+
+/// What NVENC is tuned for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NvencTuning {
+    /// Quality first.
+    HighQuality,
+    /// Every picture leaves at once.
+    #[default]
+    LowLatency,
+    /// The same, with pictures of sizes as even as can be.
+    UltraLowLatency,
+}
+
+/// How NVENC keeps the bit rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NvencRate {
+    /// Constant.
+    #[default]
+    Cbr,
+    /// Less where less will do.
+    Vbr,
+}
+
+/// How NVENC is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nvenc {
+    /// Speed.
+    pub preset: NvencPreset,
+    /// Tuning.
+    pub tuning: NvencTuning,
+    /// Bit rate.
+    pub rate: NvencRate,
+    /// Sessions at once; 0 = as many as the driver gives.
+    pub most_sessions: u32,
+    /// Directory of the driver's libraries; none: where the system finds libraries.
+    pub libraries: Option<PathBuf>,
+}

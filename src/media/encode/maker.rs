@@ -1,0 +1,170 @@
+//! Which encoder makes a stream, and which goes on with it when that one breaks.
+//!
+//! Must not know threads or sinks. Invariant: a stream's parameter sets are told once, at its beginning, and hold for whatever
+//! encoder comes later: a stream that NVENC begins also has those of the x264 that may take its place, under another id.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::x264::{SetId, X264Encoder};
+use super::{EncodeError, Idr, VideoSettings, avc};
+use crate::frame::Picture;
+use crate::media::nvenc::{NoNvenc, NvencEncoder};
+use crate::media::packet::Packet;
+
+/// Which encoders may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EncoderPolicy {
+    /// NVENC where there is a session of it, else x264.
+    Auto,
+    /// NVENC; without a session nothing begins. What is on air goes on by x264 when NVENC breaks.
+    Nvenc,
+    /// x264.
+    #[default]
+    X264,
+}
+
+/// What makes a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maker {
+    /// x264, from the beginning.
+    #[default]
+    X264,
+    /// NVENC.
+    Nvenc,
+    /// x264, in the place of NVENC that broke.
+    StandIn,
+}
+
+impl Maker {
+    /// Its name in the API and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Maker::X264 | Maker::StandIn => "x264",
+            Maker::Nvenc => "nvenc",
+        }
+    }
+}
+
+/// A video encoder.
+#[derive(Debug)]
+pub struct VideoEncoder {
+    encoder: Encoder,
+    maker: Maker,
+    avcc: Bytes,
+    passed_over: Option<NoNvenc>,
+}
+
+#[derive(Debug)]
+enum Encoder {
+    X264(X264Encoder),
+    Nvenc(NvencEncoder),
+}
+
+impl Encoder {
+    fn open(settings: &VideoSettings, maker: Maker) -> Result<Encoder, EncodeError> {
+        Ok(match maker {
+            Maker::X264 => Encoder::X264(X264Encoder::open(settings, SetId::First)?),
+            Maker::StandIn => Encoder::X264(X264Encoder::open(settings, SetId::Second)?),
+            Maker::Nvenc => Encoder::Nvenc(NvencEncoder::open(settings)?),
+        })
+    }
+
+    fn parameter_sets(&self) -> &[u8] {
+        match self {
+            Encoder::X264(encoder) => encoder.parameter_sets(),
+            Encoder::Nvenc(encoder) => encoder.parameter_sets(),
+        }
+    }
+}
+
+impl VideoEncoder {
+    /// Opens the encoder of a new stream, by the policy of its settings.
+    ///
+    /// # Errors
+    /// When none can be had.
+    pub fn open(settings: &VideoSettings) -> Result<VideoEncoder, EncodeError> {
+        let mut passed_over = None;
+        if settings.policy != EncoderPolicy::X264 {
+            match Encoder::open(settings, Maker::Nvenc) {
+                Ok(encoder) => {
+                    let stand_in = X264Encoder::open(settings, SetId::Second)?;
+                    let sets = [encoder.parameter_sets(), stand_in.parameter_sets()].concat();
+                    return VideoEncoder::of(encoder, Maker::Nvenc, &sets);
+                }
+                Err(EncodeError::Nvenc(why)) if settings.policy == EncoderPolicy::Auto => {
+                    // A machine without an NVIDIA driver is no news.
+                    passed_over = Some(why).filter(|why| *why != NoNvenc::NoDriver);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let encoder = Encoder::open(settings, Maker::X264)?;
+        let sets = encoder.parameter_sets().to_vec();
+        Ok(VideoEncoder { passed_over, ..VideoEncoder::of(encoder, Maker::X264, &sets)? })
+    }
+
+    fn of(encoder: Encoder, maker: Maker, sets: &[u8]) -> Result<VideoEncoder, EncodeError> {
+        let avcc = avc::configuration(sets).ok_or(EncodeError::NoParameterSets)?;
+        Ok(VideoEncoder { encoder, maker, avcc, passed_over: None })
+    }
+
+    /// Opens another encoder for a stream that was begun with these settings and has this `AVCDecoderConfigurationRecord`.
+    ///
+    /// # Errors
+    /// When it cannot be had, or its parameter sets are not the stream's.
+    pub fn again(
+        settings: &VideoSettings,
+        maker: Maker,
+        avcc: &Bytes,
+    ) -> Result<VideoEncoder, EncodeError> {
+        let encoder = Encoder::open(settings, maker)?;
+        match avc::holds(avcc, encoder.parameter_sets()) {
+            true => Ok(VideoEncoder { encoder, maker, avcc: avcc.clone(), passed_over: None }),
+            false => Err(EncodeError::NoParameterSets),
+        }
+    }
+
+    /// What it is.
+    pub fn maker(&self) -> Maker {
+        self.maker
+    }
+
+    /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there.
+    pub fn passed_over(&self) -> Option<&NoNvenc> {
+        self.passed_over.as_ref()
+    }
+
+    /// `AVCDecoderConfigurationRecord` of the stream.
+    pub fn avcc(&self) -> Bytes {
+        self.avcc.clone()
+    }
+
+    /// Encodes the picture of `tick`, which must grow; gives what is ready.
+    ///
+    /// # Errors
+    /// When the picture does not fit, or the encoder fails.
+    pub fn encode(
+        &mut self,
+        tick: u64,
+        picture: &Arc<Picture>,
+        idr: Idr,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        match &mut self.encoder {
+            Encoder::X264(encoder) => encoder.encode(tick, picture, idr),
+            Encoder::Nvenc(encoder) => encoder.encode(tick, picture, idr),
+        }
+    }
+
+    /// Gives what was held back.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
+        match self.encoder {
+            Encoder::X264(encoder) => encoder.finish(),
+            Encoder::Nvenc(encoder) => encoder.finish(),
+        }
+    }
+}

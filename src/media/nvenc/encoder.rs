@@ -1,0 +1,160 @@
+//! Pictures of ticks to packets, by a session of NVENC.
+//!
+//! Must not know other encoders. Invariants: packet times are tick times; no B-frames; a keyframe where it is forced and where the
+//! group of pictures is over, nowhere else. Pictures come from the host's memory and are copied into NVENC's.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::session::{Given, Input, Output, Session};
+use super::{NoNvenc, NvencCodec, driver};
+use crate::frame::{Picture, Size};
+use crate::limits::NVENC_BUFFERS;
+use crate::media::encode::{EncodeError, Encoded, Idr, Timing, VideoSettings, check_picture};
+use crate::media::packet::Packet;
+
+/// Buffers for one picture.
+#[derive(Clone, Copy, Debug)]
+struct Buffers {
+    input: Input,
+    output: Output,
+}
+
+// SAFETY: a buffer belongs to its session, which NVENC ties to no thread.
+#[expect(unsafe_code, reason = "handles of the driver may move between threads")]
+unsafe impl Send for Buffers {}
+
+/// An open NVENC.
+#[derive(Debug)]
+pub struct NvencEncoder {
+    /// All of them.
+    buffers: Vec<Buffers>,
+    free: VecDeque<Buffers>,
+    /// Handed in, not yet read.
+    pending: VecDeque<Buffers>,
+    size: Size,
+    timing: Timing,
+    gop_pictures: u64,
+    /// Pictures since the last keyframe, itself included; 0 before the first.
+    since_idr: u64,
+    parameter_sets: Bytes,
+    session: Session<'static>,
+}
+
+impl NvencEncoder {
+    /// Opens a session and its buffers.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
+        let driver = driver(video.nvenc.libraries.as_deref())?;
+        let session = Session::open(driver, video.nvenc.most_sessions)?;
+        session.initialize(NvencCodec::H264, video)?;
+        let parameter_sets = session.parameter_sets()?.into();
+        let mut encoder = NvencEncoder {
+            buffers: Vec::new(),
+            free: VecDeque::new(),
+            pending: VecDeque::new(),
+            size: video.size,
+            timing: Timing::of(video),
+            gop_pictures: u64::from((video.gop_ticks / video.picture_ticks.max(1)).max(1)),
+            since_idr: 0,
+            parameter_sets,
+            session,
+        };
+        for _ in 0..NVENC_BUFFERS {
+            encoder.add_buffers()?;
+        }
+        encoder.free.extend(&encoder.buffers);
+        Ok(encoder)
+    }
+
+    fn add_buffers(&mut self) -> Result<(), NoNvenc> {
+        let input = self.session.create_input(self.size)?;
+        match self.session.create_output() {
+            Ok(output) => self.buffers.push(Buffers { input, output }),
+            Err(refusal) => {
+                self.session.destroy_input(input)?;
+                return Err(refusal);
+            }
+        }
+        Ok(())
+    }
+
+    /// SPS and PPS, Annex B.
+    pub(in crate::media) fn parameter_sets(&self) -> &[u8] {
+        &self.parameter_sets
+    }
+
+    /// Encodes the picture of `tick`; gives what is ready.
+    pub(in crate::media) fn encode(
+        &mut self,
+        tick: u64,
+        picture: &Arc<Picture>,
+        idr: Idr,
+    ) -> Result<Vec<Packet>, EncodeError> {
+        check_picture(picture, self.size)?;
+        let is_due = self.since_idr == 0 || self.since_idr >= self.gop_pictures;
+        let idr = if is_due { Idr::Force } else { idr };
+        let held_back = || NoNvenc::Refused {
+            what: "a picture",
+            reason: format!("{NVENC_BUFFERS} pictures are held back"),
+        };
+        let buffers = self.free.pop_front().ok_or_else(held_back)?;
+        let pitch = self.session.upload(buffers.input, picture)?;
+        let source = (buffers.input, pitch, self.size);
+        let given = self.session.encode(source, buffers.output, (tick, idr))?;
+        self.pending.push_back(buffers);
+        self.since_idr = if idr == Idr::Force { 1 } else { self.since_idr + 1 };
+        match given {
+            Given::All => self.read(),
+            Given::Later => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives what was held back.
+    pub(in crate::media) fn finish(mut self) -> Result<Vec<Packet>, EncodeError> {
+        self.session.flush()?;
+        self.since_idr = 0;
+        self.read()
+    }
+
+    /// Reads all that was handed in.
+    fn read(&mut self) -> Result<Vec<Packet>, EncodeError> {
+        let mut packets = Vec::new();
+        while let Some(buffers) = self.pending.pop_front() {
+            let unit = self.session.read(buffers.output)?;
+            self.free.push_back(buffers);
+            let tick = i64::try_from(unit.time).unwrap_or(i64::MAX);
+            packets.push(self.timing.packet(&Encoded {
+                pts: tick,
+                dts: tick,
+                duration: 0,
+                key: unit.is_idr,
+                data: unit.bytes.into(),
+            }));
+        }
+        Ok(packets)
+    }
+}
+
+impl Drop for NvencEncoder {
+    fn drop(&mut self) {
+        // A session is flushed before its buffers go. One that is lost refuses that, and says so only once more.
+        let flushed = match self.since_idr {
+            0 => Ok(()),
+            _ => self.session.flush(),
+        };
+        if let Err(error) = flushed {
+            tracing::debug!(%error, "a session of NVENC ends without a flush");
+        }
+        for buffers in std::mem::take(&mut self.buffers) {
+            let destroyed = self.session.destroy_input(buffers.input);
+            if let Err(error) = destroyed.and(self.session.destroy_output(buffers.output)) {
+                tracing::warn!(%error, "a buffer of NVENC is not destroyed");
+            }
+        }
+    }
+}

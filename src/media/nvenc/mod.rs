@@ -1,0 +1,235 @@
+//! NVENC, the encoder on NVIDIA's cards: found at run time, by really opening a session.
+//!
+//! Owns NVIDIA's driver libraries, which are opened here and nowhere else, and what of them is held: sessions, contexts,
+//! buffers. Must not know streams' stand-ins or queues. Invariants: without the libraries nothing happens and nothing is
+//! missing; what was opened is given back in the opposite order, on every path.
+//!
+//! `cuda` and `driver` open the libraries, `session` is one encode session as `setup` describes it, `encoder` makes packets of pictures with it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+mod cuda;
+mod driver;
+mod encoder;
+mod session;
+mod setup;
+
+use driver::Driver;
+pub use encoder::NvencEncoder;
+use session::Session;
+
+/// Quality per bit against speed: P1 is the fastest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are NVENC's")]
+pub enum NvencPreset {
+    P1,
+    P2,
+    P3,
+    #[default]
+    P4,
+    P5,
+    P6,
+    P7,
+}
+
+/// What NVENC is tuned for; none of them makes B-frames here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NvencTuning {
+    /// Quality first.
+    HighQuality,
+    /// Every picture leaves at once.
+    #[default]
+    LowLatency,
+    /// The same, with pictures of sizes as even as can be.
+    UltraLowLatency,
+}
+
+/// How NVENC keeps the bit rate; either way within a buffer (VBV) of 1 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NvencRate {
+    /// The same at every moment, without filling up.
+    #[default]
+    Constant,
+    /// Less where less will do.
+    Variable,
+}
+
+/// How NVENC is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NvencSettings {
+    /// Speed.
+    pub preset: NvencPreset,
+    /// Tuning.
+    pub tuning: NvencTuning,
+    /// Bit rate.
+    pub rate: NvencRate,
+    /// Sessions of this process at once; 0: as many as the driver gives.
+    pub most_sessions: u32,
+    /// Directory of `libcuda.so.1` and `libnvidia-encode.so.1`; none: where the system finds libraries.
+    pub libraries: Option<PathBuf>,
+}
+
+/// Why there is no NVENC, or no session of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoNvenc {
+    /// The libraries of NVIDIA's driver are not there.
+    #[error("there is no NVIDIA driver")]
+    NoDriver,
+    /// A library is there, and not as it should be.
+    #[error("NVIDIA's driver: {0}")]
+    BrokenDriver(String),
+    /// The driver's NVENC is older than what is asked of it.
+    #[error("the driver speaks NVENC {has}, at least {wants} is needed")]
+    OldDriver {
+        /// What it speaks.
+        has: String,
+        /// What it must.
+        wants: String,
+    },
+    /// CUDA finds no device.
+    #[error("CUDA finds no device ({0})")]
+    NoDevice(String),
+    /// The device has no encoder: A100, H100, H200.
+    #[error("{0} has no NVENC (NV_ENC_ERR_UNSUPPORTED_DEVICE)")]
+    NoEncoder(String),
+    /// The device does not encode this codec.
+    #[error("this card does not encode {0}")]
+    NoCodec(&'static str),
+    /// No session is free.
+    #[error("no session of NVENC is free: {0}")]
+    NoSession(String),
+    /// The driver refused something else.
+    #[error("NVENC: {what}: {reason}")]
+    Refused {
+        /// What was tried.
+        what: &'static str,
+        /// The driver's words.
+        reason: String,
+    },
+}
+
+impl NoNvenc {
+    /// One word for it, as on the metrics page.
+    pub fn word(&self) -> &'static str {
+        match self {
+            NoNvenc::NoDriver => "no_driver",
+            NoNvenc::BrokenDriver(_) => "broken_driver",
+            NoNvenc::OldDriver { .. } => "old_driver",
+            NoNvenc::NoDevice(_) => "no_device",
+            NoNvenc::NoEncoder(_) => "no_encoder",
+            NoNvenc::NoCodec(_) => "no_codec",
+            NoNvenc::NoSession(_) => "no_session",
+            NoNvenc::Refused { .. } => "refused",
+        }
+    }
+}
+
+/// How NVENC fares in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvencReport {
+    /// The device, or why there is none.
+    pub device: Result<String, NoNvenc>,
+    /// Sessions open now.
+    pub sessions: u64,
+    /// Sessions opened since the start, probes included.
+    pub opened: u64,
+    /// Sessions that were asked for and refused.
+    pub refused: u64,
+    /// Pictures copied from the host into NVENC's buffers.
+    pub host_copies: u64,
+}
+
+impl NvencReport {
+    /// `ready`, or [`NoNvenc::word`].
+    pub fn state(&self) -> &'static str {
+        self.device.as_ref().map_or_else(NoNvenc::word, |_| "ready")
+    }
+
+    /// All that [`NvencReport::state`] may say.
+    pub const STATES: [&'static str; 9] = [
+        "ready",
+        "no_driver",
+        "broken_driver",
+        "old_driver",
+        "no_device",
+        "no_encoder",
+        "no_codec",
+        "no_session",
+        "refused",
+    ];
+}
+
+/// A codec of NVENC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NvencCodec {
+    /// The only one that outputs carry.
+    H264,
+    /// Probed, not used.
+    Hevc,
+    /// Probed, not used.
+    Av1,
+}
+
+impl NvencCodec {
+    /// All of them.
+    pub const ALL: [NvencCodec; 3] = [NvencCodec::H264, NvencCodec::Hevc, NvencCodec::Av1];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            NvencCodec::H264 => "H.264",
+            NvencCodec::Hevc => "HEVC",
+            NvencCodec::Av1 => "AV1",
+        }
+    }
+}
+
+/// A codec and whether a session of it could be opened.
+pub type Tried = (NvencCodec, Result<(), NoNvenc>);
+
+type Found = Result<&'static Driver, NoNvenc>;
+
+/// The driver of these libraries. They are opened, and its devices tried, when it is first asked for; a driver stays in the
+/// process once it is loaded.
+fn driver(libraries: Option<&Path>) -> Found {
+    static FOUND: Mutex<BTreeMap<Option<PathBuf>, Found>> = Mutex::new(BTreeMap::new());
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = libraries.map(Path::to_path_buf);
+    let opened = found.entry(key).or_insert_with(|| {
+        let opened = Driver::open(libraries);
+        match &opened {
+            Ok(driver) => tracing::info!(device = driver.device().name, "NVENC is ready"),
+            Err(NoNvenc::NoDriver) => {}
+            Err(why) => tracing::warn!(%why, "NVENC is not used"),
+        }
+        opened.map(|driver| &*Box::leak(Box::new(driver)))
+    });
+    opened.clone()
+}
+
+/// How NVENC fares; opens the libraries if nobody has.
+pub fn report(settings: &NvencSettings) -> NvencReport {
+    match driver(settings.libraries.as_deref()) {
+        Ok(driver) => driver.report(),
+        Err(why) => {
+            NvencReport { device: Err(why), sessions: 0, opened: 0, refused: 0, host_copies: 0 }
+        }
+    }
+}
+
+/// Opens a session of each codec, and closes it.
+///
+/// # Errors
+/// Why there is no NVENC at all.
+pub fn codecs(settings: &NvencSettings) -> Result<Vec<Tried>, NoNvenc> {
+    let driver = driver(settings.libraries.as_deref())?;
+    let tried = NvencCodec::ALL.map(|codec| (codec, Session::probe(driver, codec)));
+    Ok(tried.into())
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What an encoder is asked for, in NVENC's structs.
+//!
+//! Must not call the driver. Invariants: no B-frames and no look-ahead, so that each picture leaves when it came; keyframes only
+//! where they are forced; the stream says what its colours are.
+
+#![expect(unsafe_code, reason = "a union of the driver's interface")]
+
+use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
+
+use super::{NvencCodec, NvencPreset, NvencRate, NvencTuning};
+use crate::media::encode::{Profile, VideoSettings};
+
+/// BT.709, as H.273 numbers primaries, transfer and matrix alike, and left-sited chroma.
+const CHROMA_LEFT: u32 = 0;
+
+pub(super) fn codec_guid(codec: NvencCodec) -> nv::GUID {
+    match codec {
+        NvencCodec::H264 => nv::NV_ENC_CODEC_H264_GUID,
+        NvencCodec::Hevc => nv::NV_ENC_CODEC_HEVC_GUID,
+        NvencCodec::Av1 => nv::NV_ENC_CODEC_AV1_GUID,
+    }
+}
+
+pub(super) fn preset_guid(preset: NvencPreset) -> nv::GUID {
+    match preset {
+        NvencPreset::P1 => nv::NV_ENC_PRESET_P1_GUID,
+        NvencPreset::P2 => nv::NV_ENC_PRESET_P2_GUID,
+        NvencPreset::P3 => nv::NV_ENC_PRESET_P3_GUID,
+        NvencPreset::P4 => nv::NV_ENC_PRESET_P4_GUID,
+        NvencPreset::P5 => nv::NV_ENC_PRESET_P5_GUID,
+        NvencPreset::P6 => nv::NV_ENC_PRESET_P6_GUID,
+        NvencPreset::P7 => nv::NV_ENC_PRESET_P7_GUID,
+    }
+}
+
+pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
+    match tuning {
+        NvencTuning::HighQuality => nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_HIGH_QUALITY,
+        NvencTuning::LowLatency => nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_LOW_LATENCY,
+        NvencTuning::UltraLowLatency => {
+            nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY
+        }
+    }
+}
+
+/// A preset's configuration, changed to what is asked for.
+pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: NvencCodec, video: &VideoSettings) {
+    // Keyframes are the output's business, which forces each.
+    config.gopLength = nv::NVENC_INFINITE_GOPLENGTH;
+    config.frameIntervalP = 1;
+    let rate = &mut config.rcParams;
+    rate.rateControlMode = match video.nvenc.rate {
+        NvencRate::Constant => nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR,
+        NvencRate::Variable => nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR,
+    };
+    rate.averageBitRate = video.bitrate_bps;
+    rate.maxBitRate = video.bitrate_bps;
+    // One second, and half of it full at first: a keyframe comes first.
+    rate.vbvBufferSize = video.bitrate_bps;
+    rate.vbvInitialDelay = video.bitrate_bps / 2;
+    rate.set_enableLookahead(0);
+    rate.lookaheadDepth = 0;
+    rate.set_zeroReorderDelay(1);
+    if codec == NvencCodec::H264 {
+        config.profileGUID = match video.profile {
+            Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
+            Profile::Main => nv::NV_ENC_H264_PROFILE_MAIN_GUID,
+            Profile::High => nv::NV_ENC_H264_PROFILE_HIGH_GUID,
+        };
+        // SAFETY: the codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
+        describe(unsafe { &mut config.encodeCodecConfig.h264Config });
+    }
+}
+
+fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
+    avc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
+    avc.set_repeatSPSPPS(1);
+    avc.set_disableSPSPPS(0);
+    avc.set_outputAUD(0);
+    avc.chromaFormatIDC = 1;
+    let vui = &mut avc.h264VUIParameters;
+    vui.videoSignalTypePresentFlag = 1;
+    vui.videoFormat = nv::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED;
+    vui.videoFullRangeFlag = 0;
+    vui.colourDescriptionPresentFlag = 1;
+    vui.colourPrimaries = nv::NV_ENC_VUI_COLOR_PRIMARIES::NV_ENC_VUI_COLOR_PRIMARIES_BT709;
+    vui.transferCharacteristics =
+        nv::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709;
+    vui.colourMatrix = nv::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709;
+    vui.chromaSampleLocationFlag = 1;
+    vui.chromaSampleLocationTop = CHROMA_LEFT;
+    vui.chromaSampleLocationBot = CHROMA_LEFT;
+    // Says that nothing is reordered; decoders that are not told wait for pictures that never come.
+    vui.bitstreamRestrictionFlag = 1;
+}
+
+/// The parameters of a session; `config` must outlive the call that they are for.
+pub(super) fn parameters(
+    config: &mut nv::NV_ENC_CONFIG,
+    codec: NvencCodec,
+    video: &VideoSettings,
+) -> nv::NV_ENC_INITIALIZE_PARAMS {
+    let (width, height) = (video.size.width_px, video.size.height_px);
+    let mut parameters = nv::NV_ENC_INITIALIZE_PARAMS {
+        version: nv::NV_ENC_INITIALIZE_PARAMS_VER,
+        encodeGUID: codec_guid(codec),
+        presetGUID: preset_guid(video.nvenc.preset),
+        encodeWidth: width,
+        encodeHeight: height,
+        darWidth: width,
+        darHeight: height,
+        frameRateNum: video.rate.num(),
+        frameRateDen: video.rate.den() * video.picture_ticks.max(1),
+        // Linux has no completion events: reading a picture waits for it.
+        enableEncodeAsync: 0,
+        // NVENC decides on the kinds of pictures, but for those that are forced.
+        enablePTD: 1,
+        encodeConfig: config,
+        maxEncodeWidth: width,
+        maxEncodeHeight: height,
+        ..Default::default()
+    };
+    parameters.tuningInfo = tuning_info(video.nvenc.tuning);
+    parameters
+}

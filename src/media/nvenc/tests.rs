@@ -1,0 +1,242 @@
+//! NVENC over the simulated driver: what comes out, what is refused, and that nothing is left behind.
+
+use super::testing::Simulator;
+use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
+use crate::frame::Size;
+use crate::media::encode::testing::{Dir, SIZE, flat, picture, probe, settings, tool_output};
+use crate::media::encode::{
+    EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
+};
+use crate::media::packet::Packet;
+use crate::metrics::open_descriptors;
+use crate::time::FrameRate;
+
+fn video(simulator: &Simulator) -> VideoSettings {
+    VideoSettings { policy: EncoderPolicy::Nvenc, nvenc: simulator.settings(), ..settings() }
+}
+
+/// The packets as a file of H.264, without the stream's record: what is needed must be in there.
+fn annex_b(packets: &[Packet]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for packet in packets {
+        let mut rest = &packet.data[..];
+        while let Some((len, units)) = rest.split_first_chunk::<4>() {
+            let (unit, after) = units.split_at(u32::from_be_bytes(*len) as usize);
+            stream.extend([0, 0, 0, 1]);
+            stream.extend(unit);
+            rest = after;
+        }
+    }
+    stream
+}
+
+/// Mean luma of each picture of a file, of [`SIZE`].
+fn lumas(path: &str) -> Vec<u32> {
+    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
+    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
+    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
+    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
+}
+
+/// Encodes 40 ticks with a forced keyframe at 17; what comes out must be what went in.
+fn check(video: &VideoSettings) {
+    let mut encoder = VideoEncoder::open(video).unwrap();
+    assert_eq!((encoder.maker(), encoder.passed_over()), (Maker::Nvenc, None));
+    let mut packets = Vec::new();
+    for tick in 0..40 {
+        let idr = if tick == 17 { Idr::Force } else { Idr::Auto };
+        let ready = encoder.encode(tick, &picture(tick), idr).unwrap();
+        assert_eq!(ready.len(), 1, "{video:?}: tick {tick}");
+        packets.extend(ready);
+    }
+    assert!(encoder.finish().unwrap().is_empty());
+    let times: Vec<_> = packets.iter().map(|packet| (packet.pts_ns, packet.dts_ns)).collect();
+    let ticks = (0..40).map(|tick| video.rate.tick_ns(tick) as i64);
+    assert_eq!(times, ticks.map(|ns| (ns, ns)).collect::<Vec<_>>(), "{video:?}");
+    let keys: Vec<usize> = (0..40).filter(|n| packets[*n].key).collect();
+    assert_eq!(keys, [0, 17], "{video:?}");
+    let dir = Dir::new();
+    // A player that joins at the second keyframe finds the parameter sets there.
+    for (first, name) in [(0, "all.h264"), (17, "late.h264")] {
+        let path = dir.0.join(name);
+        std::fs::write(&path, annex_b(&packets[first..])).unwrap();
+        let path = path.to_str().unwrap();
+        probe(path, 10).check_tags();
+        let lumas = lumas(path);
+        assert_eq!(lumas.len(), 40 - first, "{video:?}");
+        for (tick, luma) in (first as u32..).zip(lumas) {
+            let wanted = 40 + tick % 64 * 2;
+            assert!(luma.abs_diff(wanted) <= 3, "{video:?}: tick {tick}: {luma}, not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn pictures_come_out_as_they_went_in() {
+    let simulator = Simulator::new("");
+    let base = video(&simulator);
+    let nvenc = |preset, tuning, rate| NvencSettings { preset, tuning, rate, ..base.nvenc.clone() };
+    for video in [
+        base.clone(),
+        VideoSettings { rate: FrameRate::new(60_000, 1001).unwrap(), ..base.clone() },
+        VideoSettings {
+            profile: Profile::Main,
+            nvenc: nvenc(NvencPreset::P1, NvencTuning::UltraLowLatency, NvencRate::Variable),
+            ..base.clone()
+        },
+        VideoSettings {
+            profile: Profile::Baseline,
+            // Its preset would have B-frames.
+            nvenc: nvenc(NvencPreset::P7, NvencTuning::HighQuality, NvencRate::Constant),
+            ..base.clone()
+        },
+    ] {
+        check(&video);
+    }
+    simulator.check_empty();
+}
+
+#[test]
+fn keyframes_come_when_a_group_is_over() {
+    let simulator = Simulator::new("");
+    let video = VideoSettings { picture_ticks: 2, ..video(&simulator) };
+    let mut encoder = VideoEncoder::open(&video).unwrap();
+    let mut keys = Vec::new();
+    for tick in (0..130).step_by(2) {
+        let packets = encoder.encode(tick, &picture(tick), Idr::Auto).unwrap();
+        keys.extend(packets.iter().filter(|packet| packet.key).map(|_| tick));
+    }
+    assert_eq!(keys, [0, 30, 60, 90, 120]);
+}
+
+#[test]
+fn what_is_not_there_is_named_and_x264_takes_its_place() {
+    for (faults, most_sessions, word, told) in [
+        ("no-device", 0, "no_device", "CUDA finds no device"),
+        ("unsupported", 0, "no_encoder", "NVIDIA Simulator has no NVENC"),
+        ("old-driver", 0, "old_driver", "speaks NVENC 11.1, at least 12.1"),
+        ("sessions=0", 0, "no_session", "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY"),
+        ("sessions=1", 0, "no_session", "NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY"),
+        ("", 1, "no_session", "1 are open (nvenc-sessions)"),
+        ("no-memory", 0, "refused", "NV_ENC_ERR_OUT_OF_MEMORY"),
+        ("gone=0@0", 0, "refused", "NV_ENC_ERR_DEVICE_NOT_EXIST"),
+    ] {
+        let simulator = Simulator::new(faults);
+        let mut video = video(&simulator);
+        video.nvenc.most_sessions = most_sessions;
+        // Whoever is first takes the only session, or loses the card.
+        let mut first = NvencEncoder::open(&video);
+        if let Ok(first) = &mut first {
+            let _ = first.encode(0, &picture(0), Idr::Auto);
+        }
+        let EncodeError::Nvenc(why) = VideoEncoder::open(&video).unwrap_err() else {
+            panic!("{faults}: refused for another reason")
+        };
+        assert_eq!((why.word(), super::NvencReport::STATES.contains(&word)), (word, true));
+        assert!(why.to_string().contains(told), "{faults}: {why}");
+        let auto = VideoSettings { policy: EncoderPolicy::Auto, ..video.clone() };
+        let mut encoder = VideoEncoder::open(&auto).unwrap();
+        assert_eq!((encoder.maker(), encoder.passed_over()), (Maker::X264, Some(&why)));
+        assert_eq!(encoder.encode(0, &picture(0), Idr::Auto).unwrap().len(), 1);
+        drop(first);
+        simulator.check_empty();
+    }
+}
+
+#[test]
+fn without_a_driver_all_is_as_if_nobody_had_asked() {
+    let dir = Dir::new();
+    let nvenc = NvencSettings { libraries: Some(dir.0.clone()), ..NvencSettings::default() };
+    let auto = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..settings() };
+    let (asked, plain) = (VideoEncoder::open(&auto).unwrap(), VideoEncoder::open(&settings()));
+    assert_eq!((asked.maker(), asked.passed_over()), (Maker::X264, None));
+    assert_eq!(asked.avcc(), plain.unwrap().avcc());
+    assert_eq!(super::codecs(&auto.nvenc).unwrap_err(), NoNvenc::NoDriver);
+    assert_eq!(super::report(&auto.nvenc).state(), "no_driver");
+}
+
+#[test]
+fn a_driver_without_its_encoder_is_told() {
+    let simulator = Simulator::new("");
+    let dir = Dir::new();
+    let from = simulator.settings().libraries.unwrap().join("libcuda.so.1");
+    std::fs::hard_link(from, dir.0.join("libcuda.so.1")).unwrap();
+    let nvenc = NvencSettings { libraries: Some(dir.0.clone()), ..NvencSettings::default() };
+    let told = super::report(&nvenc).device.unwrap_err().to_string();
+    assert!(told.contains("libnvidia-encode.so.1") && told.contains("CAPABILITIES"), "{told}");
+}
+
+#[test]
+fn pictures_that_are_held_back_come_later() {
+    let simulator = Simulator::new("hold=2");
+    let mut encoder = VideoEncoder::open(&video(&simulator)).unwrap();
+    let mut counts = Vec::new();
+    let mut times = Vec::new();
+    let mut take = |packets: Vec<Packet>| {
+        counts.push(packets.len());
+        times.extend(packets.iter().map(|packet| packet.pts_ns));
+    };
+    for tick in 0..7 {
+        take(encoder.encode(tick, &picture(tick), Idr::Auto).unwrap());
+    }
+    take(encoder.finish().unwrap());
+    assert_eq!(counts, [0, 0, 3, 0, 0, 3, 0, 1]);
+    assert_eq!(times, Vec::from_iter((0..7).map(|tick| settings().rate.tick_ns(tick) as i64)));
+    simulator.check_empty();
+    // More than there are buffers for is an error, not a hang.
+    let simulator = Simulator::new("hold=9");
+    let mut encoder = VideoEncoder::open(&video(&simulator)).unwrap();
+    let mut encode =
+        |tick| encoder.encode(tick, &picture(tick), Idr::Auto).map(|ready| ready.len());
+    assert_eq!([0, 1, 2, 3].map(&mut encode), [const { Ok(0) }; 4]);
+    let error = encode(4).unwrap_err().to_string();
+    assert!(error.contains("4 pictures are held back"), "{error}");
+    drop(encoder);
+    simulator.check_empty();
+}
+
+#[test]
+fn what_is_lost_says_so_and_is_given_back() {
+    let simulator = Simulator::new("lost=180@3");
+    let mut encoder = VideoEncoder::open(&video(&simulator)).unwrap();
+    for tick in 0..3 {
+        encoder.encode(tick, &picture(tick), Idr::Auto).unwrap();
+    }
+    let error = encoder.encode(3, &picture(3), Idr::Auto).unwrap_err().to_string();
+    assert!(error.contains("NV_ENC_ERR_DEVICE_NOT_EXIST: lost at picture 3"), "{error}");
+    drop(encoder);
+    simulator.check_empty();
+}
+
+#[test]
+fn pictures_and_sizes_that_do_not_fit_are_refused() {
+    let simulator = Simulator::new("");
+    let small = VideoSettings { size: Size::new(96, 48), ..video(&simulator) };
+    let error = VideoEncoder::open(&small).unwrap_err().to_string();
+    assert!(error.contains("NV_ENC_ERR_INVALID_PARAM"), "{error}");
+    let other = VideoSettings { size: Size::new(640, 360), ..video(&simulator) };
+    let mut encoder = VideoEncoder::open(&other).unwrap();
+    let error = encoder.encode(0, &flat(16), Idr::Auto).unwrap_err();
+    assert!(matches!(error, EncodeError::WrongPicture { .. }), "{error}");
+    drop(encoder);
+    simulator.check_empty();
+}
+
+#[test]
+fn a_thousand_sessions_leave_nothing() {
+    let simulator = Simulator::new("");
+    let video = video(&simulator);
+    let one = |tick| {
+        let mut encoder = NvencEncoder::open(&video).unwrap();
+        assert_eq!(encoder.encode(tick, &picture(tick), Idr::Auto).unwrap().len(), 1);
+    };
+    one(0);
+    let files = open_descriptors();
+    (1..=1000).for_each(one);
+    assert_eq!(open_descriptors(), files);
+    simulator.check_empty();
+    // One more is that of the trial when the driver was loaded.
+    assert_eq!((simulator.held().opened, simulator.held().pictures), (1002, 1001));
+    let report = super::report(&video.nvenc);
+    assert_eq!((report.sessions, report.opened, report.host_copies), (0, 1002, 1001));
+}

@@ -1,0 +1,143 @@
+//! Outputs by the simulated NVENC: whatever it does, no picture is missing and no other encoder is disturbed.
+
+use super::super::testing::{Dir, GOP, media, probe, settings, tool};
+use super::super::{Output, Overflow, RenditionSettings, Sink, StartError, start};
+use super::LONG;
+use crate::fault;
+use crate::frame::Size;
+use crate::media::encode::testing::SIZE;
+use crate::media::encode::{EncodeError, EncoderPolicy, Maker, VideoSettings};
+use crate::media::nvenc::testing::Simulator;
+
+const TICKS: u64 = 120;
+const SMALL: Size = Size::new(160, 90);
+
+/// An output of this name by NVENC with a rendition, both recorded; the rendition is left out when it is refused, which is told.
+fn begin(
+    name: &str,
+    simulator: &Simulator,
+    policy: EncoderPolicy,
+    dir: &Dir,
+) -> (Output, Result<(), StartError>) {
+    let file = |name: &str| Sink::File { path: dir.0.join(name), overflow: Overflow::Wait };
+    let mut asked = settings(name);
+    asked.video = VideoSettings { policy, nvenc: simulator.settings(), ..asked.video };
+    let output = start(&asked).unwrap();
+    output.add_sink(file("main.mp4")).unwrap();
+    let video = VideoSettings { size: SMALL, ..asked.video };
+    let made = output.set_renditions(&[RenditionSettings { name: "lld".into(), video }]);
+    if made.is_ok() {
+        output.add_rendition_sink("lld", file("lld.mp4")).unwrap();
+    }
+    (output, made)
+}
+
+/// Every tick is in the file once and decodes without a word; answers the keyframes.
+fn check_file(dir: &Dir, name: &str) -> Vec<u64> {
+    let path = dir.0.join(name);
+    let path = path.to_str().unwrap();
+    let pictures = probe(path, 60).packets("video");
+    let ticks: Vec<u64> = pictures.iter().map(|(time, _)| (time * 30.0).round() as u64).collect();
+    assert_eq!(ticks, Vec::from_iter(0..TICKS), "{name}");
+    let decoded = tool("ffmpeg", &["-xerror", "-i", path, "-f", "null", "-"]).output().unwrap();
+    let said = String::from_utf8_lossy(&decoded.stderr);
+    assert!(decoded.status.success() && said.is_empty(), "{name}: {said}");
+    pictures.iter().zip(ticks).filter(|((_, key), _)| *key).map(|(_, tick)| tick).collect()
+}
+
+/// Each picture of PGM is its tick's, whatever encoder made it.
+fn check_pictures(dir: &Dir) {
+    let path = dir.0.join("main.mp4");
+    let args = ["-i", path.to_str().unwrap(), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
+    let raw = super::tool_output("ffmpeg", &args);
+    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
+    assert_eq!(raw.len(), pixels * 3 / 2 * TICKS as usize);
+    for (tick, picture) in (0_u32..).zip(raw.chunks(pixels * 3 / 2)) {
+        let luma = picture[pixels / 2];
+        let wanted = 40 + (tick % 64) as u8 * 2;
+        assert!(luma.abs_diff(wanted) <= 4, "tick {tick}: {luma}, not {wanted}");
+    }
+}
+
+#[test]
+fn whatever_nvenc_does_no_picture_is_missing() {
+    use Maker::{Nvenc, StandIn, X264};
+    for (faults, makers, restarts, told) in [
+        ("", [Nvenc, Nvenc], [0, 0], [None, None]),
+        // Lost once: opened again.
+        ("lost=180@40", [Nvenc, Nvenc], [1, 0], [None, None]),
+        ("lost=90@25", [Nvenc, Nvenc], [0, 1], [None, None]),
+        // Lost for good, or twice in a minute: x264 goes on.
+        ("gone=180@40", [StandIn, Nvenc], [1, 0], [Some("NV_ENC_ERR_DEVICE_NOT_EXIST"), None]),
+        ("gone=90@41", [Nvenc, StandIn], [0, 1], [None, Some("NV_ENC_ERR_DEVICE_NOT_EXIST")]),
+        ("lost=180@10,lost=180@40", [StandIn, Nvenc], [2, 0], [Some("twice"), None]),
+        // Also when the second one breaks at the picture that the first one broke at.
+        ("lost=180@0,lost=180@0", [StandIn, Nvenc], [2, 0], [Some("twice"), None]),
+        // Not to be had at the beginning.
+        ("sessions=1", [Nvenc, X264], [0, 0], [None, Some("no session")]),
+        ("unsupported", [X264, X264], [0, 0], [Some("has no NVENC"); 2]),
+        ("no-memory", [X264, X264], [0, 0], [Some("OUT_OF_MEMORY"); 2]),
+    ] {
+        let (dir, simulator) = (Dir::new(), Simulator::new(faults));
+        let (output, made) = begin("nvenc", &simulator, EncoderPolicy::Auto, &dir);
+        made.unwrap();
+        for tick in 0..TICKS {
+            output.push_wait(media(tick)).unwrap();
+        }
+        output.finish(LONG);
+        let (main, lld) = (output.stats(), output.renditions().remove(0).stats);
+        assert_eq!([main.maker, lld.maker], makers, "{faults}");
+        assert_eq!([main.restarts, lld.restarts], restarts, "{faults}");
+        assert_eq!((main.failure, lld.failure), (None, None), "{faults}");
+        for (why, told) in [main.passed_over, lld.passed_over].into_iter().zip(told) {
+            let fits = told.map_or(why.is_none(), |told| why.iter().any(|why| why.contains(told)));
+            assert!(fits, "{faults}: {why:?}, not {told:?}");
+        }
+        check_pictures(&dir);
+        let keys = ["main.mp4", "lld.mp4"].map(|name| check_file(&dir, name));
+        for keys in keys {
+            let grid: Vec<u64> = keys.into_iter().filter(|key| key % u64::from(GOP) == 0).collect();
+            assert_eq!(grid, [0, 30, 60, 90], "{faults}: one grid of keyframes");
+        }
+        drop(output);
+        simulator.check_empty();
+    }
+}
+
+#[test]
+fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
+    let (dir, simulator) = (Dir::new(), Simulator::new("sessions=1"));
+    let (output, made) = begin("nvenc", &simulator, EncoderPolicy::Nvenc, &dir);
+    let error = made.unwrap_err();
+    assert!(matches!(error, StartError::Encode(EncodeError::Nvenc(_))), "{error}");
+    for tick in 0..TICKS {
+        output.push_wait(media(tick)).unwrap();
+    }
+    output.finish(LONG);
+    assert_eq!((output.stats().maker, output.stats().restarts), (Maker::Nvenc, 0));
+    check_file(&dir, "main.mp4");
+    drop(output);
+    simulator.check_empty();
+}
+
+#[test]
+fn nvenc_that_hangs_is_not_asked_again() {
+    let (dir, simulator) = (Dir::new(), Simulator::new(""));
+    fault::arm("x264-stuck:hang@40");
+    let (output, made) = begin("stuck", &simulator, EncoderPolicy::Auto, &dir);
+    made.unwrap();
+    for tick in 0..TICKS {
+        output.push_wait(media(tick)).unwrap();
+    }
+    output.finish(LONG);
+    let (main, lld) = (output.stats(), output.renditions().remove(0).stats);
+    assert_eq!([main.maker, lld.maker], [Maker::StandIn, Maker::Nvenc]);
+    assert_eq!(main.passed_over.as_deref(), Some("NVENC hangs"));
+    check_pictures(&dir);
+    for name in ["main.mp4", "lld.mp4"] {
+        check_file(&dir, name);
+    }
+    drop(output);
+    // What the thread that hangs holds cannot be given back.
+    assert_eq!((simulator.held().sessions, simulator.held().violations), (1, 0));
+}

@@ -1,0 +1,462 @@
+//! `libnvidia-encode.so.1`, as far as it is called.
+//!
+//! Must not encode. Invariant: each call checks its struct's version and its session before anything else, as the header wants.
+
+use std::ffi::{c_char, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
+use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
+
+use crate::cuda;
+use crate::session::{Handed, Held, Input, Output, Refusal, Session, Setup, wrong};
+use crate::world::{CONTEXT, say, world};
+use crate::x264::Wish;
+
+/// The codecs of a card of the Turing generation.
+const CODECS: [nv::GUID; 2] = [nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID];
+const PRESETS: [nv::GUID; 7] = [
+    nv::NV_ENC_PRESET_P1_GUID,
+    nv::NV_ENC_PRESET_P2_GUID,
+    nv::NV_ENC_PRESET_P3_GUID,
+    nv::NV_ENC_PRESET_P4_GUID,
+    nv::NV_ENC_PRESET_P5_GUID,
+    nv::NV_ENC_PRESET_P6_GUID,
+    nv::NV_ENC_PRESET_P7_GUID,
+];
+
+/// What the smallest card encodes, px.
+const SMALLEST: (u32, u32) = (145, 49);
+const LARGEST: u32 = 4096;
+/// Rows of a picture begin at multiples of this, bytes.
+const PITCH: u32 = 256;
+
+fn answer(done: Result<(), Refusal>) -> NVENCSTATUS {
+    match done {
+        Ok(()) => NV_ENC_SUCCESS,
+        Err((status, what)) => {
+            if let Some(what) = what {
+                world().violated(what);
+            }
+            status
+        }
+    }
+}
+
+fn session(encoder: *mut c_void) -> Result<Arc<Mutex<Session>>, Refusal> {
+    let found = world().sessions.get(&(encoder as usize)).cloned();
+    let found = found.ok_or(wrong(NV_ENC_ERR_INVALID_ENCODERDEVICE, "no such session"))?;
+    if !cuda::is_current() {
+        return Err(wrong(NV_ENC_ERR_INVALID_DEVICE, "the context is not current"));
+    }
+    Ok(found)
+}
+
+/// Does something with a session that is not lost.
+fn with(
+    encoder: *mut c_void,
+    act: impl FnOnce(&mut Session) -> Result<(), Refusal>,
+) -> NVENCSTATUS {
+    let act = || {
+        let session = session(encoder)?;
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        match session.is_lost {
+            true => Err((NV_ENC_ERR_DEVICE_NOT_EXIST, None)),
+            false => act(&mut session),
+        }
+    };
+    answer(act())
+}
+
+fn version(got: u32, wanted: u32) -> Result<(), Refusal> {
+    match got == wanted {
+        true => Ok(()),
+        false => Err(wrong(NV_ENC_ERR_INVALID_VERSION, "a struct of another version")),
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn NvEncodeAPIGetMaxSupportedVersion(version: *mut u32) -> NVENCSTATUS {
+    let (major, minor) = match world().faults.old_driver {
+        true => (11, 1),
+        false => (nv::NVENCAPI_MAJOR_VERSION, nv::NVENCAPI_MINOR_VERSION),
+    };
+    // SAFETY: the interface wants a valid pointer.
+    unsafe { *version = major << 4 | minor };
+    NV_ENC_SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn NvEncodeAPICreateInstance(
+    list: *mut nv::NV_ENCODE_API_FUNCTION_LIST,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let list = unsafe { &mut *list };
+    if let Err(refusal) = version(list.version, nv::NV_ENCODE_API_FUNCTION_LIST_VER) {
+        return answer(Err(refusal));
+    }
+    list.nvEncOpenEncodeSessionEx = Some(open);
+    list.nvEncGetEncodeGUIDCount = Some(codec_count);
+    list.nvEncGetEncodeGUIDs = Some(codecs);
+    list.nvEncGetEncodePresetConfigEx = Some(preset);
+    list.nvEncInitializeEncoder = Some(initialize);
+    list.nvEncGetSequenceParams = Some(sequence);
+    list.nvEncCreateInputBuffer = Some(create_input);
+    list.nvEncDestroyInputBuffer = Some(destroy_input);
+    list.nvEncCreateBitstreamBuffer = Some(create_output);
+    list.nvEncDestroyBitstreamBuffer = Some(destroy_output);
+    list.nvEncLockInputBuffer = Some(lock_input);
+    list.nvEncUnlockInputBuffer = Some(unlock_input);
+    list.nvEncEncodePicture = Some(encode);
+    list.nvEncLockBitstream = Some(lock_output);
+    list.nvEncUnlockBitstream = Some(unlock_output);
+    list.nvEncDestroyEncoder = Some(destroy);
+    list.nvEncGetLastErrorString = Some(last_error);
+    NV_ENC_SUCCESS
+}
+
+unsafe extern "C" fn open(
+    params: *mut nv::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
+    encoder: *mut *mut c_void,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants valid pointers.
+    let (params, encoder) = unsafe { (&*params, &mut *encoder) };
+    let mut open = || {
+        version(params.version, nv::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER)?;
+        version(params.apiVersion, nv::NVENCAPI_VERSION)?;
+        let mut world = world();
+        let is_cuda = params.deviceType == nv::NV_ENC_DEVICE_TYPE::NV_ENC_DEVICE_TYPE_CUDA;
+        if !is_cuda || params.device as usize != CONTEXT || world.retained == 0 {
+            return Err(wrong(NV_ENC_ERR_INVALID_DEVICE, "a session without a context"));
+        }
+        if world.faults.unsupported {
+            return Err((NV_ENC_ERR_UNSUPPORTED_DEVICE, None));
+        }
+        if world.faults.sessions.is_some_and(|most| world.sessions.len() >= most) {
+            say("no free session");
+            return Err((NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY, None));
+        }
+        *encoder = world.open(Session::default()) as *mut c_void;
+        Ok(())
+    };
+    answer(open())
+}
+
+unsafe extern "C" fn codec_count(encoder: *mut c_void, count: *mut u32) -> NVENCSTATUS {
+    with(encoder, |_| {
+        // SAFETY: the interface wants a valid pointer.
+        unsafe { *count = CODECS.len() as u32 };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn codecs(
+    encoder: *mut c_void,
+    guids: *mut nv::GUID,
+    room: u32,
+    count: *mut u32,
+) -> NVENCSTATUS {
+    with(encoder, |_| {
+        let fitting = CODECS.len().min(room as usize);
+        // SAFETY: there is room for `room`, and the other pointer is valid.
+        unsafe {
+            std::ptr::copy_nonoverlapping(CODECS.as_ptr(), guids, fitting);
+            *count = fitting as u32;
+        }
+        Ok(())
+    })
+}
+
+fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
+    match CODECS.contains(&codec) && PRESETS.contains(&preset) {
+        true => Ok(()),
+        false => Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec or preset that is not there")),
+    }
+}
+
+unsafe extern "C" fn preset(
+    encoder: *mut c_void,
+    codec: nv::GUID,
+    preset: nv::GUID,
+    tuning: nv::NV_ENC_TUNING_INFO,
+    config: *mut nv::NV_ENC_PRESET_CONFIG,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let preset_config = unsafe { &mut *config };
+    with(encoder, |_| {
+        version(preset_config.version, nv::NV_ENC_PRESET_CONFIG_VER)?;
+        version(preset_config.presetCfg.version, nv::NV_ENC_CONFIG_VER)?;
+        known(codec, preset)?;
+        let config = &mut preset_config.presetCfg;
+        // As a card's: B-frames for quality, none for low latency.
+        let is_quality = tuning == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_HIGH_QUALITY;
+        config.frameIntervalP = if is_quality { 4 } else { 1 };
+        config.gopLength = 250;
+        config.rcParams.version = nv::NV_ENC_RC_PARAMS_VER;
+        config.rcParams.rateControlMode = nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR;
+        config.rcParams.averageBitRate = 2_000_000;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn initialize(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_INITIALIZE_PARAMS,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer, and its config is null or valid.
+    let (params, config) = unsafe { (&*params, (*params).encodeConfig.as_ref()) };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_INITIALIZE_PARAMS_VER)?;
+        known(params.encodeGUID, params.presetGUID)?;
+        let none = wrong(NV_ENC_ERR_INVALID_PARAM, "initialized without a config");
+        let config = config.ok_or(none)?;
+        version(config.version, nv::NV_ENC_CONFIG_VER)?;
+        version(config.rcParams.version, nv::NV_ENC_RC_PARAMS_VER)?;
+        let (width, height) = (params.encodeWidth, params.encodeHeight);
+        if width < SMALLEST.0 || height < SMALLEST.1 || width > LARGEST || height > LARGEST {
+            return Err((NV_ENC_ERR_INVALID_PARAM, None));
+        }
+        let gone = world().gone.iter().any(|lost| *lost == 0 || *lost == height);
+        if gone {
+            return Err((NV_ENC_ERR_DEVICE_NOT_EXIST, None));
+        }
+        if params.enableEncodeAsync != 0 || params.enablePTD != 1 {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a mode that Linux does not have"));
+        }
+        if params.tuningInfo == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
+        }
+        session.initialize(setup(params, config))
+    })
+}
+
+fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
+    // SAFETY: the union holds plain numbers; for H.264 its caller wrote this member.
+    let avc = unsafe { &config.encodeCodecConfig.h264Config };
+    let vui = &avc.h264VUIParameters;
+    let profile = match config.profileGUID {
+        nv::NV_ENC_H264_PROFILE_BASELINE_GUID => "baseline",
+        nv::NV_ENC_H264_PROFILE_MAIN_GUID => "main",
+        _ => "high",
+    };
+    let described = vui.videoSignalTypePresentFlag == 1 && vui.colourDescriptionPresentFlag == 1;
+    let colors =
+        [vui.colourPrimaries as u32, vui.transferCharacteristics as u32, vui.colourMatrix as u32];
+    Setup {
+        wish: Wish {
+            width: params.encodeWidth as i32,
+            height: params.encodeHeight as i32,
+            rate: (params.frameRateNum as i32, params.frameRateDen as i32),
+            bitrate_bps: config.rcParams.averageBitRate.into(),
+            vbv_bits: config.rcParams.vbvBufferSize as i32,
+            profile,
+            colors: described.then_some(colors),
+            full_range: vui.videoFullRangeFlag == 1,
+            chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
+        },
+        gop_pictures: config.gopLength,
+        repeats_sets: avc.repeatSPSPPS() == 1,
+        is_avc: params.encodeGUID == nv::NV_ENC_CODEC_H264_GUID,
+        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1)
+            + u64::from(config.rcParams.enableLookahead())
+                * u64::from(config.rcParams.lookaheadDepth),
+    }
+}
+
+unsafe extern "C" fn sequence(
+    encoder: *mut c_void,
+    payload: *mut nv::NV_ENC_SEQUENCE_PARAM_PAYLOAD,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let payload = unsafe { &*payload };
+    with(encoder, |session| {
+        version(payload.version, nv::NV_ENC_SEQUENCE_PARAM_PAYLOAD_VER)?;
+        let sets = session.sets()?;
+        if sets.len() > payload.inBufferSize as usize {
+            return Err((NV_ENC_ERR_NOT_ENOUGH_BUFFER, None));
+        }
+        // SAFETY: there is room for `inBufferSize` bytes, and the other pointer is valid.
+        unsafe {
+            std::ptr::copy_nonoverlapping(sets.as_ptr(), payload.spsppsBuffer.cast(), sets.len());
+            *payload.outSPSPPSPayloadSize = sets.len() as u32;
+        }
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn create_input(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_CREATE_INPUT_BUFFER,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &mut *params };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_CREATE_INPUT_BUFFER_VER)?;
+        session.setup()?;
+        if params.bufferFmt != nv::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12 {
+            return Err((NV_ENC_ERR_UNSUPPORTED_PARAM, None));
+        }
+        let (no_memory, handle) = {
+            let mut world = world();
+            (world.faults.no_memory, world.handle())
+        };
+        if no_memory {
+            say("no memory");
+            return Err((NV_ENC_ERR_OUT_OF_MEMORY, None));
+        }
+        let pitch = params.width.next_multiple_of(PITCH) as usize;
+        let data = vec![0xee; pitch * params.height as usize * 3 / 2];
+        let input = Input { pitch, data, is_locked: false, used_by: None };
+        session.inputs.insert(handle, input);
+        params.inputBuffer = handle as *mut c_void;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn create_output(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_CREATE_BITSTREAM_BUFFER,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &mut *params };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_CREATE_BITSTREAM_BUFFER_VER)?;
+        session.setup()?;
+        let handle = world().handle();
+        let output = Output { held: Held::Nothing, bytes: Vec::new(), time: 0, is_idr: false };
+        session.outputs.insert(handle, output);
+        params.bitstreamBuffer = handle as *mut c_void;
+        Ok(())
+    })
+}
+
+/// Takes something out of a session, lost or not.
+fn take(encoder: *mut c_void, act: impl FnOnce(&mut Session) -> bool) -> NVENCSTATUS {
+    let taken = session(encoder).and_then(|session| {
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong =
+            wrong(NV_ENC_ERR_INVALID_PARAM, "a buffer is destroyed that is not there, or in use");
+        act(&mut session).then_some(()).ok_or(wrong)
+    });
+    answer(taken)
+}
+
+unsafe extern "C" fn destroy_input(encoder: *mut c_void, input: *mut c_void) -> NVENCSTATUS {
+    take(encoder, |session| {
+        session.inputs.remove(&(input as usize)).is_some_and(|input| !input.is_locked)
+    })
+}
+
+unsafe extern "C" fn destroy_output(encoder: *mut c_void, output: *mut c_void) -> NVENCSTATUS {
+    take(encoder, |session| {
+        let removed = session.outputs.remove(&(output as usize));
+        removed.is_some_and(|output| output.held != Held::Locked)
+    })
+}
+
+unsafe extern "C" fn lock_input(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_LOCK_INPUT_BUFFER,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &mut *params };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_LOCK_INPUT_BUFFER_VER)?;
+        let input = session.lock_input(params.inputBuffer as usize)?;
+        params.bufferDataPtr = input.data.as_mut_ptr().cast();
+        params.pitch = input.pitch as u32;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn unlock_input(encoder: *mut c_void, input: *mut c_void) -> NVENCSTATUS {
+    with(encoder, |session| session.unlock_input(input as usize))
+}
+
+unsafe extern "C" fn encode(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_PIC_PARAMS,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &*params };
+    let mut is_ready = true;
+    let done = with(encoder, |session| {
+        version(params.version, nv::NV_ENC_PIC_PARAMS_VER)?;
+        if params.encodePicFlags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_EOS as u32 != 0 {
+            return session.flush();
+        }
+        let is_frame = params.pictureStruct == nv::NV_ENC_PIC_STRUCT::NV_ENC_PIC_STRUCT_FRAME;
+        let is_nv12 = params.bufferFmt == nv::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12;
+        if !is_frame || !is_nv12 {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a picture of another kind"));
+        }
+        let (hold, loss) = {
+            let mut world = world();
+            let height_px = params.inputHeight;
+            let loss = world.faults.strikes(height_px, session.pictures);
+            if let Some(loss) = loss.filter(|loss| loss.for_good) {
+                world.gone.push(loss.height_px);
+            }
+            (world.faults.hold, loss)
+        };
+        if let Some(loss) = loss {
+            say(&format!("a session of height {} is lost", params.inputHeight));
+            return Err(session.lose(&loss));
+        }
+        let picture = Handed {
+            input: params.inputBuffer as usize,
+            output: params.outputBitstream as usize,
+            pitch: params.inputPitch as usize,
+            size: (params.inputWidth, params.inputHeight),
+            time: params.inputTimeStamp,
+            flags: params.encodePicFlags,
+        };
+        is_ready = session.encode(&picture, hold)?;
+        world().encoded();
+        Ok(())
+    });
+    match is_ready {
+        true => done,
+        false => NV_ENC_ERR_NEED_MORE_INPUT,
+    }
+}
+
+unsafe extern "C" fn lock_output(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_LOCK_BITSTREAM,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &mut *params };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_LOCK_BITSTREAM_VER)?;
+        let output = session.lock_output(params.outputBitstream as usize)?;
+        params.bitstreamBufferPtr = output.bytes.as_mut_ptr().cast();
+        params.bitstreamSizeInBytes = output.bytes.len() as u32;
+        params.outputTimeStamp = output.time;
+        params.pictureType = match output.is_idr {
+            true => nv::NV_ENC_PIC_TYPE::NV_ENC_PIC_TYPE_IDR,
+            false => nv::NV_ENC_PIC_TYPE::NV_ENC_PIC_TYPE_P,
+        };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn unlock_output(encoder: *mut c_void, output: *mut c_void) -> NVENCSTATUS {
+    with(encoder, |session| session.unlock_output(output as usize))
+}
+
+unsafe extern "C" fn destroy(encoder: *mut c_void) -> NVENCSTATUS {
+    let destroyed = session(encoder).and_then(|session| {
+        world().sessions.remove(&(encoder as usize));
+        let session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.left().map_or(Ok(()), |left| Err(wrong(NV_ENC_ERR_INVALID_CALL, left)))
+    });
+    answer(destroyed)
+}
+
+unsafe extern "C" fn last_error(encoder: *mut c_void) -> *const c_char {
+    let found = world().sessions.get(&(encoder as usize)).cloned();
+    found.map_or(c"".as_ptr(), |session| {
+        session.lock().unwrap_or_else(PoisonError::into_inner).words.as_ptr()
+    })
+}

@@ -1,0 +1,241 @@
+//! An encode session: what it was given, and in which state that is.
+//!
+//! Must not know handles of others. Invariant: a call that the header forbids at this point is refused, and answered with what
+//! was wrong with it.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+
+use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
+use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
+
+use crate::faults::Loss;
+use crate::x264::{Wish, X264};
+
+/// Why a call is refused: its answer, and what was wrong where the caller is to blame.
+pub type Refusal = (NVENCSTATUS, Option<&'static str>);
+
+/// A refusal that is the caller's fault.
+pub fn wrong(status: NVENCSTATUS, what: &'static str) -> Refusal {
+    (status, Some(what))
+}
+
+/// What a session was initialized with.
+pub struct Setup {
+    pub wish: Wish,
+    pub gop_pictures: u32,
+    pub repeats_sets: bool,
+    /// The codec is H.264; others are known but not simulated.
+    pub is_avc: bool,
+    /// Pictures that are held back besides what faults ask for: B-frames, look-ahead.
+    pub hold: u64,
+}
+
+/// A buffer for pictures.
+pub struct Input {
+    pub pitch: usize,
+    pub data: Vec<u8>,
+    pub is_locked: bool,
+    /// The bitstream buffer that the picture in it goes to, until that is read.
+    pub used_by: Option<usize>,
+}
+
+/// What a bitstream buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    Nothing,
+    /// A picture that the encoder has not given out.
+    Back,
+    Ready,
+    Locked,
+}
+
+/// A buffer for a picture that is encoded.
+pub struct Output {
+    pub held: Held,
+    pub bytes: Vec<u8>,
+    pub time: u64,
+    pub is_idr: bool,
+}
+
+/// A picture as it is handed in.
+pub struct Handed {
+    pub input: usize,
+    pub output: usize,
+    pub pitch: usize,
+    pub size: (u32, u32),
+    pub time: u64,
+    pub flags: u32,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Session {
+    pub setup: Option<Setup>,
+    x264: Option<X264>,
+    pub inputs: BTreeMap<usize, Input>,
+    pub outputs: BTreeMap<usize, Output>,
+    /// Bitstream buffers held back, in order.
+    held: Vec<usize>,
+    pub pictures: u64,
+    since_idr: u32,
+    /// The encoder is lost: every call fails.
+    pub is_lost: bool,
+    is_flushed: bool,
+    /// What `nvEncGetLastErrorString` answers.
+    pub words: CString,
+}
+
+impl Session {
+    pub fn initialize(&mut self, setup: Setup) -> Result<(), Refusal> {
+        if self.setup.is_some() {
+            return Err(wrong(NV_ENC_ERR_INVALID_CALL, "initialized twice"));
+        }
+        if setup.is_avc {
+            let opened = X264::open(&setup.wish);
+            self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
+        }
+        self.setup = Some(setup);
+        Ok(())
+    }
+
+    pub fn setup(&self) -> Result<&Setup, Refusal> {
+        let missing = wrong(NV_ENC_ERR_ENCODER_NOT_INITIALIZED, "not initialized");
+        self.setup.as_ref().ok_or(missing)
+    }
+
+    /// SPS and PPS.
+    pub fn sets(&self) -> Result<Vec<u8>, Refusal> {
+        self.setup()?;
+        Ok(self.x264.as_ref().map_or_else(Vec::new, X264::sets))
+    }
+
+    /// Takes a picture; true when it and all that was held back can be read.
+    pub fn encode(&mut self, picture: &Handed, hold: u64) -> Result<bool, Refusal> {
+        let setup = self.setup()?;
+        if !setup.is_avc {
+            return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
+        }
+        let (hold, repeats_sets) = (hold + setup.hold, setup.repeats_sets);
+        let gop_pictures = setup.gop_pictures;
+        if picture.size != (setup.wish.width as u32, setup.wish.height as u32) {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a picture of another size"));
+        }
+        let is_forced = picture.flags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_FORCEIDR as u32 != 0;
+        let is_idr = is_forced || self.pictures == 0 || self.since_idr >= gop_pictures;
+        let bytes = self.encoded(picture, is_idr)?;
+        let asks_sets =
+            picture.flags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_OUTPUT_SPSPPS as u32 != 0;
+        let mut stream = match is_idr && (repeats_sets || self.pictures == 0) || asks_sets {
+            true => self.sets()?,
+            false => Vec::new(),
+        };
+        stream.extend(bytes);
+        let output = self.outputs.get_mut(&picture.output).expect("looked at before");
+        *output = Output { held: Held::Back, bytes: stream, time: picture.time, is_idr };
+        self.held.push(picture.output);
+        self.pictures += 1;
+        self.since_idr = if is_idr { 1 } else { self.since_idr + 1 };
+        self.is_flushed = false;
+        let is_ready = self.held.len() as u64 > hold;
+        if is_ready {
+            self.give_out();
+        }
+        Ok(is_ready)
+    }
+
+    fn encoded(&mut self, picture: &Handed, is_idr: bool) -> Result<Vec<u8>, Refusal> {
+        let missing = wrong(NV_ENC_ERR_INVALID_PARAM, "a buffer that this session does not have");
+        let output = self.outputs.get(&picture.output).ok_or(missing)?;
+        if output.held != Held::Nothing {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer that is in use"));
+        }
+        let input = self.inputs.get_mut(&picture.input).ok_or(missing)?;
+        if input.is_locked || input.used_by.is_some() {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "an input buffer that is in use"));
+        }
+        if input.pitch != picture.pitch {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "another pitch than the buffer's"));
+        }
+        input.used_by = Some(picture.output);
+        let x264 = self.x264.as_mut().expect("initialized");
+        let pts = self.pictures as i64;
+        x264.encode(&input.data, input.pitch, pts, is_idr).ok_or((NV_ENC_ERR_GENERIC, None))
+    }
+
+    fn give_out(&mut self) {
+        for output in self.held.drain(..) {
+            if let Some(output) = self.outputs.get_mut(&output) {
+                output.held = Held::Ready;
+            }
+        }
+    }
+
+    /// No more pictures come.
+    pub fn flush(&mut self) -> Result<(), Refusal> {
+        self.setup()?;
+        self.give_out();
+        self.is_flushed = true;
+        Ok(())
+    }
+
+    /// Where the bytes of a picture are, until [`Session::unlock_output`].
+    pub fn lock_output(&mut self, handle: usize) -> Result<&mut Output, Refusal> {
+        let missing = wrong(NV_ENC_ERR_INVALID_PARAM, "no such bitstream buffer");
+        let output = self.outputs.get_mut(&handle).ok_or(missing)?;
+        if output.held != Held::Ready {
+            return Err(wrong(
+                NV_ENC_ERR_INVALID_PARAM,
+                "a bitstream buffer is locked before its time",
+            ));
+        }
+        output.held = Held::Locked;
+        Ok(output)
+    }
+
+    pub fn unlock_output(&mut self, handle: usize) -> Result<(), Refusal> {
+        let output = self.outputs.get_mut(&handle).filter(|output| output.held == Held::Locked);
+        let wrong =
+            wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer is unlocked that is not locked");
+        output.ok_or(wrong)?.held = Held::Nothing;
+        for input in self.inputs.values_mut().filter(|input| input.used_by == Some(handle)) {
+            input.used_by = None;
+        }
+        Ok(())
+    }
+
+    pub fn lock_input(&mut self, handle: usize) -> Result<&mut Input, Refusal> {
+        let missing = wrong(NV_ENC_ERR_INVALID_PARAM, "no such input buffer");
+        let input = self.inputs.get_mut(&handle).ok_or(missing)?;
+        if input.is_locked || input.used_by.is_some() {
+            return Err(wrong(NV_ENC_ERR_LOCK_BUSY, "an input buffer is locked while in use"));
+        }
+        input.is_locked = true;
+        Ok(input)
+    }
+
+    pub fn unlock_input(&mut self, handle: usize) -> Result<(), Refusal> {
+        let input = self.inputs.get_mut(&handle).filter(|input| input.is_locked);
+        let wrong =
+            wrong(NV_ENC_ERR_INVALID_PARAM, "an input buffer is unlocked that is not locked");
+        input.ok_or(wrong)?.is_locked = false;
+        Ok(())
+    }
+
+    /// What is wrong with destroying it now.
+    pub fn left(&self) -> Option<&'static str> {
+        if !self.inputs.is_empty() || !self.outputs.is_empty() {
+            return Some("a session is destroyed before its buffers");
+        }
+        (self.pictures > 0 && !self.is_flushed && !self.is_lost)
+            .then_some("a session is destroyed without a flush")
+    }
+
+    /// The encoder is lost.
+    pub fn lose(&mut self, loss: &Loss) -> Refusal {
+        self.is_lost = true;
+        let words = format!("lost at picture {}", loss.picture);
+        self.words = CString::new(words).unwrap_or_default();
+        (NV_ENC_ERR_DEVICE_NOT_EXIST, None)
+    }
+}

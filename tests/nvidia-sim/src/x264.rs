@@ -1,0 +1,195 @@
+//! What stands for the encoder on the card: x264, by way of FFmpeg.
+//!
+//! Must not know the driver's interface. Invariant: a picture comes out when it goes in.
+
+use std::ffi::CString;
+use std::ptr::{self, NonNull};
+
+use ffmpeg_next::ffi;
+
+/// What to encode and how.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub width: i32,
+    pub height: i32,
+    /// Pictures per second, numerator and denominator.
+    pub rate: (i32, i32),
+    pub bitrate_bps: i64,
+    pub vbv_bits: i32,
+    pub profile: &'static str,
+    /// Primaries, transfer, matrix as numbers of H.273; whether the range is full; chroma on the left.
+    pub colors: Option<[u32; 3]>,
+    pub full_range: bool,
+    pub chroma_left: bool,
+}
+
+/// An open x264.
+pub struct X264 {
+    context: NonNull<ffi::AVCodecContext>,
+    frame: NonNull<ffi::AVFrame>,
+    packet: NonNull<ffi::AVPacket>,
+}
+
+// SAFETY: each has one owner and FFmpeg ties none to a thread.
+unsafe impl Send for X264 {}
+
+impl X264 {
+    /// Opens it; `None` when FFmpeg refuses.
+    pub fn open(wish: &Wish) -> Option<X264> {
+        // SAFETY: no preconditions; null is turned away.
+        let opened = unsafe {
+            let codec = ffi::avcodec_find_encoder_by_name(c"libx264".as_ptr());
+            if codec.is_null() {
+                return None;
+            }
+            X264 {
+                context: NonNull::new(ffi::avcodec_alloc_context3(codec))?,
+                frame: NonNull::new(ffi::av_frame_alloc())?,
+                packet: NonNull::new(ffi::av_packet_alloc())?,
+            }
+        };
+        // SAFETY: the context and the frame are ours and nobody else refers to them.
+        let (context, frame) =
+            unsafe { (&mut *opened.context.as_ptr(), &mut *opened.frame.as_ptr()) };
+        configure(context, wish);
+        let mut options = ptr::null_mut();
+        let pairs = [
+            ("preset", "ultrafast"),
+            ("tune", "zerolatency"),
+            ("profile", wish.profile),
+            ("forced-idr", "1"),
+            ("sc_threshold", "0"),
+            ("threads", "1"),
+        ];
+        for (key, value) in pairs {
+            let (key, value) = (CString::new(key).ok()?, CString::new(value).ok()?);
+            // SAFETY: both strings are NUL-terminated and copied.
+            unsafe { ffi::av_dict_set(&mut options, key.as_ptr(), value.as_ptr(), 0) };
+        }
+        // SAFETY: the context was made for its codec; the dictionary is ours and freed once.
+        let code = unsafe {
+            let code = ffi::avcodec_open2(context, ptr::null(), &mut options);
+            ffi::av_dict_free(&mut options);
+            code
+        };
+        if code < 0 {
+            return None;
+        }
+        frame.width = wish.width;
+        frame.height = wish.height;
+        frame.format = ffi::AVPixelFormat::AV_PIX_FMT_NV12 as i32;
+        // SAFETY: format and size are set.
+        (unsafe { ffi::av_frame_get_buffer(frame, 0) } >= 0).then_some(opened)
+    }
+
+    /// SPS and PPS with their start codes.
+    pub fn sets(&self) -> Vec<u8> {
+        // SAFETY: FFmpeg keeps `extradata_size` bytes there as long as the context lives.
+        let extradata = unsafe {
+            let context = self.context.as_ref();
+            std::slice::from_raw_parts(context.extradata, context.extradata_size as usize)
+        };
+        let mut sets = Vec::new();
+        let mut rest = extradata;
+        while let Some(at) = rest.windows(3).position(|bytes| bytes == [0, 0, 1]) {
+            let unit = &rest[at + 3..];
+            let next = unit.windows(3).position(|bytes| bytes == [0, 0, 1]);
+            let mut end = next.unwrap_or(unit.len());
+            while end > 0 && unit[end - 1] == 0 {
+                end -= 1;
+            }
+            if end > 0 && matches!(unit[0] & 0x1f, 7 | 8) {
+                sets.extend([0, 0, 0, 1]);
+                sets.extend(&unit[..end]);
+            }
+            rest = &unit[next.unwrap_or(unit.len())..];
+        }
+        sets
+    }
+
+    /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives Annex B.
+    pub fn encode(&mut self, nv12: &[u8], pitch: usize, pts: i64, is_idr: bool) -> Option<Vec<u8>> {
+        // SAFETY: the frame is ours; FFmpeg may hold a reference to its buffer, which is then made anew.
+        let frame = unsafe { &mut *self.frame.as_ptr() };
+        // SAFETY: the frame has a buffer.
+        if unsafe { ffi::av_frame_make_writable(frame) } < 0 {
+            return None;
+        }
+        let (width, height) = (frame.width as usize, frame.height as usize);
+        let rows = [(0, height), (height, height / 2)];
+        for (plane, (first, rows)) in rows.into_iter().enumerate() {
+            for row in 0..rows {
+                let from = &nv12[(first + row) * pitch..][..width];
+                let stride = frame.linesize[plane] as usize;
+                // SAFETY: the plane has `rows` rows of at least `width` bytes, `stride` apart.
+                unsafe {
+                    ptr::copy_nonoverlapping(
+                        from.as_ptr(),
+                        frame.data[plane].add(row * stride),
+                        width,
+                    )
+                };
+            }
+        }
+        frame.pts = pts;
+        frame.pict_type = match is_idr {
+            true => ffi::AVPictureType::AV_PICTURE_TYPE_I,
+            false => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
+        };
+        // SAFETY: all three are ours and valid; a received packet holds `size` bytes at `data` until it is unreferenced.
+        unsafe {
+            if ffi::avcodec_send_frame(self.context.as_ptr(), frame) < 0
+                || ffi::avcodec_receive_packet(self.context.as_ptr(), self.packet.as_ptr()) < 0
+            {
+                return None;
+            }
+            let packet = self.packet.as_ref();
+            let bytes = std::slice::from_raw_parts(packet.data, packet.size as usize).to_vec();
+            ffi::av_packet_unref(self.packet.as_ptr());
+            Some(bytes)
+        }
+    }
+}
+
+impl Drop for X264 {
+    fn drop(&mut self) {
+        let (mut context, mut frame, mut packet) =
+            (self.context.as_ptr(), self.frame.as_ptr(), self.packet.as_ptr());
+        // SAFETY: all are ours and freed once.
+        unsafe {
+            ffi::avcodec_free_context(&mut context);
+            ffi::av_frame_free(&mut frame);
+            ffi::av_packet_free(&mut packet);
+        }
+    }
+}
+
+fn configure(context: &mut ffi::AVCodecContext, wish: &Wish) {
+    let (num, den) = wish.rate;
+    context.width = wish.width;
+    context.height = wish.height;
+    context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
+    context.time_base = ffi::AVRational { num: den, den: num };
+    context.framerate = ffi::AVRational { num, den };
+    context.gop_size = i32::MAX;
+    context.max_b_frames = 0;
+    context.bit_rate = wish.bitrate_bps;
+    context.rc_max_rate = wish.bitrate_bps;
+    context.rc_buffer_size = wish.vbv_bits;
+    // Only what was asked for is in the stream.
+    if let Some(colors) = wish.colors
+        && colors == [1; 3]
+    {
+        context.color_primaries = ffi::AVColorPrimaries::AVCOL_PRI_BT709;
+        context.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;
+        context.colorspace = ffi::AVColorSpace::AVCOL_SPC_BT709;
+        context.color_range = match wish.full_range {
+            true => ffi::AVColorRange::AVCOL_RANGE_JPEG,
+            false => ffi::AVColorRange::AVCOL_RANGE_MPEG,
+        };
+    }
+    if wish.chroma_left {
+        context.chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
+    }
+    context.flags |= (ffi::AV_CODEC_FLAG_GLOBAL_HEADER | ffi::AV_CODEC_FLAG_CLOSED_GOP) as i32;
+}
