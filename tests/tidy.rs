@@ -45,6 +45,7 @@ const LEAVES: &[&str] = &[
     "metrics",
     "worker",
     "memory",
+    "trust",
     "fault",
     "config",
 ];

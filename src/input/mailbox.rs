@@ -51,6 +51,15 @@ pub struct Want {
     pub audio: bool,
 }
 
+/// Why the worker of an input does nothing any more; only another input helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It panicked in the middle of a file, with this message.
+    Panicked(String),
+    /// It has shown no sign of life for [`INPUT_HUNG`].
+    Hung,
+}
+
 /// How an input is. Counters only grow.
 #[derive(Clone, Debug)]
 pub struct InputStatus {
@@ -78,8 +87,8 @@ pub struct InputStatus {
     pub description: Option<Arc<Description>>,
     /// Times that its worker panicked and began again.
     pub restarts: u64,
-    /// Why its worker does nothing any more: it broke off in the middle of a file, or hangs. Only another input helps.
-    pub broken: Option<String>,
+    /// Its worker does nothing any more.
+    pub broken: Option<Broken>,
 }
 
 struct Inner {
@@ -272,8 +281,8 @@ impl Mailbox {
     }
 
     /// The worker panicked and cannot go on.
-    pub(super) fn set_broken(&self, why: &str) {
-        self.lock().status.broken = Some(why.to_owned());
+    pub(super) fn set_broken(&self, why: String) {
+        self.lock().status.broken = Some(Broken::Panicked(why));
     }
 
     pub(super) fn set_decode_errors(&self, count: u64) {
@@ -392,7 +401,7 @@ impl Mailbox {
         let mut status = inner.status.clone();
         let now_ns = self.clock.now_ns();
         if !inner.is_over && self.pulse.silence() > INPUT_HUNG {
-            status.broken = Some(format!("its worker showed no sign of life for {INPUT_HUNG:?}"));
+            status.broken = Some(Broken::Hung);
         }
         status.media_age_ms = inner.last_media_ns.map(|at| now_ns.saturating_sub(at) / 1_000_000);
         status

@@ -31,12 +31,13 @@ mod play;
 mod playlist;
 mod proxy;
 mod redact;
+mod tunnel;
 
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
 pub use guard::{AllowList, admit_callback, admit_relay};
-pub use mailbox::{InputStatus, Take, Want};
+pub use mailbox::{Broken, InputStatus, Take, Want};
 pub use play::fetch_image;
 pub use redact::redact;
 
@@ -269,12 +270,11 @@ fn keep_running(spec: &SourceSpec, (kind, context): (InputKind, &Context), stop:
         let why = format!("its worker broke off because of a bug: {why}");
         tracing::error!(input = %context.options.key, "{why}");
         context.fail(&why);
+        context.mailbox.set_state(InputState::Failed);
         if kind == InputKind::Paced {
-            context.mailbox.set_broken(&why);
-            return context.mailbox.set_state(InputState::Failed);
+            return context.mailbox.set_broken(why);
         }
         context.mailbox.count_restart();
-        context.mailbox.set_state(InputState::Connecting);
         let rest = patience.broke(clock.now_ns()).max(RETRY_FIRST);
         if !clock.wait_until(clock.now_ns() + rest.as_nanos() as u64, stop) {
             return;

@@ -16,6 +16,7 @@ use super::{StartError, await_end, end_worker, time_left};
 use crate::limits::{
     CUT_TIMEOUT, MAX_SINKS, RETRY_FIRST, RETRY_MAX, SINK_HUNG, THREADS_LEFT_BEHIND,
 };
+use crate::media::encode::VideoSettings;
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::worker::{self, Rest, StopToken, Worker};
@@ -43,9 +44,12 @@ pub(super) struct Common {
 pub(super) struct FanOut {
     output: String,
     header: StreamHeader,
+    video: VideoSettings,
     common: Common,
     sinks: Arc<Mutex<Sinks>>,
     delay: Mutex<Delay>,
+    /// How often that broke and another one took its place.
+    delay_restarts: AtomicU64,
     /// Whether anything was delivered.
     has_begun: AtomicBool,
     delay_lost: Arc<AtomicU64>,
@@ -56,8 +60,6 @@ struct Delay {
     /// There since the first time that there was a delay.
     line: Option<DelayLine>,
     rest: Rest,
-    /// How often it broke and another one took its place.
-    restarts: u64,
 }
 
 #[derive(Debug, Default)]
@@ -122,13 +124,19 @@ impl Drop for Leaving {
 }
 
 impl FanOut {
-    pub(super) fn new(output: String, header: StreamHeader, common: Common) -> FanOut {
+    pub(super) fn new(
+        output: String,
+        (header, video): (StreamHeader, &VideoSettings),
+        common: Common,
+    ) -> FanOut {
         FanOut {
             output,
             header,
+            video: video.clone(),
             common,
             sinks: Arc::default(),
             delay: Mutex::default(),
+            delay_restarts: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
             delay_lost: Arc::default(),
         }
@@ -197,10 +205,9 @@ impl FanOut {
             self.look_after_sinks();
         }
         let mut delay = lock(&self.delay);
-        self.look_after_delay(&mut delay, batch.delay_ticks);
+        self.look_after_delay(&mut delay, &batch);
         self.has_begun.store(true, Ordering::Relaxed);
-        let is_delayed = delay.line.is_some() || batch.delay_ticks > 0 || delay.restarts > 0;
-        let timings = match is_delayed {
+        let timings = match delay.line.is_some() || self.wants_line(&batch) {
             true => &[Timing::Prompt][..],
             false => &[Timing::Prompt, Timing::Delayed],
         };
@@ -212,21 +219,25 @@ impl FanOut {
         }
     }
 
+    /// Whether what comes passes a delay: one that broke lost what it held, and who goes on after it knows where to.
+    fn wants_line(&self, batch: &Batch) -> bool {
+        batch.delay_ticks > 0 || self.delay_restarts.load(Ordering::Relaxed) > 0
+    }
+
     /// Starts the delay when there is one for the first time, and another one in the place of one that broke: what that held
     /// is lost.
-    fn look_after_delay(&self, delay: &mut Delay, delay_ticks: u64) {
+    fn look_after_delay(&self, delay: &mut Delay, batch: &Batch) {
         if delay.line.as_ref().is_some_and(DelayLine::is_broken) {
             delay.line = None;
-            delay.restarts += 1;
+            self.delay_restarts.fetch_add(1, Ordering::Relaxed);
             let rest = delay.rest.broke();
             tracing::error!(output = self.output, ?rest, "the delay broke off: it begins again");
         }
-        let is_wanted = delay_ticks > 0 || delay.restarts > 0;
-        if delay.line.is_some() || !is_wanted || !delay.rest.is_over() {
+        if delay.line.is_some() || !self.wants_line(batch) || !delay.rest.is_over() {
             return;
         }
         let begins = match self.has_begun.load(Ordering::Relaxed) {
-            _ if delay.restarts > 0 => Begins::AfterALoss,
+            _ if self.delay_restarts.load(Ordering::Relaxed) > 0 => Begins::AfterALoss,
             true => Begins::OnAir,
             false => Begins::WithTheOutput,
         };
@@ -234,8 +245,10 @@ impl FanOut {
         let out = move |packet: &Packet, stop: &StopToken| {
             send(&sinks, packet, &[Timing::Delayed], stop);
         };
-        let place = (self.common.spool_dir.clone(), &self.header, begins);
-        match DelayLine::start(&self.output, place, Arc::clone(&self.delay_lost), out) {
+        // A rendition that joins later is not chosen by players before it has something to show.
+        let black = (batch.tick == 0).then(|| self.video.clone());
+        let (place, stream) = ((self.common.spool_dir.clone(), begins), (&self.header, black));
+        match DelayLine::start(&self.output, place, stream, Arc::clone(&self.delay_lost), out) {
             Ok(line) => delay.line = Some(line),
             Err(error) => {
                 tracing::error!(%error, "no delay without a thread");
@@ -247,7 +260,7 @@ impl FanOut {
     /// Adds what befell the delay and the sinks that have no status of their own.
     pub(super) fn add_to(&self, stats: &mut OutputStats) {
         stats.delay_lost = self.delay_lost.load(Ordering::Relaxed);
-        stats.thread_restarts += lock(&self.delay).restarts;
+        stats.thread_restarts += self.delay_restarts.load(Ordering::Relaxed);
         for running in &self.lock().running {
             if !running.sink.has_status() {
                 let status = running.status.get();

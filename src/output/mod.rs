@@ -170,7 +170,8 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
-    let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
+    let stream = (header.clone(), &settings.video);
+    let fan_out = Arc::new(FanOut::new(settings.name.clone(), stream, common.clone()));
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
     let encode_loop = EncodeLoop::new(video, audio, &header);
@@ -424,8 +425,8 @@ impl Output {
     ///
     /// More than before: the next keyframe's picture stands, in silence, until enough is held; then it goes on from there.
     /// Less: they go on as they are until a keyframe is just as old as the new delay, and from it on; what was in between
-    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Nothing is
-    /// sent before the first delay of an output is over, and what is held when it ends is never sent.
+    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Black is sent
+    /// until the delay that an output began with is over, and what is held when it ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
         let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);

@@ -220,7 +220,8 @@ impl Rung {
             ..main.clone()
         };
         let (sender, jobs) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
-        let fan_out = Arc::new(FanOut::new(name.clone(), header.clone(), common.clone()));
+        let fan_out =
+            Arc::new(FanOut::new(name.clone(), (header.clone(), &settings.video), common.clone()));
         let line = Arc::new(Line {
             name,
             settings: settings.clone(),
@@ -311,7 +312,8 @@ impl Rung {
     /// Lets the encoder finish for as long as is `left`; its sinks are ended by themselves.
     pub(super) fn finish(&self, left: impl Fn() -> Duration) {
         self.close();
-        if let Some(worker) = lock(&self.life).worker.take() {
+        let worker = lock(&self.life).worker.take();
+        if let Some(worker) = worker {
             end_worker(worker, left);
         }
     }

@@ -23,20 +23,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::api::tls;
 use crate::limits::{STORAGE_CONNECT_TIMEOUT, STORAGE_IDLE_TIMEOUT};
+use crate::trust::Trust;
 
 /// Connects for each request. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Connector(TlsConnector);
+pub(super) struct Connector(Trust);
 
 impl Connector {
     /// Trusts the certificate authorities of this file, or of the system.
     pub(super) fn new(ca: Option<&Path>) -> Result<Connector, String> {
-        tls::connector(tls::authorities(ca)?).map(Connector)
+        ca.map_or_else(Trust::system, Trust::file).map(Connector)
     }
 }
 
@@ -71,10 +69,8 @@ impl HttpService for Connector {
             if !is_tls {
                 return Ok(Line::Plain(socket));
             }
-            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let tls = self.0.connect(name, socket).await;
-            tls.map(|socket| Line::Tls(Box::new(socket)))
-                .map_err(|error| io::Error::other(format!("TLS: {error}")))
+            let tls = self.0.connect(&host, socket).await;
+            tls.map(|socket| Line::Tls(Box::new(socket))).map_err(io::Error::other)
         };
         let reached = timeout(STORAGE_CONNECT_TIMEOUT, reach).await.map_err(late);
         match reached.and_then(|line| line).map_err(failed(HttpErrorKind::Connect))? {

@@ -14,14 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::RootCertStore;
-use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use super::CallbackKey;
-use crate::api::tls;
 use crate::limits::{CALLBACK_TIMEOUT, HTTP_HEAD_BYTES};
+use crate::trust::Trust;
 
 /// Names the event; the same at each attempt.
 const ID_HEADER: &str = "x-onair-event-id";
@@ -33,7 +30,7 @@ pub const SIGNATURE_HEADER: &str = "x-onair-signature";
 /// Posts events, signed.
 pub struct Poster {
     key: CallbackKey,
-    tls: TlsConnector,
+    pub(super) trust: Trust,
 }
 
 impl Poster {
@@ -42,12 +39,7 @@ impl Poster {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(key: CallbackKey) -> Result<Poster, String> {
-        Poster::trusting(tls::authorities(None)?, key)
-    }
-
-    /// A poster that trusts these certificate authorities only.
-    pub(super) fn trusting(roots: RootCertStore, key: CallbackKey) -> Result<Poster, String> {
-        Ok(Poster { key, tls: tls::connector(roots)? })
+        Trust::system().map(|trust| Poster { key, trust })
     }
 
     /// Posts the body of event `seq` to the URL at one of these addresses.
@@ -68,10 +60,7 @@ impl Poster {
                 return send(socket, request).await;
             }
             let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-            let socket =
-                self.tls.connect(name, socket).await.map_err(|error| format!("TLS: {error}"))?;
-            send(socket, request).await
+            send(self.trust.connect(host, socket).await?, request).await
         };
         let late = |_elapsed| format!("no answer within {} s", CALLBACK_TIMEOUT.as_secs());
         let status = timeout(CALLBACK_TIMEOUT, attempt).await.map_err(late)??;

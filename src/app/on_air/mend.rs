@@ -10,6 +10,8 @@ use crate::app::frame_thread::Report;
 use crate::catalog::{self, Effect, Source, When};
 use crate::engine::SceneSpec;
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
+use crate::input::Broken;
+use crate::limits;
 use crate::time;
 use crate::worker::Rest;
 
@@ -31,6 +33,8 @@ struct Mended {
     /// What is broken and rests.
     broken: Option<InputKey>,
     count: u64,
+    /// Workers that hang and were left behind.
+    left_behind: u32,
 }
 
 /// All that was mended.
@@ -44,14 +48,15 @@ impl Mends {
     }
 
     /// Whether it is time to replace what is broken.
-    fn is_due(&mut self, player: &Player, key: InputKey) -> bool {
+    fn is_due(&mut self, player: &Player, (key, broken): (InputKey, &Broken)) -> bool {
         let mended = self.0.entry(player.clone()).or_default();
         if mended.broken != Some(key) {
             mended.broken = Some(key);
             mended.count += 1;
+            mended.left_behind += u32::from(*broken == Broken::Hung);
             mended.rest.broke();
         }
-        mended.rest.is_over()
+        mended.rest.is_over() && mended.left_behind <= limits::THREADS_LEFT_BEHIND
     }
 }
 
@@ -64,10 +69,10 @@ impl OnAir {
     /// Gives those whose input is broken another one.
     pub(in crate::app) async fn mend_inputs(&mut self) {
         let report = self.report.borrow().clone();
-        for (key, position_ms, why) in broken(&report) {
+        for (key, position_ms, broken) in broken(&report) {
             let Some(player) = self.player_of(key) else { continue };
-            if self.mends.is_due(&player, key) {
-                tracing::error!(caster = %self.caster.id, ?player, %key, "{why}: it is replaced");
+            if self.mends.is_due(&player, (key, &broken)) {
+                tracing::error!(caster = %self.caster.id, ?player, ?broken, "an input is replaced");
                 self.mend(player, (key, position_ms)).await;
             }
         }
@@ -120,12 +125,32 @@ impl OnAir {
     }
 }
 
-/// The inputs that are broken: how far each was, and why.
-fn broken(report: &Report) -> Vec<(InputKey, u64, String)> {
+/// The inputs that are broken, how far each was, and how it broke.
+fn broken(report: &Report) -> Vec<(InputKey, u64, Broken)> {
     let inputs = report.inputs.iter();
     let broken = inputs.filter_map(|input| {
-        let why = input.status.broken.clone()?;
-        Some((input.input, input.stats.position_ms, why))
+        let broken = input.status.broken.clone()?;
+        Some((input.input, input.stats.position_ms, broken))
     });
     broken.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_broken_is_replaced_at_once_then_rests_and_hung_ones_are_few() {
+        let panicked = Broken::Panicked("a bug".into());
+        for (broken, replaced) in [(&panicked, 4), (&Broken::Hung, 3)] {
+            let mut mends = Mends::default();
+            let due = (0..10).map(|key| mends.is_due(&Player::Standby, (InputKey(key), broken)));
+            let due: Vec<bool> = due.collect();
+            let expected: Vec<bool> = (0..10).map(|key| key < replaced).collect();
+            assert_eq!(due, expected, "{broken:?}");
+        }
+        let mut mends = Mends::default();
+        assert!(mends.is_due(&Player::Episode(EpisodeId::random()), (InputKey(1), &panicked)));
+        assert!(mends.is_due(&Player::Standby, (InputKey(2), &panicked)));
+    }
 }
