@@ -5,6 +5,12 @@
 
 use std::time::Duration;
 
+// The benches take this file by its path.
+#[path = "limits/supervision.rs"]
+mod supervision;
+
+pub use supervision::*;
+
 // --- catalog ---------------------------------------------------------------------------------------------
 
 /// Casters that one process knows, on air or not.
@@ -373,30 +379,8 @@ pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
 pub const PLAYER_CHUNKS: usize = 16;
 /// Bytes of an HLS playlist or segment that is served.
 pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
-/// Breakdowns within [`RESTART_WINDOW`] after which what breaks rests before it begins again (issue: five in a minute).
-pub const RESTARTS: usize = 5;
-/// See [`RESTARTS`]; what has worked that long is as good as new.
-pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// The first rest; each further one is twice as long.
-pub const RESTART_REST: Duration = Duration::from_secs(10);
-/// The longest rest: shorter than [`RESTART_WINDOW`], so that what never works is not taken for good as new.
-pub const RESTART_REST_MAX: Duration = Duration::from_secs(50);
-/// Wait until a show that could not go back on air is tried again, at least.
-pub const RETRY_START: Duration = Duration::from_secs(1);
-/// Time for one picture after which its encoder counts as hung: the slowest preset takes 0.3 s for 1080p on a loaded core.
-pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
-/// Hung encoders of one rendition that are left behind; each holds a canvas ([`CANVAS_RING`]), so after that the show begins
-/// again with new ones.
-pub const ENCODERS_LEFT_BEHIND: u32 = 3;
 /// Pictures that NVENC may hold: without B-frames and look-ahead it holds one.
 pub const NVENC_BUFFERS: usize = 4;
-/// Attempts to encode a picture; then black is encoded in its place, since it may be the picture that breaks encoders.
-pub const ENCODE_ATTEMPTS: u32 = 2;
-/// Late ticks in a row that repeat the last picture; then one is drawn, so that a machine that stays late shows five pictures
-/// a second instead of none.
-pub const LATE_REPEATS: u32 = 5;
-/// Time without a tick after which a frame thread counts as hung: 150 periods at 30 frames a second.
-pub const FRAMES_HUNG: Duration = Duration::from_secs(5);
 /// How often a thread that waits for something else looks at its stop token.
 pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.

@@ -74,6 +74,11 @@ impl Admission {
         }
     }
 
+    /// How many encoders may run; none: as many as the machine carries.
+    pub(super) fn max_encoders(&self) -> Option<usize> {
+        self.max_encoders
+    }
+
     /// Says why `more` encoders, PGM's first, beside `running` ones are too much, with the numbers. Blocks while a preset is measured for the
     /// first time (a tenth of a second for most).
     ///

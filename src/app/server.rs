@@ -215,6 +215,7 @@ impl Server {
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
                 nvenc: encoders::report(&admission.config),
+                max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))
         }));

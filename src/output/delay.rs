@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::fan_out::Batch;
 use super::spool::{Place, Spool};
+use crate::fault;
 use crate::limits::{ENCODER_QUEUE_TICKS, STILL_EVERY, STOP_POLL};
 use crate::media::encode::AacEncoder;
 use crate::media::packet::{Packet, StreamHeader, Track};
@@ -62,9 +63,20 @@ pub(super) struct DelayRing {
     lost: Arc<AtomicU64>,
 }
 
+/// When a ring begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// Before the public has seen anything.
+    WithTheOutput,
+    /// The public sees the output already.
+    OnAir,
+    /// In the place of one that broke, with what it held.
+    AfterALoss,
+}
+
 /// Whether something has left already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+enum Shown {
     Nothing,
     Something,
 }
@@ -96,7 +108,7 @@ impl DelayRing {
     pub(super) fn new(
         spool: Spool,
         rate: FrameRate,
-        (shown, silence): (Shown, Option<Bytes>),
+        (begins, silence): (Begins, Option<Bytes>),
         lost: Arc<AtomicU64>,
     ) -> DelayRing {
         DelayRing {
@@ -104,12 +116,18 @@ impl DelayRing {
             rate,
             held: VecDeque::new(),
             behind: 0,
-            shown,
+            shown: match begins {
+                Begins::WithTheOutput => Shown::Nothing,
+                Begins::OnAir | Begins::AfterALoss => Shown::Something,
+            },
             still: None,
             silence,
             sound_end_ns: None,
             next: None,
-            taken: Skip::No,
+            taken: match begins {
+                Begins::AfterALoss => Skip::ToKey,
+                Begins::WithTheOutput | Begins::OnAir => Skip::No,
+            },
             left: Skip::No,
             lost,
         }
@@ -294,19 +312,23 @@ impl DelayLine {
     /// Starts a line that lets go by `out`.
     pub(super) fn start(
         name: &str,
-        (dir, header, shown): (PathBuf, &StreamHeader, Shown),
+        (dir, header, begins): (PathBuf, &StreamHeader, Begins),
         lost: Arc<AtomicU64>,
         out: impl Fn(&Packet, &StopToken) + Send + 'static,
     ) -> std::io::Result<DelayLine> {
         let (sender, receiver): (_, Receiver<Batch>) =
             crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
         let (rate, audio_bps, counted) = (header.rate, header.audio_bps, Arc::clone(&lost));
-        let worker = worker::spawn(&format!("delay-{name}"), StopToken::new(), move |stop| {
-            let begins = (shown, silence(audio_bps));
+        let place = format!("delay-{name}");
+        let worker = worker::spawn(&place.clone(), StopToken::new(), move |stop| {
+            let begins = (begins, silence(audio_bps));
             let mut ring = DelayRing::new(Spool::new(dir), rate, begins, counted);
             while !stop.is_stopped() {
                 match receiver.recv_timeout(STOP_POLL) {
-                    Ok(batch) => ring.push(batch, |packet| out(&packet, &stop)),
+                    Ok(batch) => {
+                        fault::strikes(&place);
+                        ring.push(batch, |packet| out(&packet, &stop));
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -323,12 +345,16 @@ impl DelayLine {
         }
     }
 
+    /// Whether it has broken off.
+    pub(super) fn is_broken(&self) -> bool {
+        self.worker.as_ref().is_none_or(Worker::is_finished)
+    }
+
     /// Lets go what is due; what has to wait is never sent.
     pub(super) fn end(&mut self) {
         self.batches.take();
         if let Some(worker) = self.worker.take() {
-            super::await_end(&worker, super::time_left(crate::limits::DRAIN_TIMEOUT));
-            worker.join();
+            super::end_worker(worker, super::time_left(crate::limits::DRAIN_TIMEOUT));
         }
     }
 }

@@ -77,6 +77,8 @@ pub enum EventCode {
     RecordFailed,
     /// An encoder failed and was replaced; players and recordings go on from its keyframe.
     EncoderRestarted,
+    /// A thread of an output or a source broke or hung and was replaced; what is beside it goes on undisturbed.
+    ThreadRestarted,
     /// What makes the pictures of a show, or all of it, failed and began again.
     CasterRestarted,
     /// A show failed again and again: it shows standby, or a slate, until it is tried again.
@@ -99,6 +101,7 @@ impl EventCode {
             EventCode::ImageOpenFailed => "ImageOpenFailed",
             EventCode::RecordFailed => "RecordFailed",
             EventCode::EncoderRestarted => "EncoderRestarted",
+            EventCode::ThreadRestarted => "ThreadRestarted",
             EventCode::CasterRestarted => "CasterRestarted",
             EventCode::CasterOnSlate => "CasterOnSlate",
             EventCode::OverloadShed => "OverloadShed",

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::super::delay::{DelayRing, Shown};
+use super::super::delay::{Begins, DelayRing};
 use super::super::fan_out::Batch;
 use super::super::spool::Spool;
 use super::super::testing::{Dir, RATE, await_true, media, settings};
@@ -51,7 +51,7 @@ struct Harness {
 impl Harness {
     fn new(spool: Spool) -> Harness {
         let lost = Arc::new(AtomicU64::new(0));
-        let begins = (Shown::Nothing, Some(Bytes::from_static(&[SILENT])));
+        let begins = (Begins::WithTheOutput, Some(Bytes::from_static(&[SILENT])));
         let ring = DelayRing::new(spool, RATE, begins, Arc::clone(&lost));
         Harness { ring, lost, left: Vec::new() }
     }
