@@ -1,16 +1,16 @@
-//! TLS of the gRPC and HTTP listeners, from PEM files.
+//! TLS: of the gRPC and HTTP listeners, from PEM files, and of requests that this server makes.
 //!
-//! Must not know what is served. Invariant: files that do not fit together are found at the start, and named.
+//! Must not know what is served or asked. Invariant: files that do not fit together are found at the start, and named.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Who the server is, and whom it asks for a certificate.
 #[derive(Clone, Debug)]
@@ -70,4 +70,35 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         return Err(wrong(&"there is no certificate in it"));
     }
     Ok(chain)
+}
+
+/// The certificate authorities of this file, or of the system.
+pub(super) fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            let (added, _) = roots.add_parsable_certificates(found.certs);
+            if added == 0 {
+                tracing::warn!("no certificate authorities found: requests over https will fail");
+            }
+        }
+        Some(path) => {
+            for authority in certificates(path)? {
+                let added = roots.add(authority);
+                added.map_err(|error| format!("the TLS CA {}: {error}", path.display()))?;
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// Shakes hands as a client that trusts these certificate authorities.
+pub(super) fn connector(roots: RootCertStore) -> Result<TlsConnector, String> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config).into())
 }

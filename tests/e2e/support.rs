@@ -132,7 +132,8 @@ impl Server {
         Server::run_in(folder, flags, &[])
     }
 
-    fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
+    /// A server on this folder, with these flags in the place of the usual ones, if there are any.
+    pub(crate) fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut settings = vec!["--playback-auth", "public", "--ingest-auth", "off"];
         if !flags.is_empty() {
             settings = flags.to_vec();

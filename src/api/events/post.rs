@@ -4,7 +4,6 @@
 //! to, and follows no redirect. Invariant: an attempt ends within [`CALLBACK_TIMEOUT`] and reads no more than a head.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
@@ -16,12 +15,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::CallbackKey;
+use crate::api::tls;
 use crate::limits::{CALLBACK_TIMEOUT, HTTP_HEAD_BYTES};
 
 /// Names the event; the same at each attempt.
@@ -43,23 +42,12 @@ impl Poster {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(key: CallbackKey) -> Result<Poster, String> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            tracing::warn!("no certificate authorities found: callbacks over https will fail");
-        }
-        Poster::trusting(roots, key)
+        Poster::trusting(tls::authorities(None)?, key)
     }
 
     /// A poster that trusts these certificate authorities only.
     pub(super) fn trusting(roots: RootCertStore, key: CallbackKey) -> Result<Poster, String> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS: {error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Poster { key, tls: Arc::new(config).into() })
+        Ok(Poster { key, tls: tls::connector(roots)? })
     }
 
     /// Posts the body of event `seq` to the URL at one of these addresses.
