@@ -85,7 +85,8 @@ async fn a_rendition_a_sink_and_a_source_that_break_begin_again() {
     println!("{told:#?}");
     let last = ticks(&files[0]).last().copied().unwrap_or(0);
     wait_for("both to go on", LONG, || {
-        let is_on = |file: &_| ticks(file).last().is_some_and(|tick| *tick > last + 90);
+        let is_on =
+            |file: &std::path::PathBuf| ticks(file).last().is_some_and(|tick| *tick > last + 90);
         files.iter().all(is_on).then_some(())
     });
     let state = studio.state().await;
