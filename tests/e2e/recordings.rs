@@ -14,7 +14,8 @@ use onair::worker::{self, StopToken, Worker};
 use serde_json::Value;
 
 use crate::chance::Chance;
-use crate::support::{Folder, From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
+use crate::peers::Disk;
+use crate::support::{From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
 
 pub(crate) const LONG: Duration = Duration::from_secs(40);
 pub(crate) const FORMATS: [&str; 3] = ["flv", "m3u8", "mp4"];
@@ -266,40 +267,6 @@ async fn what_was_recorded_before_a_kill_plays_and_is_indexed_after_it() {
     println!("{kills} kills, {} files; they lack, ms: {lacking_ms:?}", lacking_ms.len());
 }
 
-/// A small file system of its own, unmounted when it is dropped.
-struct Disk(Folder);
-
-impl Disk {
-    /// None where that is not allowed.
-    fn new(mebibytes: u32) -> Option<Disk> {
-        let folder = Folder::new();
-        std::fs::create_dir_all(folder.path("disk")).unwrap();
-        let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path("disk"))
-            .output();
-        let is_mounted = mounted.is_ok_and(|output| output.status.success());
-        is_mounted.then_some(Disk(folder))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path("disk")
-    }
-
-    /// Writes until there is no room.
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.path().join("ballast")).unwrap();
-        while ballast.write_all(&[7; 4096]).is_ok() {}
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
-
 /// Outputs of a caster by what their names begin with.
 pub(crate) async fn outputs(studio: &mut Studio, prefix: &str) -> Vec<v1::OutputStatus> {
     let outputs = studio.state().await.outputs;
@@ -342,7 +309,7 @@ async fn a_full_disk_ends_recordings_until_there_is_room_and_nothing_else() {
             serde_json::from_str(&bodies.recv_timeout(LONG).expect("a callback")).unwrap();
         told += u32::from(event["EventMessage"]["Code"] == "RecordFailed");
     }
-    std::fs::remove_file(disk.path().join("ballast")).unwrap();
+    disk.empty();
     let before = outputs(&mut studio, "record-").await;
     await_outputs(&mut studio, "they record again", |output| {
         let was = before.iter().find(|was| was.name == output.name).unwrap();
