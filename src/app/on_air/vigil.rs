@@ -21,9 +21,13 @@ pub(super) struct Due {
 }
 
 impl Due {
+    /// The catalog knows.
+    fn settle(&mut self) {
+        self.is_due = false;
+    }
+
     /// Whether the catalog is to be told now.
-    fn is_now(&mut self, now_ns: u64, is_known: bool) -> bool {
-        self.is_due &= !is_known;
+    fn is_now(&mut self, now_ns: u64) -> bool {
         let is_now = self.is_due && now_ns >= self.again_ns;
         if is_now {
             self.again_ns = now_ns + limits::RETRY_START.as_nanos() as u64;
@@ -108,7 +112,10 @@ impl OnAir {
     /// Whether standby has come by itself, to stay until an operator sets or takes PGM.
     pub(in crate::app) fn is_standby_due(&mut self) -> bool {
         let is_on = self.caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
-        self.due.is_now(self.world.clock.now_ns(), is_on)
+        if is_on {
+            self.due.settle();
+        }
+        self.due.is_now(self.world.clock.now_ns())
     }
 
     pub(super) fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
@@ -134,7 +141,10 @@ mod tests {
             (1200, true, false),
             (9000, false, false),
         ] {
-            assert_eq!(due.is_now(now_ms * MS, is_known), is_told, "at {now_ms} ms");
+            if is_known {
+                due.settle();
+            }
+            assert_eq!(due.is_now(now_ms * MS), is_told, "at {now_ms} ms");
         }
     }
 }
