@@ -1,5 +1,5 @@
 //! Faults that tests cause in the built binary: `ONAIR_FAULTS=PLACE:KIND@STEP` (more after a comma; `@FIRST-LAST` for several
-//! steps) makes a step at a place panic, hang, take longer or fail.
+//! steps) makes a step at a place panic, hang, take longer or fail; `@/PATH` does so when there is such a file, and removes it.
 //!
 //! Must not know what stands at a place. Invariant: exists in debug builds only; elsewhere a place is nothing at all.
 
@@ -34,22 +34,29 @@ pub(crate) use armed::strikes;
 #[cfg(debug_assertions)]
 mod armed {
     use std::ops::RangeInclusive;
+    use std::path::PathBuf;
     use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
     use super::{Kind, SLOW};
     use crate::worker::StopToken;
 
+    enum When {
+        Steps(RangeInclusive<u64>),
+        /// Once for each time that it is put there.
+        File(PathBuf),
+    }
+
     struct Fault {
         place: String,
         kind: Kind,
-        steps: RangeInclusive<u64>,
+        when: When,
         step: u64,
     }
 
     impl Fault {
         fn parse(text: &str) -> Option<Fault> {
             let (place, rest) = text.split_once(':')?;
-            let (kind, steps) = rest.split_once('@')?;
+            let (kind, when) = rest.split_once('@')?;
             let kind = match kind {
                 "panic" => Kind::Panic,
                 "hang" => Kind::Hang,
@@ -57,9 +64,18 @@ mod armed {
                 "fail" => Kind::Fail,
                 _ => return None,
             };
-            let (first, last) = steps.split_once('-').unwrap_or((steps, steps));
-            let steps = first.parse().ok()?..=last.parse().ok()?;
-            Some(Fault { place: place.to_owned(), kind, steps, step: 0 })
+            let when = match when.split_once('-').unwrap_or((when, when)) {
+                _ if when.starts_with('/') => When::File(when.into()),
+                (first, last) => When::Steps(first.parse().ok()?..=last.parse().ok()?),
+            };
+            Some(Fault { place: place.to_owned(), kind, when, step: 0 })
+        }
+
+        fn is_due(&self) -> bool {
+            match &self.when {
+                When::Steps(steps) => steps.contains(&self.step),
+                When::File(path) => std::fs::remove_file(path).is_ok(),
+            }
         }
     }
 
@@ -85,7 +101,7 @@ mod armed {
         let mut faults = faults();
         let mut due = None;
         for fault in faults.iter_mut().filter(|fault| fault.place == place) {
-            due = due.or_else(|| fault.steps.contains(&fault.step).then_some(fault.kind));
+            due = due.or_else(|| fault.is_due().then_some(fault.kind));
             fault.step += 1;
         }
         due
@@ -113,6 +129,20 @@ mod armed {
             assert_eq!([(); 4].map(|()| strikes("here")), [false, true, true, false]);
             assert!(!strikes("there"));
             assert!(Fault::parse("here:explode@1").is_none());
+        }
+
+        #[test]
+        fn a_fault_strikes_each_time_that_its_file_is_there() {
+            let file = std::env::temp_dir().join(format!("onair-fault-{}", std::process::id()));
+            arm(&format!("file:fail@{}", file.display()));
+            let mut struck = Vec::new();
+            for is_there in [false, true, false, true] {
+                if is_there {
+                    std::fs::write(&file, "").unwrap();
+                }
+                struck.push(strikes("file"));
+            }
+            assert_eq!(struck, [false, true, false, true]);
         }
     }
 }

@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
-// The benches take this file by its path.
+// By path, since a bench takes this file in by its path.
+#[path = "limits/recordings.rs"]
+mod recordings;
 #[path = "limits/supervision.rs"]
 mod supervision;
 
+pub use recordings::*;
 pub use supervision::*;
 
 // --- catalog ---------------------------------------------------------------------------------------------
@@ -417,34 +420,6 @@ pub const LOAD_WINDOW: Duration = Duration::from_secs(10);
 pub const MAX_RENDITIONS: usize = 8;
 /// Pictures that an output keeps for renditions that are behind; a rendition that comes later repeats its last one.
 pub const RENDITION_PICTURES: usize = 2;
-
-/// Bytes of the template that a recorded file is named by.
-pub const MAX_RECORD_NAME_BYTES: usize = 512;
-/// Characters of a stream's or application's name that become part of a file name.
-pub const MAX_RECORD_VALUE_BYTES: usize = 100;
-/// Least time from the beginning of a recorded file to the next.
-pub const MIN_RECORD_CYCLE: Duration = Duration::from_secs(1);
-/// Media in a recorded segment (cut at the next keyframe).
-pub const RECORD_SEGMENT: Duration = Duration::from_secs(6);
-/// Media in a fragment of an MP4 that is recorded: what a kill costs at most.
-pub const RECORD_FRAGMENT: Duration = Duration::from_millis(500);
-/// Bytes free on the disk, besides what recordings leave free of it, that a new recorded file wants: a disk that is full is
-/// not filled up with beginnings.
-pub const RECORD_ROOM_BYTES: u64 = 8 << 20;
-/// Bytes of a recorded file between looks at how much room the disk has.
-pub const RECORD_ROOM_CHECK_BYTES: u64 = 1 << 20;
-/// Time that a recorder waits for the index before it goes on without: the queue of its packets is long enough for it.
-pub const RECORD_INDEX_WAIT: Duration = Duration::from_secs(3);
-/// Recorded files that are finished, or let go, between two looks at the index.
-pub const RECORDINGS_AT_ONCE: usize = 256;
-/// Time between looks at which recordings are too old or too many.
-pub const RECORDINGS_SWEEP: Duration = Duration::from_secs(10);
-/// Bytes of a recorded file that are read at once for a client.
-pub const RECORDING_READ_BYTES: usize = 256 << 10;
-/// Packets that wait for the sound that still belongs to the file before; more, and it is cut there.
-pub const RECORD_SPLIT_PACKETS: usize = 64;
-/// Directories within each other in which unfinished recordings are looked for.
-pub const RECORD_DEPTH: usize = 16;
 
 /// Bytes of delayed packets of one rendition in memory; more wait in a file.
 pub const DELAY_MEMORY_BYTES: usize = 4 << 20;

@@ -3,7 +3,7 @@
 //! Must not measure anything. Invariant: names begin with `onair_` and end in their unit; nothing secret is a label.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
+use super::uploads::Counts;
 use crate::api::control::{
     EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
 };
@@ -347,6 +348,22 @@ fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
     registry.register("relay_reconnects", "Attempts to connect after the first", reconnects);
 }
 
+/// How uploads of recordings fare.
+fn upload_metrics(registry: &mut Registry, counts: &Counts) {
+    for (name, help, value) in [
+        ("upload_bytes", "Bytes of recordings that object storage took", &counts.bytes),
+        ("recordings_stored", "Recordings that are in object storage", &counts.stored),
+        ("upload_failures", "Attempts to upload a recording that failed", &counts.failures),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    }
+    let waiting = Gauge::<i64>::default();
+    waiting.set(i64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    registry.register("recordings_waiting", "Recordings that wait for object storage", waiting);
+}
+
 /// What no single caster has.
 fn server_metrics(
     registry: &mut Registry,
@@ -402,7 +419,7 @@ fn saturated(count: isize) -> u64 {
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
-    (events, library): (EventCounts, LibraryStats),
+    (events, library, uploads): (EventCounts, LibraryStats, &Counts),
     (gpus, machine): (&Supply, &Machine),
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
@@ -464,6 +481,7 @@ pub(super) fn text(
         gauges(&mut registry, metric, &stages);
     }
     server_metrics(&mut registry, (events, library), (gpus, machine));
+    upload_metrics(&mut registry, uploads);
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {
         // Writing to a String does not fail; an empty page is what a scraper understands.

@@ -220,6 +220,10 @@ impl EncodeLoop {
             let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
             Ok((packets, self.audio.encode(samples)?))
         })?;
+        // An encoder that took the place of another begins with one.
+        let now_ns = self.header.rate.tick_ns(tick).cast_signed();
+        let is_key = is_due || packets.iter().any(|packet| packet.key && packet.pts_ns == now_ns);
+        let idr = if is_key { Idr::Force } else { Idr::Auto };
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         let shown = Arc::downgrade(&self.shown);
         let audio_too = audio.clone();

@@ -37,14 +37,15 @@ mod spool;
 mod stats;
 mod steady;
 
+pub use backoff::Backoff;
 pub use hls::HlsSegments;
 pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
 pub use recover::{
-    Recovered, finish_recording, recording_as_it_is, recording_files, recover_recording,
-    recover_recordings, remove_recording,
+    Recovered, finish_recording, playlist_files, recording_as_it_is, recording_files,
+    recover_recording, recover_recordings, remove_recording,
 };
 pub use rendition::RenditionSettings;
-pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, Timing, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};

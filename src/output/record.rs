@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::part_file::PartFile;
 use super::playlist::{self, Slice};
+use super::sink::Timing;
 use crate::ids::RecordingId;
 use crate::limits::{
     MIN_RECORD_CYCLE, RECORD_ROOM_BYTES, RECORD_ROOM_CHECK_BYTES, RECORD_SEGMENT,
@@ -39,6 +40,8 @@ pub struct RecordPlan {
     pub stream: String,
     /// Bytes that are left free on the disk.
     pub reserve_bytes: u64,
+    /// Whether the output's delay is for it too.
+    pub timing: Timing,
     /// Who is told of its files.
     pub news: OnRecord,
 }
@@ -250,6 +253,8 @@ struct Segments {
     /// The one that is written, and when it began.
     open: Option<(PartFile, i64)>,
     bytes: u64,
+    /// One could not be given its name. The playlist then stays as it grew, which is enough to finish both later.
+    is_left: bool,
 }
 
 impl Take {
@@ -351,7 +356,10 @@ impl Take {
         let uri = playlist::relative(self.part.name(), segment.name());
         segments.bytes += segment.bytes();
         let name = segment.name().to_owned(); // Without the end: it is not known when a segment begins.
-        segment.finish(&name).map_err(|error| error.to_string())?;
+        if let Err(error) = segment.finish(&name) {
+            segments.is_left = true;
+            return Err(error.to_string());
+        }
         let slice = Slice { duration_ns: (end_ns - began_ns).max(0).unsigned_abs(), uri };
         let line = playlist::closed(&slice);
         segments.done.push(slice);
@@ -374,8 +382,9 @@ impl Take {
         let text = self.segments.as_ref().map(|segments| playlist::finished(&segments.done));
         let is_empty = match &self.segments {
             None => self.part.bytes() == 0,
-            Some(segments) => segments.done.is_empty(),
+            Some(segments) => segments.done.is_empty() && !segments.is_left,
         };
+        let is_left = self.segments.as_ref().is_some_and(|segments| segments.is_left);
         if is_empty {
             let _ = self.part.discard();
             (plan.news.0)(RecordNews::Empty(self.id));
@@ -395,6 +404,7 @@ impl Take {
         (plan.news.0)(RecordNews::Complete(file));
         let named = match text {
             None => self.part.finish(&name),
+            Some(_) if is_left => Err(std::io::Error::other("a segment has no name yet")),
             Some(text) => self.part.finish_as(&text, &name),
         };
         (plan.news.0)(RecordNews::Named);

@@ -154,11 +154,8 @@ impl Line {
     fn open(&self, pulse: Pulse) -> Result<SteadyEncoder, StartError> {
         let counters = Arc::clone(&self.outlet.counters);
         let video = &self.settings.video;
-        let encoder = SteadyEncoder::open(format!("x264-{}", self.name), video, counters, pulse)?;
-        match encoder.avcc() == self.header.avcc {
-            true => Ok(encoder),
-            false => Err(EncodeError::NoParameterSets.into()),
-        }
+        let named = (format!("x264-{}", self.name), video);
+        SteadyEncoder::resume(named, &self.header.avcc, counters, pulse)
     }
 
     /// Starts a thread, with this encoder or one of its own.

@@ -94,7 +94,7 @@ pub enum Overflow {
 
 /// When a sink gets its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
+pub enum Timing {
     /// As they are encoded.
     Prompt,
     /// When the output's delay is over.
@@ -102,11 +102,12 @@ pub(super) enum Timing {
 }
 
 impl Sink {
-    /// What the public sees is delayed, what is kept is not.
+    /// What the public sees is delayed, what is kept is as it is asked for.
     pub(super) fn timing(&self) -> Timing {
         match self {
             Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Timing::Delayed,
-            Sink::File { .. } | Sink::Record { .. } => Timing::Prompt,
+            Sink::File { .. } => Timing::Prompt,
+            Sink::Record { plan, .. } => plan.timing,
         }
     }
 
@@ -320,7 +321,7 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &Sto
         }
         feed.status.set(SinkState::Failed(reason));
         feed.status.change(|progress| progress.failures += 1);
-        if !sink.tries_again() || !discard_for(backoff.next().max(rest), feed, stop) {
+        if !sink.tries_again() || !discard_for(backoff.next_wait().max(rest), feed, stop) {
             return;
         }
     }

@@ -154,6 +154,26 @@ impl SteadyEncoder {
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
         let encoder = VideoEncoder::open(settings)?;
+        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+    }
+
+    /// Opens an encoder for a stream that was begun by another one of these settings and has this record.
+    pub(super) fn resume(
+        (name, settings): (String, &VideoSettings),
+        avcc: &Bytes,
+        counters: Arc<Counters>,
+        pulse: Pulse,
+    ) -> Result<SteadyEncoder, StartError> {
+        let encoder = VideoEncoder::resume(settings, avcc)?;
+        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+    }
+
+    fn with(
+        encoder: VideoEncoder,
+        (name, settings): (String, &VideoSettings),
+        counters: Arc<Counters>,
+        pulse: Pulse,
+    ) -> Result<SteadyEncoder, StartError> {
         let (avcc, maker) = (encoder.avcc(), encoder.maker());
         counters.count(|stats| {
             stats.maker = maker;

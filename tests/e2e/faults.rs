@@ -261,7 +261,7 @@ async fn sigterm_under_load_finishes_every_file_in_time() {
 }
 
 /// Debian's libfaketime.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+pub(crate) const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 /// A server whose wall clock is ahead by what the file `offset` in the folder says, and a file that is white.
 fn with_faketime() -> (crate::support::Folder, Server) {

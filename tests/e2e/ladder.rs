@@ -11,18 +11,18 @@ use crate::proof::{Proof, check_same, proof, tap};
 use crate::support::{From, Process, Server, Studio, free_port, spawn_ffmpeg, ticks, wait_for};
 
 /// The programme is 854×480, so that there is something below it.
-const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
+pub(crate) const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
 /// Frames that everything must have in common.
 const COMMON: usize = 6 * 30;
 
-fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
+pub(crate) fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
     let transcode = config.transcode_config.as_mut().unwrap();
     transcode.caster_template = "lp_sd".into();
     transcode.live_templates = rungs.iter().map(|&name| name.into()).collect();
 }
 
 /// Records every address of PGM in turn, under names that tell rung and format.
-fn tap_all(server: &Server, scene: &v1::Scene) -> Vec<(String, PathBuf, Process)> {
+pub(crate) fn tap_all(server: &Server, scene: &v1::Scene) -> Vec<(String, PathBuf, Process)> {
     let taps = scene.stream_infos.iter().map(|info| {
         let name = format!("{}-{}", info.transcode_config, info.video_format);
         let file = server.folder.path(&format!("{name}.flv"));
@@ -49,7 +49,7 @@ fn await_frames(file: &Path, count: usize) {
 }
 
 /// The finished recordings below a directory.
-fn recordings(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn recordings(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {

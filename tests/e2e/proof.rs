@@ -4,6 +4,7 @@
 //! whole picture, at 30 frames per second.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
 
@@ -53,13 +54,19 @@ impl Proof {
         pairs.filter(|(_, before, now)| before.map(|number| number + 1) != *now).collect()
     }
 
-    /// The tick of each number that is shown for one tick only.
-    fn single(&self) -> BTreeMap<u64, i64> {
-        let mut ticks = BTreeMap::<u64, Vec<i64>>::new();
-        for frame in &self.frames {
-            if let Some(number) = frame.number {
-                ticks.entry(number).or_default().push(frame.tick);
+    /// The tick at which each number comes, of those that come once; not the first and the last, which may have come before.
+    fn begins(&self) -> BTreeMap<u64, i64> {
+        let mut comes = Vec::new();
+        let mut before = None;
+        for Frame { tick, number, .. } in &self.frames {
+            if *number != before {
+                comes.extend(number.map(|number| (number, *tick)));
             }
+            before = *number;
+        }
+        let mut ticks = BTreeMap::<u64, Vec<i64>>::new();
+        for (number, tick) in comes.iter().skip(1).rev().skip(1) {
+            ticks.entry(*number).or_default().push(*tick);
         }
         ticks
             .into_iter()
@@ -72,6 +79,51 @@ impl Proof {
     fn shown(&self, later: i64) -> BTreeMap<i64, (Option<u64>, bool)> {
         let moved = |frame: &Frame| (frame.tick + later, (frame.number, frame.key));
         self.frames.iter().map(moved).collect()
+    }
+
+    /// Panics unless it shows at each tick what the other does, with the same keyframes, wherever they overlap. By how many
+    /// ticks the other is later.
+    pub(crate) fn check_beside(&self, name: &str, (other_name, other): (&str, &Proof)) -> i64 {
+        let (expected, begins) = (other.shown(0), other.begins());
+        let mut ticks = self.begins().into_iter();
+        let later = ticks.find_map(|(number, tick)| Some(begins.get(&number)? - tick));
+        let later = later.unwrap_or_else(|| panic!("{name} has no frame of {other_name}"));
+        for (tick, frame) in &self.shown(later) {
+            let expected = expected.get(tick).unwrap_or(frame);
+            assert_eq!(frame, expected, "tick {tick}: {name} beside {other_name}");
+        }
+        later
+    }
+
+    /// Panics unless it has the other's keyframes, whatever the pictures show.
+    pub(crate) fn check_keys(&self, name: &str, (other_name, other): (&str, &Proof)) {
+        let expected = other.shown(0);
+        for Frame { tick, key, .. } in &self.frames {
+            let is_key = expected.get(tick).map_or(*key, |(_, key)| *key);
+            assert_eq!(*key, is_key, "keyframe at tick {tick}: {name} beside {other_name}");
+        }
+    }
+
+    /// How many of these ticks it should show, since it shows some before and after, and does not; and how many show the
+    /// picture before once more.
+    pub(crate) fn lost(&self, later: i64, ticks: &RangeInclusive<i64>) -> (usize, usize) {
+        let shown = self.shown(later);
+        let (Some((first, _)), Some((last, _))) = (shown.first_key_value(), shown.last_key_value())
+        else {
+            return (0, 0);
+        };
+        let within = *ticks.start().max(first)..=*ticks.end().min(last);
+        let missing = within.clone().filter(|tick| !shown.contains_key(tick)).count();
+        let number = |tick: i64| shown.get(&tick).and_then(|(number, _)| *number);
+        let held =
+            within.filter(|tick| number(*tick).is_some() && number(*tick) == number(tick - 1));
+        (missing, held.count())
+    }
+
+    /// Whether it has all of these ticks, but for gaps.
+    pub(crate) fn covers(&self, later: i64, ticks: &RangeInclusive<i64>) -> bool {
+        let ends = [self.frames[0], self.frames[self.frames.len() - 1]];
+        ends[0].tick + later <= *ticks.start() && ends[1].tick + later >= *ticks.end()
     }
 
     /// Panics unless everything is there: no gap, and sound within 20 ms of its picture. A machine that is late may have
@@ -157,19 +209,12 @@ fn beep_offsets(recording: &Path, flashes_s: &[f64]) -> Vec<f64> {
 /// is for `at_least` frames, and each is whole.
 pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize) {
     let (first_name, first) = &proofs[0];
-    let (expected, singles) = (first.shown(0), first.single());
-    let mut common: Vec<i64> = expected.keys().copied().collect();
+    let mut common: Vec<i64> = first.frames.iter().map(|frame| frame.tick).collect();
     for (name, proof) in proofs {
         proof.check(name);
-        let mut ticks = proof.single().into_iter();
-        let later = ticks.find_map(|(number, tick)| Some(singles.get(&number)? - tick));
-        let later = later.unwrap_or_else(|| panic!("{name} has no frame of {first_name}"));
+        let later = proof.check_beside(name, (first_name, first));
         let shown = proof.shown(later);
         common.retain(|tick| shown.contains_key(tick));
-        for (tick, frame) in &shown {
-            let expected = expected.get(tick).unwrap_or(frame);
-            assert_eq!(frame, expected, "tick {tick}: {name} beside {first_name}");
-        }
     }
     assert!(common.len() >= at_least, "only {} frames are common", common.len());
 }

@@ -14,10 +14,11 @@ use onair::worker::{self, StopToken, Worker};
 use serde_json::Value;
 
 use crate::chance::Chance;
-use crate::support::{Folder, From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
+use crate::peers::Disk;
+use crate::support::{From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
 
-const LONG: Duration = Duration::from_secs(40);
-const FORMATS: [&str; 3] = ["flv", "m3u8", "mp4"];
+pub(crate) const LONG: Duration = Duration::from_secs(40);
+pub(crate) const FORMATS: [&str; 3] = ["flv", "m3u8", "mp4"];
 /// What a kill may cost.
 const MAY_LACK_MS: u64 = 2000;
 /// Settings of a server that records somewhere else: what others have by default, and the place.
@@ -50,19 +51,23 @@ async fn studio(server: &Server, on_demand: i32, callback_url: &str) -> Studio {
 }
 
 /// The recordings in a state.
-fn list(http: SocketAddr, state: &str) -> Vec<Value> {
+pub(crate) fn list(http: SocketAddr, state: &str) -> Vec<Value> {
     let (status, told) = media(http, &format!("GET /recordings?State={state}&PageSize=100"), b"");
     assert_eq!(status, 200, "{told}");
     told["Items"].as_array().unwrap().clone()
 }
 
-fn await_list(http: SocketAddr, state: &str, accept: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub(crate) fn await_list(
+    http: SocketAddr,
+    state: &str,
+    accept: impl Fn(&[Value]) -> bool,
+) -> Vec<Value> {
     wait_for(&format!("recordings that are {state}"), LONG, || {
         Some(list(http, state)).filter(|all| accept(all))
     })
 }
 
-fn text<'a>(recording: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(recording: &'a Value, name: &str) -> &'a str {
     recording[name].as_str().unwrap()
 }
 
@@ -92,12 +97,12 @@ fn play(path: &Path) -> (String, u64) {
     (complaints + &errors, ((last - first).max(0.0) * 1000.0) as u64)
 }
 
-fn record_dir(server: &Server) -> PathBuf {
+pub(crate) fn record_dir(server: &Server) -> PathBuf {
     server.folder.path("data").join("record")
 }
 
 /// Answers 200 to everything until it is dropped; the bodies that come.
-fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
+pub(crate) fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -262,42 +267,8 @@ async fn what_was_recorded_before_a_kill_plays_and_is_indexed_after_it() {
     println!("{kills} kills, {} files; they lack, ms: {lacking_ms:?}", lacking_ms.len());
 }
 
-/// A small file system of its own, unmounted when it is dropped.
-struct Disk(Folder);
-
-impl Disk {
-    /// None where that is not allowed.
-    fn new(mebibytes: u32) -> Option<Disk> {
-        let folder = Folder::new();
-        std::fs::create_dir_all(folder.path("disk")).unwrap();
-        let size = format!("size={mebibytes}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path("disk"))
-            .output();
-        let is_mounted = mounted.is_ok_and(|output| output.status.success());
-        is_mounted.then_some(Disk(folder))
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.path("disk")
-    }
-
-    /// Writes until there is no room.
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.path().join("ballast")).unwrap();
-        while ballast.write_all(&[7; 4096]).is_ok() {}
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
-
 /// Outputs of a caster by what their names begin with.
-async fn outputs(studio: &mut Studio, prefix: &str) -> Vec<v1::OutputStatus> {
+pub(crate) async fn outputs(studio: &mut Studio, prefix: &str) -> Vec<v1::OutputStatus> {
     let outputs = studio.state().await.outputs;
     outputs.into_iter().filter(|output| output.name.starts_with(prefix)).collect()
 }
@@ -338,7 +309,7 @@ async fn a_full_disk_ends_recordings_until_there_is_room_and_nothing_else() {
             serde_json::from_str(&bodies.recv_timeout(LONG).expect("a callback")).unwrap();
         told += u32::from(event["EventMessage"]["Code"] == "RecordFailed");
     }
-    std::fs::remove_file(disk.path().join("ballast")).unwrap();
+    disk.empty();
     let before = outputs(&mut studio, "record-").await;
     await_outputs(&mut studio, "they record again", |output| {
         let was = before.iter().find(|was| was.name == output.name).unwrap();

@@ -1,15 +1,13 @@
 //! Relays on the binary: each fault with a real server on the other side, and what PGM and the other relays lose: nothing.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
 use crate::edges::get;
+use crate::peers::{Flow, Gate};
 use crate::support::{
     From, Process, Server, Studio, free_port, record, spawn_ffmpeg, ticks, wait_for,
 };
@@ -47,68 +45,6 @@ async fn until(
         assert!(took < Duration::from_secs(40), "{name} is not {states:?}: {relay:?}");
         onair::worker::StopToken::new().wait(Duration::from_millis(20));
     }
-}
-
-/// A way to a server that can be cut.
-struct Gate {
-    address: SocketAddr,
-    is_open: Arc<AtomicBool>,
-    sockets: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Gate {
-    fn to(server: SocketAddr) -> Gate {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_open, sockets) = (Arc::new(AtomicBool::new(true)), Arc::default());
-        let (open, held): (_, Arc<Mutex<Vec<TcpStream>>>) = (is_open.clone(), Arc::clone(&sockets));
-        std::thread::Builder::new()
-            .spawn(move || {
-                for client in listener.incoming() {
-                    let client = client.unwrap();
-                    if !open.load(Ordering::SeqCst) {
-                        continue;
-                    }
-                    let server = TcpStream::connect(server).unwrap();
-                    for (from, to) in [(&client, &server), (&server, &client)] {
-                        held.lock().unwrap().push(from.try_clone().unwrap());
-                        pump(from.try_clone().unwrap(), to.try_clone().unwrap());
-                    }
-                }
-            })
-            .unwrap();
-        Gate { address, is_open, sockets }
-    }
-
-    /// Cuts what there is, and turns away who comes until it is opened.
-    fn cut(&self) {
-        self.is_open.store(false, Ordering::SeqCst);
-        for socket in self.sockets.lock().unwrap().drain(..) {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn open(&self) {
-        self.is_open.store(true, Ordering::SeqCst);
-    }
-
-    fn url(&self, name: &str) -> String {
-        format!("rtmp://{}/live/{name}?auth_key=s3cret", self.address)
-    }
-}
-
-fn pump(mut from: TcpStream, mut to: TcpStream) {
-    std::thread::Builder::new()
-        .spawn(move || {
-            let mut some = [0; 8192];
-            while let Ok(count @ 1..) = from.read(&mut some) {
-                if to.write_all(&some[..count]).is_err() {
-                    break;
-                }
-            }
-            let _ = to.shutdown(Shutdown::Both);
-        })
-        .unwrap();
 }
 
 fn grows(path: &std::path::Path) {
@@ -192,10 +128,10 @@ async fn each_fault_of_a_relay_is_told_and_hurts_nobody_else() {
     grows(&pgm);
     grows(&relayed);
     until(&mut studio, "killed", &[Live]).await;
-    killed.cut();
+    killed.set(Flow::Cut);
     let (status, found) = until(&mut studio, "killed", &[BackingOff]).await;
     println!("killed: told after {found:?}: {}", status.last_error);
-    killed.open();
+    killed.set(Flow::Open);
     let (status, back) = until(&mut studio, "killed", &[Live]).await;
     println!("killed: live again {back:?} after its server was, reconnects {}", status.reconnects);
     assert!(status.reconnects > 0 && !status.last_error.is_empty(), "{status:?}");

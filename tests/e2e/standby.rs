@@ -32,23 +32,27 @@ fn color(picture: &Picture) -> &'static str {
     }
 }
 
+/// Half a second, and a whole one.
+pub(crate) const AFTER_TICKS: u64 = 15;
+pub(crate) const BACK_TICKS: u64 = 30;
+
 /// The configuration of a caster with a standby that comes after 0.5 s and goes after 1 s.
-async fn keep_watch(studio: &mut Studio) {
+pub(crate) async fn keep_watch(studio: &mut Studio) {
     let caster_id = studio.caster.clone();
     let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
     let described = studio.client.describe_caster_config(request).await.unwrap().into_inner();
     let config = v1::CasterConfig {
         urgent_image_url: "file:standby.png".into(),
         auto_switch_urgent_on: true,
-        auto_switch_after_s: Some(0.5),
-        auto_return_after_s: Some(1.0),
+        auto_switch_after_s: Some(AFTER_TICKS as f32 / 30.0),
+        auto_return_after_s: Some(BACK_TICKS as f32 / 30.0),
         ..described.config.unwrap()
     };
     let request = v1::SetCasterConfigRequest { caster_id, config: Some(config) };
     studio.client.set_caster_config(request).await.unwrap();
 }
 
-async fn until(studio: &mut Studio, shows: v1::StandIn) {
+pub(crate) async fn until(studio: &mut Studio, shows: v1::StandIn) {
     let clock = onair::time::Clock::real();
     loop {
         let state = studio.state().await;
@@ -60,7 +64,7 @@ async fn until(studio: &mut Studio, shows: v1::StandIn) {
 }
 
 /// What the events of the source and of standby say after `after`, in order; moves it on.
-async fn told(studio: &mut Studio, after: &mut u64) -> Vec<String> {
+pub(crate) async fn told(studio: &mut Studio, after: &mut u64) -> Vec<String> {
     let request = v1::WatchCasterRequest {
         caster_id: studio.caster.clone(),
         events_after_sequence: Some(*after),

@@ -84,6 +84,9 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// The program that was built.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_onair");
+
 /// `onair serve` as its user would run it.
 pub(crate) struct Server {
     pub(crate) process: Process,
@@ -99,9 +102,14 @@ impl Server {
     }
 
     pub(crate) fn start_with(flags: &[&str]) -> Server {
+        Server::start_by(Command::new(PROGRAM), flags, &[])
+    }
+
+    /// A server that this command runs when it is given its arguments.
+    pub(crate) fn start_by(command: Command, flags: &[&str], variables: &[(&str, &str)]) -> Server {
         let folder = Folder::new();
         std::fs::create_dir_all(folder.path("media")).unwrap();
-        Server::run(folder, flags)
+        Server::run_by(command, folder, flags, variables)
     }
 
     /// Another process on the same data, after this one has ended.
@@ -123,21 +131,28 @@ impl Server {
 
     /// A server with these variables in its environment.
     pub(crate) fn start_in(variables: &[(&str, &str)]) -> Server {
-        let folder = Folder::new();
-        std::fs::create_dir_all(folder.path("media")).unwrap();
-        Server::run_in(folder, &[], variables)
+        Server::start_by(Command::new(PROGRAM), &[], variables)
     }
 
     fn run(folder: Folder, flags: &[&str]) -> Server {
-        Server::run_in(folder, flags, &[])
+        Server::run_by(Command::new(PROGRAM), folder, flags, &[])
     }
 
-    fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
+    /// A server on this folder, with these flags in the place of the usual ones, if there are any.
+    pub(crate) fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
+        Server::run_by(Command::new(PROGRAM), folder, flags, variables)
+    }
+
+    fn run_by(
+        mut command: Command,
+        folder: Folder,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Server {
         let mut settings = vec!["--playback-auth", "public", "--ingest-auth", "off"];
         if !flags.is_empty() {
             settings = flags.to_vec();
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_onair"));
         command
             .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"])
             .args(["--rtmp", "127.0.0.1:0", "--preset", "ultrafast", "--gop-seconds", "1"])

@@ -12,6 +12,7 @@ use onair::engine::{
 use onair::frame::{AudioBlock, VideoFrame};
 use onair::ids::{Bus, InputKey};
 use onair::limits;
+use onair::metrics::resident_bytes;
 use onair::picture::{LayerSpec, Look, Placement, ScenePicture};
 use onair::time::FrameRate;
 
@@ -129,7 +130,7 @@ fn lips_samples_and_queues_hold_for_a_day() {
     let (mut engine, mut cameras) = begin();
     let (mut chance, mut samples, mut checked, mut gaps) = (Chance::new(1), 0_u64, 0, 0);
     let minute = RATE.tick_at(60 * S as u64);
-    let mut longest = [0; 2];
+    let (mut longest, mut settled_bytes) = ([0; 2], 0);
     for n in 0..hours * 60 * minute {
         let now_ns = RATE.tick_ns(n) as i64;
         for camera in &mut cameras {
@@ -147,6 +148,9 @@ fn lips_samples_and_queues_hold_for_a_day() {
             let when = Readiness { force: true, wait: Duration::ZERO };
             let set = Command::SetScene { bus, spec, when, way: Way::CUT };
             engine.command(CommandId(100 + n), set);
+        }
+        if n == 10 * minute {
+            settled_bytes = resident_bytes();
         }
         let plan = engine.tick(n);
         samples += plan.audio.len() as u64;
@@ -166,8 +170,11 @@ fn lips_samples_and_queues_hold_for_a_day() {
     }
     assert_eq!(samples, hours * 3600 * 48_000, "samples");
     assert!(checked > hours * 50 && gaps > hours * 10, "{checked} minutes checked, {gaps} gaps");
+    let grown_kib = resident_bytes().saturating_sub(settled_bytes) / 1024;
     println!(
-        "{hours} h: {checked} minutes, {gaps} gaps, at most {longest:?} frames and samples kept"
+        "{hours} h: {checked} minutes, {gaps} gaps, at most {longest:?} frames and samples kept, {grown_kib} KiB more than \
+         after 10 minutes"
     );
+    assert!(settled_bytes > 0 && grown_kib < 4 * 1024, "{grown_kib} KiB");
     assert!(longest[0] <= limits::TIMELINE_FRAMES && longest[1] <= 2 * 48_000, "{longest:?}");
 }

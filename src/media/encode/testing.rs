@@ -48,7 +48,7 @@ pub(crate) fn flat(luma: u8) -> Arc<Picture> {
 }
 
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.
-pub(crate) fn await_true(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn await_true(what: &str, mut is_so: impl FnMut() -> bool) {
     let pause = StopToken::new();
     for _ in 0..500 {
         if is_so() {

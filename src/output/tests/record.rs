@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::super::testing::{Dir, Live, Probe, await_true, media, probe, settings, tool};
 use super::super::{
-    OnRecord, Output, Overflow, RecordNews, RecordPlan, RecordedFile, Sink, SinkState,
-    finish_recording, recover_recordings, remove_recording, start,
+    OnRecord, Output, Overflow, ProgrammeSettings, RecordNews, RecordPlan, RecordedFile, Recovered,
+    Sink, SinkState, Timing, finish_recording, recover_recording, recover_recordings,
+    remove_recording, start,
 };
 use super::LONG;
 use crate::record_name::{DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
@@ -28,6 +29,7 @@ fn record(dir: &Path, format: RecordFormat, cycle: Option<Duration>, told: &Told
         app: "caster".into(),
         stream: "show".into(),
         reserve_bytes: 0,
+        timing: Timing::Prompt,
         news: OnRecord::new(move |news| {
             if let RecordNews::Complete(file) = news {
                 told.lock().unwrap().push(file);
@@ -58,6 +60,29 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 fn ending<'a>(files: &'a [PathBuf], extension: &str) -> Vec<&'a PathBuf> {
     files.iter().filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+}
+
+#[test]
+fn a_recording_has_what_is_encoded_or_what_goes_out() {
+    let dir = Dir::new();
+    let output = start(&ProgrammeSettings { delay_ticks: 45, ..settings("held") }).unwrap();
+    let all = [(Timing::Prompt, 90..=90), (Timing::Delayed, 45..=46)].map(|(timing, pictures)| {
+        let (told, place) = (Told::default(), dir.0.join(format!("{timing:?}")));
+        std::fs::create_dir_all(&place).unwrap();
+        let Sink::Record { dir, plan } = record(&place, RecordFormat::Flv, None, &told) else {
+            unreachable!()
+        };
+        output.add_sink(Sink::Record { dir, plan: RecordPlan { timing, ..plan } }).unwrap();
+        (told, place, pictures)
+    });
+    push(&output, 0..90);
+    output.finish(LONG);
+    for (told, place, pictures) in all {
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let found = probe_path(&place.join(&told[0].name)).packets("video").len();
+        assert!(pictures.contains(&found), "{found} pictures of {pictures:?}");
+    }
 }
 
 #[test]
@@ -236,4 +261,35 @@ fn a_directory_that_cannot_be_written_is_tried_again_and_pgm_does_not_notice() {
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1);
     assert!(probe_path(&place.join(&told[0].name)).packets("video")[0].1);
+}
+
+#[test]
+fn a_segment_that_cannot_get_its_name_is_finished_later() {
+    let dir = Dir::new();
+    let told = Told::default();
+    let output = start(&settings("nameless")).unwrap();
+    output.add_sink(record(&dir.0, RecordFormat::Hls, None, &told)).unwrap();
+    push(&output, 0..100);
+    let segment =
+        || files(&dir.0).into_iter().find(|path| path.to_string_lossy().ends_with(".ts.part"));
+    await_true("a segment", || segment().is_some());
+    // Somebody else has its name, whose file cannot be replaced.
+    let in_the_way = segment().unwrap().with_extension("");
+    std::fs::create_dir(&in_the_way).unwrap();
+    push(&output, 100..260);
+    await_true("the playlist's end to be told", || told.lock().unwrap().len() == 1);
+    let left = told.lock().unwrap()[0].clone();
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let mut recovered = Recovered::Nothing;
+    // Its recorder lets go of it in a moment.
+    await_true("it to be finished", || {
+        recovered = recover_recording(&dir.0, &left, |_| ()).unwrap();
+        recovered != Recovered::Nothing
+    });
+    let Recovered::File(file) = recovered else { panic!("{recovered:?}") };
+    let pictures = probe_path(&dir.0.join(&file.name)).packets("video").len();
+    assert_eq!(file.id, left.id);
+    // Of the last one it cannot be known whether it is whole.
+    assert!((179..=180).contains(&pictures), "{pictures} pictures of six seconds");
+    output.finish(LONG);
 }
