@@ -270,11 +270,14 @@ fn keep_running(spec: &SourceSpec, (kind, context): (InputKind, &Context), stop:
         let why = format!("its worker broke off because of a bug: {why}");
         tracing::error!(input = %context.options.key, "{why}");
         context.fail(&why);
+        match kind {
+            InputKind::Paced => context.mailbox.set_broken(why),
+            InputKind::Live { .. } | InputKind::Still => context.mailbox.count_restart(),
+        }
         context.mailbox.set_state(InputState::Failed);
         if kind == InputKind::Paced {
-            return context.mailbox.set_broken(why);
+            return;
         }
-        context.mailbox.count_restart();
         let rest = patience.broke(clock.now_ns()).max(RETRY_FIRST);
         if !clock.wait_until(clock.now_ns() + rest.as_nanos() as u64, stop) {
             return;

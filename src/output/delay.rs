@@ -105,12 +105,11 @@ impl Fillers {
     /// Made by encoders of the same settings, so that they fit between any packets of those.
     fn of(header: &StreamHeader, black: Option<&VideoSettings>) -> Fillers {
         let black = black.and_then(|video| {
-            let mut encoder = VideoEncoder::open(video).ok()?;
-            let (avcc, picture) = (encoder.avcc(), Arc::new(encode_loop::black(video.size)));
+            let mut encoder = VideoEncoder::resume(video, &header.avcc).ok()?;
+            let picture = Arc::new(encode_loop::black(video.size));
             let mut packets = encoder.encode(0, &picture, Idr::Force).ok()?;
             packets.extend(encoder.finish().ok()?);
-            let first = packets.into_iter().next()?;
-            (avcc == header.avcc).then_some(first.data)
+            packets.into_iter().next().map(|first| first.data)
         });
         Fillers { silence: silence(header.audio_bps), black }
     }

@@ -461,12 +461,8 @@ impl Output {
 /// Lets the encoders of renditions finish for `deadline` in all.
 fn end_rungs(rungs: &[Arc<Rung>], deadline: Duration) {
     let left = time_left(deadline);
-    for rung in rungs {
-        rung.close();
-    }
-    for rung in rungs {
-        rung.finish(&left);
-    }
+    rungs.iter().for_each(|rung| rung.close());
+    rungs.iter().for_each(|rung| rung.finish(&left));
 }
 
 /// How much of a time is left, counted from now.

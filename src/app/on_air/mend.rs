@@ -15,6 +15,8 @@ use crate::limits;
 use crate::time;
 use crate::worker::Rest;
 
+/// Ticks without a new picture after which a file has shown all that its worker had decoded.
+const STILL_TICKS: u64 = 15;
 /// How long PGM waits for the first picture, as a take does, ms.
 const WAIT_MS: u32 = 3000;
 
@@ -35,6 +37,9 @@ struct Mended {
     count: u64,
     /// Workers that hang and were left behind.
     left_behind: u32,
+    /// How far it is, ms, and since which tick.
+    position_ms: u64,
+    since_tick: u64,
 }
 
 /// All that was mended.
@@ -47,16 +52,21 @@ impl Mends {
         self.0.get(&Player::Resource(id.clone())).map_or(0, |mended| mended.count)
     }
 
-    /// Whether it is time to replace what is broken.
-    fn is_due(&mut self, player: &Player, (key, broken): (InputKey, &Broken)) -> bool {
+    /// Whether it is time to replace what is broken: what had been decoded is still shown.
+    fn is_due(&mut self, player: &Player, found: &Found, tick: u64) -> bool {
+        let &Found { key, ref broken, position_ms } = found;
         let mended = self.0.entry(player.clone()).or_default();
+        if mended.broken != Some(key) || mended.position_ms != position_ms {
+            (mended.position_ms, mended.since_tick) = (position_ms, tick);
+        }
         if mended.broken != Some(key) {
             mended.broken = Some(key);
             mended.count += 1;
             mended.left_behind += u32::from(*broken == Broken::Hung);
             mended.rest.broke();
         }
-        mended.rest.is_over() && mended.left_behind <= limits::THREADS_LEFT_BEHIND
+        let stands = tick >= mended.since_tick + STILL_TICKS;
+        stands && mended.rest.is_over() && mended.left_behind <= limits::THREADS_LEFT_BEHIND
     }
 }
 
@@ -69,9 +79,10 @@ impl OnAir {
     /// Gives those whose input is broken another one.
     pub(in crate::app) async fn mend_inputs(&mut self) {
         let report = self.report.borrow().clone();
-        for (key, position_ms, broken) in broken(&report) {
-            let Some(player) = self.player_of(key) else { continue };
-            if self.mends.is_due(&player, (key, &broken)) {
+        for found in broken(&report) {
+            let Some(player) = self.player_of(found.key) else { continue };
+            if self.mends.is_due(&player, &found, report.tick) {
+                let Found { key, position_ms, broken } = found;
                 tracing::error!(caster = %self.caster.id, ?player, ?broken, "an input is replaced");
                 self.mend(player, (key, position_ms)).await;
             }
@@ -105,7 +116,7 @@ impl OnAir {
                 let is_file = caster
                     .resource(id)
                     .is_some_and(|resource| matches!(resource.source, Source::Vod { .. }));
-                vec![match is_file {
+                vec![match is_file && position_ms > 0 {
                     true => Effect::Seek { resource: id.clone(), position_ms },
                     false => Effect::InputChanged(id.clone()),
                 }]
@@ -125,12 +136,19 @@ impl OnAir {
     }
 }
 
-/// The inputs that are broken, how far each was, and how it broke.
-fn broken(report: &Report) -> Vec<(InputKey, u64, Broken)> {
+/// An input that is broken.
+struct Found {
+    key: InputKey,
+    broken: Broken,
+    /// How far its file is, ms.
+    position_ms: u64,
+}
+
+fn broken(report: &Report) -> Vec<Found> {
     let inputs = report.inputs.iter();
     let broken = inputs.filter_map(|input| {
         let broken = input.status.broken.clone()?;
-        Some((input.input, input.stats.position_ms, broken))
+        Some(Found { key: input.input, broken, position_ms: input.stats.position_ms })
     });
     broken.collect()
 }
@@ -139,18 +157,31 @@ fn broken(report: &Report) -> Vec<(InputKey, u64, Broken)> {
 mod tests {
     use super::*;
 
+    /// Whether it is replaced at the tick after which nothing moves any more.
+    fn is_replaced(mends: &mut Mends, player: &Player, (key, broken): (u32, &Broken)) -> bool {
+        let mut due = (0..=STILL_TICKS + 5).map(|tick| {
+            let position_ms = tick.min(5) * 40;
+            let found = Found { key: InputKey(key), broken: broken.clone(), position_ms };
+            mends.is_due(player, &found, tick)
+        });
+        assert!(due.by_ref().take(STILL_TICKS as usize + 5).all(|due| !due), "it still plays");
+        due.next() == Some(true)
+    }
+
     #[test]
     fn what_is_broken_is_replaced_at_once_then_rests_and_hung_ones_are_few() {
         let panicked = Broken::Panicked("a bug".into());
         for (broken, replaced) in [(&panicked, 4), (&Broken::Hung, 3)] {
             let mut mends = Mends::default();
-            let due = (0..10).map(|key| mends.is_due(&Player::Standby, (InputKey(key), broken)));
-            let due: Vec<bool> = due.collect();
-            let expected: Vec<bool> = (0..10).map(|key| key < replaced).collect();
-            assert_eq!(due, expected, "{broken:?}");
+            for key in 0..10 {
+                let is_replaced = is_replaced(&mut mends, &Player::Standby, (key, broken));
+                assert_eq!(is_replaced, key < replaced, "{broken:?} {key}");
+            }
+            assert!(is_replaced(
+                &mut mends,
+                &Player::Episode(EpisodeId::random()),
+                (11, &panicked)
+            ));
         }
-        let mut mends = Mends::default();
-        assert!(mends.is_due(&Player::Episode(EpisodeId::random()), (InputKey(1), &panicked)));
-        assert!(mends.is_due(&Player::Standby, (InputKey(2), &panicked)));
     }
 }
