@@ -15,7 +15,9 @@ use crate::shot::ScaleQuality;
 
 mod choices;
 
-pub use choices::{HlsSegments, IngestAuth, Magnify, PlaybackAuth, Preset, SecondPublisher};
+pub use choices::{
+    HlsSegments, IngestAuth, Magnify, PlaybackAuth, Preset, RecordTiming, SecondPublisher,
+};
 
 mod encoders;
 mod ladder;
@@ -23,6 +25,14 @@ mod ladder;
 pub use encoders::{EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
 
 pub use ladder::{LadderSettings, Profile, Rung};
+
+mod storage;
+
+pub use storage::{BucketStyle, KeepLocal, Storage, StorageSettings};
+
+mod tls;
+
+pub use tls::TlsFiles;
 
 /// Port that `rtmp://` means when it names none, and that the RTMP server listens on unless it is told otherwise.
 pub const RTMP_PORT: u16 = 1935;
@@ -221,6 +231,9 @@ pub struct Settings {
     /// Bytes that recordings leave free on their disk; past it they stop until there is room [default: 268435456, that is 256 MiB].
     #[arg(long, env = "ONAIR_RECORD_RESERVE_BYTES")]
     pub record_reserve_bytes: Option<u64>,
+    /// Whether the stream delay is for recordings too [default: prompt].
+    #[arg(long, env = "ONAIR_RECORD_TIMING")]
+    pub record_timing: Option<RecordTiming>,
     /// Bytes of the largest video that the media library takes [default: 21474836480, that is 20 GiB].
     #[arg(long, env = "ONAIR_MAX_UPLOAD_BYTES")]
     pub max_upload_bytes: Option<u64>,
@@ -297,6 +310,9 @@ pub struct Settings {
     /// How renditions are made; in the file only.
     #[arg(skip)]
     pub ladder: Option<LadderSettings>,
+    /// Where finished recordings are sent: `storage-endpoint` is `endpoint` in the file's table `[storage]`, and so on.
+    #[command(flatten)]
+    pub storage: StorageSettings,
     /// Depth of a live source's jitter buffer in ms, 40–4000 [default: 300].
     #[arg(long, env = "ONAIR_INPUT_BUFFER_MS")]
     pub input_buffer_ms: Option<u32>,
@@ -306,17 +322,6 @@ macro_rules! first_given {
     ($given:ident, $file:ident: $($field:ident),+ $(,)?) => {
         Settings { config: $given.config, $($field: $given.$field.or($file.$field)),+ }
     };
-}
-
-/// Files of a server that speaks TLS, PEM each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain, the server's own first.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// Who signs the certificates of clients; without it clients need none.
-    pub client_ca: Option<PathBuf>,
 }
 
 /// Settings with every default filled in.
@@ -333,6 +338,7 @@ pub struct Config {
     pub record_keep: Option<Duration>,
     pub record_keep_bytes: Option<u64>,
     pub record_reserve_bytes: u64,
+    pub record_timing: RecordTiming,
     pub max_upload_bytes: u64,
     pub allow_addresses: String,
     pub ingest_auth: IngestAuth,
@@ -351,6 +357,7 @@ pub struct Config {
     pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
+    pub storage: Option<Storage>,
     pub input_buffer: Duration,
 }
 
@@ -367,11 +374,12 @@ impl Settings {
         };
         let all = first_given!(given, file:
             data, http, grpc, rtmp, adapter, media_dir, record_dir, record_keep_days, record_keep_bytes,
-            record_reserve_bytes, max_upload_bytes, allow_addresses, ingest_auth,
+            record_reserve_bytes, record_timing, max_upload_bytes, allow_addresses, ingest_auth,
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
             max_encoders, input_buffer_ms, encoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            storage,
         );
         let nvenc = nvenc(&all)?;
         let access_key = match (all.access_key_id, all.access_key_secret) {
@@ -385,7 +393,7 @@ impl Settings {
             (None, None) => None,
             _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
         };
-        let tls = tls_files((all.tls_cert, all.tls_key), all.tls_client_ca)?;
+        let tls = TlsFiles::of(all.tls_cert, all.tls_key, all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
@@ -402,6 +410,7 @@ impl Settings {
                 .map(|days| Duration::from_secs(u64::from(days) * 86_400)),
             record_keep_bytes: all.record_keep_bytes,
             record_reserve_bytes: all.record_reserve_bytes.unwrap_or(limits::DISK_RESERVE_BYTES),
+            record_timing: all.record_timing.unwrap_or(RecordTiming::Prompt),
             max_upload_bytes: all.max_upload_bytes.unwrap_or(limits::MAX_UPLOAD_BYTES),
             allow_addresses: all.allow_addresses.unwrap_or_default(),
             ingest_auth: all.ingest_auth.unwrap_or(IngestAuth::Key),
@@ -425,20 +434,9 @@ impl Settings {
             nvenc,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,
+            storage: all.storage.checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
-    }
-}
-
-fn tls_files(
-    own: (Option<PathBuf>, Option<PathBuf>),
-    client_ca: Option<PathBuf>,
-) -> Result<Option<TlsFiles>, String> {
-    match (own, client_ca) {
-        ((Some(cert), Some(key)), client_ca) => Ok(Some(TlsFiles { cert, key, client_ca })),
-        ((None, None), None) => Ok(None),
-        ((None, None), Some(_)) => Err("tls-client-ca needs tls-cert and tls-key".into()),
-        _ => Err("give both tls-cert and tls-key, or neither".into()),
     }
 }
 

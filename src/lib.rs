@@ -6,7 +6,7 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
-//! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
+//! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), `trust` (whom connections over TLS trust), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
@@ -49,4 +49,5 @@ pub mod sound;
 pub mod source;
 pub mod store;
 pub mod time;
+mod trust;
 pub mod worker;

@@ -5,6 +5,15 @@
 
 use std::time::Duration;
 
+// By path, since a bench takes this file in by its path.
+#[path = "limits/recordings.rs"]
+mod recordings;
+#[path = "limits/supervision.rs"]
+mod supervision;
+
+pub use recordings::*;
+pub use supervision::*;
+
 // --- catalog ---------------------------------------------------------------------------------------------
 
 /// Casters that one process knows, on air or not.
@@ -373,30 +382,8 @@ pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
 pub const PLAYER_CHUNKS: usize = 16;
 /// Bytes of an HLS playlist or segment that is served.
 pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
-/// Breakdowns within [`RESTART_WINDOW`] after which what breaks rests before it begins again (issue: five in a minute).
-pub const RESTARTS: usize = 5;
-/// See [`RESTARTS`]; what has worked that long is as good as new.
-pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// The first rest; each further one is twice as long.
-pub const RESTART_REST: Duration = Duration::from_secs(10);
-/// The longest rest: shorter than [`RESTART_WINDOW`], so that what never works is not taken for good as new.
-pub const RESTART_REST_MAX: Duration = Duration::from_secs(50);
-/// Wait until a show that could not go back on air is tried again, at least.
-pub const RETRY_START: Duration = Duration::from_secs(1);
-/// Time for one picture after which its encoder counts as hung: the slowest preset takes 0.3 s for 1080p on a loaded core.
-pub const ENCODER_HUNG: Duration = Duration::from_secs(3);
-/// Hung encoders of one rendition that are left behind; each holds a canvas ([`CANVAS_RING`]), so after that the show begins
-/// again with new ones.
-pub const ENCODERS_LEFT_BEHIND: u32 = 3;
 /// Pictures that NVENC may hold: without B-frames and look-ahead it holds one.
 pub const NVENC_BUFFERS: usize = 4;
-/// Attempts to encode a picture; then black is encoded in its place, since it may be the picture that breaks encoders.
-pub const ENCODE_ATTEMPTS: u32 = 2;
-/// Late ticks in a row that repeat the last picture; then one is drawn, so that a machine that stays late shows five pictures
-/// a second instead of none.
-pub const LATE_REPEATS: u32 = 5;
-/// Time without a tick after which a frame thread counts as hung: 150 periods at 30 frames a second.
-pub const FRAMES_HUNG: Duration = Duration::from_secs(5);
 /// How often a thread that waits for something else looks at its stop token.
 pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.
@@ -433,34 +420,6 @@ pub const LOAD_WINDOW: Duration = Duration::from_secs(10);
 pub const MAX_RENDITIONS: usize = 8;
 /// Pictures that an output keeps for renditions that are behind; a rendition that comes later repeats its last one.
 pub const RENDITION_PICTURES: usize = 2;
-
-/// Bytes of the template that a recorded file is named by.
-pub const MAX_RECORD_NAME_BYTES: usize = 512;
-/// Characters of a stream's or application's name that become part of a file name.
-pub const MAX_RECORD_VALUE_BYTES: usize = 100;
-/// Least time from the beginning of a recorded file to the next.
-pub const MIN_RECORD_CYCLE: Duration = Duration::from_secs(1);
-/// Media in a recorded segment (cut at the next keyframe).
-pub const RECORD_SEGMENT: Duration = Duration::from_secs(6);
-/// Media in a fragment of an MP4 that is recorded: what a kill costs at most.
-pub const RECORD_FRAGMENT: Duration = Duration::from_millis(500);
-/// Bytes free on the disk, besides what recordings leave free of it, that a new recorded file wants: a disk that is full is
-/// not filled up with beginnings.
-pub const RECORD_ROOM_BYTES: u64 = 8 << 20;
-/// Bytes of a recorded file between looks at how much room the disk has.
-pub const RECORD_ROOM_CHECK_BYTES: u64 = 1 << 20;
-/// Time that a recorder waits for the index before it goes on without: the queue of its packets is long enough for it.
-pub const RECORD_INDEX_WAIT: Duration = Duration::from_secs(3);
-/// Recorded files that are finished, or let go, between two looks at the index.
-pub const RECORDINGS_AT_ONCE: usize = 256;
-/// Time between looks at which recordings are too old or too many.
-pub const RECORDINGS_SWEEP: Duration = Duration::from_secs(10);
-/// Bytes of a recorded file that are read at once for a client.
-pub const RECORDING_READ_BYTES: usize = 256 << 10;
-/// Packets that wait for the sound that still belongs to the file before; more, and it is cut there.
-pub const RECORD_SPLIT_PACKETS: usize = 64;
-/// Directories within each other in which unfinished recordings are looked for.
-pub const RECORD_DEPTH: usize = 16;
 
 /// Bytes of delayed packets of one rendition in memory; more wait in a file.
 pub const DELAY_MEMORY_BYTES: usize = 4 << 20;

@@ -2,6 +2,8 @@
 //!
 //! Must not know who measures or who asks. Invariant: a quantile is never below the true one and at most 25 % above it.
 
+use std::path::Path;
+
 /// Resident memory of this process, as the kernel counts it; 0 where it does not say.
 pub fn resident_bytes() -> u64 {
     const PAGE_BYTES: u64 = 4096;
@@ -42,11 +44,46 @@ pub fn thread_cpu_seconds() -> f64 {
     ns.unwrap_or(0.0) / 1e9
 }
 
-/// Memory that the machine could give without swapping, as the kernel estimates it; none where it does not say.
+/// Memory that this process could still take: what the machine could give without swapping, as the kernel estimates it, and
+/// what the limits of its control groups leave, whichever is less; none where the kernel does not say.
 pub fn available_bytes() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let machine = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limited = available_in_groups(Path::new("/sys/fs/cgroup"), &groups);
+    machine.map(|kib| kib * 1024).into_iter().chain(limited).min()
+}
+
+/// What the memory limits below `root` leave to a member of these groups (`/proc/self/cgroup`): version 2, version 1, or both.
+fn available_in_groups(root: &Path, groups: &str) -> Option<u64> {
+    let of_group = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?);
+        let (root, names) = match controllers {
+            "" => (root.to_owned(), ["memory.max", "memory.current", "inactive_file"]),
+            some if some.split(',').any(|name| name == "memory") => (
+                root.join("memory"),
+                ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"],
+            ),
+            _ => return None,
+        };
+        // Those above it limit it too. In a container without a name space of its own only the root is there.
+        let group = root.join(path.trim_start_matches('/'));
+        let all = group.ancestors().take_while(|group| group.starts_with(&root));
+        all.filter_map(|group| available_in_group(group, names)).min()
+    };
+    groups.lines().filter_map(of_group).min()
+}
+
+/// None when there is no limit.
+fn available_in_group(group: &Path, [limit, usage, cache]: [&str; 3]) -> Option<u64> {
+    let read = |name: &str| std::fs::read_to_string(group.join(name)).ok();
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+    // Pages of files that nobody used lately are given back before memory is refused.
+    let stat = read("memory.stat").unwrap_or_default();
+    let cached = stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse().ok());
+    Some(number(limit)?.saturating_sub(number(usage)?.saturating_sub(cached.unwrap_or(0))))
 }
 
 /// Buckets per doubling.
@@ -154,6 +191,43 @@ fn upper_edge_us(index: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_control_groups_count() {
+        const MIB: u64 = 1 << 20;
+        let root = std::env::temp_dir().join(format!("onair-groups-{}", std::process::id()));
+        let put = |name: &str, text: String| {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put("a/memory.max", (900 * MIB).to_string());
+        put("a/memory.current", (100 * MIB).to_string());
+        put("a/b/memory.max", "max\n".into());
+        put("a/b/memory.current", (90 * MIB).to_string());
+        put("a/c/memory.max", format!("{}\n", 256 * MIB));
+        put("a/c/memory.current", format!("{}\n", 200 * MIB));
+        put("a/c/memory.stat", format!("file 1\ninactive_file {}\n", 50 * MIB));
+        put("memory/memory.limit_in_bytes", (512 * MIB).to_string());
+        put("memory/memory.usage_in_bytes", (12 * MIB).to_string());
+        put("memory/full/memory.limit_in_bytes", (64 * MIB).to_string());
+        put("memory/full/memory.usage_in_bytes", (70 * MIB).to_string());
+        for (groups, mib) in [
+            ("0::/\n", None),
+            ("0::/a\n", Some(800)),
+            ("0::/a/b\n", Some(800)),
+            ("0::/a/c\n", Some(106)),
+            ("5:cpu,cpuacct:/a\n", None),
+            ("7:memory:/docker/of/the/host\n0::/\n", Some(500)),
+            ("9:hugetlb,memory:/full\n0::/a\n", Some(0)),
+            ("", None),
+            ("nonsense", None),
+        ] {
+            let got = available_in_groups(&root, groups);
+            assert_eq!(got, mib.map(|mib: u64| mib * MIB), "{groups}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn quantiles_are_close_from_above() {

@@ -29,6 +29,15 @@ impl RecordFormat {
         }
     }
 
+    /// MIME type of its files, of a playlist that of the playlist.
+    pub fn mime(self) -> &'static str {
+        match self {
+            RecordFormat::Flv => "video/x-flv",
+            RecordFormat::Mp4 => "video/mp4",
+            RecordFormat::Hls => "application/vnd.apple.mpegurl",
+        }
+    }
+
     /// The format with this extension.
     pub fn parse(text: &str) -> Option<RecordFormat> {
         RecordFormat::ALL.into_iter().find(|format| format.extension() == text)
@@ -42,14 +51,23 @@ pub enum RecordingState {
     Recording,
     /// All of it is there; it gets its final form.
     Finishing,
-    /// It will not change any more.
+    /// It will not change any more, and stays on the disk.
     Finished,
+    /// It will not change any more, and is on its way to object storage.
+    Uploading,
+    /// All of it is in object storage.
+    Stored,
 }
 
 impl RecordingState {
     /// Every state.
-    pub const ALL: [RecordingState; 3] =
-        [RecordingState::Recording, RecordingState::Finishing, RecordingState::Finished];
+    pub const ALL: [RecordingState; 5] = [
+        RecordingState::Recording,
+        RecordingState::Finishing,
+        RecordingState::Finished,
+        RecordingState::Uploading,
+        RecordingState::Stored,
+    ];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
@@ -57,6 +75,16 @@ impl RecordingState {
             RecordingState::Recording => "recording",
             RecordingState::Finishing => "finishing",
             RecordingState::Finished => "finished",
+            RecordingState::Uploading => "uploading",
+            RecordingState::Stored => "stored",
+        }
+    }
+
+    /// Whether the file will not change any more.
+    pub fn is_final(self) -> bool {
+        match self {
+            RecordingState::Recording | RecordingState::Finishing => false,
+            RecordingState::Finished | RecordingState::Uploading | RecordingState::Stored => true,
         }
     }
 
@@ -83,6 +111,8 @@ pub struct Recording {
     pub name: String,
     /// The name that it was written under, without `.part`, as long as that may still be there.
     pub part: Option<String>,
+    /// Where it is in object storage, or will be: `s3://BUCKET/KEY`, whose end is its name. `None`: it stays on the disk.
+    pub uri: Option<String>,
     /// When it began, ms since 1970.
     pub start_unix_ms: u64,
     /// How long it plays, ms; 0 while it is written.

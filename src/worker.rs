@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -158,6 +158,73 @@ impl Patience {
     }
 }
 
+/// How long what broke rests before it begins again, by [`Patience`] and a clock of its own.
+#[derive(Debug)]
+pub struct Rest {
+    clock: Clock,
+    patience: Patience,
+    until_ns: u64,
+}
+
+impl Default for Rest {
+    fn default() -> Rest {
+        Rest { clock: Clock::real(), patience: Patience::default(), until_ns: 0 }
+    }
+}
+
+impl Rest {
+    /// It broke now; how long it rests.
+    pub fn broke(&mut self) -> Duration {
+        let now_ns = self.clock.now_ns();
+        let rest = self.patience.broke(now_ns);
+        self.until_ns = now_ns + u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
+        rest
+    }
+
+    /// Whether it has rested enough.
+    pub fn is_over(&self) -> bool {
+        self.clock.now_ns() >= self.until_ns
+    }
+}
+
+/// When a worker was last seen at work. Cheap to clone; begins to count when it is made.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    clock: Clock,
+    beat_ns: Arc<AtomicU64>,
+}
+
+impl Default for Pulse {
+    fn default() -> Pulse {
+        Pulse { clock: Clock::real(), beat_ns: Arc::default() }
+    }
+}
+
+impl Pulse {
+    /// The worker is at work.
+    pub fn beat(&self) {
+        self.beat_ns.store(self.clock.now_ns(), Ordering::Relaxed);
+    }
+
+    /// Time since the last beat.
+    pub fn silence(&self) -> Duration {
+        let now_ns = self.clock.now_ns();
+        Duration::from_nanos(now_ns.saturating_sub(self.beat_ns.load(Ordering::Relaxed)))
+    }
+}
+
+/// Runs `body`; when it panics, answers the message.
+///
+/// # Errors
+/// The panic's message.
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        text.unwrap_or_else(|| "no message".to_owned())
+    })
+}
+
 /// Starts a named thread that runs `body` with a clone of `stop`. A panic is caught, logged with the
 /// worker's name and reported by [`Worker::join`].
 ///
@@ -172,14 +239,9 @@ where
     // Linux cuts thread names at 15 bytes; the whole one is kept beside it.
     let thread =
         std::thread::Builder::new().name(name.chars().take(15).collect()).spawn(move || {
-            match catch_unwind(AssertUnwindSafe(|| body(token))) {
+            match caught(|| body(token)) {
                 Ok(()) => Outcome::Returned,
-                Err(payload) => {
-                    let message = payload
-                        .downcast_ref::<&str>()
-                        .map(|s| (*s).to_owned())
-                        .or_else(|| payload.downcast_ref::<String>().cloned())
-                        .unwrap_or_else(|| "no message".to_owned());
+                Err(message) => {
                     tracing::error!(worker = log_name, message, "worker panicked");
                     Outcome::Panicked(message)
                 }

@@ -27,6 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("sound", &[]),
     ("media", &[]),
     ("config", &[]),
+    ("limits", &[]),
 ];
 
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
@@ -44,6 +45,7 @@ const LEAVES: &[&str] = &[
     "metrics",
     "worker",
     "memory",
+    "trust",
     "fault",
     "config",
 ];
@@ -63,6 +65,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("hyper", &["api"]),
     ("tokio_rustls", &["api"]),
     ("rml_rtmp", &["api"]),
+    ("object_store", &["api"]),
     ("rusqlite", &["store"]),
     ("nnnoiseless", &["sound"]),
     ("rustix", &["library", "output"]),

@@ -251,12 +251,16 @@ pub struct InputStatus {
     pub reconnects: u64,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
+    /// How unevenly its pictures come, ms (RFC 3550's measure); of a live source.
+    pub jitter_ms: u64,
     /// Age of what came last, ms; none before anything came, or where it does not matter.
     pub media_age_ms: Option<u64>,
     /// How its timeline fares.
     pub timeline: InputStats,
     /// How bright it is; none while it is not shown.
     pub luma: Option<LumaStatus>,
+    /// How often its worker broke or hung and another one took its place.
+    pub restarts: u64,
 }
 
 /// How long a stage takes, over the last seconds.
@@ -287,10 +291,16 @@ pub struct OutputStatus {
     pub bytes: u64,
     /// Who receives now.
     pub subscribers: u32,
+    /// Packets that wait for a relay or a recording.
+    pub queued_packets: u64,
     /// The last error, empty when there was none.
     pub message: String,
     /// What its encoder does; none of what only passes packets on.
     pub encoder: Option<EncoderStatus>,
+    /// How often a thread of it besides its encoder broke or hung and another one took its place.
+    pub thread_restarts: u64,
+    /// What was wrong when its encoder or a thread was replaced the last time; empty when none ever was.
+    pub last_fault: String,
     /// Of a relay only.
     pub relay: Option<RelayStatus>,
 }
@@ -308,8 +318,12 @@ pub struct EncoderStatus {
     pub sum_us: u64,
     /// Keyframes.
     pub keyframes: u64,
+    /// Those of them that were asked for between two groups of pictures.
+    pub keyframes_forced: u64,
     /// Pictures that were not encoded because it was behind.
     pub pictures_dropped: u64,
+    /// Packets lost where they waited for the output's delay to be over.
+    pub delay_lost: u64,
     /// How often it failed and was replaced.
     pub restarts: u64,
     /// Its name: `nvenc` or `x264`.

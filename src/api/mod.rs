@@ -6,6 +6,7 @@
 pub mod access;
 pub mod addresses;
 pub mod auth_key;
+pub mod bucket;
 pub mod client;
 pub mod control;
 pub mod door;

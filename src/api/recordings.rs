@@ -1,8 +1,12 @@
 //! The index of recordings as the edges ask it: who may, and what both of them check.
 //!
-//! Must not know a wire, or where files are. Invariant: nothing is removed but for an admin's key.
+//! Must not know a wire, or where files are kept. Invariant: nothing is removed but for an admin's key.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::control::Control;
 use super::media::page;
@@ -22,19 +26,60 @@ pub enum Ask {
         /// So many are wanted.
         most: usize,
     },
-    /// One, and where its files are.
+    /// One.
     Find(RecordingId),
-    /// That one goes, with its files.
+    /// The content of one.
+    Open(RecordingId, Piece),
+    /// That one goes, with its files, wherever they are.
     Delete(RecordingId),
 }
 
+/// What a recording consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The file, or the playlist.
+    Main,
+    /// A segment of the playlist, from 0.
+    Segment(usize),
+}
+
+/// What a client is handed of a piece, bit by bit; the first error is the last.
+pub type Chunks = mpsc::Receiver<io::Result<Bytes>>;
+
+/// A piece that is there to be read, wherever it is.
+pub struct Content {
+    /// Its size.
+    pub bytes: u64,
+    read: Box<dyn FnOnce(u64, u64) -> Chunks + Send>,
+}
+
+impl Content {
+    /// One of this size; `read` hands on so many bytes from a first one on, and waits for nobody.
+    pub fn new(bytes: u64, read: impl FnOnce(u64, u64) -> Chunks + Send + 'static) -> Content {
+        Content { bytes, read: Box::new(read) }
+    }
+
+    /// `count` bytes of it from number `first` on.
+    pub fn read(self, first: u64, count: u64) -> Chunks {
+        (self.read)(first, count)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 /// What the index answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Found {
     /// A page, and how many fit on all of them.
     Page(usize, Vec<Recording>),
-    /// One; all that it consists of, what it is told by last. Nothing as long as it is written.
-    One(Box<Recording>, Vec<PathBuf>),
+    /// One.
+    One(Box<Recording>),
+    /// One, and the piece of it that was asked for.
+    Open(Box<Recording>, Content),
     /// It is gone.
     Deleted,
 }
@@ -93,18 +138,27 @@ pub(super) async fn list(
     let skip = (num - 1).saturating_mul(most);
     match control.recordings(Ask::List { filter, skip, most }).await? {
         Found::Page(total, page) => Ok((total, page)),
-        Found::One(..) | Found::Deleted => Err(foreign()),
+        Found::One(_) | Found::Open(..) | Found::Deleted => Err(foreign()),
     }
 }
 
-/// One, and where its files are.
-pub(super) async fn find(
+/// One.
+pub(super) async fn find(control: &Control, text: &str) -> Result<Recording, Refused> {
+    match control.recordings(Ask::Find(id(text)?)).await? {
+        Found::One(recording) => Ok(*recording),
+        Found::Page(..) | Found::Open(..) | Found::Deleted => Err(foreign()),
+    }
+}
+
+/// One, and a piece of it.
+pub(super) async fn open(
     control: &Control,
     text: &str,
-) -> Result<(Recording, Vec<PathBuf>), Refused> {
-    match control.recordings(Ask::Find(id(text)?)).await? {
-        Found::One(recording, files) => Ok((*recording, files)),
-        Found::Page(..) | Found::Deleted => Err(foreign()),
+    piece: Piece,
+) -> Result<(Recording, Content), Refused> {
+    match control.recordings(Ask::Open(id(text)?, piece)).await? {
+        Found::Open(recording, content) => Ok((*recording, content)),
+        Found::Page(..) | Found::One(_) | Found::Deleted => Err(foreign()),
     }
 }
 

@@ -74,6 +74,11 @@ impl Admission {
         }
     }
 
+    /// How many encoders may run; none: as many as the machine carries.
+    pub(super) fn max_encoders(&self) -> Option<usize> {
+        self.max_encoders
+    }
+
     /// Says why `more` encoders, PGM's first, beside `running` ones are too much, with the numbers. Blocks while a preset is measured for the
     /// first time (a tenth of a second for most).
     ///
@@ -196,6 +201,8 @@ fn gradient(tick: u64) -> Arc<Picture> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::nvenc::NvencSettings;
+    use crate::media::nvenc::testing::Simulator;
 
     fn admission(cores: f64, max_load: Option<f64>, max_encoders: Option<usize>) -> Admission {
         let costs = Mutex::new(BTreeMap::from([("veryfast", 10e-9)]));
@@ -224,6 +231,21 @@ mod tests {
                 (Err(why), Some(told)) => assert!(why.contains(told), "{why}"),
                 (got, told) => panic!("{got:?}, not {told:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_nvenc_takes_is_not_held_against_the_processor() {
+        let simulator = Simulator::new("");
+        // Three of x264's fit, see above.
+        for (most_sessions, encoders, fits) in
+            [(0, 9, true), (2, 5, true), (2, 6, false), (9, 9, true)]
+        {
+            let nvenc = NvencSettings { most_sessions, ..simulator.settings() };
+            let full = VideoSettings::for_size(Size::new(1920, 1080), FrameRate::FPS_30);
+            let full = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..full };
+            let admitted = admission(2.0, Some(1.0), None).admit(0, &vec![full; encoders]);
+            assert_eq!(admitted.is_ok(), fits, "{most_sessions} {encoders}: {admitted:?}");
         }
     }
 

@@ -6,7 +6,6 @@
 //! first that goes out: here the engine's are turned into those. Cues alone come in the engine's, since they may be set before.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,7 +22,7 @@ use crate::input::Input;
 use crate::limits;
 use crate::luma::LumaStatus;
 use crate::time::FrameRate;
-use crate::worker::StopToken;
+use crate::worker::{Pulse, StopToken};
 
 /// What the studio tells a frame thread.
 pub(super) enum Message {
@@ -89,22 +88,6 @@ pub(super) struct Lines {
     pub(super) origin_ns: Option<u64>,
 }
 
-/// When a frame thread was last seen at work, on the process's clock.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pulse(Arc<AtomicU64>);
-
-impl Pulse {
-    pub(super) fn beat(&self, now_ns: u64) {
-        self.0.store(now_ns, Ordering::Relaxed);
-    }
-
-    /// Whether the last beat is longer ago than a frame thread may take for a tick.
-    pub(super) fn has_stopped(&self, now_ns: u64) -> bool {
-        let since_ns = now_ns.saturating_sub(self.0.load(Ordering::Relaxed));
-        Duration::from_nanos(since_ns) > limits::FRAMES_HUNG
-    }
-}
-
 /// What a frame thread no longer needs.
 #[expect(dead_code, reason = "held only to be dropped elsewhere")]
 pub(super) enum Discarded {
@@ -133,7 +116,7 @@ pub(super) fn run(mut frames: FrameLoop, rate: FrameRate, lines: &Lines, stop: &
         }
         desk.remove_inputs(&mut frames, &lines.bin);
         let now_ns = frames.clock.now_ns();
-        lines.pulse.beat(now_ns);
+        lines.pulse.beat();
         if fault::strikes(&place) {
             frames.pgm.break_device();
         }

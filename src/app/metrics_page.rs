@@ -3,7 +3,7 @@
 //! Must not measure anything. Invariant: names begin with `onair_` and end in their unit; nothing secret is a label.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -14,15 +14,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
+use super::uploads::Counts;
 use crate::api::control::{
     EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
 };
-use crate::engine::InputState;
+use crate::engine::{Fault, InputState, StandIn};
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
 use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
+
+mod encoders;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -33,26 +36,38 @@ type InputMetric = (&'static str, &'static str, fn(&InputStatus) -> u64);
 /// A gauge of each stage.
 type StageMetric = (&'static str, &'static str, fn(&StageTiming) -> u64);
 
-const OUTPUT_COUNTERS: [OutputMetric; 7] = [
+const OUTPUT_COUNTERS: [OutputMetric; 10] = [
     ("output_frames", "Frames encoded", |output| output.frames),
     ("output_frames_late", "Ticks that repeat the last picture", |output| output.frames_late),
     ("output_frames_dropped", "Frames an output could not take", |output| output.frames_dropped),
     ("output_bytes", "Encoded bytes", |output| output.bytes),
     ("output_keyframes", "Keyframes encoded", |output| of_encoder(output, |e| e.keyframes)),
+    ("output_keyframes_forced", "Keyframes asked for between two groups of pictures", |output| {
+        of_encoder(output, |e| e.keyframes_forced)
+    }),
     ("output_pictures_dropped", "Pictures dropped because the encoder was behind", |output| {
         of_encoder(output, |e| e.pictures_dropped)
     }),
     ("output_encoder_restarts", "Encoders that failed and were replaced", |output| {
         of_encoder(output, |e| e.restarts)
     }),
+    ("output_thread_restarts", "Other threads that broke or hung and were replaced", |output| {
+        output.thread_restarts
+    }),
+    ("output_delay_lost", "Packets lost where they waited for the delay to be over", |output| {
+        of_encoder(output, |e| e.delay_lost)
+    }),
 ];
 
-const OUTPUT_GAUGES: [OutputMetric; 4] = [
+const OUTPUT_GAUGES: [OutputMetric; 5] = [
     ("output_subscribers", "Players, or 1 for a relay or recording that works", |output| {
         output.subscribers.into()
     }),
     ("output_queue_ticks", "Ticks that wait for the encoder", |output| {
         of_encoder(output, |e| e.queued)
+    }),
+    ("output_queue_packets", "Packets that wait for a relay or recording", |output| {
+        output.queued_packets
     }),
     (
         "output_encode_p50_microseconds",
@@ -69,7 +84,7 @@ fn of_encoder(output: &OutputStatus, count: fn(&EncoderStatus) -> u64) -> u64 {
     output.encoder.as_ref().map_or(0, count)
 }
 
-const INPUT_COUNTERS: [InputMetric; 6] = [
+const INPUT_COUNTERS: [InputMetric; 7] = [
     ("input_frames", "Pictures decoded", |input| input.frames),
     ("input_frames_dropped", "Pictures dropped, late or too many", |input| input.frames_dropped),
     ("input_reconnects", "Connections after the first", |input| input.reconnects),
@@ -80,12 +95,16 @@ const INPUT_COUNTERS: [InputMetric; 6] = [
         input.timeline.underruns
     }),
     ("input_reanchors", "Jumps of the timestamps", |input| input.timeline.reanchors),
+    ("input_restarts", "Workers that broke or hung and were replaced", |input| input.restarts),
 ];
 
-const INPUT_GAUGES: [InputMetric; 4] = [
+const INPUT_GAUGES: [InputMetric; 5] = [
     ("input_state", "0 idle, 1 connecting, 2 buffering, 3 live, 4 stale, 5 failed, 6 ended", state),
     ("input_media_age_milliseconds", "Since something came last, where that matters", |input| {
         input.media_age_ms.unwrap_or(0)
+    }),
+    ("input_jitter_milliseconds", "How unevenly pictures of a live source come", |input| {
+        input.jitter_ms
     }),
     ("input_buffered_milliseconds", "Media ahead of what plays", |input| {
         input.timeline.buffered_ms.into()
@@ -276,61 +295,73 @@ pub(super) struct Machine {
     pub(super) load: f64,
     /// Where NVENC is looked for.
     pub(super) nvenc: Option<NvencReport>,
+    /// How many encoders may run; 0: no limit.
+    pub(super) max_encoders: u64,
 }
 
-/// What encodes each output.
-fn encoders(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+/// 1 for the states that something is in, 0 for the others.
+fn flags(
+    registry: &mut Registry,
+    (name, help): (&'static str, &'static str),
+    label: &'static str,
+    all: impl Iterator<Item = (Labels, &'static str, bool)>,
+) {
     let family = Family::<Labels, Gauge>::default();
-    for (labels, output) in outputs {
-        let Some(encoder) = &output.encoder else { continue };
-        let mut labels = labels.clone();
-        labels.push(("encoder", encoder.name.to_owned()));
-        family.get_or_create(&labels).set(1);
+    for (mut labels, state, is_so) in all {
+        labels.push((label, state.to_owned()));
+        family.get_or_create(&labels).set(is_so.into());
     }
-    registry.register("output_encoder", "1 for what encodes an output", family);
+    registry.register(name, help, family);
 }
 
-/// How NVENC fares in this process.
-fn nvenc_metrics(registry: &mut Registry, report: &NvencReport) {
-    let states = Family::<Labels, Gauge>::default();
-    for state in NvencReport::STATES {
-        let labels = vec![("state", state.to_owned())];
-        states.get_or_create(&labels).set((state == report.state()).into());
-    }
-    registry.register("nvenc_state", "1 for what NVENC is found to be", states);
-    let sessions = Gauge::<i64>::default();
-    sessions.set(i64::try_from(report.sessions).unwrap_or(i64::MAX));
-    registry.register("nvenc_sessions", "Sessions of NVENC that are open", sessions);
-    for (name, help, value) in [
-        ("nvenc_sessions_opened", "Sessions opened, trials included", report.opened),
-        ("nvenc_sessions_refused", "Sessions that were not to be had", report.refused),
-        (
-            "nvenc_host_copies",
-            "Pictures copied from the host into NVENC's buffers",
-            report.host_copies,
-        ),
-    ] {
-        let counter = Counter::<u64>::default();
-        counter.inc_by(value);
-        registry.register(name, help, counter);
-    }
+/// What is wrong with sources, and what stands in for PGM.
+fn watch_metrics(
+    registry: &mut Registry,
+    inputs: &[(Labels, &InputStatus)],
+    casters: &[(Labels, &Snapshot)],
+) {
+    let faults = inputs.iter().flat_map(|(labels, input)| {
+        Fault::ALL.map(|fault| (labels.clone(), fault.as_str(), input.faults.contains(&fault)))
+    });
+    let help = "1 for what is wrong with a source, by the detectors";
+    flags(registry, ("input_fault", help), "fault", faults);
+    let shown = casters.iter().flat_map(|(labels, caster)| {
+        [(StandIn::Own, "own"), (StandIn::Standby, "standby"), (StandIn::Slate, "slate")]
+            .map(|(shows, name)| (labels.clone(), name, caster.stand_in == shows))
+    });
+    let help = "1 for what PGM shows: its own content, standby or the slate";
+    flags(registry, ("caster_shows", help), "shows", shown);
 }
 
 /// How relays fare.
 fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
-    let states = Family::<Labels, Gauge>::default();
     let reconnects = Family::<Labels, Counter>::default();
-    for (labels, output) in outputs {
-        let Some(relay) = &output.relay else { continue };
-        for state in RelayState::ALL {
-            let mut labels = labels.clone();
-            labels.push(("state", state.as_str().to_owned()));
-            states.get_or_create(&labels).set((state == relay.state).into());
-        }
+    let relays =
+        outputs.iter().filter_map(|(labels, output)| Some((labels, output.relay.as_ref()?)));
+    for (labels, relay) in relays.clone() {
         reconnects.get_or_create(labels).inc_by(relay.reconnects);
     }
-    registry.register("relay_state", "1 for the state that a relay is in", states);
+    let states = relays.flat_map(|(labels, relay)| {
+        RelayState::ALL.map(|state| (labels.clone(), state.as_str(), state == relay.state))
+    });
+    flags(registry, ("relay_state", "1 for the state that a relay is in"), "state", states);
     registry.register("relay_reconnects", "Attempts to connect after the first", reconnects);
+}
+
+/// How uploads of recordings fare.
+fn upload_metrics(registry: &mut Registry, counts: &Counts) {
+    for (name, help, value) in [
+        ("upload_bytes", "Bytes of recordings that object storage took", &counts.bytes),
+        ("recordings_stored", "Recordings that are in object storage", &counts.stored),
+        ("upload_failures", "Attempts to upload a recording that failed", &counts.failures),
+    ] {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    }
+    let waiting = Gauge::<i64>::default();
+    waiting.set(i64::try_from(counts.waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    registry.register("recordings_waiting", "Recordings that wait for object storage", waiting);
 }
 
 /// What no single caster has.
@@ -357,7 +388,7 @@ fn server_metrics(
     }
     pass_counters(registry, &gpus.pass_times());
     if let Some(report) = &machine.nvenc {
-        nvenc_metrics(registry, report);
+        encoders::nvenc(registry, report);
     }
     let load = Gauge::<f64, AtomicU64>::default();
     load.set(machine.load);
@@ -373,6 +404,7 @@ fn server_metrics(
         ("process_threads", "Threads of the process", threads()),
         ("disk_free_bytes", "Room on the disk of the data directory", machine.disk_free_bytes),
         ("overload_level", "0, or how much is not made for lack of time", machine.shed_level),
+        ("encoders_max", "How many video encoders may run; 0: no limit", machine.max_encoders),
     ] {
         let gauge = Gauge::<i64>::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -387,7 +419,7 @@ fn saturated(count: isize) -> u64 {
 /// The page.
 pub(super) fn text(
     snapshots: &[Arc<Snapshot>],
-    (events, library): (EventCounts, LibraryStats),
+    (events, library, uploads): (EventCounts, LibraryStats, &Counts),
     (gpus, machine): (&Supply, &Machine),
 ) -> String {
     let mut registry = Registry::with_prefix("onair");
@@ -435,7 +467,12 @@ pub(super) fn text(
         counters(&mut registry, metric, &inputs);
     }
     relay_metrics(&mut registry, &outputs);
-    encoders(&mut registry, &outputs);
+    encoders::output_encoders(&mut registry, &outputs);
+    watch_metrics(&mut registry, &inputs, &casters);
+    let encoders = outputs.iter().filter(|(_, output)| output.encoder.is_some()).count();
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(encoders).unwrap_or(i64::MAX));
+    registry.register("encoders", "Video encoders that run", gauge);
     let of_input = |(labels, input): &(Labels, &InputStatus)| Some((labels.clone(), input.luma?));
     luma_gauges(&mut registry, "input", &inputs.iter().filter_map(of_input).collect::<Vec<_>>());
     let of_pgm = |(labels, caster): &(Labels, &Snapshot)| Some((labels.clone(), caster.luma?));
@@ -444,6 +481,7 @@ pub(super) fn text(
         gauges(&mut registry, metric, &stages);
     }
     server_metrics(&mut registry, (events, library), (gpus, machine));
+    upload_metrics(&mut registry, uploads);
     let mut page = String::new();
     if encode(&mut page, &registry).is_err() {
         // Writing to a String does not fail; an empty page is what a scraper understands.

@@ -29,6 +29,7 @@ mod show;
 mod snapshot;
 mod studio;
 mod top;
+mod uploads;
 mod world;
 
 pub use demo::demo;

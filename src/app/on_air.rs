@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
-use super::frame_thread::{Message, Pulse, Report};
+use super::frame_thread::{Message, Report};
 use super::images::Images;
 use super::outputs::{Extras, internal, stream};
 use super::run_tick::Curtain;
@@ -20,16 +20,18 @@ use crate::api::control::Snapshot;
 use crate::catalog::{self, Applied, Caster, Effect, ErrorCode, Refused, Showing, When};
 use crate::engine::{self, Command, Cue, Refusal, SyncGroup, Vigil};
 use crate::ids::{Bus, EpisodeId, InputKey, ResourceId};
+use crate::input::InputEnd;
 use crate::limits;
 use crate::metrics::Timing;
 use crate::output::Output;
 use crate::time::{self, FrameRate};
-use crate::worker::{StopToken, Worker};
+use crate::worker::{Pulse, StopToken, Worker};
 
 mod begin;
 mod carousel;
 mod cues;
 mod destinations;
+mod mend;
 mod prepare;
 mod progress;
 mod reopen;
@@ -40,6 +42,7 @@ mod vigil;
 use begin::{Before, begin, make_canvas};
 pub(super) use carousel::{Carousel, Step};
 use destinations::Destination;
+use mend::Mends;
 use prepare::Ready;
 pub(super) use revive::Fault;
 
@@ -68,6 +71,9 @@ pub(super) struct OnAir {
     /// Inputs of episodes that play a file from its beginning.
     episodes: BTreeMap<EpisodeId, InputKey>,
     standby: Option<InputKey>,
+    /// What ends the inputs, should the frame thread that has them hang.
+    ends: BTreeMap<InputKey, InputEnd>,
+    mends: Mends,
     /// While standby's picture stands in for sources that have not come: the answer to the switch that waits for them.
     stand_in: Option<EngineAnswer>,
     images: Images,
@@ -77,7 +83,7 @@ pub(super) struct OnAir {
     /// What the engine was last told to watch.
     vigil: Vigil,
     /// Standby came by itself to stay, which the catalog is to learn.
-    is_due: bool,
+    due: vigil::Due,
     /// When the positions of files were last asked for, on the process's clock, ns.
     positions_ns: u64,
     /// How far the files that tell it were at the last look.
@@ -372,6 +378,9 @@ impl OnAir {
         let mut snapshot = snapshot::of(&self.caster, &report, &location);
         snapshot.tick0_unix_ns = self.tick0_unix_ns;
         snapshot.switches.clone_from(&self.switches);
+        for input in &mut snapshot.inputs {
+            input.restarts += self.mends.count(&input.resource);
+        }
         let scenes = self.caster.scenes.as_ref();
         for (name, bus, output) in
             [("pgm", Bus::Pgm, Some(&self.pgm)), ("pvw", Bus::Pvw, self.pvw.as_ref())]

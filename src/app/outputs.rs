@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::uploads::ObjectPlace;
 use super::world::World;
 use super::{encoders, resolve};
 use crate::api::addresses::PLAYBACK_APP;
@@ -13,7 +14,9 @@ use crate::ids::Bus;
 use crate::limits;
 use crate::media::encode::{EncodeError, Profile, VideoSettings};
 use crate::media::nvenc::NoNvenc;
-use crate::output::{OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId, StartError};
+use crate::output::{
+    OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId, StartError, Timing,
+};
 use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 use crate::recording::RecordFormat;
 
@@ -67,7 +70,7 @@ pub(super) fn encoders(world: &World, caster: &Caster) -> Result<Vec<VideoSettin
 /// What runs besides PGM itself.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
-    recordings: Vec<(catalog::RecordFormat, SinkId)>,
+    recordings: Vec<((catalog::RecordFormat, Option<ObjectPlace>), SinkId)>,
 }
 
 impl Extras {
@@ -86,24 +89,25 @@ impl Extras {
             None => return Ok(()),
         };
         let mut plans = Vec::new();
+        let place = caster.recorded().and_then(|record| world.recordings.place(record));
         for format in caster.recorded().into_iter().flat_map(|record| &record.formats) {
-            let news = world.recordings.news(&caster.id, stream);
-            let reserve_bytes = world.config.record_reserve_bytes;
-            plans.push((format, plan(format, stream, (reserve_bytes, news)).map_err(refused)?));
+            let news = world.recordings.news((&caster.id, stream), place.clone());
+            let plan = plan(&world.config, format, (stream, news)).map_err(refused)?;
+            plans.push(((format.clone(), place.clone()), plan));
         }
         set_renditions(world, caster, (stream, pgm))?;
         for (format, sink) in std::mem::take(&mut self.recordings) {
-            if plans.iter().any(|(wanted, _)| **wanted == format) {
+            if plans.iter().any(|(wanted, _)| *wanted == format) {
                 self.recordings.push((format, sink));
             } else {
                 pgm.remove_sink(sink, limits::DRAIN_TIMEOUT);
             }
         }
         for (format, plan) in plans {
-            if !self.recordings.iter().any(|(running, _)| running == format) {
+            if !self.recordings.iter().any(|(running, _)| *running == format) {
                 let sink = Sink::Record { dir: world.config.record_dir.clone(), plan };
                 let id = pgm.add_sink(sink).map_err(internal)?;
-                self.recordings.push((format.clone(), id));
+                self.recordings.push((format, id));
             }
         }
         let delay = Duration::from_millis(caster.config.delay_ms.into());
@@ -165,9 +169,9 @@ fn picture_ticks(video: &VideoSettings, fps: u32) -> u32 {
 }
 
 fn plan(
+    config: &Config,
     format: &catalog::RecordFormat,
-    stream: &str,
-    (reserve_bytes, news): (u64, OnRecord),
+    (stream, news): (&str, OnRecord),
 ) -> Result<RecordPlan, BadRecordName> {
     let or = |given: &str, usual: &str| if given.is_empty() { usual.into() } else { given.into() };
     let name: String = or(&format.prefix, DEFAULT_RECORD_NAME);
@@ -183,7 +187,11 @@ fn plan(
         cycle: Some(Duration::from_secs(format.cycle_s.into())),
         app: PLAYBACK_APP.into(),
         stream: stream.into(),
-        reserve_bytes,
+        reserve_bytes: config.record_reserve_bytes,
+        timing: match config.record_timing {
+            config::RecordTiming::Prompt => Timing::Prompt,
+            config::RecordTiming::Delayed => Timing::Delayed,
+        },
         news,
     })
 }

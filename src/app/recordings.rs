@@ -1,18 +1,21 @@
 //! The recordings of this server: their index, what is still to be done with their files, and how long they are kept.
 //!
-//! Must not know containers (`output`) or SQL (`store`). Invariants: a file is in the index from before its first byte until
+//! `content` reads them. Must not know containers (`output`), SQL (`store`) or object storage (`uploads`). Invariants: a file is in the index from before its first byte until
 //! after it is gone; what a killed process left is finished by the next; nothing that is written is removed; none of it is
 //! on the path of a frame.
+
+mod content;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::studio::Studio;
+use super::uploads::{ObjectPlace, Uploads};
 use crate::api::recordings::{Ask, Found, not_found};
-use crate::catalog::{ErrorCode, Refused};
+use crate::catalog::{ErrorCode, RecordConfig, Refused};
 use crate::config::Config;
 use crate::ids::{CasterId, RecordingId};
 use crate::limits;
@@ -20,7 +23,7 @@ use crate::output::{self, OnRecord, RecordNews, RecordedFile, Recovered};
 use crate::recording::{Recording, RecordingState};
 use crate::store::{Entry, Keeper, Store};
 use crate::time;
-use crate::worker::{self, StopToken};
+use crate::worker::{self, StopToken, Worker};
 
 /// The recordings of this server.
 pub(super) struct Recordings {
@@ -28,6 +31,8 @@ pub(super) struct Recordings {
     dir: PathBuf,
     keep: Option<Duration>,
     keep_bytes: Option<u64>,
+    /// Where there is object storage.
+    uploads: Option<Arc<Uploads>>,
     /// There may be something to finish.
     woken: Notify,
 }
@@ -45,17 +50,31 @@ fn file(recording: &Recording) -> RecordedFile {
     }
 }
 
-fn row(of: (CasterId, String), file: RecordedFile, state: RecordingState) -> Recording {
-    let (caster, stream) = of;
-    let part = (state != RecordingState::Finished).then_some(file.part);
+/// Whose a recording is, and where it goes when it is finished, if that is not where it was written.
+#[derive(Clone)]
+struct Origin {
+    caster: CasterId,
+    stream: String,
+    place: Option<ObjectPlace>,
+}
+
+impl Origin {
+    fn of(recording: &Recording) -> Origin {
+        let place = ObjectPlace::of(recording);
+        Origin { caster: recording.caster.clone(), stream: recording.stream.clone(), place }
+    }
+}
+
+fn row(of: Origin, file: RecordedFile, state: RecordingState) -> Recording {
     Recording {
         id: file.id,
-        caster,
-        stream,
+        caster: of.caster,
+        stream: of.stream,
         format: file.format,
         state,
+        uri: of.place.map(|place| place.uri(&file.name)),
         name: file.name,
-        part,
+        part: (!state.is_final()).then_some(file.part),
         start_unix_ms: file.start_unix_ms,
         duration_ms: file.duration_ms,
         bytes: file.bytes,
@@ -94,24 +113,59 @@ impl Recordings {
     ) -> Result<(Arc<Recordings>, Vec<Recording>), String> {
         let state = RecordingState::Recording;
         let left = store.read(move |store| store.recordings_in(state, usize::MAX >> 1)).await;
+        let uploads = Uploads::open(config, &store)?;
         let recordings = Recordings {
             store,
             dir: config.record_dir.clone(),
             keep: config.record_keep,
             keep_bytes: config.record_keep_bytes,
+            uploads,
             woken: Notify::new(),
         };
         Ok((Arc::new(recordings), left.map_err(|error| error.to_string())?))
     }
 
-    /// Who a recorder of this caster's stream tells of its files.
-    pub(super) fn news(self: &Arc<Self>, caster: &CasterId, stream: &str) -> OnRecord {
-        let (recordings, of) = (Arc::clone(self), (caster.clone(), stream.to_owned()));
+    /// Refuses what names object storage that this server does not have.
+    ///
+    /// # Errors
+    /// `InvalidParameter.Malformed`, with the name that is wrong.
+    pub(super) fn check(&self, record: &RecordConfig) -> Result<(), Refused> {
+        let RecordConfig { endpoint, bucket, .. } = record;
+        let refused = |message| Refused::new(ErrorCode::ParameterMalformed, message);
+        match &self.uploads {
+            Some(uploads) => uploads.place(endpoint, bucket).map(drop).map_err(refused),
+            None if endpoint.is_empty() && bucket.is_empty() => Ok(()),
+            None => Err(refused(format!(
+                "OssEndpoint {endpoint:?}, OssBucket {bucket:?}: this server has no object storage (storage-endpoint)."
+            ))),
+        }
+    }
+
+    /// Where recordings of these settings go when they are finished; `None` when they stay where they are written.
+    pub(super) fn place(&self, record: &RecordConfig) -> Option<ObjectPlace> {
+        let placed = self.uploads.as_ref()?.place(&record.endpoint, &record.bucket);
+        // It was allowed once. Another bucket than was asked for may be read by others.
+        placed.inspect_err(|error| tracing::warn!(error, "a recording stays on the disk")).ok()
+    }
+
+    /// How uploads fare, where there are any.
+    pub(super) fn uploads(&self) -> Option<&Uploads> {
+        self.uploads.as_deref()
+    }
+
+    /// Who a recorder of this caster's stream tells of its files, which go to `place` when they are finished.
+    pub(super) fn news(
+        self: &Arc<Self>,
+        (caster, stream): (&CasterId, &str),
+        place: Option<ObjectPlace>,
+    ) -> OnRecord {
+        let of = Origin { caster: caster.clone(), stream: stream.to_owned(), place };
+        let recordings = Arc::clone(self);
         OnRecord::new(move |news| recordings.hear(&of, news))
     }
 
     /// On the recorder's thread: the index knows of a file before it is there, and of its name before it has it.
-    fn hear(&self, of: &(CasterId, String), news: RecordNews) {
+    fn hear(&self, of: &Origin, news: RecordNews) {
         let entry = match news {
             RecordNews::Begun(file) => {
                 Entry::Recording(row(of.clone(), file, RecordingState::Recording))
@@ -133,6 +187,7 @@ impl Recordings {
         (studio, left): (Arc<Studio>, Vec<Recording>),
         stopped: impl Future<Output = ()> + Send,
     ) {
+        let _uploading = self.start_uploads(&studio).await;
         let work = async {
             for recording in left {
                 self.recover(recording).await;
@@ -145,12 +200,24 @@ impl Recordings {
             {
                 tracing::info!(path = %path.display(), "a recording of unknown origin is finished");
             }
-            loop {
-                self.finish_all(&studio).await;
-                self.sweep().await;
-                // Woken or not, what could not be done before is tried again.
-                let _ = tokio::time::timeout(limits::RECORDINGS_SWEEP, self.woken.notified()).await;
-            }
+            let finished = Notify::new();
+            let finishing = async {
+                loop {
+                    self.finish_all(&studio).await;
+                    finished.notify_one();
+                    // Woken or not, what could not be done before is tried again.
+                    let woken = self.woken.notified();
+                    let _ = tokio::time::timeout(limits::RECORDINGS_SWEEP, woken).await;
+                }
+            };
+            // Which may have to wait for object storage.
+            let sweeping = async {
+                loop {
+                    finished.notified().await;
+                    self.sweep().await;
+                }
+            };
+            tokio::join!(finishing, sweeping);
         };
         tokio::select! {
             () = work => {}
@@ -158,10 +225,35 @@ impl Recordings {
         }
     }
 
+    /// Has finished recordings uploaded until the second value is dropped, and then the first.
+    async fn start_uploads(&self, studio: &Arc<Studio>) -> Option<(oneshot::Sender<()>, Worker)> {
+        let Some(uploads) = self.uploads.clone() else {
+            let state = RecordingState::Uploading;
+            let waiting = self.store.read(move |store| store.recordings_in(state, 1)).await;
+            if waiting.is_ok_and(|waiting| !waiting.is_empty()) {
+                tracing::warn!("recordings wait for object storage, which is not configured");
+            }
+            return None;
+        };
+        let (quit, quitting) = oneshot::channel();
+        let (studio, given_up) = (Arc::clone(studio), Arc::clone(&uploads));
+        let worker = worker::spawn("uploads", StopToken::new(), move |_| {
+            uploads.run(&studio, quitting);
+        });
+        match worker {
+            Ok(worker) => Some((quit, worker)),
+            Err(error) => {
+                tracing::error!(%error, "nothing is uploaded without a thread");
+                given_up.give_up().await;
+                None
+            }
+        }
+    }
+
     /// Gives a file that was left behind its name; the index knows it before.
     async fn recover(&self, left: Recording) {
         let (dir, store) = (self.dir.clone(), Arc::clone(&self.store));
-        let (found, of) = (file(&left), (left.caster.clone(), left.stream.clone()));
+        let (found, of) = (file(&left), Origin::of(&left));
         let recovered = in_the_background(move |_| {
             output::recover_recording(&dir, &found, |file| {
                 let row = row(of, file.clone(), RecordingState::Finishing);
@@ -231,14 +323,21 @@ impl Recordings {
             })
         });
         let Some(Ok(file)) = finished.await else { return false };
-        let of = (recording.caster, recording.stream);
-        let recording = row(of, file, RecordingState::Finished);
+        let of = Origin::of(&recording);
+        let state = match of.place {
+            Some(_) => RecordingState::Uploading,
+            None => RecordingState::Finished,
+        };
+        let recording = row(of, file, state);
         if !self.write(Entry::Recording(recording.clone())).await {
             return false;
         }
         let Recording { name, duration_ms, bytes, .. } = &recording;
         tracing::info!(name, duration_ms, bytes, "a recording is finished");
         studio.recorded(recording);
+        if let Some(uploads) = &self.uploads {
+            uploads.wake();
+        }
         true
     }
 
@@ -251,11 +350,11 @@ impl Recordings {
                 return;
             }
             let read = move |store: &Store| {
-                let finished = store.recordings_in(RecordingState::Finished, most)?;
+                let finished = store.final_recordings(most)?;
                 Ok((store.recorded_bytes()?, finished))
             };
             let Ok((mut bytes, finished)) = self.store.read(read).await else { return };
-            let mut count = 0;
+            let (mut count, mut is_storage_away) = (0, false);
             for recording in finished {
                 let ended_ms = recording.end_unix_ms();
                 let is_old =
@@ -264,11 +363,20 @@ impl Recordings {
                     return;
                 }
                 bytes = bytes.saturating_sub(recording.bytes);
-                tracing::info!(name = recording.name, "a recording is kept no longer");
-                if self.remove(recording).await.is_err() {
-                    return;
+                // Those that are in object storage too wait until it answers again, the others do not wait for them.
+                let is_stored = recording.uri.is_some();
+                if is_stored && is_storage_away {
+                    continue;
                 }
-                count += 1;
+                let name = recording.name.clone();
+                match self.remove(recording).await {
+                    Ok(()) => {
+                        tracing::info!(name, "a recording is kept no longer");
+                        count += 1;
+                    }
+                    Err(_) if is_stored => is_storage_away = true,
+                    Err(_) => return,
+                }
             }
             if count < most {
                 return;
@@ -277,6 +385,17 @@ impl Recordings {
     }
 
     async fn remove(&self, recording: Recording) -> Result<(), Refused> {
+        if recording.uri.is_some() {
+            let gone = match &self.uploads {
+                Some(uploads) => uploads.remove(recording.clone()).await,
+                None => Err("it is not configured any more".into()),
+            };
+            gone.map_err(|reason| {
+                tracing::warn!(reason, name = recording.name, "stays in object storage");
+                let message = format!("The object storage does not remove it: {reason}");
+                Refused::new(ErrorCode::Internal, message)
+            })?;
+        }
         let dir = self.dir.clone();
         let Recording { id, name, format, .. } = recording;
         let removed = in_the_background(move |_| output::remove_recording(&dir, &name, format));
@@ -304,23 +423,15 @@ impl Recordings {
                 let (total, page) = self.store.read(read).await.map_err(internal)?;
                 Ok(Found::Page(total, page))
             }
-            Ask::Find(id) => {
+            Ask::Find(id) => self.find(id).await.map(|found| Found::One(Box::new(found))),
+            Ask::Open(id, piece) => {
                 let recording = self.find(id).await?;
-                if recording.state == RecordingState::Recording {
-                    return Ok(Found::One(Box::new(recording), Vec::new()));
-                }
-                let (dir, name, format) =
-                    (self.dir.clone(), recording.name.clone(), recording.format);
-                let names = tokio::task::spawn_blocking(move || {
-                    let names = output::recording_files(&dir, &name, format);
-                    names.map(|names| names.iter().map(|name| dir.join(name)).collect())
-                });
-                let files = names.await.map_err(internal)?.map_err(internal)?;
-                Ok(Found::One(Box::new(recording), files))
+                let content = self.open_piece(&recording, piece).await?;
+                Ok(Found::Open(Box::new(recording), content))
             }
             Ask::Delete(id) => {
                 let recording = self.find(id).await?;
-                if recording.state != RecordingState::Finished {
+                if !recording.state.is_final() {
                     let message = "The recording is not finished yet.";
                     return Err(Refused::new(ErrorCode::CasterInUse, message));
                 }

@@ -17,6 +17,7 @@ use super::admission::Admission;
 use super::events::Tellers;
 use super::recordings::Recordings;
 use super::studio::Studio;
+use super::uploads::{Counts, Uploads};
 use super::world::World;
 use super::{access, encoders, metrics_page};
 use crate::api::addresses::{Addresses, PlaybackAuth};
@@ -209,12 +210,15 @@ impl Server {
         let studio = self.studio.clone();
         let (shelves, gpus, admission) = (world.library.clone(), world.gpu.clone(), world.clone());
         let pages = http::pages::router(Arc::new(move || {
-            let counts = (studio.event_counts(), shelves.stats());
+            let no_uploads = Counts::default();
+            let uploads = admission.recordings.uploads().map_or(&no_uploads, Uploads::counts);
+            let counts = (studio.event_counts(), shelves.stats(), uploads);
             let machine = metrics_page::Machine {
                 disk_free_bytes: shelves.free_bytes(),
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
                 nvenc: encoders::report(&admission.config),
+                max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))
         }));

@@ -85,6 +85,8 @@ fn input_status(
         reconnects: report.status.reconnects,
         faults: report.faults.clone(),
         luma: report.luma,
+        restarts: report.status.restarts,
+        jitter_ms: report.status.jitter_ns / 1_000_000,
         media_age_ms: report.status.media_age_ms,
         timeline: report.stats,
     }
@@ -107,6 +109,8 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         p99_us: stats.encode.p99_us,
         sum_us: stats.encode.sum_us,
         keyframes: stats.keyframes,
+        keyframes_forced: stats.keyframes_forced,
+        delay_lost: stats.delay_lost,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
         name: stats.maker.name(),
@@ -124,7 +128,10 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         frames_dropped: stats.pictures_dropped + stats.ticks_refused,
         bytes: stats.video_bytes + stats.audio_bytes,
         subscribers: viewers(stream),
+        queued_packets: 0,
         encoder: Some(encoder(&stats)),
+        thread_restarts: stats.thread_restarts,
+        last_fault: stats.last_fault.clone().unwrap_or_default(),
         message: stats.failure.or(stats.last_fault).unwrap_or_default(),
         relay: None,
     };
@@ -147,11 +154,14 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                 frames_dropped: sink.dropped,
                 bytes: sink.bytes,
                 subscribers: u32::from(sink.state == SinkState::Live),
+                queued_packets: sink.queued as u64,
                 message: match sink.state {
                     SinkState::Failed(why) => format!("{}: {why}", sink.label),
                     _ => String::new(),
                 },
                 encoder: None,
+                thread_restarts: sink.restarts,
+                last_fault: sink.last_error,
                 relay: None,
             },
         )

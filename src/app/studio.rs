@@ -21,9 +21,10 @@ use super::run_tick::Curtain;
 use super::shedding::Shedding;
 use super::world::World;
 use crate::api::control::{Message, RecordingsRequest, Request, Snapshot};
-use crate::api::events::Feed;
+use crate::api::events::{EventCode, Feed};
 use crate::catalog::{
-    Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared, Refused,
+    Answer, Applied, Call, Caster, Catalog, Change, Context, Effect, ErrorCode, Prepared,
+    RecordConfig, Refused,
 };
 use crate::ids::CasterId;
 use crate::limits;
@@ -220,6 +221,22 @@ impl Studio {
         }
     }
 
+    /// Tells the receiver of its caster, if there is one still, that all of a recording is in object storage.
+    pub(super) fn stored(&self, recording: Recording) {
+        let caster = lock(&self.catalog).caster(&recording.caster).cloned();
+        if let Some(caster) = caster {
+            self.events.stored(&caster, recording);
+        }
+    }
+
+    /// Tells the receiver of a caster, if there is one still, that object storage began or ceased to take its recordings.
+    pub(super) fn storage_changed(&self, caster: &CasterId, code: EventCode, message: String) {
+        let caster = lock(&self.catalog).caster(caster).cloned();
+        if let Some(caster) = caster {
+            self.events.trouble(&caster, code, message);
+        }
+    }
+
     /// How events fared.
     pub(super) fn event_counts(&self) -> EventCounts {
         self.events.counts()
@@ -391,8 +408,21 @@ impl Studio {
         };
         let catalog = lock(&self.catalog);
         let prepared = catalog.prepare(call, &context)?;
+        self.check_storage(&catalog, prepared.change.as_ref())?;
         let made = self.making.hold(prepared.change.as_ref());
         Ok((prepared, made))
+    }
+
+    /// Refuses settings of a recording that name object storage which this server does not have. What was kept before is
+    /// let be.
+    fn check_storage(&self, catalog: &Catalog, change: Option<&Change>) -> Result<(), Refused> {
+        let Some(Change::Upsert(caster)) = change else { return Ok(()) };
+        let Some(record) = &caster.config.record else { return Ok(()) };
+        let before = catalog.caster(&caster.id).and_then(|before| before.config.record.as_ref());
+        let is_kept = |before: &RecordConfig| {
+            (&before.endpoint, &before.bucket) == (&record.endpoint, &record.bucket)
+        };
+        if before.is_some_and(is_kept) { Ok(()) } else { self.world.recordings.check(record) }
     }
 
     async fn carry_out(

@@ -190,8 +190,9 @@ fn output_line(text: &mut String, output: &v1::OutputStatus, rates: Option<(f64,
     );
     let _ = writeln!(
         text,
-        "  output   {:<10} {rates}  late {:<6} dropped {:<6} receivers {:<4} restarts {:<3} {}",
+        "  output   {:<10} {:<5} {rates}  late {:<6} dropped {:<6} receivers {:<4} restarts {:<3} {}",
         output.name,
+        if output.encoder.is_empty() { "–" } else { &output.encoder },
         output.frames_late,
         output.frames_dropped,
         output.subscribers,
@@ -216,6 +217,7 @@ mod tests {
             frames: 330,
             bytes: 350_000,
             restarts: 1,
+            encoder: "nvenc".into(),
             ..Default::default()
         };
         let input = v1::InputStatus {
@@ -247,7 +249,7 @@ mod tests {
             "News  ON AIR  frame 330  pgm RV01+RV02  pvw –  restarted 2×",
             "source   RV01       stale",
             "timed out",
-            "  30.0/s   2000 kbit/s",
+            "  output   pgm        nvenc   30.0/s   2000 kbit/s",
             "draw 1.2/0.0",
             "Sport  off air",
         ] {

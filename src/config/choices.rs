@@ -37,6 +37,16 @@ pub enum SecondPublisher {
     TakeOver,
 }
 
+/// Whether the stream delay is for recordings too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordTiming {
+    /// A recording has everything, when it is encoded.
+    Prompt,
+    /// A recording has what goes out, when it goes out.
+    Delayed,
+}
+
 /// What HLS is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]

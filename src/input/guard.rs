@@ -2,13 +2,12 @@
 //!
 //! Owns the scheme allow-list, the address table and name resolution. Must not know what is fetched. Invariant:
 //! a connection goes to an address that was checked, never to a name that is resolved again: RTMP and SRT URLs are
-//! rewritten to the address, HTTP and RTMPS go through [`super::proxy`], which checks each connection where it is made —
-//! also after a redirect, and for each URL inside a playlist.
+//! rewritten to the address, RTMPS goes through [`super::tunnel`] to it, HTTP through [`super::proxy`], which checks each
+//! connection where it is made — also after a redirect, and for each URL inside a playlist.
 //!
 //! Not covered: FFmpeg leaves hosts named in the environment variable `no_proxy` out of the proxy; of such a URL
 //! only its first host is checked. The process should run without it.
 
-use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -16,10 +15,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::proxy::Proxy;
+use super::tunnel::Tunnel;
 use crate::config::RTMP_PORT;
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_URL_BYTES};
 use crate::media::mux::{PushProtocol, PushTo};
 use crate::media::open::{HTTP_PROTOCOLS, MediaError};
+use crate::trust::Trust;
 use crate::worker::StopToken;
 
 /// Address ranges that are allowed besides public ones.
@@ -158,6 +159,8 @@ pub(super) struct Admitted {
     pub(super) options: Vec<(&'static str, String)>,
     pub(super) protocols: &'static str,
     proxy: Option<Proxy>,
+    /// Of one that is spoken to over TLS of ours: name and addresses.
+    server: Option<(String, Vec<SocketAddr>)>,
 }
 
 impl Admitted {
@@ -186,7 +189,7 @@ pub(super) fn admit(
         ("http", UrlUse::Live | UrlUse::File) => (80, HTTP_PROTOCOLS),
         ("https", UrlUse::Live | UrlUse::File) => (443, HTTP_PROTOCOLS),
         ("rtmp", UrlUse::Live | UrlUse::Relay) => (RTMP_PORT, "rtmp,tcp"),
-        ("rtmps", UrlUse::Relay) => (443, "rtmps,tls,tcp,httpproxy"),
+        ("rtmps", UrlUse::Relay) => (443, "rtmp,tcp"),
         ("srt", UrlUse::Live | UrlUse::Relay) => (0, "srt"),
         (scheme, UrlUse::Live) => {
             return refuse(&format!("{scheme} is none of rtmp, http, https, srt"));
@@ -207,44 +210,52 @@ pub(super) fn admit(
     allow.check(host, &addresses).map_err(MediaError::Refused)?;
     match url.scheme() {
         "rtmp" => Ok(rtmp(&url, addresses[0])),
+        "rtmps" => {
+            let server = Some((host.to_owned(), addresses.clone()));
+            Ok(Admitted { url: text.to_owned(), server, ..rtmp(&url, addresses[0]) })
+        }
         "srt" => srt(&url, addresses[0]),
         _ => {
             let proxy = Proxy::start(allow.clone()).map_err(|e| MediaError::Open(e.to_string()))?;
             let options = vec![("http_proxy", proxy.url())];
-            Ok(Admitted { url: text.to_owned(), options, protocols, proxy: Some(proxy) })
+            Ok(Admitted {
+                url: text.to_owned(),
+                options,
+                protocols,
+                proxy: Some(proxy),
+                server: None,
+            })
         }
     }
 }
 
-/// Where a relay's push connects to, looked up and checked. RTMP and SRT get the address; TLS needs the name, and goes
-/// through a proxy of its own that checks again. Its certificate must be the name's, by an authority of the system or,
-/// when there is a file of authorities (PEM), of that.
+/// Where a relay's push connects to, looked up and checked. RTMP and SRT get the address; RTMPS gets a way through TLS of our
+/// own, which is open when this returns. The server's certificate must be its name's, by an authority of the system or, when
+/// there is a file of authorities (PEM), of that.
 ///
 /// # Errors
-/// Why it may not lead there.
+/// Why it may not lead there, or who is there is not to be trusted.
 pub fn admit_relay(
     url: &str,
     (allow, authorities): (&AllowList, Option<&Path>),
     stop: &StopToken,
 ) -> Result<PushTo, String> {
     let admitted = admit(url, UrlUse::Relay, allow, stop).map_err(|error| error.to_string())?;
-    let option = |name| {
-        let found = admitted.options.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    if admitted.protocols == "srt" {
+        let (url, protocol) = (admitted.url, PushProtocol::Srt);
+        return Ok(PushTo { url, protocol, options: Vec::new(), keeps: None });
+    }
+    let tc_url = admitted.options.into_iter().find(|(name, _)| *name == "rtmp_tcurl");
+    let options = vec![(c"rtmp_tcurl", tc_url.map(|(_, url)| url).unwrap_or_default())];
+    let protocol = PushProtocol::Rtmp;
+    let Some((host, addresses)) = admitted.server else {
+        return Ok(PushTo { url: admitted.url, protocol, options, keeps: None });
     };
-    let (protocol, options) = match admitted.protocols {
-        "srt" => (PushProtocol::Srt, Vec::new()),
-        "rtmp,tcp" => (PushProtocol::Rtmp, vec![(c"rtmp_tcurl", option("rtmp_tcurl"))]),
-        _ => {
-            let mut options =
-                vec![(c"http_proxy", option("http_proxy")), (c"tls_verify", "1".to_owned())];
-            options
-                .extend(authorities.map(|file| (c"ca_file", file.to_string_lossy().into_owned())));
-            (PushProtocol::Rtmps, options)
-        }
-    };
-    let keeps = admitted.proxy.map(|proxy| Box::new(proxy) as Box<dyn Any + Send + Sync>);
-    Ok(PushTo { url: admitted.url, protocol, options, keeps })
+    let trust = authorities.map_or_else(Trust::system, Trust::file)?;
+    let tunnel = Tunnel::open((&host, &addresses), &trust, stop)?;
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    let url = rewritten(&url, tunnel.address()).replacen("rtmps:", "rtmp:", 1);
+    Ok(PushTo { url, protocol, options, keeps: Some(Box::new(tunnel)) })
 }
 
 /// Where a callback's receiver is: the addresses of its host, looked up and checked, to connect to as they are.
@@ -286,7 +297,13 @@ fn rtmp(url: &Url, address: SocketAddr) -> Admitted {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let tc_url = format!("{}://{}{port}/{app}", url.scheme(), url.host_str().unwrap_or_default());
     let options = vec![("rtmp_tcurl", tc_url), ("rtmp_live", "live".to_owned())];
-    Admitted { url: rewritten(url, address), options, protocols: "rtmp,tcp", proxy: None }
+    Admitted {
+        url: rewritten(url, address),
+        options,
+        protocols: "rtmp,tcp",
+        proxy: None,
+        server: None,
+    }
 }
 
 fn srt(url: &Url, address: SocketAddr) -> Result<Admitted, MediaError> {
@@ -295,7 +312,13 @@ fn srt(url: &Url, address: SocketAddr) -> Result<Admitted, MediaError> {
         return Err(MediaError::Refused("over SRT this server is the caller".into()));
     }
     let options = vec![];
-    Ok(Admitted { url: rewritten(url, address), options, protocols: "srt", proxy: None })
+    Ok(Admitted {
+        url: rewritten(url, address),
+        options,
+        protocols: "srt",
+        proxy: None,
+        server: None,
+    })
 }
 
 /// All addresses of a host, looked up so that a stop is not held up by a slow name server.

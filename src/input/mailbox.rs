@@ -10,13 +10,14 @@ use std::time::Duration;
 use super::Delivery;
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::limits::{
-    FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_STALE_AFTER, INPUT_VIDEO_QUEUE,
+    FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_HUNG, INPUT_STALE_AFTER,
+    INPUT_VIDEO_QUEUE,
 };
 use crate::media::reader::{Description, Room};
 use crate::shot::Shot;
 use crate::source::{InputState, Part};
 use crate::time::Clock;
-use crate::worker::StopToken;
+use crate::worker::{Pulse, StopToken};
 
 /// What happens when a queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,15 @@ pub struct Want {
     pub audio: bool,
 }
 
+/// Why the worker of an input does nothing any more; only another input helps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It panicked in the middle of a file, with this message.
+    Panicked(String),
+    /// It has shown no sign of life for [`INPUT_HUNG`].
+    Hung,
+}
+
 /// How an input is. Counters only grow.
 #[derive(Clone, Debug)]
 pub struct InputStatus {
@@ -71,8 +81,14 @@ pub struct InputStatus {
     pub last_error: Option<String>,
     /// Milliseconds since the last picture (block, if there is no video) arrived.
     pub media_age_ms: Option<u64>,
+    /// How unevenly pictures come, ns: the mean deviation from their timestamps, smoothed as RFC 3550 (6.4.1) does. Live only.
+    pub jitter_ns: u64,
     /// What the source consists of, once it has been opened.
     pub description: Option<Arc<Description>>,
+    /// Times that its worker panicked and began again.
+    pub restarts: u64,
+    /// Its worker does nothing any more.
+    pub broken: Option<Broken>,
 }
 
 struct Inner {
@@ -81,6 +97,8 @@ struct Inner {
     events: VecDeque<Delivery>,
     status: InputStatus,
     last_media_ns: Option<u64>,
+    /// When the last picture came, and its timestamp, ns.
+    last_picture_ns: Option<(u64, i64)>,
     wanted: Arc<[Shot]>,
     /// The worker can do nothing before something is taken.
     is_waiting: bool,
@@ -98,6 +116,8 @@ pub(super) struct Mailbox {
     arrived: Condvar,
     overflow: Overflow,
     clock: Clock,
+    /// Of the worker.
+    pulse: Pulse,
 }
 
 /// Upper bound of one wait for the consumer, so that a stop is seen.
@@ -117,7 +137,10 @@ impl Mailbox {
             reconnects: 0,
             last_error: None,
             media_age_ms: None,
+            jitter_ns: 0,
             description: None,
+            restarts: 0,
+            broken: None,
         };
         let inner = Inner {
             video: VecDeque::with_capacity(INPUT_VIDEO_QUEUE),
@@ -125,6 +148,7 @@ impl Mailbox {
             events: VecDeque::new(),
             status,
             last_media_ns: None,
+            last_picture_ns: None,
             wanted: Arc::from([]),
             is_waiting: false,
             is_over: false,
@@ -137,6 +161,7 @@ impl Mailbox {
             arrived: Condvar::new(),
             overflow,
             clock,
+            pulse: Pulse::default(),
         }
     }
 
@@ -148,6 +173,7 @@ impl Mailbox {
 
     /// Where there is room; everywhere, if the oldest makes room.
     pub(super) fn room(&self) -> Room {
+        self.pulse.beat();
         match self.overflow {
             Overflow::DropOldest => Room { video: true, audio: true },
             Overflow::Wait => self.lock().room(),
@@ -158,6 +184,7 @@ impl Mailbox {
     pub(super) fn wait_room(&self, had: Room, stop: &StopToken) -> bool {
         let mut inner = self.lock();
         loop {
+            self.pulse.beat();
             let room = inner.room();
             if stop.is_stopped() || inner.is_closed {
                 return false;
@@ -184,6 +211,9 @@ impl Mailbox {
     /// Delivers a picture and makes the input Live. Whoever waits must have asked for room before.
     pub(super) fn push_video(&self, frame: VideoFrame) {
         let mut inner = self.lock();
+        if self.overflow == Overflow::DropOldest {
+            inner.follow_jitter(self.clock.now_ns(), frame.pts_ns);
+        }
         inner.video.push_back(frame);
         inner.status.video_frames += 1;
         if self.overflow == Overflow::DropOldest && inner.video.len() > INPUT_VIDEO_QUEUE {
@@ -216,11 +246,13 @@ impl Mailbox {
     }
 
     pub(super) fn set_state(&self, state: InputState) {
+        self.pulse.beat();
         self.lock().set_state(state);
         self.arrived.notify_all();
     }
 
     pub(super) fn state(&self) -> InputState {
+        self.pulse.beat();
         self.lock().status.state
     }
 
@@ -241,6 +273,16 @@ impl Mailbox {
 
     pub(super) fn count_reconnect(&self) {
         self.lock().status.reconnects += 1;
+    }
+
+    /// The worker panicked and begins again.
+    pub(super) fn count_restart(&self) {
+        self.lock().status.restarts += 1;
+    }
+
+    /// The worker panicked and cannot go on.
+    pub(super) fn set_broken(&self, why: String) {
+        self.lock().status.broken = Some(Broken::Panicked(why));
     }
 
     pub(super) fn set_decode_errors(&self, count: u64) {
@@ -271,6 +313,7 @@ impl Mailbox {
     pub(super) fn wait_wanted(&self, known: &[Shot], stop: &StopToken) -> Option<Arc<[Shot]>> {
         let mut inner = self.lock();
         loop {
+            self.pulse.beat();
             if stop.is_stopped() || inner.is_closed {
                 return None;
             }
@@ -357,6 +400,9 @@ impl Mailbox {
         let inner = self.lock();
         let mut status = inner.status.clone();
         let now_ns = self.clock.now_ns();
+        if !inner.is_over && self.pulse.silence() > INPUT_HUNG {
+            status.broken = Some(Broken::Hung);
+        }
         status.media_age_ms = inner.last_media_ns.map(|at| now_ns.saturating_sub(at) / 1_000_000);
         status
     }
@@ -378,6 +424,20 @@ impl Inner {
         let audio = !want.audio || !has_audio || !self.audio.is_empty();
         let at_rest = self.is_waiting || self.is_over || self.end_to_tell;
         (video && audio) || at_rest || self.status.state == InputState::Failed
+    }
+
+    fn follow_jitter(&mut self, now_ns: u64, pts_ns: i64) {
+        // Further apart than this, timestamps have jumped or the source was gone.
+        const JUMP_NS: u64 = 10_000_000_000;
+        let Some((then_ns, before_ns)) = self.last_picture_ns.replace((now_ns, pts_ns)) else {
+            return;
+        };
+        let came_ns = i64::try_from(now_ns.saturating_sub(then_ns)).unwrap_or(i64::MAX);
+        let off_ns = came_ns.saturating_sub(pts_ns.saturating_sub(before_ns)).unsigned_abs();
+        if off_ns < JUMP_NS {
+            let jitter_ns = self.status.jitter_ns;
+            self.status.jitter_ns = jitter_ns - jitter_ns / 16 + off_ns / 16;
+        }
     }
 
     fn room(&self) -> Room {

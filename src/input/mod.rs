@@ -17,11 +17,12 @@ use bytes::Bytes;
 
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::InputKey;
+use crate::limits::{CUT_TIMEOUT, RETRY_FIRST};
 use crate::media::open::ByteSource;
 use crate::shot::{ScaleQuality, Shot};
 use crate::source::{InputKind, InputState, Part};
 use crate::time::Clock;
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{self, Patience, StopToken, Worker};
 
 mod guard;
 mod live;
@@ -30,12 +31,13 @@ mod play;
 mod playlist;
 mod proxy;
 mod redact;
+mod tunnel;
 
 pub use crate::media::file::{Excerpt, Plays};
 pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
 pub use guard::{AllowList, admit_callback, admit_relay};
-pub use mailbox::{InputStatus, Take, Want};
+pub use mailbox::{Broken, InputStatus, Take, Want};
 pub use play::fetch_image;
 pub use redact::redact;
 
@@ -175,13 +177,30 @@ pub enum Delivery {
     Notice(String),
 }
 
-/// A running input. Dropping it stops its worker and waits for the worker's end (at most ~200 ms).
+/// A running input. Dropping it stops its worker and waits for the worker's end (~200 ms); one that hangs is left behind.
 pub struct Input {
     key: InputKey,
     kind: InputKind,
     held: bool,
     mailbox: Arc<Mailbox>,
-    worker: Worker,
+    stop: StopToken,
+    /// There until it is dropped.
+    worker: Option<Worker>,
+}
+
+/// What ends an input whose owner hangs. Cheap to clone.
+#[derive(Clone)]
+pub struct InputEnd {
+    mailbox: Arc<Mailbox>,
+    stop: StopToken,
+}
+
+impl InputEnd {
+    /// Tells the worker to end, and to let go of its source, without waiting for it.
+    pub fn end(&self) {
+        self.stop.stop();
+        self.mailbox.close();
+    }
 }
 
 /// What every kind of worker is given.
@@ -206,10 +225,6 @@ struct Running(Context);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.fail(&"its worker broke off because of a bug");
-            self.0.mailbox.set_state(InputState::Failed);
-        }
         self.0.mailbox.set_over();
     }
 }
@@ -239,12 +254,35 @@ pub fn start(spec: SourceSpec, options: InputOptions) -> io::Result<Input> {
     let name = format!("{} ({spec:?})", options.name);
     tracing::info!(input = %key, "starting {name}");
     let context = Context { name, options, mailbox: Arc::clone(&mailbox) };
-    let worker = worker::spawn(&key.to_string(), StopToken::new(), move |stop| {
-        // Dropped also when a bug makes the worker panic.
+    let stop = StopToken::new();
+    let worker = worker::spawn(&key.to_string(), stop.clone(), move |stop| {
         let context = Running(context);
-        run(spec, &context.0, &stop);
+        keep_running(&spec, (kind, &context.0), &stop);
     })?;
-    Ok(Input { key, kind, held: false, mailbox, worker })
+    Ok(Input { key, kind, held: false, mailbox, stop, worker: Some(worker) })
+}
+
+/// Runs the worker of a source, and again when it panics: what is live or stands still connects anew, as after any fault of
+/// its own. In the middle of a file there is no way back; whoever owns the input starts another one from there.
+fn keep_running(spec: &SourceSpec, (kind, context): (InputKind, &Context), stop: &StopToken) {
+    let (clock, mut patience) = (Clock::real(), Patience::default());
+    while let Err(why) = worker::caught(|| run(spec.clone(), context, stop)) {
+        let why = format!("its worker broke off because of a bug: {why}");
+        tracing::error!(input = %context.options.key, "{why}");
+        context.fail(&why);
+        match kind {
+            InputKind::Paced => context.mailbox.set_broken(why),
+            InputKind::Live { .. } | InputKind::Still => context.mailbox.count_restart(),
+        }
+        context.mailbox.set_state(InputState::Failed);
+        if kind == InputKind::Paced {
+            return;
+        }
+        let rest = patience.broke(clock.now_ns()).max(RETRY_FIRST);
+        if !clock.wait_until(clock.now_ns() + rest.as_nanos() as u64, stop) {
+            return;
+        }
+    }
 }
 
 fn run(spec: SourceSpec, context: &Context, stop: &StopToken) {
@@ -306,15 +344,22 @@ impl Input {
 
     /// Tells the worker to end without waiting for it; dropping the input waits. For ending many at once.
     pub fn begin_end(&self) {
-        self.worker.stop_token().stop();
-        self.mailbox.close();
+        self.end().end();
+    }
+
+    /// What ends it, should whoever owns it hang.
+    pub fn end(&self) -> InputEnd {
+        InputEnd { mailbox: Arc::clone(&self.mailbox), stop: self.stop.clone() }
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
-        // The worker may be waiting for room; joining follows when the field is dropped.
+        // The worker may be waiting for room.
         self.begin_end();
+        if let Some(worker) = self.worker.take() {
+            worker.end_within(CUT_TIMEOUT);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::guard::{self, AllowList, UrlUse};
 use super::live::back_off;
 use super::mailbox::Mailbox;
 use super::{Context, Excerpt, ImageSource, Pacing, PatternSpec};
+use crate::fault;
 use crate::frame::{AudioBlock, Picture, VideoFrame};
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_IMAGE_BYTES};
 use crate::media::fetch::{self, Fetch};
@@ -158,15 +159,19 @@ fn deliver(
 pub(super) struct Finish<'a> {
     mailbox: &'a Mailbox,
     prescaler: Option<Prescaler>,
+    /// Its name where tests cause faults.
+    place: String,
 }
 
 impl<'a> Finish<'a> {
     pub(super) fn new(context: &'a Context) -> Finish<'a> {
         let prescaler = context.options.prescale.map(Prescaler::new);
-        Finish { mailbox: &context.mailbox, prescaler }
+        let place = format!("input-{}", context.options.name);
+        Finish { mailbox: &context.mailbox, prescaler, place }
     }
 
     pub(super) fn video(&mut self, mut frame: VideoFrame) {
+        fault::strikes(&self.place);
         if let Some(prescaler) = &mut self.prescaler {
             prescaler.fill(&mut frame, &self.mailbox.wanted());
         }

@@ -112,7 +112,7 @@ pub struct VideoSettings {
     pub profile: Profile,
     /// Delay.
     pub latency: Latency,
-    /// Threads; 0 lets x264 choose.
+    /// Threads; 0: live as few as are quick enough, else as x264 chooses.
     pub threads: u32,
     /// Which encoders may be used.
     pub policy: EncoderPolicy,

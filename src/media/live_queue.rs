@@ -206,6 +206,16 @@ impl<T> LiveQueue<T> {
         self.lock().dropped
     }
 
+    /// Units that wait for the reader.
+    pub fn len(&self) -> usize {
+        self.lock().units.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn take(state: &mut State<T>) -> Option<Popped<T>> {
         match state.pop() {
             Some(unit) => Some(Popped::Unit(unit)),

@@ -32,7 +32,7 @@ pub enum Target<'a> {
 
 /// Where to connect to for a push.
 pub struct PushTo {
-    /// Names a host that was checked: by its address, or as a name that is reached through what `keeps` is.
+    /// Names a host that was checked, by its address; or a port of this machine that what `keeps` is leads on from.
     pub url: String,
     /// How it is spoken.
     pub protocol: PushProtocol,
@@ -54,8 +54,6 @@ impl fmt::Debug for PushTo {
 pub enum PushProtocol {
     /// `rtmp://`
     Rtmp,
-    /// `rtmps://`: the same within TLS.
-    Rtmps,
     /// `srt://`
     Srt,
 }
@@ -154,7 +152,6 @@ impl Target<'_> {
             Target::Mp4(_) => "file",
             Target::Push(to) => match to.protocol {
                 PushProtocol::Rtmp => "rtmp,tcp",
-                PushProtocol::Rtmps => "rtmps,tls,tcp,httpproxy",
                 PushProtocol::Srt => "srt",
             },
         }

@@ -8,19 +8,20 @@ use std::time::Duration;
 /// How long to wait before the next attempt. Part of a wait is left to chance, so that those who lost the same server do not
 /// come back to it at the same moment.
 #[derive(Clone, Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     step: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, longest: Duration) -> Backoff {
+    /// Waits of `first`, twice that, and so on up to `longest`.
+    pub fn new(first: Duration, longest: Duration) -> Backoff {
         Backoff { first, longest, step: first }
     }
 
     /// The next wait.
-    pub(super) fn next(&mut self) -> Duration {
+    pub fn next_wait(&mut self) -> Duration {
         let step = self.step;
         self.step = (step * 2).min(self.longest);
         // Without a source of chance the whole step is as good.
@@ -29,7 +30,7 @@ impl Backoff {
     }
 
     /// The attempt was a good one.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.step = self.first;
     }
 }
@@ -45,12 +46,12 @@ mod tests {
         for _ in 0..20 {
             let mut backoff = Backoff::new(ms(250), ms(10_000));
             for step in [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000].map(ms) {
-                let wait = backoff.next();
+                let wait = backoff.next_wait();
                 assert!((step / 2..=step).contains(&wait), "{wait:?} of {step:?}");
                 waits.insert(wait);
             }
             backoff.reset();
-            assert!(backoff.next() <= ms(250));
+            assert!(backoff.next_wait() <= ms(250));
         }
         assert!(waits.len() > 20, "{waits:?}");
     }

@@ -4,7 +4,8 @@
 //! Invariants: the packets of tick n leave when tick n + delay is encoded, and bear the time of that tick, in all
 //! renditions; what leaves has no gap in its times, whatever the delay was changed to.
 //!
-//! A longer delay begins at the next keyframe that leaves: its picture is held, sent again twice a second with silence, until
+//! Until the first delay is over the public of an output that began with it sees black, in silence. A longer delay begins at the
+//! next keyframe that leaves: its picture is held, sent again twice a second with silence, until
 //! enough is there; then everything goes on from that keyframe. A shorter one leaves out what is too old, up to the
 //! keyframe that is exactly so old, at most one group of pictures later.
 
@@ -16,10 +17,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::encode_loop;
 use super::fan_out::Batch;
 use super::spool::{Place, Spool};
+use crate::fault;
 use crate::limits::{ENCODER_QUEUE_TICKS, STILL_EVERY, STOP_POLL};
-use crate::media::encode::AacEncoder;
+use crate::media::encode::{AacEncoder, Idr, VideoEncoder, VideoSettings};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::{FrameRate, NS_PER_S, SAMPLE_RATE};
 use crate::worker::{self, StopToken, Worker};
@@ -50,8 +53,7 @@ pub(super) struct DelayRing {
     shown: Shown,
     /// The picture that stands while a longer delay begins.
     still: Option<Still>,
-    /// A packet of silence; none: the sound has a gap instead.
-    silence: Option<Bytes>,
+    fillers: Fillers,
     /// End of the last sound that left, in the times of what leaves.
     sound_end_ns: Option<i64>,
     /// The tick that comes next.
@@ -62,9 +64,20 @@ pub(super) struct DelayRing {
     lost: Arc<AtomicU64>,
 }
 
+/// When a ring begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// Before the public has seen anything.
+    WithTheOutput,
+    /// The public sees the output already.
+    OnAir,
+    /// In the place of one that broke, with what it held.
+    AfterALoss,
+}
+
 /// Whether something has left already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+enum Shown {
     Nothing,
     Something,
 }
@@ -77,6 +90,29 @@ struct Still {
     since_tick: u64,
     /// Where the sound ended when it began to stand.
     sound_from_ns: Option<i64>,
+}
+
+/// What is seen and heard while a picture stands.
+#[derive(Debug, Default)]
+pub(super) struct Fillers {
+    /// A packet of silence; none: the sound has a gap instead.
+    pub(super) silence: Option<Bytes>,
+    /// A keyframe of black, for an output that begins with a delay; none: it begins with nothing.
+    pub(super) black: Option<Bytes>,
+}
+
+impl Fillers {
+    /// Made by encoders of the same settings, so that they fit between any packets of those.
+    fn of(header: &StreamHeader, black: Option<&VideoSettings>) -> Fillers {
+        let black = black.and_then(|video| {
+            let mut encoder = VideoEncoder::resume(video, &header.avcc).ok()?;
+            let picture = Arc::new(encode_loop::black(video.size));
+            let mut packets = encoder.encode(0, &picture, Idr::Force).ok()?;
+            packets.extend(encoder.finish().ok()?);
+            packets.into_iter().next().map(|first| first.data)
+        });
+        Fillers { silence: silence(header.audio_bps), black }
+    }
 }
 
 /// Whether packets are taken.
@@ -96,7 +132,7 @@ impl DelayRing {
     pub(super) fn new(
         spool: Spool,
         rate: FrameRate,
-        (shown, silence): (Shown, Option<Bytes>),
+        (begins, fillers): (Begins, Fillers),
         lost: Arc<AtomicU64>,
     ) -> DelayRing {
         DelayRing {
@@ -104,12 +140,18 @@ impl DelayRing {
             rate,
             held: VecDeque::new(),
             behind: 0,
-            shown,
+            shown: match begins {
+                Begins::WithTheOutput => Shown::Nothing,
+                Begins::OnAir | Begins::AfterALoss => Shown::Something,
+            },
             still: None,
-            silence,
+            fillers,
             sound_end_ns: None,
             next: None,
-            taken: Skip::No,
+            taken: match begins {
+                Begins::AfterALoss => Skip::ToKey,
+                Begins::WithTheOutput | Begins::OnAir => Skip::No,
+            },
             left: Skip::No,
             lost,
         }
@@ -122,6 +164,9 @@ impl DelayRing {
             self.taken = Skip::ToKey;
         }
         self.next = Some(now + 1);
+        if self.shown == Shown::Nothing && delay_ticks > 0 {
+            self.begin_black(now, &mut out);
+        }
         for packet in packets {
             self.hold(now, packet);
         }
@@ -198,6 +243,17 @@ impl DelayRing {
         out(key);
     }
 
+    /// Shows black, until something leaves.
+    fn begin_black(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
+        let Some(data) = self.fillers.black.take() else { return };
+        let ns = |tick| i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX);
+        let (pts_ns, duration_ns) = (ns(now), ns(self.still_ticks()));
+        let track = Track::Video;
+        let key = Packet { track, pts_ns, dts_ns: pts_ns, duration_ns, key: true, data };
+        out(key.clone());
+        self.still = Some(Still { key, since_tick: now, sound_from_ns: Some(pts_ns) });
+    }
+
     /// While a picture stands: the picture again, and silence up to the end of this tick.
     fn fill(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
         let Some(still) = &self.still else { return };
@@ -210,7 +266,9 @@ impl DelayRing {
             key.dts_ns += later_ns;
             out(key);
         }
-        let (Some(data), Some(from_ns)) = (&self.silence, still.sound_from_ns) else { return };
+        let (Some(data), Some(from_ns)) = (&self.fillers.silence, still.sound_from_ns) else {
+            return;
+        };
         let until_ns = from_ns + ns(now + 1) - ns(since);
         let duration_ns = (AAC_SAMPLES as u64 * NS_PER_S / u64::from(SAMPLE_RATE)) as i64;
         let mut end_ns = self.sound_end_ns.unwrap_or(from_ns);
@@ -294,19 +352,25 @@ impl DelayLine {
     /// Starts a line that lets go by `out`.
     pub(super) fn start(
         name: &str,
-        (dir, header, shown): (PathBuf, &StreamHeader, Shown),
+        (dir, begins): (PathBuf, Begins),
+        (header, black): (&StreamHeader, Option<VideoSettings>),
         lost: Arc<AtomicU64>,
         out: impl Fn(&Packet, &StopToken) + Send + 'static,
     ) -> std::io::Result<DelayLine> {
         let (sender, receiver): (_, Receiver<Batch>) =
             crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
-        let (rate, audio_bps, counted) = (header.rate, header.audio_bps, Arc::clone(&lost));
-        let worker = worker::spawn(&format!("delay-{name}"), StopToken::new(), move |stop| {
-            let begins = (shown, silence(audio_bps));
-            let mut ring = DelayRing::new(Spool::new(dir), rate, begins, counted);
+        let (header, counted) = (header.clone(), Arc::clone(&lost));
+        let place = format!("delay-{name}");
+        let worker = worker::spawn(&place.clone(), StopToken::new(), move |stop| {
+            let fillers = Fillers::of(&header, black.as_ref());
+            let spool = Spool::new(dir);
+            let mut ring = DelayRing::new(spool, header.rate, (begins, fillers), counted);
             while !stop.is_stopped() {
                 match receiver.recv_timeout(STOP_POLL) {
-                    Ok(batch) => ring.push(batch, |packet| out(&packet, &stop)),
+                    Ok(batch) => {
+                        fault::strikes(&place);
+                        ring.push(batch, |packet| out(&packet, &stop));
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -323,12 +387,16 @@ impl DelayLine {
         }
     }
 
+    /// Whether it has broken off.
+    pub(super) fn is_broken(&self) -> bool {
+        self.worker.as_ref().is_none_or(Worker::is_finished)
+    }
+
     /// Lets go what is due; what has to wait is never sent.
     pub(super) fn end(&mut self) {
         self.batches.take();
         if let Some(worker) = self.worker.take() {
-            super::await_end(&worker, super::time_left(crate::limits::DRAIN_TIMEOUT));
-            worker.join();
+            super::end_worker(worker, super::time_left(crate::limits::DRAIN_TIMEOUT));
         }
     }
 }

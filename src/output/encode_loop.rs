@@ -20,9 +20,10 @@ use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
 use crate::media::packet::{StreamHeader, Track};
 use crate::time::{Clock, unix_ms};
-use crate::worker::StopToken;
+use crate::worker::{Pulse, StopToken};
 
 /// Where an encoder's packets and counts go.
+#[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) fan_out: Arc<FanOut>,
     pub(super) counters: Arc<Counters>,
@@ -61,7 +62,7 @@ impl Outlet {
         self.fan_out.deliver(batch, stop);
     }
 
-    pub(super) fn fail(&self, error: &EncodeError) {
+    pub(super) fn fail(&self, error: &dyn std::fmt::Display) {
         tracing::error!(%error, "the encoder gave up");
         self.count(|stats| stats.failure = Some(error.to_string()));
     }
@@ -73,6 +74,8 @@ pub(super) struct Lines {
     pub(super) ladder: Arc<Ladder>,
     /// What the delay of the public sinks shall be, ticks.
     pub(super) delay_ticks: Arc<AtomicU64>,
+    /// Of the loop.
+    pub(super) pulse: Pulse,
 }
 
 pub(super) struct EncodeLoop {
@@ -131,6 +134,7 @@ impl EncodeLoop {
             if stop.is_stopped() {
                 return;
             }
+            lines.pulse.beat();
             let result = match jobs.recv_timeout(STOP_POLL) {
                 Ok(job) => self.take(job, lines, stop),
                 Err(RecvTimeoutError::Timeout) => Ok(Flow::Go),
@@ -208,6 +212,9 @@ impl EncodeLoop {
         let is_due = tick.is_multiple_of(self.header.gop_ticks.into())
             || (self.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
         self.is_owed &= !is_due;
+        if is_due && !tick.is_multiple_of(self.header.gop_ticks.into()) {
+            lines.outlet.count(|stats| stats.keyframes_forced += 1);
+        }
         let idr = if is_due { Idr::Force } else { Idr::Auto };
         let (mut packets, audio) = lines.outlet.timed(|| {
             let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;

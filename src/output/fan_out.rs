@@ -1,7 +1,7 @@
-//! The sinks of one rendition: added, fed at once or delayed, ended.
+//! The sinks of one rendition: added, fed at once or delayed, replaced when they hang, ended.
 //!
-//! Must not know encoders or what a sink does with packets. Invariant: feeding waits for no sink but one that was added to be
-//! waited for ([`Overflow::Wait`]).
+//! Must not know encoders or what a sink does with packets. Invariants: feeding waits for no sink but one that was added to be
+//! waited for ([`Overflow::Wait`]); ending waits for no sink that hangs.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,13 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::delay::{DelayLine, Shown};
+use super::delay::{Begins, DelayLine};
 use super::sink::{self, Overflow, Sink, SinkId, SinkState, SinkStats, Status, Timing};
-use super::{StartError, await_end, time_left};
-use crate::limits::{MAX_SINKS, RETRY_FIRST, RETRY_MAX};
+use super::stats::OutputStats;
+use super::{StartError, await_end, end_worker, time_left};
+use crate::limits::{
+    CUT_TIMEOUT, MAX_SINKS, RETRY_FIRST, RETRY_MAX, SINK_HUNG, THREADS_LEFT_BEHIND,
+};
+use crate::media::encode::VideoSettings;
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::packet::{Packet, StreamHeader, Track};
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{self, Rest, StopToken, Worker};
 
 /// The packets of a tick.
 #[derive(Debug)]
@@ -40,13 +44,22 @@ pub(super) struct Common {
 pub(super) struct FanOut {
     output: String,
     header: StreamHeader,
+    video: VideoSettings,
     common: Common,
     sinks: Arc<Mutex<Sinks>>,
-    /// There since the first time that there was a delay.
-    line: Mutex<Option<DelayLine>>,
+    delay: Mutex<Delay>,
+    /// How often that broke and another one took its place.
+    delay_restarts: AtomicU64,
     /// Whether anything was delivered.
     has_begun: AtomicBool,
     delay_lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Delay {
+    /// There since the first time that there was a delay.
+    line: Option<DelayLine>,
+    rest: Rest,
 }
 
 #[derive(Debug, Default)]
@@ -58,12 +71,14 @@ struct Sinks {
 #[derive(Debug)]
 struct Running {
     id: SinkId,
+    sink: Arc<Sink>,
     label: String,
     overflow: Overflow,
     timing: Timing,
     queue: Arc<LiveQueue<Packet>>,
     status: Arc<Status>,
     worker: Option<Worker>,
+    left_behind: u32,
 }
 
 impl Running {
@@ -80,16 +95,28 @@ impl Running {
             bytes: status.bytes,
             attempts: status.attempts,
             dropped: self.queue.dropped(),
+            queued: self.queue.len(),
+            restarts: status.restarts,
         }
+    }
+
+    fn is_hung(&self) -> bool {
+        let is_at_work = self.worker.as_ref().is_some_and(|worker| !worker.is_finished());
+        is_at_work
+            && self.sink.tries_again()
+            && self.left_behind < THREADS_LEFT_BEHIND
+            && self.status.pulse.silence() > SINK_HUNG
     }
 }
 
-/// Closes the queue when a sink's worker ends, however it ends.
-struct Leaving(Arc<LiveQueue<Packet>>, Arc<Status>);
+/// Closes the queue when a sink's worker ends, however it ends, unless another one has its place.
+struct Leaving(Arc<LiveQueue<Packet>>, Arc<Status>, StopToken);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.close();
+        if !self.2.is_stopped() {
+            self.0.close();
+        }
         if !self.1.get().state.is_over() {
             self.1.set(SinkState::Failed("ended unexpectedly".into()));
         }
@@ -97,13 +124,19 @@ impl Drop for Leaving {
 }
 
 impl FanOut {
-    pub(super) fn new(output: String, header: StreamHeader, common: Common) -> FanOut {
+    pub(super) fn new(
+        output: String,
+        (header, video): (StreamHeader, &VideoSettings),
+        common: Common,
+    ) -> FanOut {
         FanOut {
             output,
             header,
+            video: video.clone(),
             common,
             sinks: Arc::default(),
-            line: Mutex::default(),
+            delay: Mutex::default(),
+            delay_restarts: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
             delay_lost: Arc::default(),
         }
@@ -120,67 +153,128 @@ impl FanOut {
         }
         let id = SinkId(self.common.ids.fetch_add(1, Ordering::Relaxed) + 1);
         let (label, overflow, timing) = (sink.label(), sink.overflow(), sink.timing());
-        let queue = Arc::new(LiveQueue::new(Vec::new(), Begin::AtStart));
-        let status = Arc::new(Status::default());
-        let (feed, told) = (Arc::clone(&queue), Arc::clone(&status));
-        let header = self.header.clone();
-        let name = format!("sink{}-{}", id.0, self.output);
-        let worker = worker::spawn(&name, StopToken::new(), move |stop| {
-            let _leaving = Leaving(Arc::clone(&feed), Arc::clone(&told));
-            let feed = sink::Feed { queue: &feed, header: &header, status: &told };
-            sink::run(&sink, &feed, Backoff::new(RETRY_FIRST, RETRY_MAX), &stop);
-        })?;
-        let worker = Some(worker);
-        sinks.running.push(Running { id, label, overflow, timing, queue, status, worker });
+        let mut running = Running {
+            id,
+            sink: Arc::new(sink),
+            label,
+            overflow,
+            timing,
+            queue: Arc::new(LiveQueue::new(Vec::new(), Begin::AtStart)),
+            status: Arc::default(),
+            worker: None,
+            left_behind: 0,
+        };
+        running.worker = Some(self.start_worker(&running)?);
+        sinks.running.push(running);
         Ok(id)
     }
 
-    /// Hands the packets of a tick to the sinks, to the public ones when their time has come.
-    pub(super) fn deliver(&self, batch: Batch, stop: &StopToken) {
-        let mut line = lock(&self.line);
-        if line.is_none() && batch.delay_ticks > 0 {
-            *line = self.start_line();
-        }
-        self.has_begun.store(true, Ordering::Relaxed);
-        let timings = match &*line {
-            Some(_) => &[Timing::Prompt][..],
-            None => &[Timing::Prompt, Timing::Delayed],
-        };
-        for packet in &batch.packets {
-            send(&self.sinks, packet, timings, stop);
-        }
-        if let Some(line) = &*line {
-            line.push(batch);
-        }
+    fn start_worker(&self, running: &Running) -> std::io::Result<Worker> {
+        let (sink, header) = (Arc::clone(&running.sink), self.header.clone());
+        let (queue, status) = (Arc::clone(&running.queue), Arc::clone(&running.status));
+        let place = format!("{}-{}", running.sink.kind(), self.output);
+        let name = format!("sink{}-{}", running.id.0, self.output);
+        worker::spawn(&name, StopToken::new(), move |stop| {
+            let _leaving = Leaving(Arc::clone(&queue), Arc::clone(&status), stop.clone());
+            let feed =
+                sink::Feed { queue: &queue, header: &header, status: &status, place: &place };
+            sink::run(&sink, &feed, Backoff::new(RETRY_FIRST, RETRY_MAX), &stop);
+        })
     }
 
-    fn start_line(&self) -> Option<DelayLine> {
-        let sinks = Arc::clone(&self.sinks);
-        let out = move |packet: &Packet, stop: &StopToken| {
-            send(&sinks, packet, &[Timing::Delayed], stop);
-        };
-        let shown = match self.has_begun.load(Ordering::Relaxed) {
-            true => Shown::Something,
-            false => Shown::Nothing,
-        };
-        let place = (self.common.spool_dir.clone(), &self.header, shown);
-        match DelayLine::start(&self.output, place, Arc::clone(&self.delay_lost), out) {
-            Ok(line) => Some(line),
-            Err(error) => {
-                tracing::error!(%error, "no delay without a thread");
-                None
+    /// Puts other workers in the place of those that hang; these are left behind.
+    fn look_after_sinks(&self) {
+        for running in self.lock().running.iter_mut().filter(|running| running.is_hung()) {
+            if let Some(hung) = running.worker.take() {
+                hung.end_within(Duration::ZERO);
+            }
+            running.left_behind += 1;
+            let why = format!("its thread showed no sign of life for {SINK_HUNG:?}");
+            tracing::error!(sink = running.label, "{why}");
+            running.status = Arc::new(running.status.successor(why));
+            match self.start_worker(running) {
+                Ok(worker) => running.worker = Some(worker),
+                Err(error) => running.status.set(SinkState::Failed(error.to_string())),
             }
         }
     }
 
-    /// Packets that were lost where they are delayed.
-    pub(super) fn delay_lost(&self) -> u64 {
-        self.delay_lost.load(Ordering::Relaxed)
+    /// Hands the packets of a tick to the sinks, to the public ones when their time has come.
+    pub(super) fn deliver(&self, batch: Batch, stop: &StopToken) {
+        if batch.packets.iter().any(|packet| packet.track == Track::Video && packet.key) {
+            self.look_after_sinks();
+        }
+        let mut delay = lock(&self.delay);
+        self.look_after_delay(&mut delay, &batch);
+        self.has_begun.store(true, Ordering::Relaxed);
+        let timings = match delay.line.is_some() || self.wants_line(&batch) {
+            true => &[Timing::Prompt][..],
+            false => &[Timing::Prompt, Timing::Delayed],
+        };
+        for packet in &batch.packets {
+            send(&self.sinks, packet, timings, stop);
+        }
+        if let Some(line) = &delay.line {
+            line.push(batch);
+        }
+    }
+
+    /// Whether what comes passes a delay: one that broke lost what it held, and who goes on after it knows where to.
+    fn wants_line(&self, batch: &Batch) -> bool {
+        batch.delay_ticks > 0 || self.delay_restarts.load(Ordering::Relaxed) > 0
+    }
+
+    /// Starts the delay when there is one for the first time, and another one in the place of one that broke: what that held
+    /// is lost.
+    fn look_after_delay(&self, delay: &mut Delay, batch: &Batch) {
+        if delay.line.as_ref().is_some_and(DelayLine::is_broken) {
+            delay.line = None;
+            self.delay_restarts.fetch_add(1, Ordering::Relaxed);
+            let rest = delay.rest.broke();
+            tracing::error!(output = self.output, ?rest, "the delay broke off: it begins again");
+        }
+        if delay.line.is_some() || !self.wants_line(batch) || !delay.rest.is_over() {
+            return;
+        }
+        let begins = match self.has_begun.load(Ordering::Relaxed) {
+            _ if self.delay_restarts.load(Ordering::Relaxed) > 0 => Begins::AfterALoss,
+            true => Begins::OnAir,
+            false => Begins::WithTheOutput,
+        };
+        let sinks = Arc::clone(&self.sinks);
+        let out = move |packet: &Packet, stop: &StopToken| {
+            send(&sinks, packet, &[Timing::Delayed], stop);
+        };
+        // A rendition that joins later is not chosen by players before it has something to show.
+        let black = (batch.tick == 0).then(|| self.video.clone());
+        let (place, stream) = ((self.common.spool_dir.clone(), begins), (&self.header, black));
+        match DelayLine::start(&self.output, place, stream, Arc::clone(&self.delay_lost), out) {
+            Ok(line) => delay.line = Some(line),
+            Err(error) => {
+                tracing::error!(%error, "no delay without a thread");
+                delay.rest.broke();
+            }
+        }
+    }
+
+    /// Adds what befell the delay and the sinks that have no status of their own.
+    pub(super) fn add_to(&self, stats: &mut OutputStats) {
+        stats.delay_lost = self.delay_lost.load(Ordering::Relaxed);
+        stats.thread_restarts += self.delay_restarts.load(Ordering::Relaxed);
+        for running in &self.lock().running {
+            if !running.sink.has_status() {
+                let status = running.status.get();
+                stats.thread_restarts += status.restarts;
+                if status.restarts > 0 {
+                    stats.last_fault = Some(format!("{}: {}", running.label, status.last_error));
+                }
+            }
+        }
     }
 
     /// No more packets will come.
     pub(super) fn end(&self) {
-        let line = lock(&self.line).take();
+        let line = lock(&self.delay).line.take();
         if let Some(mut line) = line {
             line.end();
         }
@@ -198,7 +292,7 @@ impl FanOut {
         drop(sinks);
         sink.queue.finish();
         if let Some(worker) = sink.worker {
-            await_end(&worker, time_left(deadline));
+            end_worker(worker, time_left(deadline));
         }
         true
     }
@@ -254,5 +348,8 @@ pub(super) fn finish_all(fan_outs: &[Arc<FanOut>], deadline: Duration) {
     // All told before any is joined, so that they end side by side.
     for worker in &workers {
         worker.stop_token().stop();
+    }
+    for worker in workers {
+        worker.end_within(CUT_TIMEOUT);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::{HLS_SEGMENT_S, HLS_SEGMENTS};
 use crate::media::hls::{self, Ending, Facts, Listed, Measured};
@@ -41,8 +42,12 @@ impl HlsSegments {
     }
 }
 
-/// Under which a file is written.
-const UNFINISHED: &str = "unfinished.tmp";
+/// Under which files are written: each writer's own, since one that hangs may come to itself when it has a successor.
+fn unfinished() -> String {
+    static WRITERS: AtomicU64 = AtomicU64::new(0);
+    format!("unfinished-{}.tmp", WRITERS.fetch_add(1, Ordering::Relaxed))
+}
+
 /// What may be in the directory by an earlier run.
 const EXTENSIONS: [&str; 6] = ["ts", "m4s", "mp4", "m3u8", "inf", "tmp"];
 
@@ -52,6 +57,7 @@ pub(super) struct HlsWriter<'a> {
     kind: HlsSegments,
     header: &'a StreamHeader,
     packer: Packer,
+    unfinished: String,
     slot_ticks: u64,
     /// The slot whose beginning was missed.
     missed: Option<u64>,
@@ -125,6 +131,7 @@ impl<'a> HlsWriter<'a> {
             kind,
             header,
             packer,
+            unfinished: unfinished(),
             slot_ticks,
             missed: None,
             open: None,
@@ -168,7 +175,7 @@ impl<'a> HlsWriter<'a> {
             _ => {}
         }
         self.close(pts_ns, Ending::Open)?;
-        let file = File::create(self.dir.join(UNFINISHED)).map_err(told)?;
+        let file = File::create(self.dir.join(&self.unfinished)).map_err(told)?;
         self.open = Some(Open { slot, start_ns: pts_ns, file, bytes: 0 });
         Ok(())
     }
@@ -190,7 +197,7 @@ impl<'a> HlsWriter<'a> {
         // Seconds since 1970 at the beginning, so that numbers go on growing when the output starts again.
         let number = self.life() + slot;
         let uri = format!("{number}.{}", self.kind.extension());
-        fs::rename(self.dir.join(UNFINISHED), self.dir.join(&uri)).map_err(told)?;
+        fs::rename(self.dir.join(&self.unfinished), self.dir.join(&uri)).map_err(told)?;
         let duration_ns = (end_ns - start_ns).max(0).unsigned_abs();
         self.sum.add(bytes, duration_ns);
         if self.listed.back().is_some_and(|(last, _)| last + 1 != number) {

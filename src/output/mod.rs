@@ -13,12 +13,13 @@ use crossbeam_channel::{Sender, TrySendError};
 
 use crate::frame::{Picture, Size, StereoSample};
 use crate::limits::{
-    DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS, STOP_POLL,
+    CUT_TIMEOUT, DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS,
+    OUTPUT_HUNG, STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
 use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{self, Pulse, StopToken, Worker};
 
 mod backoff;
 mod delay;
@@ -36,14 +37,15 @@ mod spool;
 mod stats;
 mod steady;
 
+pub use backoff::Backoff;
 pub use hls::HlsSegments;
 pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
 pub use recover::{
-    Recovered, finish_recording, recording_as_it_is, recording_files, recover_recording,
-    recover_recordings, remove_recording,
+    Recovered, finish_recording, playlist_files, recording_as_it_is, recording_files,
+    recover_recording, recover_recordings, remove_recording,
 };
 pub use rendition::RenditionSettings;
-pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, redacted};
+pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, Timing, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
 use encode_loop::{EncodeLoop, Lines, Outlet};
@@ -130,6 +132,7 @@ pub struct Output {
     changing: Mutex<()>,
     delay_ticks: Arc<AtomicU64>,
     encoder: Mutex<Option<Worker>>,
+    pulse: Pulse,
 }
 
 /// A rendition and how it fares.
@@ -150,9 +153,9 @@ pub struct RenditionStats {
 /// # Errors
 /// When an encoder or a thread is refused.
 pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
-    let counters = Arc::new(Counters::default());
+    let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
     let name = format!("x264-{}", settings.name);
-    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters))?;
+    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters), pulse.clone())?;
     let audio = AacEncoder::open(settings.audio_bps)?;
     let header = StreamHeader {
         size: settings.video.size,
@@ -167,7 +170,8 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
-    let fan_out = Arc::new(FanOut::new(settings.name.clone(), header.clone(), common.clone()));
+    let stream = (header.clone(), &settings.video);
+    let fan_out = Arc::new(FanOut::new(settings.name.clone(), stream, common.clone()));
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
     let encode_loop = EncodeLoop::new(video, audio, &header);
@@ -175,6 +179,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
         ladder: Arc::clone(&ladder),
         delay_ticks: Arc::clone(&delay_ticks),
+        pulse: pulse.clone(),
     };
     let name = format!("enc-{}", settings.name);
     let encoder = worker::spawn(&name, StopToken::new(), move |stop| {
@@ -197,6 +202,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         changing: Mutex::default(),
         delay_ticks,
         encoder: Mutex::new(Some(encoder)),
+        pulse,
     };
     output.set_delay(settings.delay_ticks);
     output.set_renditions(&settings.renditions)?;
@@ -274,14 +280,12 @@ impl Output {
 
     /// What was encoded, repeated, dropped, and how fast.
     pub fn stats(&self) -> OutputStats {
-        let queued = self.sender().map_or(0, |sender| sender.len());
-        OutputStats {
-            queued,
-            pictures_dropped: self.pictures_dropped.load(Ordering::Relaxed),
-            ticks_refused: self.ticks_refused.load(Ordering::Relaxed),
-            delay_lost: self.fan_out.delay_lost(),
-            ..self.counters.snapshot()
-        }
+        let mut stats = self.counters.snapshot();
+        stats.queued = self.sender().map_or(0, |sender| sender.len());
+        stats.pictures_dropped = self.pictures_dropped.load(Ordering::Relaxed);
+        stats.ticks_refused = self.ticks_refused.load(Ordering::Relaxed);
+        self.fan_out.add_to(&mut stats);
+        stats
     }
 
     /// Name given in its settings.
@@ -298,6 +302,11 @@ impl Output {
     pub fn is_finished(&self) -> bool {
         let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
         encoder.as_ref().is_none_or(Worker::is_finished)
+    }
+
+    /// Whether the thread before the encoder has shown no sign of life for [`OUTPUT_HUNG`].
+    pub fn is_hung(&self) -> bool {
+        self.pulse.silence() > OUTPUT_HUNG
     }
 
     /// Adds a sink; it begins with a keyframe, which is asked for.
@@ -416,8 +425,8 @@ impl Output {
     ///
     /// More than before: the next keyframe's picture stands, in silence, until enough is held; then it goes on from there.
     /// Less: they go on as they are until a keyframe is just as old as the new delay, and from it on; what was in between
-    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Nothing is
-    /// sent before the first delay of an output is over, and what is held when it ends is never sent.
+    /// is left out. Times have no gap either way: what leaves bears the time of the tick at which it leaves. Black is sent
+    /// until the delay that an output began with is over, and what is held when it ends is never sent.
     pub fn set_delay(&self, ticks: u64) {
         let longest = self.header.rate.tick_at((f64::from(MAX_DELAY_S) * 1e9) as u64);
         self.delay_ticks.store(ticks.min(longest), Ordering::Relaxed);
@@ -441,9 +450,7 @@ impl Output {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
         let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(encoder) = encoder {
-            await_end(&encoder, &left);
-            // Joining stops it; by then it has ended or is out of time.
-            encoder.join();
+            end_worker(encoder, &left);
         }
         end_rungs(&self.ladder.rungs(), left());
         finish_all(&self.fan_outs(), left());
@@ -454,12 +461,8 @@ impl Output {
 /// Lets the encoders of renditions finish for `deadline` in all.
 fn end_rungs(rungs: &[Arc<Rung>], deadline: Duration) {
     let left = time_left(deadline);
-    for rung in rungs {
-        rung.close();
-    }
-    for rung in rungs {
-        rung.finish(&left);
-    }
+    rungs.iter().for_each(|rung| rung.close());
+    rungs.iter().for_each(|rung| rung.finish(&left));
 }
 
 /// How much of a time is left, counted from now.
@@ -474,6 +477,12 @@ fn await_end(worker: &Worker, left: impl Fn() -> Duration) {
     while !worker.is_finished() && !left().is_zero() {
         pause.wait(left().min(STOP_POLL / 10));
     }
+}
+
+/// Lets a worker end by itself while time is `left`; one that does not stop then either is left behind.
+fn end_worker(worker: Worker, left: impl Fn() -> Duration) {
+    await_end(&worker, left);
+    worker.end_within(CUT_TIMEOUT);
 }
 
 impl Drop for Output {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::part_file::PartFile;
 use super::playlist::{self, Slice};
+use super::sink::Timing;
 use crate::ids::RecordingId;
 use crate::limits::{
     MIN_RECORD_CYCLE, RECORD_ROOM_BYTES, RECORD_ROOM_CHECK_BYTES, RECORD_SEGMENT,
@@ -39,6 +40,8 @@ pub struct RecordPlan {
     pub stream: String,
     /// Bytes that are left free on the disk.
     pub reserve_bytes: u64,
+    /// Whether the output's delay is for it too.
+    pub timing: Timing,
     /// Who is told of its files.
     pub news: OnRecord,
 }

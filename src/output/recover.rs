@@ -199,14 +199,17 @@ pub fn recording_as_it_is(dir: &Path, file: RecordedFile) -> RecordedFile {
 /// # Errors
 /// When a playlist cannot be read.
 pub fn recording_files(dir: &Path, name: &str, format: RecordFormat) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    if format == RecordFormat::Hls {
-        let text = fs::read_to_string(dir.join(name))?;
-        let done = playlist::read(&text).done;
-        names.extend(done.iter().filter_map(|slice| playlist::absolute(name, &slice.uri)));
+    match format {
+        RecordFormat::Hls => Ok(playlist_files(name, &fs::read_to_string(dir.join(name))?)),
+        RecordFormat::Flv | RecordFormat::Mp4 => Ok(vec![name.to_owned()]),
     }
-    names.push(name.to_owned());
-    Ok(names)
+}
+
+/// The same of a playlist of this name and text.
+pub fn playlist_files(name: &str, text: &str) -> Vec<String> {
+    let done = playlist::read(text).done;
+    let segments = done.iter().filter_map(|slice| playlist::absolute(name, &slice.uri));
+    segments.chain([name.to_owned()]).collect()
 }
 
 /// Removes a finished recording with all that belongs to it, and the directories that it leaves empty below `dir`. What is

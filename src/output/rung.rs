@@ -1,8 +1,9 @@
 //! A rendition at work: scales the programme's pictures and encodes them, on a thread of its own.
 //!
-//! Owns its encoder and its timeline. Must not know the programme's encoder or what a sink does. Invariants: it encodes the
-//! programme's ticks (or each second, third… of them) without gaps, with keyframes at the same ticks; when it is slow it repeats its last picture, and
-//! nobody else notices.
+//! Owns its thread, its encoder and its timeline. Must not know the programme's encoder or what a sink does. Invariants: it
+//! encodes the programme's ticks (or each second, third… of them) without gaps, with keyframes at the same ticks; when it is
+//! slow it repeats its last picture, and nobody else notices; when its thread breaks or hangs, another one goes on in the same
+//! stream.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,13 +16,14 @@ use super::fan_out::{Batch, Common, FanOut};
 use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
-use super::{EndOfPackets, StartError, await_end};
-use crate::frame::{Picture, Size, VideoFrame};
-use crate::limits::{ENCODER_QUEUE_TICKS, STOP_POLL};
-use crate::media::encode::{EncodeError, Idr};
+use super::{StartError, end_worker};
+use crate::fault;
+use crate::frame::{Picture, VideoFrame};
+use crate::limits::{ENCODER_QUEUE_TICKS, RENDITION_HUNG, STOP_POLL, THREADS_LEFT_BEHIND};
+use crate::media::encode::{EncodeError, Idr, Latency};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{self, Outcome, Pulse, Rest, StopToken, Worker};
 
 /// What the programme hands to a rendition.
 #[derive(Clone)]
@@ -100,12 +102,96 @@ pub(super) struct Rung {
     pub(super) settings: RenditionSettings,
     pub(super) header: StreamHeader,
     pub(super) fan_out: Arc<FanOut>,
-    counters: Arc<Counters>,
     jobs: Mutex<Option<Sender<RungJob>>>,
     ticks_refused: AtomicU64,
+    line: Arc<Line>,
+    life: Mutex<Life>,
+}
+
+/// What the threads of a rendition, one after the other, work on.
+#[derive(Debug)]
+struct Line {
+    /// `{rendition}-{output}`
+    name: String,
+    settings: RenditionSettings,
+    header: StreamHeader,
+    jobs: Receiver<RungJob>,
+    outlet: Outlet,
     /// Overload: it changes its picture at keyframes only.
-    is_shed: Arc<AtomicBool>,
-    worker: Mutex<Option<Worker>>,
+    is_shed: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+/// Where a thread goes on.
+#[derive(Debug)]
+struct Progress {
+    /// The tick that comes next; none: it has not begun.
+    next: Option<u64>,
+    picture: Arc<Picture>,
+    /// Sound of ticks that were taken and not handed on.
+    sound: Vec<Packet>,
+}
+
+/// The thread at work.
+#[derive(Debug)]
+struct Life {
+    /// None while what broke rests.
+    worker: Option<Worker>,
+    pulse: Pulse,
+    rest: Rest,
+    left_behind: u32,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Line {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        lock(&self.progress)
+    }
+
+    fn open(&self, pulse: Pulse) -> Result<SteadyEncoder, StartError> {
+        let counters = Arc::clone(&self.outlet.counters);
+        let video = &self.settings.video;
+        let named = (format!("x264-{}", self.name), video);
+        SteadyEncoder::resume(named, &self.header.avcc, counters, pulse)
+    }
+
+    /// Starts a thread, with this encoder or one of its own.
+    fn begin(
+        self: &Arc<Line>,
+        encoder: Option<SteadyEncoder>,
+        pulse: Pulse,
+    ) -> std::io::Result<Worker> {
+        let line = Arc::clone(self);
+        worker::spawn(&format!("enc-{}", self.name), StopToken::new(), move |stop| {
+            let encoder = encoder.map_or_else(|| line.open(pulse.clone()), Ok);
+            let ended = encoder.and_then(|encoder| {
+                RungLoop::new(&line, encoder, pulse).run(&stop).map_err(StartError::from)
+            });
+            match ended {
+                // Its sinks need not wait until it is joined.
+                Ok(()) if !stop.is_stopped() => line.outlet.fan_out.end(),
+                Ok(()) => {}
+                Err(error) => line.outlet.fail(&error),
+            }
+        })
+    }
+}
+
+impl Life {
+    /// Parts with a thread that broke off or hangs; says what was wrong.
+    fn part(&mut self, worker: Worker) -> String {
+        match worker.end_within(Duration::ZERO) {
+            Some(Outcome::Panicked(why)) => format!("its thread panicked: {why}"),
+            Some(Outcome::Returned) => "its encoder was given up".into(),
+            None => {
+                self.left_behind += 1;
+                format!("its thread showed no sign of life for {RENDITION_HUNG:?}")
+            }
+        }
+    }
 }
 
 impl Rung {
@@ -116,9 +202,13 @@ impl Rung {
         (main, common): (&StreamHeader, &Common),
     ) -> Result<Rung, StartError> {
         let name = format!("{}-{output}", settings.name);
-        let counters = Arc::new(Counters::default());
-        let encoder =
-            SteadyEncoder::open(format!("x264-{name}"), &settings.video, Arc::clone(&counters))?;
+        let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
+        let encoder = SteadyEncoder::open(
+            format!("x264-{name}"),
+            &settings.video,
+            Arc::clone(&counters),
+            pulse.clone(),
+        )?;
         let header = StreamHeader {
             size: settings.video.size,
             avcc: encoder.avcc(),
@@ -126,132 +216,156 @@ impl Rung {
             picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
         };
-        let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
-        let fan_out = Arc::new(FanOut::new(name.clone(), header.clone(), common.clone()));
-        let is_shed = Arc::new(AtomicBool::new(false));
-        let rung_loop = RungLoop {
-            encoder,
-            size: settings.video.size,
-            picture_ticks: header.picture_ticks.into(),
-            scaler: Prescaler::default(),
-            source_id: None,
-            picture: Arc::new(black(settings.video.size)),
-            next: None,
-            is_shed: Arc::clone(&is_shed),
-        };
-        let outlet = Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) };
-        let worker = worker::spawn(&format!("enc-{name}"), StopToken::new(), move |stop| {
-            // Told also when the loop panics, so that no sink waits for ever.
-            let _end = EndOfPackets(Arc::clone(&outlet.fan_out));
-            if let Err(error) = rung_loop.run(&receiver, &outlet, &stop) {
-                outlet.fail(&error);
-            }
-        })?;
+        let (sender, jobs) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
+        let fan_out =
+            Arc::new(FanOut::new(name.clone(), (header.clone(), &settings.video), common.clone()));
+        let line = Arc::new(Line {
+            name,
+            settings: settings.clone(),
+            header: header.clone(),
+            jobs,
+            outlet: Outlet { fan_out: Arc::clone(&fan_out), counters },
+            is_shed: AtomicBool::new(false),
+            progress: Mutex::new(Progress {
+                next: None,
+                picture: Arc::new(black(settings.video.size)),
+                sound: Vec::new(),
+            }),
+        });
+        let worker = Some(line.begin(Some(encoder), pulse.clone())?);
         Ok(Rung {
             settings: settings.clone(),
             header,
             fan_out,
-            counters,
             jobs: Mutex::new(Some(sender)),
             ticks_refused: AtomicU64::new(0),
-            is_shed,
-            worker: Mutex::new(Some(worker)),
+            line,
+            life: Mutex::new(Life { worker, pulse, rest: Rest::default(), left_behind: 0 }),
         })
     }
 
-    fn jobs(&self) -> MutexGuard<'_, Option<Sender<RungJob>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn offer(&self, job: RungJob) {
+        let jobs = lock(&self.jobs);
+        let Some(sender) = &*jobs else { return };
+        if sender.try_send(job).is_err() {
+            self.ticks_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        // Offline nothing may be missing: a failure is final.
+        if self.settings.video.latency == Latency::Zero {
+            self.look_after();
+        }
     }
 
-    fn offer(&self, job: RungJob) {
-        if let Some(sender) = &*self.jobs()
-            && sender.try_send(job).is_err()
-        {
-            self.ticks_refused.fetch_add(1, Ordering::Relaxed);
+    /// Puts another thread in the place of one that broke off or hangs.
+    fn look_after(&self) {
+        let life = &mut *lock(&self.life);
+        let is_broken =
+            |worker: &mut Worker| worker.is_finished() || life.pulse.silence() > RENDITION_HUNG;
+        if let Some(worker) = life.worker.take_if(is_broken) {
+            let why = life.part(worker);
+            let rest = life.rest.broke();
+            let is_given_up = life.left_behind > THREADS_LEFT_BEHIND;
+            tracing::error!(rendition = self.line.name, ?rest, is_given_up, "{why}");
+            self.line.outlet.count(|stats| {
+                stats.failure = is_given_up.then(|| format!("{why}, again and again: given up"));
+                stats.last_fault = Some(why);
+                stats.thread_restarts += u64::from(!is_given_up);
+            });
+        }
+        let begins = life.rest.is_over() && life.left_behind <= THREADS_LEFT_BEHIND;
+        if life.worker.is_none() && begins {
+            life.pulse = Pulse::default();
+            match self.line.begin(None, life.pulse.clone()) {
+                Ok(worker) => life.worker = Some(worker),
+                Err(error) => {
+                    tracing::error!(%error, "no thread for a rendition");
+                    life.rest.broke();
+                }
+            }
         }
     }
 
     pub(super) fn close(&self) {
-        self.jobs().take();
+        lock(&self.jobs).take();
     }
 
     /// Says which pictures it shows.
     pub(super) fn show(&self, pictures: Pictures) {
-        self.is_shed.store(pictures == Pictures::OfKeyframes, Ordering::Relaxed);
+        self.line.is_shed.store(pictures == Pictures::OfKeyframes, Ordering::Relaxed);
     }
 
     pub(super) fn is_shed(&self) -> bool {
-        self.is_shed.load(Ordering::Relaxed)
+        self.line.is_shed.load(Ordering::Relaxed)
     }
 
     pub(super) fn stats(&self) -> OutputStats {
-        let mut stats = self.counters.snapshot();
-        stats.queued = self.jobs().as_ref().map_or(0, Sender::len);
+        let mut stats = self.line.outlet.counters.snapshot();
+        stats.queued = lock(&self.jobs).as_ref().map_or(0, Sender::len);
         stats.ticks_refused = self.ticks_refused.load(Ordering::Relaxed);
-        stats.delay_lost = self.fan_out.delay_lost();
+        self.fan_out.add_to(&mut stats);
         stats
     }
 
     /// Lets the encoder finish for as long as is `left`; its sinks are ended by themselves.
     pub(super) fn finish(&self, left: impl Fn() -> Duration) {
         self.close();
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = lock(&self.life).worker.take();
         if let Some(worker) = worker {
-            await_end(&worker, left);
-            worker.join();
+            end_worker(worker, left);
         }
     }
 }
 
-struct RungLoop {
+struct RungLoop<'a> {
+    line: &'a Line,
     encoder: SteadyEncoder,
-    size: Size,
-    picture_ticks: u64,
+    pulse: Pulse,
     scaler: Prescaler,
     /// The picture that was scaled last.
     source_id: Option<u64>,
     picture: Arc<Picture>,
     next: Option<u64>,
-    is_shed: Arc<AtomicBool>,
 }
 
-impl RungLoop {
-    fn run(
-        mut self,
-        jobs: &Receiver<RungJob>,
-        outlet: &Outlet,
-        stop: &StopToken,
-    ) -> Result<(), EncodeError> {
-        let (mut delay_ticks, mut tail) = (0, Vec::new());
+impl<'a> RungLoop<'a> {
+    fn new(line: &'a Line, encoder: SteadyEncoder, pulse: Pulse) -> RungLoop<'a> {
+        let (next, picture) = {
+            let progress = line.progress();
+            (progress.next, Arc::clone(&progress.picture))
+        };
+        let scaler = Prescaler::default();
+        RungLoop { line, encoder, pulse, scaler, source_id: None, picture, next }
+    }
+
+    fn run(mut self, stop: &StopToken) -> Result<(), EncodeError> {
+        let mut delay_ticks = 0;
         while !stop.is_stopped() {
-            match jobs.recv_timeout(STOP_POLL) {
+            self.pulse.beat();
+            match self.line.jobs.recv_timeout(STOP_POLL) {
                 Ok(RungJob::Tick(tick)) => {
                     delay_ticks = tick.delay_ticks;
-                    self.take(tick, outlet, stop)?;
+                    self.take(tick, stop)?;
                 }
-                Ok(RungJob::Tail(audio)) => tail = audio,
+                Ok(RungJob::Tail(audio)) => self.line.progress().sound.extend(audio),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let Some(tick) = self.next else { return Ok(()) };
         let mut packets = self.encoder.finish(stop)?;
-        packets.extend(tail);
-        outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        packets.append(&mut self.line.progress().sound);
+        self.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        job: RungTick,
-        outlet: &Outlet,
-        stop: &StopToken,
-    ) -> Result<(), EncodeError> {
+    fn take(&mut self, job: RungTick, stop: &StopToken) -> Result<(), EncodeError> {
         // Its groups of pictures are the programme's from the first one on.
         if self.next.is_none() && (job.idr == Idr::Auto || !self.is_due(job.tick)) {
             return Ok(());
         }
         let RungTick { tick, delay_ticks, idr, shown, audio } = job;
+        self.line.progress().sound.extend(audio);
+        fault::strikes(&self.line.name);
         for missing in self.next.unwrap_or(tick)..tick {
             if stop.is_stopped() {
                 return Ok(());
@@ -259,33 +373,48 @@ impl RungLoop {
             if !self.is_due(missing) {
                 continue;
             }
-            outlet.count(|stats| stats.filled += 1);
-            let packets = self.encode((missing, Idr::Auto), outlet, stop)?;
-            outlet.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
+            self.line.outlet.count(|stats| stats.filled += 1);
+            let begins = missing.is_multiple_of(self.line.header.gop_ticks.into());
+            let idr = if begins { Idr::Force } else { Idr::Auto };
+            let packets = self.encode((missing, idr), stop)?;
+            self.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
         }
         let mut packets = Vec::new();
         if self.is_due(tick) {
             // What costs is a new picture; one that stands still is next to nothing.
-            let stands_still = self.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
+            let stands_still = self.line.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
             match shown.upgrade() {
-                Some(_) if stands_still => outlet.count(|stats| stats.repeated += 1),
+                Some(_) if stands_still => self.line.outlet.count(|stats| stats.repeated += 1),
                 Some(shown) => self.show(&shown),
-                None => outlet.count(|stats| {
+                None => self.line.outlet.count(|stats| {
                     stats.repeated += 1;
                     stats.pictures_dropped += 1;
                 }),
             }
-            packets = self.encode((tick, idr), outlet, stop)?;
+            if idr == Idr::Force && !tick.is_multiple_of(self.line.header.gop_ticks.into()) {
+                self.line.outlet.count(|stats| stats.keyframes_forced += 1);
+            }
+            packets = self.encode((tick, idr), stop)?;
         }
-        packets.extend(audio);
-        self.next = Some(tick + 1);
-        outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        packets.append(&mut self.line.progress().sound);
+        self.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
+    }
+
+    /// Hands on what belongs to a tick, once: whoever goes on here begins with the next.
+    fn deliver(&mut self, batch: Batch, stop: &StopToken) {
+        // A thread that hung and comes to itself again has a successor.
+        if stop.is_stopped() {
+            return;
+        }
+        self.next = Some(batch.tick + 1);
+        self.line.progress().next = self.next;
+        self.line.outlet.deliver(batch, stop);
     }
 
     /// Whether a tick has a picture here.
     fn is_due(&self, tick: u64) -> bool {
-        tick.is_multiple_of(self.picture_ticks)
+        tick.is_multiple_of(self.line.header.picture_ticks.into())
     }
 
     /// Takes the picture in its own size, scaling it if there is none, unless it is the one that is shown already.
@@ -294,25 +423,26 @@ impl RungLoop {
         if self.source_id.replace(id) == Some(id) {
             return;
         }
+        let size = self.line.header.size;
         let mut all = std::iter::once(&shown.picture).chain(&shown.renditions);
-        if let Some(picture) = all.find(|picture| picture.size() == self.size) {
+        if let Some(picture) = all.find(|picture| picture.size() == size) {
             self.picture = Arc::clone(picture);
-            return;
+        } else {
+            let picture = Arc::clone(&shown.picture);
+            let mut frame = VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
+            self.scaler.fill(&mut frame, &[size.into()]);
+            if let Some(scaled) = frame.scaled.pop() {
+                self.picture = scaled.picture;
+            }
         }
-        let picture = Arc::clone(&shown.picture);
-        let mut frame = VideoFrame { pts_ns: 0, picture, scaled: Vec::new() };
-        self.scaler.fill(&mut frame, &[self.size.into()]);
-        if let Some(scaled) = frame.scaled.pop() {
-            self.picture = scaled.picture;
-        }
+        self.line.progress().picture = Arc::clone(&self.picture);
     }
 
     fn encode(
         &mut self,
         (tick, idr): (u64, Idr),
-        outlet: &Outlet,
         stop: &StopToken,
     ) -> Result<Vec<Packet>, EncodeError> {
-        outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))
+        self.line.outlet.timed(|| self.encoder.encode(tick, &self.picture, (idr, stop)))
     }
 }

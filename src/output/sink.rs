@@ -1,7 +1,7 @@
 //! What receives encoded packets: the hub, HLS, a file, a relay, a recording.
 //!
-//! Owns opening, writing and trying again. Must not know encoders or other sinks. Invariants: a destination's stream key is in no
-//! label, state or log; every (re)connection begins with a keyframe.
+//! Owns opening, writing and trying again, after a panic too. Must not know encoders or other sinks. Invariants: a destination's
+//! stream key is in no label, state or log; every (re)connection begins with a keyframe.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,13 +11,15 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::hls::{HlsSegments, HlsWriter};
 use super::record::{RecordPlan, Recorder};
+use crate::fault;
+use crate::limits::SINK_HUNG;
 use crate::media::flv;
 use crate::media::hub::Hub;
 use crate::media::live_queue::{LiveQueue, Popped};
 use crate::media::mux::{Muxer, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::{Clock, unix_ms};
-use crate::worker::StopToken;
+use crate::worker::{self, Patience, Pulse, StopToken};
 
 /// A destination of encoded packets.
 #[derive(Clone, Debug)]
@@ -92,7 +94,7 @@ pub enum Overflow {
 
 /// When a sink gets its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Timing {
+pub enum Timing {
     /// As they are encoded.
     Prompt,
     /// When the output's delay is over.
@@ -100,11 +102,12 @@ pub(super) enum Timing {
 }
 
 impl Sink {
-    /// What the public sees is delayed, what is kept is not.
+    /// What the public sees is delayed, what is kept is as it is asked for.
     pub(super) fn timing(&self) -> Timing {
         match self {
             Sink::Hub { .. } | Sink::Hls { .. } | Sink::Relay { .. } => Timing::Delayed,
-            Sink::File { .. } | Sink::Record { .. } => Timing::Prompt,
+            Sink::File { .. } => Timing::Prompt,
+            Sink::Record { plan, .. } => plan.timing,
         }
     }
 
@@ -117,21 +120,38 @@ impl Sink {
         }
     }
 
+    /// What it is, in a word.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Sink::Hub { .. } => "hub",
+            Sink::Hls { .. } => "hls",
+            Sink::File { .. } => "file",
+            Sink::Relay { .. } => "relay",
+            Sink::Record { .. } => "record",
+        }
+    }
+
+    /// Whether clients are told of it by itself, and not as a part of its output.
+    pub(super) fn has_status(&self) -> bool {
+        matches!(self, Sink::Relay { .. } | Sink::Record { .. })
+    }
+
     /// Kind and destination, fit for logs and metrics.
     pub fn label(&self) -> String {
+        let kind = self.kind();
         match self {
-            Sink::Hub { name, .. } => format!("hub {name}"),
-            Sink::Hls { dir, .. } => format!("hls {}", dir.display()),
-            Sink::File { path, .. } => format!("file {}", path.display()),
-            Sink::Relay { url, .. } => format!("relay {}", redacted(url)),
+            Sink::Hub { name, .. } => format!("{kind} {name}"),
+            Sink::Hls { dir, .. } => format!("{kind} {}", dir.display()),
+            Sink::File { path, .. } => format!("{kind} {}", path.display()),
+            Sink::Relay { url, .. } => format!("{kind} {}", redacted(url)),
             Sink::Record { dir, plan } => {
-                format!("record {} {}", plan.format.extension(), dir.join(&plan.stream).display())
+                format!("{kind} {} {}", plan.format.extension(), dir.join(&plan.stream).display())
             }
         }
     }
 
     /// A file that was broken off cannot be gone on with; the others can.
-    fn tries_again(&self) -> bool {
+    pub(super) fn tries_again(&self) -> bool {
         !matches!(self, Sink::File { .. })
     }
 
@@ -201,6 +221,10 @@ pub struct SinkStats {
     pub attempts: u64,
     /// Packets dropped because it was too slow, waiting for a keyframe or not connected.
     pub dropped: u64,
+    /// Packets that wait for it.
+    pub queued: usize,
+    /// Times that its worker panicked or hung and began again.
+    pub restarts: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -212,18 +236,37 @@ pub(super) struct Progress {
     pub(super) packets: u64,
     pub(super) bytes: u64,
     pub(super) attempts: u64,
+    pub(super) restarts: u64,
+    /// Its worker is in the place of one that hung and holds what it had.
+    takes_over: bool,
 }
 
+/// How a sink's worker fares; each worker has its own.
 #[derive(Debug, Default)]
-pub(super) struct Status(Mutex<Progress>);
+pub(super) struct Status {
+    progress: Mutex<Progress>,
+    pub(super) pulse: Pulse,
+}
 
 impl Status {
     pub(super) fn get(&self) -> Progress {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut Progress)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// For the worker that takes the place of one that hangs, for this reason.
+    pub(super) fn successor(&self, why: String) -> Status {
+        let status = Status { progress: Mutex::new(self.get()), pulse: Pulse::default() };
+        status.set(SinkState::Failed(why));
+        status.change(|progress| {
+            progress.failures += 1;
+            progress.restarts += 1;
+            progress.takes_over = true;
+        });
+        status
     }
 
     pub(super) fn set(&self, state: SinkState) {
@@ -243,19 +286,31 @@ pub(super) struct Feed<'a> {
     pub(super) queue: &'a LiveQueue<Packet>,
     pub(super) header: &'a StreamHeader,
     pub(super) status: &'a Status,
+    /// Its name where tests cause faults.
+    pub(super) place: &'a str,
 }
 
+/// How often a worker that waits for packets shows that it is there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Packets after which a connection counts as good, so that the next failure is tried again at once.
 const GOOD_AFTER_PACKETS: u64 = 300;
 
 /// Feeds a sink until there are no more packets or `stop`; between attempts it waits as `backoff` says.
 pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &StopToken) {
-    feed.status.set(SinkState::Starting);
+    // A successor tells of what it follows until it works itself.
+    if feed.status.get().restarts == 0 {
+        feed.status.set(SinkState::Starting);
+    }
+    let (clock, mut patience) = (Clock::real(), Patience::default());
     loop {
         let before = feed.status.get().packets;
-        let Err(reason) = attempt(sink, feed, stop) else {
-            return feed.status.set(SinkState::Ended);
-        };
+        let mut rest = Duration::ZERO;
+        let done = worker::caught(|| attempt(sink, feed, stop)).unwrap_or_else(|panic| {
+            rest = patience.broke(clock.now_ns());
+            feed.status.change(|progress| progress.restarts += 1);
+            Err(format!("its worker panicked: {panic}"))
+        });
+        let Err(reason) = done else { return feed.status.set(SinkState::Ended) };
         if stop.is_stopped() {
             return feed.status.set(SinkState::Failed("cut short".into()));
         }
@@ -266,7 +321,7 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &Sto
         }
         feed.status.set(SinkState::Failed(reason));
         feed.status.change(|progress| progress.failures += 1);
-        if !sink.tries_again() || !discard_for(backoff.next(), feed, stop) {
+        if !sink.tries_again() || !discard_for(backoff.next_wait().max(rest), feed, stop) {
             return;
         }
     }
@@ -276,12 +331,13 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &Sto
 fn discard_for(wait: Duration, feed: &Feed<'_>, stop: &StopToken) -> bool {
     let clock = Clock::real();
     loop {
+        feed.status.pulse.beat();
         feed.queue.skip_to_start();
         let left = wait.saturating_sub(Duration::from_nanos(clock.now_ns()));
         if left.is_zero() || stop.is_stopped() {
             return !stop.is_stopped();
         }
-        if matches!(feed.queue.recv(stop, left), Popped::Finished) {
+        if matches!(feed.queue.recv(stop, left.min(LOOK_EVERY)), Popped::Finished) {
             return false;
         }
     }
@@ -294,7 +350,11 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
     feed.status.change(|progress| progress.attempts += 1);
     match sink {
         Sink::Hub { hub, name } => {
-            let publisher = hub.publish(name).map_err(|busy| busy.to_string())?;
+            let published = match feed.status.get().takes_over {
+                true => hub.take_over(name),
+                false => hub.publish(name),
+            };
+            let publisher = published.map_err(|busy| busy.to_string())?;
             let start_ms = flv::media(&first).timestamp_ms;
             publisher.send(flv::metadata(feed.header));
             publisher.send(flv::video_header(feed.header, start_ms));
@@ -354,6 +414,7 @@ fn write_all(
     feed.status.set(SinkState::Live);
     let (mut packet, mut written) = (Some(first), 0);
     while let Some(current) = packet {
+        fault::strikes(feed.place);
         write(&current)?;
         feed.status.change(|progress| {
             progress.packets += 1;
@@ -370,9 +431,13 @@ fn write_all(
 
 /// The next packet, `None` at the end.
 fn next(feed: &Feed<'_>, stop: &StopToken) -> Result<Option<Packet>, String> {
-    const LONG: Duration = Duration::from_secs(1);
     loop {
-        match feed.queue.recv(stop, LONG) {
+        // One that hung has a successor, to whom the queue belongs.
+        if stop.is_stopped() && feed.status.pulse.silence() > SINK_HUNG {
+            return Err("cut short".into());
+        }
+        feed.status.pulse.beat();
+        match feed.queue.recv(stop, LOOK_EVERY) {
             Popped::Unit(packet) => return Ok(Some(packet)),
             Popped::Finished => return Ok(None),
             Popped::Timeout if stop.is_stopped() => return Err("cut short".into()),

@@ -46,6 +46,8 @@ pub struct OutputStats {
     pub audio_bytes: u64,
     /// Keyframes encoded.
     pub keyframes: u64,
+    /// Those of them that were asked for between two groups of pictures: something joined.
+    pub keyframes_forced: u64,
     /// Times.
     pub encode: EncodeTimes,
     /// What encodes.
@@ -54,7 +56,9 @@ pub struct OutputStats {
     pub passed_over: Option<String>,
     /// Encoders that failed and were replaced within the stream.
     pub restarts: u64,
-    /// What was wrong with the last of them.
+    /// Threads of the output that broke or hung and were replaced: of a rendition, of the delay, of sinks for the hub and HLS.
+    pub thread_restarts: u64,
+    /// What was wrong with the last of either.
     pub last_fault: Option<String>,
     /// Why the encoder gave up, if it did.
     pub failure: Option<String>,

@@ -22,7 +22,7 @@ use crate::limits::{
 use crate::media::encode::{EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings};
 use crate::media::packet::Packet;
 use crate::time::Clock;
-use crate::worker::{self, Patience, StopToken, Worker};
+use crate::worker::{self, Pulse, Rest, StopToken, Worker};
 
 /// What an encoder is told.
 enum Order {
@@ -97,13 +97,15 @@ impl Station {
         &self,
         order: Order,
         limit: Option<Duration>,
-        stop: &StopToken,
+        (stop, pulse): (&StopToken, &Pulse),
     ) -> Result<Vec<Packet>, Failure> {
         if self.orders.send(order).is_err() {
             return Err(Failure::Panic);
         }
         let clock = Clock::real();
         loop {
+            // Who waits for an encoder that hangs does not hang.
+            pulse.beat();
             match self.encoded.recv_timeout(STOP_POLL) {
                 Ok(encoded) => return encoded.map_err(Failure::Encoder),
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::Panic),
@@ -136,19 +138,42 @@ pub(super) struct SteadyEncoder {
     maker: Maker,
     /// When NVENC broke last, ns.
     nvenc_broke_ns: Option<u64>,
-    patience: Patience,
     clock: Clock,
+    rest: Rest,
+    /// Of the thread that encodes.
+    pulse: Pulse,
     left_behind: u32,
 }
 
 impl SteadyEncoder {
-    /// Opens the first encoder; its thread is called `name`.
+    /// Opens the first encoder; its thread is called `name`. Whoever encodes beats `pulse` while it waits.
     pub(super) fn open(
         name: String,
         settings: &VideoSettings,
         counters: Arc<Counters>,
+        pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
         let encoder = VideoEncoder::open(settings)?;
+        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+    }
+
+    /// Opens an encoder for a stream that was begun by another one of these settings and has this record.
+    pub(super) fn resume(
+        (name, settings): (String, &VideoSettings),
+        avcc: &Bytes,
+        counters: Arc<Counters>,
+        pulse: Pulse,
+    ) -> Result<SteadyEncoder, StartError> {
+        let encoder = VideoEncoder::resume(settings, avcc)?;
+        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+    }
+
+    fn with(
+        encoder: VideoEncoder,
+        (name, settings): (String, &VideoSettings),
+        counters: Arc<Counters>,
+        pulse: Pulse,
+    ) -> Result<SteadyEncoder, StartError> {
         let (avcc, maker) = (encoder.avcc(), encoder.maker());
         counters.count(|stats| {
             stats.maker = maker;
@@ -166,8 +191,9 @@ impl SteadyEncoder {
             counters,
             maker,
             nvenc_broke_ns: None,
-            patience: Patience::default(),
             clock: Clock::real(),
+            rest: Rest::default(),
+            pulse,
             left_behind: 0,
         })
     }
@@ -194,7 +220,7 @@ impl SteadyEncoder {
             };
             let order = Order::Picture(tick, shown, idr);
             let failure = match &self.station {
-                Some(station) => match station.carry_out(order, limit, stop) {
+                Some(station) => match station.carry_out(order, limit, (stop, &self.pulse)) {
                     Ok(packets) => return Ok(packets),
                     Err(failure) => failure,
                 },
@@ -214,7 +240,7 @@ impl SteadyEncoder {
     /// Puts another encoder in the place of one that failed.
     fn replace(&mut self, failure: Failure, stop: &StopToken) -> Result<(), EncodeError> {
         let told = failure.told();
-        let rest = self.patience.broke(self.clock.now_ns());
+        let rest = self.rest.broke();
         tracing::error!(encoder = self.name, ?rest, "{told}: another one takes its place");
         if matches!(failure, Failure::Hang) {
             self.left_behind += 1;
@@ -232,10 +258,11 @@ impl SteadyEncoder {
                 false => format!("{told}; it fails again and again and rests for {rest:?}"),
             });
         });
-        let clock = Clock::real();
-        let rest_ns = u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
-        if !clock.wait_until(rest_ns, stop) {
-            return Err(Failure::Stopped.error());
+        while !self.rest.is_over() {
+            self.pulse.beat();
+            if stop.wait(STOP_POLL) {
+                return Err(Failure::Stopped.error());
+            }
         }
         let encoder = self.another(&failure)?;
         let reason = |error: std::io::Error| error.to_string();
@@ -277,7 +304,8 @@ impl SteadyEncoder {
     /// Gives what was held back.
     pub(super) fn finish(&mut self, stop: &StopToken) -> Result<Vec<Packet>, EncodeError> {
         let Some(station) = self.station.take() else { return Ok(Vec::new()) };
-        let finished = station.carry_out(Order::Finish, None, stop).map_err(Failure::error);
+        let finished =
+            station.carry_out(Order::Finish, None, (stop, &self.pulse)).map_err(Failure::error);
         station.end();
         finished
     }

@@ -18,6 +18,7 @@ mod nvenc;
 mod record;
 mod relays;
 mod steady;
+mod threads;
 
 const LONG: Duration = Duration::from_secs(10);
 

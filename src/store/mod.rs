@@ -10,6 +10,7 @@ mod recordings;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use crate::recording::Recording;
 
 pub use keeper::Keeper;
 pub use outbox::Letter;
+pub use uploads::{Sent, Uploaded};
 
 /// File of the data directory.
 const FILE_NAME: &str = "onair.db";
@@ -37,6 +39,8 @@ const MIGRATIONS: &[&str] = &[
     "",
     // 5: a row per recorded file.
     recordings::SCHEMA,
+    // 6: how much of a recorded file has arrived in object storage.
+    uploads::SCHEMA,
 ];
 
 /// The version that the migrations lead to; a handful, so it fits.
@@ -115,6 +119,10 @@ pub enum Entry {
     Recording(Recording),
     /// A recorded file is gone.
     RecordingGone(RecordingId),
+    /// More of a recording has arrived in object storage. What is known of that goes with its recording, or when it is stored.
+    Uploaded(RecordingId, Uploaded),
+    /// What had arrived of one of its files is not there any more.
+    UploadLost(RecordingId, u32),
 }
 
 impl Store {
@@ -211,6 +219,8 @@ fn write_entry(transaction: &Transaction<'_>, entry: &Entry) -> Result<usize, St
         }
         Entry::Recording(recording) => recordings::upsert(transaction, recording)?,
         Entry::RecordingGone(id) => recordings::remove(transaction, id)?,
+        Entry::Uploaded(id, uploaded) => uploads::insert(transaction, id, uploaded)?,
+        Entry::UploadLost(id, file) => uploads::forget(transaction, id, Some(*file))?,
     }
     Ok(0)
 }

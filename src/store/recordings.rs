@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, uploads};
 use crate::ids::{CasterId, RecordingId};
 use crate::recording::{RecordFormat, Recording, RecordingFilter, RecordingState};
 
@@ -24,6 +24,8 @@ struct Row {
     stream: String,
     name: String,
     part: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uri: Option<String>,
     duration_ms: u64,
     bytes: u64,
 }
@@ -33,11 +35,15 @@ fn encode(recording: &Recording) -> String {
         stream: recording.stream.clone(),
         name: recording.name.clone(),
         part: recording.part.clone(),
+        uri: recording.uri.clone(),
         duration_ms: recording.duration_ms,
         bytes: recording.bytes,
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
+
+/// Rows of files that will not change any more, see [`RecordingState::is_final`].
+const IS_FINAL: &str = "state IN ('finished', 'uploading', 'stored')";
 
 /// Columns that [`decode`] reads, in this order.
 const COLUMNS: &str = "id, caster, format, state, start_unix_ms, body";
@@ -56,6 +62,7 @@ fn decode(row: &rusqlite::Row<'_>) -> Result<Recording, StoreError> {
         stream: body.stream,
         name: body.name,
         part: body.part,
+        uri: body.uri,
         duration_ms: body.duration_ms,
         bytes: body.bytes,
     })
@@ -78,12 +85,15 @@ pub(super) fn upsert(to: &Transaction<'_>, recording: &Recording) -> Result<(), 
         signed(recording.start_unix_ms),
         encode(recording),
     ])?;
+    if recording.state == RecordingState::Stored {
+        uploads::forget(to, &recording.id, None)?;
+    }
     Ok(())
 }
 
 pub(super) fn remove(from: &Transaction<'_>, id: &RecordingId) -> Result<(), StoreError> {
     from.prepare_cached("DELETE FROM recordings WHERE id = ?1")?.execute([id.as_str()])?;
-    Ok(())
+    uploads::forget(from, id, None)
 }
 
 /// The conditions of a filter and what they compare with.
@@ -156,14 +166,26 @@ impl Store {
         self.read_recordings(&sql, &[Value::Text(state.as_str().into())])
     }
 
-    /// Bytes of all finished files.
+    /// At most `most` recordings that will not change any more, wherever they are, the earliest first.
+    ///
+    /// # Errors
+    /// As [`Store::recordings`].
+    pub fn final_recordings(&self, most: usize) -> Result<Vec<Recording>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM recordings WHERE {IS_FINAL}
+             ORDER BY start_unix_ms, id LIMIT {most}"
+        );
+        self.read_recordings(&sql, &[])
+    }
+
+    /// Bytes of those, all of them together.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn recorded_bytes(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(sum(body ->> 'bytes'), 0) FROM recordings
-                   WHERE state = 'finished'";
-        let bytes: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        let sql =
+            format!("SELECT coalesce(sum(body ->> 'bytes'), 0) FROM recordings WHERE {IS_FINAL}");
+        let bytes: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
         Ok(bytes.unsigned_abs())
     }
 

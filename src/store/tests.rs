@@ -2,6 +2,7 @@
 
 mod keeper;
 mod outbox;
+mod uploads;
 
 use std::path::PathBuf;
 

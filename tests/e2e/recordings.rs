@@ -17,8 +17,8 @@ use crate::chance::Chance;
 use crate::peers::Disk;
 use crate::support::{From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
 
-const LONG: Duration = Duration::from_secs(40);
-const FORMATS: [&str; 3] = ["flv", "m3u8", "mp4"];
+pub(crate) const LONG: Duration = Duration::from_secs(40);
+pub(crate) const FORMATS: [&str; 3] = ["flv", "m3u8", "mp4"];
 /// What a kill may cost.
 const MAY_LACK_MS: u64 = 2000;
 /// Settings of a server that records somewhere else: what others have by default, and the place.
@@ -51,7 +51,7 @@ async fn studio(server: &Server, on_demand: i32, callback_url: &str) -> Studio {
 }
 
 /// The recordings in a state.
-fn list(http: SocketAddr, state: &str) -> Vec<Value> {
+pub(crate) fn list(http: SocketAddr, state: &str) -> Vec<Value> {
     let (status, told) = media(http, &format!("GET /recordings?State={state}&PageSize=100"), b"");
     assert_eq!(status, 200, "{told}");
     told["Items"].as_array().unwrap().clone()
@@ -67,7 +67,7 @@ pub(crate) fn await_list(
     })
 }
 
-fn text<'a>(recording: &'a Value, name: &str) -> &'a str {
+pub(crate) fn text<'a>(recording: &'a Value, name: &str) -> &'a str {
     recording[name].as_str().unwrap()
 }
 
@@ -97,12 +97,12 @@ fn play(path: &Path) -> (String, u64) {
     (complaints + &errors, ((last - first).max(0.0) * 1000.0) as u64)
 }
 
-fn record_dir(server: &Server) -> PathBuf {
+pub(crate) fn record_dir(server: &Server) -> PathBuf {
     server.folder.path("data").join("record")
 }
 
 /// Answers 200 to everything until it is dropped; the bodies that come.
-fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
+pub(crate) fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -268,7 +268,7 @@ async fn what_was_recorded_before_a_kill_plays_and_is_indexed_after_it() {
 }
 
 /// Outputs of a caster by what their names begin with.
-async fn outputs(studio: &mut Studio, prefix: &str) -> Vec<v1::OutputStatus> {
+pub(crate) async fn outputs(studio: &mut Studio, prefix: &str) -> Vec<v1::OutputStatus> {
     let outputs = studio.state().await.outputs;
     outputs.into_iter().filter(|output| output.name.starts_with(prefix)).collect()
 }

@@ -8,7 +8,15 @@ use crate::support::{KEY, SECRET, Server, run_ffmpeg, spawn_ffmpeg};
 /// Plays the worked example against a server of its own, to which a camera pushes, and with the pictures that it names in
 /// the media directory and the media library.
 fn play(script: &str, modes: &[&[&str]]) {
-    let server = Server::start();
+    // The example names a bucket, which is there, and records nothing by itself.
+    let server = Server::start_with(&[
+        "--playback-auth=public",
+        "--ingest-auth=off",
+        "--storage-endpoint=https://oss.example.com",
+        "--storage-bucket=shows",
+        "--storage-key-id=key",
+        "--storage-key-secret=secret",
+    ]);
     for name in ["standby.png", "logo.png"] {
         let picture = server.folder.path("media").join(name);
         run_ffmpeg(&format!("-f lavfi -i color=teal:size=64x36 -frames:v 1 {}", picture.display()));

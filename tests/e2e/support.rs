@@ -138,6 +138,11 @@ impl Server {
         Server::run_by(Command::new(PROGRAM), folder, flags, &[])
     }
 
+    /// A server on this folder, with these flags in the place of the usual ones, if there are any.
+    pub(crate) fn run_in(folder: Folder, flags: &[&str], variables: &[(&str, &str)]) -> Server {
+        Server::run_by(Command::new(PROGRAM), folder, flags, variables)
+    }
+
     fn run_by(
         mut command: Command,
         folder: Folder,

@@ -19,10 +19,10 @@ fn openssl(line: &str) {
 }
 
 /// An authority, and certificates of the server and of a client that it signed.
-struct Pki(Folder);
+pub(crate) struct Pki(Folder);
 
 impl Pki {
-    fn new() -> Pki {
+    pub(crate) fn new() -> Pki {
         let pki = Pki(Folder::new());
         let [ca, ca_key] = ["ca.pem", "ca.key"].map(|name| pki.path(name));
         let new_key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
@@ -42,7 +42,7 @@ impl Pki {
         pki
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path(name).to_str().unwrap().to_owned()
     }
 

@@ -37,7 +37,7 @@ pub enum EventType {
     SourceCallback,
     /// Standby came or went.
     StandbyCallback,
-    /// A recorded file is finished.
+    /// A recorded file is finished, or stored.
     RecordCallback,
 }
 
@@ -75,8 +75,16 @@ pub enum EventCode {
     StoodIn(StandIn),
     /// A recording cannot be written: the disk is full, the directory does not let it.
     RecordFailed,
+    /// All of a recorded file is in object storage.
+    Stored,
+    /// Object storage does not take recordings: they wait on the disk.
+    StorageFailed,
+    /// It takes them again.
+    StorageRestored,
     /// An encoder failed and was replaced; players and recordings go on from its keyframe.
     EncoderRestarted,
+    /// A thread of an output or a source broke or hung and was replaced; what is beside it goes on undisturbed.
+    ThreadRestarted,
     /// What makes the pictures of a show, or all of it, failed and began again.
     CasterRestarted,
     /// A show failed again and again: it shows standby, or a slate, until it is tried again.
@@ -98,7 +106,11 @@ impl EventCode {
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
             EventCode::RecordFailed => "RecordFailed",
+            EventCode::Stored => "Stored",
+            EventCode::StorageFailed => "StorageFailed",
+            EventCode::StorageRestored => "StorageRestored",
             EventCode::EncoderRestarted => "EncoderRestarted",
+            EventCode::ThreadRestarted => "ThreadRestarted",
             EventCode::CasterRestarted => "CasterRestarted",
             EventCode::CasterOnSlate => "CasterOnSlate",
             EventCode::OverloadShed => "OverloadShed",
@@ -208,6 +220,8 @@ struct WireRecording<'a> {
     format: &'a str,
     #[serde(rename = "Uri")]
     uri: &'a str,
+    #[serde(rename = "ObjectUri", skip_serializing_if = "Option::is_none")]
+    object_uri: Option<&'a str>,
     /// s
     #[serde(rename = "Duration")]
     duration_s: f64,
@@ -227,6 +241,7 @@ impl<'a> WireRecording<'a> {
             stream: &recording.stream,
             format: recording.format.extension(),
             uri: &recording.name,
+            object_uri: recording.uri.as_deref(),
             duration_s: recording.duration_ms as f64 / 1000.0,
             start_unix_s: recording.start_unix_ms / 1000,
             stop_unix_s: recording.end_unix_ms() / 1000,

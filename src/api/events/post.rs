@@ -4,7 +4,6 @@
 //! to, and follows no redirect. Invariant: an attempt ends within [`CALLBACK_TIMEOUT`] and reads no more than a head.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
@@ -15,14 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::CallbackKey;
 use crate::limits::{CALLBACK_TIMEOUT, HTTP_HEAD_BYTES};
+use crate::trust::Trust;
 
 /// Names the event; the same at each attempt.
 const ID_HEADER: &str = "x-onair-event-id";
@@ -34,7 +30,7 @@ pub const SIGNATURE_HEADER: &str = "x-onair-signature";
 /// Posts events, signed.
 pub struct Poster {
     key: CallbackKey,
-    tls: TlsConnector,
+    pub(super) trust: Trust,
 }
 
 impl Poster {
@@ -43,23 +39,7 @@ impl Poster {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(key: CallbackKey) -> Result<Poster, String> {
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            tracing::warn!("no certificate authorities found: callbacks over https will fail");
-        }
-        Poster::trusting(roots, key)
-    }
-
-    /// A poster that trusts these certificate authorities only.
-    pub(super) fn trusting(roots: RootCertStore, key: CallbackKey) -> Result<Poster, String> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS: {error}"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Poster { key, tls: Arc::new(config).into() })
+        Trust::system().map(|trust| Poster { key, trust })
     }
 
     /// Posts the body of event `seq` to the URL at one of these addresses.
@@ -80,10 +60,7 @@ impl Poster {
                 return send(socket, request).await;
             }
             let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-            let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-            let socket =
-                self.tls.connect(name, socket).await.map_err(|error| format!("TLS: {error}"))?;
-            send(socket, request).await
+            send(self.trust.connect(host, socket).await?, request).await
         };
         let late = |_elapsed| format!("no answer within {} s", CALLBACK_TIMEOUT.as_secs());
         let status = timeout(CALLBACK_TIMEOUT, attempt).await.map_err(late)??;

@@ -58,8 +58,7 @@ impl Recordings for Service {
     ) -> Result<Response<pb::DescribeRecordingResponse>, Status> {
         admit(&request, Role::Viewer)?;
         let found = recordings::find(&self.control, &request.into_inner().recording_id).await;
-        let (recording, _) = found.map_err(status)?;
-        let recording = Some(told(&recording));
+        let recording = Some(told(&found.map_err(status)?));
         Ok(Response::new(pb::DescribeRecordingResponse { recording }))
     }
 
@@ -86,5 +85,6 @@ fn told(recording: &Recording) -> pb::Recording {
         start_time_unix_ms: number(recording.start_unix_ms),
         duration_ms: number(recording.duration_ms),
         bytes: number(recording.bytes),
+        object_uri: recording.uri.clone().unwrap_or_default(),
     }
 }

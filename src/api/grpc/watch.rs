@@ -167,6 +167,7 @@ fn input(input: &InputStatus) -> pb::InputStatus {
         frames_dropped: input.frames_dropped,
         reconnects: input.reconnects,
         faults: input.faults.iter().map(|fault| fault.as_str().to_owned()).collect(),
+        restarts: input.restarts,
     }
 }
 
@@ -209,7 +210,7 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         bytes: output.bytes,
         subscribers: output.subscribers,
         message: output.message.clone(),
-        restarts: encoder.map_or(0, |encoder| encoder.restarts),
+        restarts: encoder.map_or(0, |encoder| encoder.restarts) + output.thread_restarts,
         relay: output.relay.as_ref().map(relay),
         encoder: encoder.map_or("", |encoder| encoder.name).to_owned(),
         nvenc_refused: encoder.map_or_else(String::new, |encoder| encoder.nvenc_refused.clone()),

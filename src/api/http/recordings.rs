@@ -1,31 +1,27 @@
 //! Recordings over HTTP: list, facts, the files themselves, delete.
 //!
-//! Must not know where files are. Invariants: who has no key that may gets nothing; a file of any size takes the memory of
+//! Must not know where files are kept. Invariants: who has no key that may gets nothing; a file of any size takes the memory of
 //! a few chunks.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::library::{Fault, admit, answer, from_query};
 use crate::api::control::Control;
 use crate::api::keys::{AccessKeys, Role};
 use crate::api::openapi::utc;
-use crate::api::recordings::{self, ListDraft, not_found};
+use crate::api::recordings::{self, Chunks, Content, ListDraft, Piece, not_found};
 use crate::catalog::{ErrorCode, Refused};
-use crate::limits::{PLAYER_CHUNKS, RECORDING_READ_BYTES};
+use crate::limits::MAX_STORED_PLAYLIST_BYTES;
 use crate::recording::{RecordFormat, Recording};
 
 struct Edge {
@@ -55,6 +51,7 @@ fn render(recording: &Recording) -> Value {
         "StartTime": utc::instant(recording.start_unix_ms / 1000),
         "DurationMs": recording.duration_ms,
         "Bytes": recording.bytes,
+        "ObjectUri": recording.uri,
     })
 }
 
@@ -88,7 +85,7 @@ async fn describe(
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
     admit(&edge.keys, &headers, Role::Viewer)?;
-    let (recording, _) = recordings::find(&edge.control, &id).await?;
+    let recording = recordings::find(&edge.control, &id).await?;
     Ok(answer(StatusCode::OK, render(&recording)))
 }
 
@@ -108,22 +105,31 @@ async fn download(
     Path((id, name)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
     admit(&edge.keys, &headers, Role::Viewer)?;
-    let (recording, mut files) = recordings::find(&edge.control, &id).await?;
-    let Some(main) = files.pop() else { return Err(not_found().into()) };
-    if let Some(number) = name.strip_suffix(".ts").and_then(|text| text.parse::<usize>().ok()) {
-        let path = files.get(number).ok_or_else(not_found)?.clone();
-        return send(path, "video/mp2t", &headers).await;
-    }
-    match (&name[..], recording.format) {
-        ("file", RecordFormat::Flv) => send(main, "video/x-flv", &headers).await,
-        ("file", RecordFormat::Mp4) => send(main, "video/mp4", &headers).await,
-        ("file", RecordFormat::Hls) => {
-            let text = tokio::task::spawn_blocking(move || std::fs::read_to_string(main)).await?;
-            let text = numbered(&text.map_err(|_gone| Fault::from(not_found()))?);
-            Ok(([(CONTENT_TYPE, "application/vnd.apple.mpegurl")], text).into_response())
+    let number = name.strip_suffix(".ts").and_then(|text| text.parse::<usize>().ok());
+    let piece = match number {
+        Some(number) => Piece::Segment(number),
+        None if name == "file" => Piece::Main,
+        None => return Err(not_found().into()),
+    };
+    let (recording, content) = recordings::open(&edge.control, &id, piece).await?;
+    match (piece, recording.format) {
+        (Piece::Segment(_), _) => Ok(send(content, "video/mp2t", &headers)),
+        (Piece::Main, RecordFormat::Hls) => {
+            let length = content.bytes.min(MAX_STORED_PLAYLIST_BYTES);
+            let text = numbered(&whole(content.read(0, length)).await?);
+            Ok(([(CONTENT_TYPE, recording.format.mime())], text).into_response())
         }
-        _ => Err(not_found().into()),
+        (Piece::Main, format) => Ok(send(content, format.mime(), &headers)),
     }
+}
+
+/// All that comes, as text.
+async fn whole(mut chunks: Chunks) -> Result<String, Fault> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.recv().await {
+        bytes.extend_from_slice(&chunk.map_err(|_gone| Fault::from(not_found()))?);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The playlist with its segments by their numbers, which lead back here wherever they lie.
@@ -151,39 +157,13 @@ fn range(text: &str, length: u64) -> Option<(u64, u64)> {
     (first <= last).then(|| (first, last - first + 1))
 }
 
-/// A file, or the part of it that is asked for.
-async fn send(path: PathBuf, kind: &'static str, headers: &HeaderMap) -> Result<Response, Fault> {
-    let opened = tokio::task::spawn_blocking(move || {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok::<_, std::io::Error>((file, length))
-    });
-    let (mut file, length) = opened.await?.map_err(|_gone| Fault::from(not_found()))?;
+/// A piece, or the part of it that is asked for.
+fn send(content: Content, kind: &'static str, headers: &HeaderMap) -> Response {
+    let length = content.bytes;
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok());
     let part = asked.and_then(|text| range(text, length));
     let (first, count) = part.unwrap_or((0, length));
-    let (chunks, body) = mpsc::channel::<std::io::Result<Bytes>>(PLAYER_CHUNKS);
-    tokio::task::spawn_blocking(move || {
-        let mut left = count;
-        let mut seek = Some(first);
-        let mut read = || {
-            if let Some(first) = seek.take() {
-                file.seek(SeekFrom::Start(first))?;
-            }
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(RECORDING_READ_BYTES);
-            let mut chunk = vec![0; most];
-            file.read_exact(&mut chunk)?;
-            left -= most as u64;
-            Ok::<_, std::io::Error>((chunk, left))
-        };
-        let mut is_over = count == 0;
-        while !is_over {
-            let chunk = read();
-            is_over = !matches!(chunk, Ok((_, left)) if left > 0);
-            // A client that has left wants no more.
-            is_over |= chunks.blocking_send(chunk.map(|(chunk, _)| chunk.into())).is_err();
-        }
-    });
+    let body = content.read(first, count);
     let mut response = Body::from_stream(ReceiverStream::new(body)).into_response();
     let told = response.headers_mut();
     for (name, value) in [
@@ -202,5 +182,5 @@ async fn send(path: PathBuf, kind: &'static str, headers: &HeaderMap) -> Result<
         }
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    Ok(response)
+    response
 }

@@ -311,10 +311,23 @@ impl Events {
 
     /// Tells that a recorded file is finished.
     pub(super) fn recorded(&self, caster: &Caster, recording: Recording) {
+        self.of_recording(caster, recording, (EventCode::Success, "Success"));
+    }
+
+    /// Tells that all of a recorded file is in object storage.
+    pub(super) fn stored(&self, caster: &Caster, recording: Recording) {
+        self.of_recording(caster, recording, (EventCode::Stored, "The recording is stored."));
+    }
+
+    fn of_recording(
+        &self,
+        caster: &Caster,
+        recording: Recording,
+        (code, message): (EventCode, &str),
+    ) {
         let about = About { recording: Some(Box::new(recording)), ..About::default() };
-        let (kind, code) = (EventType::RecordCallback, EventCode::Success);
-        let happened = || Happened { kind, about, code, message: "Success".to_owned() };
-        if let Some(news) = self.news(caster, happened) {
+        let (kind, message) = (EventType::RecordCallback, message.to_owned());
+        if let Some(news) = self.news(caster, || Happened { kind, about, code, message }) {
             self.report(news, None);
         }
     }

@@ -38,8 +38,10 @@ pub(super) struct Outages {
     inputs: BTreeMap<ResourceId, Health>,
     /// Names of relays and recordings.
     sinks: BTreeSet<String>,
-    /// How often the encoder of an output was replaced.
-    restarts: BTreeMap<String, u64>,
+    /// How often the encoder of an output, and another thread of it, were replaced.
+    restarts: BTreeMap<String, (u64, u64)>,
+    /// The same of the worker of a source.
+    input_restarts: BTreeMap<ResourceId, u64>,
     /// Identifiers of what has an image that does not open.
     images: BTreeSet<String>,
 }
@@ -71,12 +73,17 @@ impl Outages {
             }
         }
         for output in &now.outputs {
-            let Some(encoder) = &output.encoder else { continue };
-            let before = self.restarts.insert(output.name.clone(), encoder.restarts).unwrap_or(0);
-            if encoder.restarts > before {
-                let message = format!("{}: {}", output.name, output.message);
-                let code = EventCode::EncoderRestarted;
-                troubles.push(Trouble { about: About::default(), code, message });
+            let encoder = output.encoder.as_ref().map_or(0, |encoder| encoder.restarts);
+            let count = (encoder, output.thread_restarts);
+            let before = self.restarts.insert(output.name.clone(), count).unwrap_or_default();
+            for (code, is_more) in [
+                (EventCode::EncoderRestarted, count.0 > before.0),
+                (EventCode::ThreadRestarted, count.1 > before.1),
+            ] {
+                if is_more {
+                    let message = format!("{}: {}", output.name, output.last_fault);
+                    troubles.push(Trouble { about: About::default(), code, message });
+                }
             }
         }
         let before = std::mem::take(&mut self.images);
@@ -103,6 +110,13 @@ impl Outages {
                 troubles.extend(lost(caster, &input.resource));
             }
             self.inputs.insert(input.resource.clone(), is);
+            let restarts = &mut self.input_restarts;
+            let restarted = restarts.insert(input.resource.clone(), input.restarts).unwrap_or(0);
+            if input.restarts > restarted {
+                let about = About { resource: Some(input.resource.clone()), ..About::default() };
+                let message = format!("A source's worker failed {} times so far", input.restarts);
+                troubles.push(Trouble { about, code: EventCode::ThreadRestarted, message });
+            }
         }
         troubles
     }

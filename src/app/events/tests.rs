@@ -318,6 +318,8 @@ fn an_outage_is_told_once() {
                 frames_dropped: 0,
                 reconnects: 0,
                 luma: None,
+                restarts: 0,
+                jitter_ms: 0,
                 media_age_ms: None,
                 timeline: Default::default(),
             });
@@ -350,8 +352,11 @@ fn a_relay_and_an_image_are_told_once_too() {
                 frames_dropped: 0,
                 bytes: 0,
                 subscribers,
+                queued_packets: 0,
                 message: message.to_owned(),
                 encoder: None,
+                thread_restarts: 0,
+                last_fault: String::new(),
                 relay: None,
             });
         }

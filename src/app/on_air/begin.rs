@@ -10,11 +10,12 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{oneshot, watch};
 
 use super::super::canvas::Canvas;
-use super::super::frame_thread::{self, Discarded, Lines, Message, Pulse, Report};
+use super::super::frame_thread::{self, Discarded, Lines, Message, Report};
 use super::super::images::Images;
 use super::super::outputs::{self, Extras, internal, stream};
 use super::super::run_tick::{Counts, Curtain, Flow, FrameLoop, LateScalers, Stages, Trouble};
 use super::super::world::World;
+use super::mend::Mends;
 use super::prepare::Ready;
 use super::{AUDIO_BPS, OnAir};
 use crate::catalog::{Caster, Refused};
@@ -25,7 +26,7 @@ use crate::limits;
 use crate::metrics::Timing;
 use crate::output::{self, Output, ProgrammeSettings, Sink};
 use crate::time::{self, FrameRate};
-use crate::worker::{self, StopToken, Worker};
+use crate::worker::{self, Pulse, StopToken, Worker};
 
 /// A compositor and an encoder with its sinks, for one scene.
 pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
@@ -109,7 +110,6 @@ pub(super) fn begin_ticking(
         late_scalers: world.gpu.is_software().then(|| LateScalers::new(world.config.scale_quality)),
     };
     let pulse = Pulse::default();
-    pulse.beat(world.clock.now_ns());
     let (beats, origin_ns) = (pulse.clone(), before.origin_ns);
     let frame_thread = worker::spawn("frames", StopToken::new(), move |stop| {
         let (report, bin, news) = (report_sender, bin_sender, news_sender);
@@ -143,12 +143,14 @@ pub(super) fn begin(
         inputs: BTreeMap::new(),
         episodes: BTreeMap::new(),
         standby: None,
+        ends: BTreeMap::new(),
+        mends: Mends::default(),
         stand_in: None,
         images,
         ready: Ready::default(),
         news: ticking.news,
         vigil: Vigil::default(),
-        is_due: false,
+        due: Default::default(),
         positions_ns: 0,
         marks: BTreeMap::new(),
         synced: Vec::new(),

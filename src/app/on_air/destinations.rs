@@ -1,7 +1,7 @@
 //! Where PGM goes: relays, and what else it is configured to go out as.
 //!
 //! Must not know scenes. Invariants: what cannot be made leaves what is on air as it was; a relay that stays is not
-//! touched, whatever happens to the others.
+//! touched, whatever happens to the others; no server is pushed to twice at once, for many take one publisher a stream.
 
 use std::sync::Arc;
 
@@ -45,45 +45,61 @@ impl OnAir {
         self.set_relays(&caster).await
     }
 
-    /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was.
+    /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was. A server that is
+    /// pushed to in another way than before is let go of first, which takes [`limits::DRAIN_TIMEOUT`] at most.
     pub(super) async fn set_relays(&mut self, caster: &Caster) -> Result<(), Refused> {
-        let mut wanted = Vec::new();
-        let mut added = Vec::new();
-        let mut refused = None;
-        for relay in caster.config.destinations() {
-            let known = self.relays.iter().find(|known| known.serves(&relay, &self.pgm));
-            let destination = match known {
-                Some(known) => Ok(Destination { relay, sink: known.sink }),
-                None => self.add_relay(relay),
-            };
-            match destination {
-                Ok(destination) => {
-                    added.extend(known.is_none().then_some(destination.sink).flatten());
-                    wanted.push(destination);
-                }
-                Err(error) => {
-                    refused = Some(error);
-                    break;
+        let wanted: Vec<Relay> = caster.config.destinations().collect();
+        let stays = |known: &Destination| wanted.iter().any(|relay| known.serves(relay, &self.pgm));
+        let (mut serving, before): (Vec<_>, Vec<_>) = self.relays.iter().cloned().partition(stays);
+        let is_pushed_to = |old: &Destination| wanted.iter().any(|new| new.url == old.relay.url);
+        let (moved, gone): (Vec<_>, Vec<_>) = before.into_iter().partition(is_pushed_to);
+        self.end_relays(&moved).await?;
+        let kept = serving.len();
+        for relay in &wanted {
+            if serving.iter().any(|known| known.serves(relay, &self.pgm)) {
+                continue;
+            }
+            match self.add_relay(relay.clone()) {
+                Ok(added) => serving.push(added),
+                Err(refused) => {
+                    self.end_relays(&serving[kept..]).await?;
+                    self.put_back(&moved);
+                    return Err(refused);
                 }
             }
         }
-        let gone = if refused.is_some() {
-            added
-        } else {
-            let before = std::mem::replace(&mut self.relays, wanted);
-            let kept = |id: &SinkId| self.relays.iter().any(|relay| relay.sink == Some(*id));
-            before.iter().filter_map(|relay| relay.sink).filter(|id| !kept(id)).collect()
+        let of = |relay: Relay| {
+            let found = serving.iter().find(|known| known.serves(&relay, &self.pgm));
+            Destination { sink: found.and_then(|known| known.sink), relay }
         };
-        // Side by side: each may take its time to say goodbye.
-        let end = |id| {
+        self.relays = wanted.into_iter().map(of).collect();
+        self.end_relays(&gone).await
+    }
+
+    /// Ends relays side by side: each may take its time to say goodbye.
+    async fn end_relays(&self, relays: &[Destination]) -> Result<(), Refused> {
+        let end = |id: SinkId| {
             let pgm = self.pgm.clone();
             tokio::task::spawn_blocking(move || pgm.remove_sink(id, limits::DRAIN_TIMEOUT))
         };
-        let ends: Vec<_> = gone.into_iter().map(end).collect();
+        let ends: Vec<_> = relays.iter().filter_map(|relay| relay.sink).map(end).collect();
         for end in ends {
             end.await.map_err(internal)?;
         }
-        refused.map_or(Ok(()), Err)
+        Ok(())
+    }
+
+    /// Starts relays again that were ended for nothing.
+    fn put_back(&mut self, ended: &[Destination]) {
+        for old in ended {
+            match self.add_relay(old.relay.clone()) {
+                Ok(again) => {
+                    let same = self.relays.iter_mut().filter(|relay| relay.sink == old.sink);
+                    same.for_each(|relay| relay.sink = again.sink);
+                }
+                Err(refused) => tracing::error!(%refused, "a relay does not come back"),
+            }
+        }
     }
 
     pub(super) fn add_relay(&self, relay: Relay) -> Result<Destination, Refused> {
@@ -129,8 +145,11 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         frames_dropped: 0,
         bytes: 0,
         subscribers: 0,
+        queued_packets: 0,
         message: String::new(),
         encoder: None,
+        thread_restarts: 0,
+        last_fault: String::new(),
         relay: None,
     };
     if let Some(sink) = sink {
@@ -149,6 +168,9 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         output.frames = sink.packets;
         output.frames_dropped = sink.dropped;
         output.bytes = sink.bytes;
+        output.queued_packets = sink.queued as u64;
+        output.thread_restarts = sink.restarts;
+        output.last_fault.clone_from(&sink.last_error);
         output.subscribers = u32::from(sink.state == SinkState::Live);
         if let SinkState::Failed(why) = &sink.state {
             output.message = format!("{}: {why}", sink.label);

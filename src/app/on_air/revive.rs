@@ -17,6 +17,7 @@ use crate::app::run_tick::Curtain;
 use crate::catalog::{Caster, Refused};
 use crate::engine::{self, Command, Readiness, Refusal, SceneSpec, Vigil, Way};
 use crate::ids::Bus;
+use crate::input::InputEnd;
 use crate::limits;
 
 /// How often a command that is not answered looks whether there is still somebody to answer it.
@@ -47,7 +48,7 @@ impl OnAir {
     /// What is wrong, if anything.
     pub(in crate::app) fn fault(&self) -> Option<Fault> {
         match self {
-            show if show.pgm.is_finished() => Some(Fault::NoOutput),
+            show if show.pgm.is_finished() || show.pgm.is_hung() => Some(Fault::NoOutput),
             show if show.frame_thread.is_finished() => Some(Fault::NoTicks),
             show if show.is_hung() => Some(Fault::Hung),
             _ => None,
@@ -55,7 +56,7 @@ impl OnAir {
     }
 
     fn is_hung(&self) -> bool {
-        self.pulse.has_stopped(self.world.clock.now_ns())
+        self.pulse.silence() > limits::FRAMES_HUNG
     }
 
     /// Waits for the engine's answer for as long as there is a frame thread to give it.
@@ -108,18 +109,19 @@ impl OnAir {
         let broken = std::mem::replace(&mut self.frame_thread, ticking.frame_thread);
         let bin = std::mem::replace(&mut self.bin, ticking.bin);
         off_thread(move || {
-            // One that hangs keeps what it has; the process may live with that.
+            // One that hangs keeps what it has, but for its sources; the process may live with that.
             broken.end_within(limits::STOP_POLL);
             bin.end_within(limits::STOP_POLL);
         })
         .await?;
+        std::mem::take(&mut self.ends).values().for_each(InputEnd::end);
         self.inputs.clear();
         self.episodes.clear();
         self.marks.clear();
         self.synced.clear();
         self.cues.clear();
         (self.standby, self.stand_in) = (None, None);
-        (self.vigil, self.is_due) = (Vigil::default(), false);
+        (self.vigil, self.due) = (Vigil::default(), Default::default());
         self.ready = Ready::default();
         connect(self, caster)
     }

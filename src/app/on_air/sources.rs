@@ -45,13 +45,14 @@ impl OnAir {
     }
 
     fn add_input(
-        &self,
+        &mut self,
         caster: &Caster,
         source: (&str, &Source),
         from: From,
     ) -> Result<InputKey, Refused> {
         let input = self.world.start_input(caster, source, from)?;
         let key = input.key();
+        self.ends.insert(key, input.end());
         self.messages.send(Message::AddInput(input)).map_err(internal)?;
         Ok(key)
     }
@@ -118,9 +119,10 @@ impl OnAir {
     }
 
     /// Ends those of `keys` that are not in use any more.
-    pub(super) fn remove_unused(&self, keys: Vec<InputKey>) {
+    pub(super) fn remove_unused(&mut self, keys: Vec<InputKey>) {
         let used = self.keys();
         for key in keys.into_iter().filter(|key| !used.contains(key)) {
+            self.ends.remove(&key);
             // A frame thread that is gone has no inputs either.
             let _ = self.messages.send(Message::RemoveInput(key));
         }

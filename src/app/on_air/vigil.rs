@@ -12,6 +12,30 @@ use crate::engine::{self, AutoStandby, Command, StandIn, Vigil};
 use crate::ids::{InputKey, ResourceId};
 use crate::limits;
 
+/// Standby that came by itself to stay: the catalog is to learn of it, and is told again when it refuses.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    is_due: bool,
+    /// Not before this time of the process's clock, ns.
+    again_ns: u64,
+}
+
+impl Due {
+    /// The catalog knows.
+    fn settle(&mut self) {
+        self.is_due = false;
+    }
+
+    /// Whether the catalog is to be told now.
+    fn is_now(&mut self, now_ns: u64) -> bool {
+        let is_now = self.is_due && now_ns >= self.again_ns;
+        if is_now {
+            self.again_ns = now_ns + limits::RETRY_START.as_nanos() as u64;
+        }
+        is_now
+    }
+}
+
 impl OnAir {
     /// How far the files of channels are, ms; once every [`limits::POSITIONS_EVERY`].
     pub(in crate::app) fn positions_due(&mut self) -> Option<Vec<(LocationId, u64)>> {
@@ -77,7 +101,7 @@ impl OnAir {
             }
             engine::Event::StoodIn { shows, by_itself, cause } => {
                 let stays = self.caster.config.auto_return_ms.is_none() && self.standby.is_some();
-                self.is_due |= by_itself && shows != StandIn::Own && stays;
+                self.due.is_due = by_itself && shows != StandIn::Own && stays;
                 let cause = cause.map(|(input, fault)| (self.resource_of(input), fault));
                 Some(Noticed::StoodIn { shows, cause })
             }
@@ -86,13 +110,41 @@ impl OnAir {
     }
 
     /// Whether standby has come by itself, to stay until an operator sets or takes PGM.
-    pub(in crate::app) fn take_standby_due(&mut self) -> bool {
+    pub(in crate::app) fn is_standby_due(&mut self) -> bool {
         let is_on = self.caster.scenes.as_ref().is_some_and(|scenes| scenes.on_standby);
-        std::mem::take(&mut self.is_due) && !is_on
+        if is_on {
+            self.due.settle();
+        }
+        self.due.is_now(self.world.clock.now_ns())
     }
 
-    fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
+    pub(super) fn resource_of(&self, key: InputKey) -> Option<ResourceId> {
         let found = self.inputs.iter().find(|(_, used)| **used == key);
         found.map(|(id, _)| id.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standby_that_stays_is_told_until_it_is_known() {
+        let mut due = Due { is_due: true, again_ns: 0 };
+        const MS: u64 = 1_000_000;
+        // Time, whether the catalog knows, whether it is told.
+        for (now_ms, is_known, is_told) in [
+            (0, false, true),
+            (200, false, false),
+            (999, false, false),
+            (1000, false, true),
+            (1200, true, false),
+            (9000, false, false),
+        ] {
+            if is_known {
+                due.settle();
+            }
+            assert_eq!(due.is_now(now_ms * MS), is_told, "at {now_ms} ms");
+        }
     }
 }

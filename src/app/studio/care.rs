@@ -102,6 +102,7 @@ impl Studio {
             tracing::info!(caster = %caster.id, "its scenes are tried again");
             show.restore_scenes(caster).await;
         }
+        show.mend_inputs().await;
         show.follow_demand(self.shed_level()).await;
         let snapshot = show.snapshot();
         let missing_images: Vec<_> = show.missing_images().collect();

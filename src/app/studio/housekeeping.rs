@@ -63,7 +63,7 @@ impl Studio {
             }));
         }
         let Some(show) = on_air.as_mut() else { return calls };
-        if show.take_standby_due()
+        if show.is_standby_due()
             && let Some(scenes) = &show.caster().scenes
         {
             let scene_id = scenes.pgm.id.to_string();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::*;
-use crate::app::frame_thread::{self, Lines, Message, Pulse, Report};
+use crate::app::frame_thread::{self, Lines, Message, Report};
 use crate::app::run_tick::{Counts, Curtain, FrameLoop, Stages, Trouble};
 use crate::engine::{Command, Engine, EngineConfig, Readiness, SceneSpec, Way};
 use crate::frame::{Color, Picture, PixelFormat, Plane};
@@ -112,7 +112,7 @@ fn a_live_show_goes_on() {
     let (sender, report) = watch::channel(Arc::new(Report::default()));
     let thread = worker::spawn("frames", StopToken::new(), move |stop| {
         let (news, _) = crossbeam_channel::bounded(1);
-        let pulse = Pulse::default();
+        let pulse = worker::Pulse::default();
         let lines = Lines { inbox, report: sender, news, bin, pulse, origin_ns: None };
         frame_thread::run(frames, RATE, &lines, &stop);
     });

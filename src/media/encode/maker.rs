@@ -126,6 +126,26 @@ impl VideoEncoder {
         }
     }
 
+    /// Opens an encoder for a stream that was begun with these settings, by whatever encoder that was.
+    ///
+    /// # Errors
+    /// When none can be had whose parameter sets are the stream's.
+    pub fn resume(settings: &VideoSettings, avcc: &Bytes) -> Result<VideoEncoder, EncodeError> {
+        let again = |maker| VideoEncoder::again(settings, maker, avcc);
+        match again(Maker::X264) {
+            Err(EncodeError::NoParameterSets) if settings.policy != EncoderPolicy::X264 => {}
+            opened => return opened,
+        }
+        // NVENC began it.
+        match again(Maker::Nvenc) {
+            Err(EncodeError::Nvenc(why)) => {
+                Ok(VideoEncoder { passed_over: Some(why), ..again(Maker::StandIn)? })
+            }
+            Err(EncodeError::NoParameterSets) => again(Maker::StandIn),
+            opened => opened,
+        }
+    }
+
     /// What it is.
     pub fn maker(&self) -> Maker {
         self.maker

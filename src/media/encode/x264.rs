@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::codec::{Codec, Frame};
-use super::{EncodeError, Idr, Latency, Options, Timing, VideoSettings, check_picture};
+use super::{EncodeError, Idr, Latency, Options, Timing, VideoSettings, X264Preset, check_picture};
 use crate::frame::{Picture, Size};
 use crate::media::packet::Packet;
 
@@ -30,13 +30,18 @@ pub(super) struct X264Encoder {
 
 impl X264Encoder {
     pub(super) fn open(settings: &VideoSettings, id: SetId) -> Result<X264Encoder, EncodeError> {
-        let threads = settings.threads.to_string();
+        let threads = match settings.threads {
+            0 => {
+                live_threads(settings).map_or_else(|| "auto".to_owned(), |count| count.to_string())
+            }
+            count => count.to_string(),
+        };
         let mut pairs = vec![
             (c"preset", settings.preset.name()),
             (c"profile", settings.profile.name()),
             (c"forced-idr", "1"),
             (c"sc_threshold", "0"),
-            (c"threads", if settings.threads == 0 { "auto" } else { &threads }),
+            (c"threads", threads.as_str()),
         ];
         if settings.latency == Latency::Zero {
             pairs.push((c"tune", "zerolatency"));
@@ -81,6 +86,32 @@ impl X264Encoder {
     }
 }
 
+/// Threads with which a live picture takes no more than half of its time; `None` where x264 does best by its own rule. Each
+/// thread has a slice of its own, which costs bits, and waits for the others, which costs time: a ladder of four small
+/// pictures takes 4 % less on one thread each.
+fn live_threads(settings: &VideoSettings) -> Option<u32> {
+    let VideoSettings { size, rate, .. } = settings;
+    let pixels = f64::from(size.width_px) * f64::from(size.height_px);
+    let tick_s = f64::from(rate.den()) / f64::from(rate.num());
+    let picture_s = f64::from(settings.picture_ticks.max(1)) * tick_s;
+    let threads = (2.0 * pixels / picture_s / thread_rate(settings.preset)).ceil() as u32;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (settings.latency == Latency::Zero && threads as usize <= cores).then_some(threads)
+}
+
+/// Pixels a second that one thread encodes of hard pictures, about half of what was measured (a fractal at 720p and 2.5 Mbit/s
+/// on a core of an AMD EPYC: 247, 157, 108, 66, 42 and 35 million).
+fn thread_rate(preset: X264Preset) -> f64 {
+    match preset {
+        X264Preset::Ultrafast => 130e6,
+        X264Preset::Superfast => 80e6,
+        X264Preset::Veryfast => 56e6,
+        X264Preset::Faster => 33e6,
+        X264Preset::Fast => 21e6,
+        X264Preset::Medium => 18e6,
+    }
+}
+
 fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
     let (num, den) = (settings.rate.num() as i32, settings.rate.den() as i32);
     context.width = settings.size.width_px as i32;
@@ -106,4 +137,32 @@ fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
     context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
     context.chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
     context.flags |= (ffi::AV_CODEC_FLAG_GLOBAL_HEADER | ffi::AV_CODEC_FLAG_CLOSED_GOP) as i32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::FrameRate;
+
+    #[test]
+    fn a_live_picture_has_the_threads_that_it_needs() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u32;
+        for (size, fps, preset, threads) in [
+            ((640, 360), 30, X264Preset::Medium, 1),
+            ((1280, 720), 30, X264Preset::Ultrafast, 1),
+            ((1280, 720), 30, X264Preset::Veryfast, 1),
+            ((1280, 720), 60, X264Preset::Veryfast, 2),
+            ((1920, 1080), 30, X264Preset::Ultrafast, 1),
+            ((1920, 1080), 30, X264Preset::Veryfast, 3),
+            ((1920, 1080), 60, X264Preset::Medium, 14),
+        ] {
+            let size = Size::new(size.0, size.1);
+            let live = VideoSettings::for_size(size, FrameRate::new(fps, 1).unwrap());
+            let live = VideoSettings { preset, ..live };
+            let expected = (threads <= cores).then_some(threads);
+            assert_eq!(live_threads(&live), expected, "{size:?} at {fps} by {preset:?}");
+            let offline = VideoSettings { latency: Latency::Normal, ..live };
+            assert_eq!(live_threads(&offline), None);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::ptr;
 
@@ -32,15 +33,17 @@ pub(super) struct Cuda {
 pub(super) fn open_library(
     directory: Option<&Path>,
     name: &str,
-) -> Result<&'static Library, libloading::Error> {
+) -> Result<ManuallyDrop<Library>, libloading::Error> {
     let path = directory.map_or_else(|| name.into(), |directory| directory.join(name));
     // SAFETY: loading runs the initializers of a library that the system, or who runs this process, vouches for.
-    let library = unsafe { Library::new(path) }?;
-    Ok(Box::leak(Box::new(library)))
+    unsafe { Library::new(path) }.map(ManuallyDrop::new)
 }
 
 /// A function of a library.
-pub(super) fn function<T: Copy>(library: &'static Library, name: &CStr) -> Result<T, NoNvenc> {
+pub(super) fn function<T: Copy>(
+    library: &ManuallyDrop<Library>,
+    name: &CStr,
+) -> Result<T, NoNvenc> {
     // SAFETY: whoever calls names the function's own type, as the header has it; the library stays loaded.
     let found = unsafe { library.get::<T>(name.to_bytes_with_nul()) };
     found.map(|symbol| *symbol).map_err(|error| NoNvenc::BrokenDriver(error.to_string()))
@@ -49,7 +52,7 @@ pub(super) fn function<T: Copy>(library: &'static Library, name: &CStr) -> Resul
 impl Cuda {
     /// Opens `libcuda.so.1` and initializes it.
     pub(super) fn open(directory: Option<&Path>) -> Result<Cuda, NoNvenc> {
-        let library = open_library(directory, "libcuda.so.1").map_err(|error| {
+        let library = &open_library(directory, "libcuda.so.1").map_err(|error| {
             tracing::debug!(%error, "there is no NVIDIA driver");
             NoNvenc::NoDriver
         })?;

@@ -95,7 +95,7 @@ impl Api {
         type Newest = unsafe extern "C" fn(*mut u32) -> u32;
         type Create = unsafe extern "C" fn(*mut nv::NV_ENCODE_API_FUNCTION_LIST) -> u32;
         // Containers get it only where they ask for it.
-        let library = open_library(directory, "libnvidia-encode.so.1").map_err(|error| {
+        let library = &open_library(directory, "libnvidia-encode.so.1").map_err(|error| {
             let hint = "in a container, NVIDIA_DRIVER_CAPABILITIES must name video";
             NoNvenc::BrokenDriver(format!("{error} ({hint})"))
         })?;

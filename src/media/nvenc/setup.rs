@@ -78,6 +78,7 @@ fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
     avc.set_disableSPSPPS(0);
     avc.set_outputAUD(0);
     avc.chromaFormatIDC = 1;
+    avc.useBFramesAsRef = nv::NV_ENC_BFRAME_REF_MODE::NV_ENC_BFRAME_REF_MODE_DISABLED;
     let vui = &mut avc.h264VUIParameters;
     vui.videoSignalTypePresentFlag = 1;
     vui.videoFormat = nv::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED;

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the simulator's C interface")]
 
 use std::ffi::{CString, c_char};
+use std::mem::ManuallyDrop;
 
 use libloading::Library;
 
@@ -12,7 +13,8 @@ use crate::media::encode::testing::Dir;
 /// A simulated driver in a directory of its own, so that its faults and counts are nobody else's.
 pub(crate) struct Simulator {
     dir: Dir,
-    library: &'static Library,
+    /// Never closed, as a driver is not.
+    library: ManuallyDrop<Library>,
 }
 
 /// What a simulated driver holds, and has seen.
@@ -38,7 +40,7 @@ impl Simulator {
         // Another name of the same file: the loader takes both for one library.
         std::fs::hard_link(&path, dir.0.join("libnvidia-encode.so.1")).unwrap();
         // SAFETY: the library is our own.
-        let library = Box::leak(Box::new(unsafe { Library::new(&path) }.unwrap()));
+        let library = ManuallyDrop::new(unsafe { Library::new(&path) }.unwrap());
         let simulator = Simulator { dir, library };
         let text = CString::new(faults).unwrap();
         // SAFETY: the function has this type, and the text lives until it returns.

@@ -156,6 +156,27 @@ fn without_a_driver_all_is_as_if_nobody_had_asked() {
 }
 
 #[test]
+fn a_stream_is_gone_on_with_by_who_fits_it() {
+    let simulator = Simulator::new("sessions=1");
+    let auto = VideoSettings { policy: EncoderPolicy::Auto, ..video(&simulator) };
+    let by_nvenc = VideoEncoder::open(&auto).unwrap();
+    let by_x264 = VideoEncoder::open(&auto).unwrap();
+    assert_eq!((by_nvenc.maker(), by_x264.maker()), (Maker::Nvenc, Maker::X264));
+    let (nvenc, x264) = (by_nvenc.avcc(), by_x264.avcc());
+    let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
+    assert_eq!((resumed.maker(), resumed.avcc()), (Maker::StandIn, nvenc.clone()));
+    assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
+    drop(by_nvenc);
+    for (stream, maker) in [(&nvenc, Maker::Nvenc), (&x264, Maker::X264)] {
+        let resumed = VideoEncoder::resume(&auto, stream).unwrap();
+        assert_eq!((resumed.maker(), &resumed.avcc()), (maker, stream));
+    }
+    let other = VideoSettings { policy: EncoderPolicy::X264, ..auto };
+    assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
+    simulator.check_empty();
+}
+
+#[test]
 fn a_driver_without_its_encoder_is_told() {
     let simulator = Simulator::new("");
     let dir = Dir::new();

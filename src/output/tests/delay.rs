@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::super::delay::{DelayRing, Shown};
+use super::super::delay::{Begins, DelayRing, Fillers};
 use super::super::fan_out::Batch;
 use super::super::spool::Spool;
-use super::super::testing::{Dir, RATE, await_true, media, settings};
-use super::super::{ProgrammeSettings, Sink, start};
+use super::super::testing::{Dir, RATE, await_true, media, probe, settings};
+use super::super::{HlsSegments, ProgrammeSettings, RenditionSettings, Sink, start};
 use super::LONG;
 use crate::limits::DELAY_SLOT_BYTES;
+use crate::media::flv::TagClass;
 use crate::media::hub::{Hub, Received};
 use crate::media::packet::{Packet, Track};
 use crate::worker::StopToken;
@@ -50,9 +51,13 @@ struct Harness {
 
 impl Harness {
     fn new(spool: Spool) -> Harness {
+        Harness::with(spool, Begins::WithTheOutput, None)
+    }
+
+    fn with(spool: Spool, begins: Begins, black: Option<Bytes>) -> Harness {
         let lost = Arc::new(AtomicU64::new(0));
-        let begins = (Shown::Nothing, Some(Bytes::from_static(&[SILENT])));
-        let ring = DelayRing::new(spool, RATE, begins, Arc::clone(&lost));
+        let fillers = Fillers { silence: Some(Bytes::from_static(&[SILENT])), black };
+        let ring = DelayRing::new(spool, RATE, (begins, fillers), Arc::clone(&lost));
         Harness { ring, lost, left: Vec::new() }
     }
 
@@ -126,6 +131,34 @@ fn more_holds_and_less_jumps_to_a_keyframe() {
 }
 
 #[test]
+fn black_is_seen_until_the_first_delay_is_over() {
+    const BLACK: u8 = 254;
+    let black = Some(Bytes::from_static(&[BLACK]));
+    let mut harness =
+        Harness::with(Spool::new("/nowhere".into()), Begins::WithTheOutput, black.clone());
+    (0..60).for_each(|tick| harness.push(tick, 20, 100));
+    let of_black = |at| (at, u64::from(BLACK));
+    let expected: Vec<_> =
+        [0, 15].map(of_black).into_iter().chain((20..60).map(|at| (at, at - 20))).collect();
+    assert_eq!(harness.pictures(), expected);
+    harness.check_times();
+    // Nobody is shown black who need not wait.
+    let mut harness = Harness::with(Spool::new("/nowhere".into()), Begins::WithTheOutput, black);
+    (0..60).for_each(|tick| harness.push(tick, 0, 100));
+    assert_eq!(harness.pictures(), (0..60).map(|at| (at, at)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_delay_in_the_place_of_one_that_broke_begins_at_a_keyframe() {
+    let mut harness = Harness::with(Spool::new("/nowhere".into()), Begins::AfterALoss, None);
+    (33..80).for_each(|tick| harness.push(tick, 12, 100));
+    let expected: Vec<_> = [(40, 40)].into_iter().chain((52..80).map(|at| (at, at - 12))).collect();
+    assert_eq!(harness.pictures(), expected);
+    harness.check_times();
+    assert!(harness.lost.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
 fn what_is_too_much_for_the_memory_waits_in_a_file_that_is_used_again() {
     let dir = Dir::new();
     let mut harness = Harness::new(Spool::with_memory(dir.0.clone(), 100_000));
@@ -172,15 +205,16 @@ fn players_are_behind_and_recordings_are_not() {
     push(0..45);
     await_true("45 ticks are encoded", || output.stats().encoded == 45);
     await_true("the file has them", || output.sinks()[1].packets >= 45);
-    assert!(!hub.is_live("caster/behind"));
+    // Black at 0, 15 and 30, and a second and a half of silence.
+    await_true("black has left", || output.sinks()[0].packets >= 3 + 69);
+    assert!(hub.is_live("caster/behind"));
     push(45..60);
-    await_true("the first has left", || hub.is_live("caster/behind"));
-    await_true("15 have left", || output.sinks()[0].packets >= 15 + 20);
+    await_true("15 have left", || output.sinks()[0].packets >= 3 + 69 + 15 + 20);
     // At the keyframe of tick 60 the delay is over.
     output.set_delay(0);
     push(60..75);
     let player = hub.subscribe("caster/behind").unwrap();
-    await_true("all have left", || output.sinks()[0].packets >= 30 + 40);
+    await_true("all have left", || output.sinks()[0].packets >= 3 + 69 + 30 + 40);
     assert_eq!(output.stats().delay_lost, 0);
     output.finish(LONG);
     let mut last_ms = 0;
@@ -189,4 +223,82 @@ fn players_are_behind_and_recordings_are_not() {
     }
     // What leaves bears the time of the tick at which it leaves.
     assert!((2460..2510).contains(&last_ms), "{last_ms}");
+}
+
+#[test]
+fn a_show_that_begins_with_a_delay_plays_from_its_first_moment() {
+    let dir = Dir::new();
+    let size = crate::frame::Size::new(160, 90);
+    let video = crate::media::encode::VideoSettings { size, ..settings("").video };
+    let lld = RenditionSettings { name: "lld".into(), video };
+    let delayed =
+        ProgrammeSettings { delay_ticks: 45, renditions: vec![lld], ..settings("from-black") };
+    let output = start(&delayed).unwrap();
+    let hls = |name: &str| Sink::Hls { dir: dir.0.join(name), segments: HlsSegments::Ts };
+    output.add_sink(hls("main")).unwrap();
+    output.add_rendition_sink("lld", hls("lld")).unwrap();
+    (0..150).for_each(|tick| output.push_wait(media(tick)).unwrap());
+    // The end is a tick more for what waits.
+    output.finish(LONG);
+    for name in ["main", "lld"] {
+        let playlist = dir.0.join(name).join(crate::media::hls::PLAYLIST);
+        let playlist = playlist.to_str().unwrap();
+        let pictures = probe(playlist, 10).packets("video");
+        let ticks: Vec<u64> = pictures
+            .iter()
+            .map(|(time, _)| ((time - pictures[0].0) * 30.0).round() as u64)
+            .collect();
+        let expected: Vec<u64> = [0, 15, 30].into_iter().chain(45..151).collect();
+        assert_eq!(ticks, expected, "{name}");
+        let complaints = super::tool_output("ffmpeg", &["-i", playlist, "-f", "null", "-"]);
+        assert!(complaints.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_rendition_that_joins_after_a_delay_was_changed_has_the_times_of_the_others() {
+    let hub = Hub::new();
+    let delayed = ProgrammeSettings { delay_ticks: 60, ..settings("joins") };
+    let output = start(&delayed).unwrap();
+    let publish = |name: &str| Sink::Hub { hub: hub.clone(), name: name.into() };
+    output.add_sink(publish("main")).unwrap();
+    let push = |ticks: std::ops::Range<u64>| {
+        for tick in ticks {
+            output.push_wait(media(tick)).unwrap();
+            // One that comes late finds its picture gone.
+            let is_there = || output.renditions().iter().all(|r| r.stats.queued == 0);
+            await_true("the rung takes it", is_there);
+        }
+    };
+    push(0..90);
+    output.set_delay(30);
+    push(90..150);
+    let size = crate::frame::Size::new(160, 90);
+    let video = crate::media::encode::VideoSettings { size, ..settings("").video };
+    output.set_renditions(&[RenditionSettings { name: "lld".into(), video }]).unwrap();
+    output.add_rendition_sink("lld", publish("lld")).unwrap();
+    push(150..240);
+    let players = ["main", "lld"].map(|name| {
+        await_true("it is live", || hub.is_live(name));
+        hub.subscribe(name).unwrap()
+    });
+    push(240..300);
+    output.finish(LONG);
+    // A player begins with a keyframe of the group that is on, and both groups begin at the same ticks.
+    let [main, lld] = players.map(|player| {
+        let mut times = std::collections::BTreeSet::new();
+        while let Received::Tag(tag) = player.recv(&StopToken::new(), LONG) {
+            if matches!(tag.class, TagClass::Keyframe | TagClass::Inter | TagClass::Audio) {
+                times.insert(tag.timestamp_ms);
+            }
+        }
+        times
+    });
+    let (first, last) = (*lld.first().unwrap().max(main.first().unwrap()), *lld.last().unwrap());
+    let within = |times: std::collections::BTreeSet<u32>| -> Vec<u32> {
+        times.range(first..=last).copied().collect()
+    };
+    let (main, lld) = (within(main), within(lld));
+    assert!(main.len() > 60, "{main:?}");
+    assert_eq!(main, lld);
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::super::testing::{Dir, Live, Probe, await_true, media, probe, settings, tool};
 use super::super::{
-    OnRecord, Output, Overflow, RecordNews, RecordPlan, RecordedFile, Recovered, Sink, SinkState,
-    finish_recording, recover_recording, recover_recordings, remove_recording, start,
+    OnRecord, Output, Overflow, ProgrammeSettings, RecordNews, RecordPlan, RecordedFile, Recovered,
+    Sink, SinkState, Timing, finish_recording, recover_recording, recover_recordings,
+    remove_recording, start,
 };
 use super::LONG;
 use crate::record_name::{DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
@@ -28,6 +29,7 @@ fn record(dir: &Path, format: RecordFormat, cycle: Option<Duration>, told: &Told
         app: "caster".into(),
         stream: "show".into(),
         reserve_bytes: 0,
+        timing: Timing::Prompt,
         news: OnRecord::new(move |news| {
             if let RecordNews::Complete(file) = news {
                 told.lock().unwrap().push(file);
@@ -58,6 +60,29 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 fn ending<'a>(files: &'a [PathBuf], extension: &str) -> Vec<&'a PathBuf> {
     files.iter().filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
+}
+
+#[test]
+fn a_recording_has_what_is_encoded_or_what_goes_out() {
+    let dir = Dir::new();
+    let output = start(&ProgrammeSettings { delay_ticks: 45, ..settings("held") }).unwrap();
+    let all = [(Timing::Prompt, 90..=90), (Timing::Delayed, 45..=46)].map(|(timing, pictures)| {
+        let (told, place) = (Told::default(), dir.0.join(format!("{timing:?}")));
+        std::fs::create_dir_all(&place).unwrap();
+        let Sink::Record { dir, plan } = record(&place, RecordFormat::Flv, None, &told) else {
+            unreachable!()
+        };
+        output.add_sink(Sink::Record { dir, plan: RecordPlan { timing, ..plan } }).unwrap();
+        (told, place, pictures)
+    });
+    push(&output, 0..90);
+    output.finish(LONG);
+    for (told, place, pictures) in all {
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let found = probe_path(&place.join(&told[0].name)).packets("video").len();
+        assert!(pictures.contains(&found), "{found} pictures of {pictures:?}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::input::{AllowList, admit_relay};
 use crate::limits::RELAY_WRITE_TIMEOUT;
 use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::mux::{Muxer, PushProtocol, PushTo, Target};
-use crate::media::packet::{Packet, Track};
+use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::metrics::resident_bytes;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
@@ -29,8 +29,11 @@ fn packet(tick: u64, bytes: usize) -> Packet {
     Packet { track: Track::Video, pts_ns, dts_ns: pts_ns, duration_ns: 0, key, data: data.into() }
 }
 
-/// Lets `to_server` bytes of a connection through and all that the server says; then it takes nothing more, but stays.
-fn wedged_after(server: std::net::SocketAddr, to_server: usize) -> std::net::SocketAddr {
+/// A way to a server for one connection: all that the server says comes back, what the client says passes as `pass` has it.
+fn way_to(
+    server: std::net::SocketAddr,
+    pass: impl FnOnce(&mut TcpStream, &mut TcpStream) + Send + 'static,
+) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::Builder::new()
@@ -41,17 +44,24 @@ fn wedged_after(server: std::net::SocketAddr, to_server: usize) -> std::net::Soc
                 (server.try_clone().unwrap(), client.try_clone().unwrap());
             let _answers = std::thread::Builder::new()
                 .spawn(move || std::io::copy(&mut answers, &mut back).map(drop));
-            let (mut passed, mut some) = (0, [0; 512]);
-            while passed < to_server {
-                let Ok(count @ 1..) = client.read(&mut some) else { return };
-                server.write_all(&some[..count]).unwrap();
-                passed += count;
-            }
-            // Kept open, and never read again, for longer than any deadline.
-            StopToken::new().wait(LONG * 6);
+            pass(&mut client, &mut server);
         })
         .unwrap();
     address
+}
+
+/// Lets `to_server` bytes of a connection through; then it takes nothing more, but stays.
+fn wedged_after(server: std::net::SocketAddr, to_server: usize) -> std::net::SocketAddr {
+    way_to(server, move |client, server| {
+        let (mut passed, mut some) = (0, [0; 512]);
+        while passed < to_server {
+            let Ok(count @ 1..) = client.read(&mut some) else { return };
+            server.write_all(&some[..count]).unwrap();
+            passed += count;
+        }
+        // Kept open, and never read again, for longer than any deadline.
+        StopToken::new().wait(LONG * 6);
+    })
 }
 
 #[test]
@@ -102,7 +112,7 @@ impl Hasty {
         let read = Arc::clone(&queue);
         let sink = worker::spawn("hasty", StopToken::new(), move |stop| {
             let relay = Sink::Relay { url, admit: anywhere() };
-            let feed = Feed { queue: &read, header: &header, status: &told };
+            let feed = Feed { queue: &read, header: &header, status: &told, place: "relay-hasty" };
             let ms = std::time::Duration::from_millis;
             sink::run(&relay, &feed, Backoff::new(ms(1), ms(2)), &stop);
         });
@@ -120,25 +130,14 @@ impl Hasty {
 
 /// A server that takes half of what [`Hasty`] sends.
 fn slow(server: std::net::SocketAddr) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::Builder::new()
-        .spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            let mut server = TcpStream::connect(server).unwrap();
-            let (mut answers, mut back) =
-                (server.try_clone().unwrap(), client.try_clone().unwrap());
-            let _answers = std::thread::Builder::new()
-                .spawn(move || std::io::copy(&mut answers, &mut back).map(drop));
-            let (clock, mut passed, mut some) = (Clock::real(), 0, vec![0; 4096]);
-            while let Ok(count @ 1..) = client.read(&mut some) {
-                server.write_all(&some[..count]).unwrap();
-                passed += count as u64;
-                clock.wait_until(passed * 1_000_000_000 / SLOW_BPS, &StopToken::new());
-            }
-        })
-        .unwrap();
-    address
+    way_to(server, |client, server| {
+        let (clock, mut passed, mut some) = (Clock::real(), 0, vec![0; 4096]);
+        while let Ok(count @ 1..) = client.read(&mut some) {
+            server.write_all(&some[..count]).unwrap();
+            passed += count as u64;
+            clock.wait_until(passed * 1_000_000_000 / SLOW_BPS, &StopToken::new());
+        }
+    })
 }
 
 /// Bytes per second: [`Hasty`] sends a million at most.
@@ -261,6 +260,27 @@ fn make_certificates(dir: &Dir) {
     }
 }
 
+/// Pushes ten seconds as fast as it goes, sound between the pictures, so that nothing waits to be interleaved; every write,
+/// and the end, take the time that they should.
+fn push_for_a_while(to: &PushTo, header: &StreamHeader, is_there: impl Fn() -> bool) {
+    let clock = Clock::real();
+    let mut muxer = Muxer::open(Target::Push(to), header, StopToken::new()).unwrap();
+    let mut sound_ns = 0;
+    for tick in 0..300 {
+        let picture = packet(tick, 2000);
+        while sound_ns <= picture.pts_ns {
+            let (track, data) = (Track::Audio, vec![0; 200].into());
+            let sound = Packet { track, pts_ns: sound_ns, dts_ns: sound_ns, data, ..picture };
+            muxer.write(&Packet { key: true, ..sound }).unwrap();
+            sound_ns += 1024 * 1_000_000_000 / 48_000;
+        }
+        muxer.write(&picture).unwrap();
+    }
+    await_true("it arrives", is_there);
+    muxer.finish().unwrap();
+    assert!(clock.now_ns() < 4_000_000_000, "nothing waits for an answer that does not come");
+}
+
 #[test]
 fn rtmps_asks_who_is_there() {
     let (dir, server) = (Dir::new(), Server::start());
@@ -287,20 +307,11 @@ fn rtmps_asks_who_is_there() {
         ("127.0.0.1", Some(ca.as_path()), false),
     ] {
         let (url, stop) = (format!("rtmps://{host}:{port}/live/tls"), StopToken::new());
-        let to = admit_relay(&url, (&local, authorities), &stop).unwrap();
-        let opened = Muxer::open(Target::Push(&to), &header, stop);
-        assert_eq!(opened.is_ok(), is_good, "{host}, {authorities:?}: {:?}", opened.as_ref().err());
-        if let Ok(mut muxer) = opened {
-            // More than what a buffer holds, so that it is seen whether each write takes the time that it should.
-            let clock = Clock::real();
-            (0..300).for_each(|tick| muxer.write(&packet(tick, 2000)).unwrap());
-            await_true("it arrives", || server.hub.is_live("live/tls"));
-            assert!(
-                clock.now_ns() < 4_000_000_000,
-                "nothing waits for an answer that does not come"
-            );
-            // At the very end FFmpeg's TLS does wait, until the deadline, and calls that an error.
-            let _ = muxer.finish();
+        let admitted = admit_relay(&url, (&local, authorities), &stop);
+        assert_eq!(admitted.is_ok(), is_good, "{host}, {authorities:?}: {admitted:?}");
+        match admitted {
+            Ok(to) => push_for_a_while(&to, &header, || server.hub.is_live("live/tls")),
+            Err(why) => assert!(why.starts_with("TLS: "), "{why}"),
         }
         await_true("it has left", || !server.hub.is_live("live/tls"));
     }

@@ -8,7 +8,7 @@ use crate::frame::Size;
 use crate::media::encode::VideoSettings;
 
 /// An output with a rendition, fed live, whose encoders meet `faults`; both are recorded.
-fn live(name: &str, dir: &Dir, faults: &[&str]) -> Live {
+pub(super) fn live(name: &str, dir: &Dir, faults: &[&str]) -> Live {
     faults.iter().for_each(|fault| fault::arm(fault));
     let file = |name: &str| Sink::File { path: dir.0.join(name), overflow: Overflow::Drop };
     let live = Live::start(name, vec![file("main.mp4")]);
@@ -25,7 +25,7 @@ fn restarts(live: &Live) -> [u64; 2] {
 }
 
 /// Every tick is in the file once, and decodes; answers which are keyframes.
-fn check(dir: &Dir, name: &str) -> Vec<u64> {
+pub(super) fn check(dir: &Dir, name: &str) -> Vec<u64> {
     let path = dir.0.join(name);
     let path = path.to_str().unwrap();
     let pictures = probe(path, 60).packets("video");

@@ -3,13 +3,11 @@
 use std::process::Command;
 
 use tokio::net::TcpListener;
-use tokio_rustls::rustls::RootCertStore;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use super::*;
 use crate::api::tls::Tls;
+use crate::trust::Trust;
 
 /// Runs `openssl` in the directory.
 fn openssl(dir: &Dir, line: &str) {
@@ -52,9 +50,8 @@ async fn a_callback_over_tls_asks_who_is_there() {
             arrived.send(head).await.unwrap();
         }
     });
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(dir.0.join("ca.pem")).unwrap()).unwrap();
-    let trusting = Poster::trusting(roots, key.clone()).unwrap();
+    let mut trusting = Poster::new(key.clone()).unwrap();
+    trusting.trust = Trust::file(&dir.0.join("ca.pem")).unwrap();
     let of_the_system = Poster::new(key).unwrap();
     for (poster, host, is_good) in [
         (&trusting, "receiver.test", true),

@@ -1,0 +1,412 @@
+//! Finished recordings on their way to object storage, and what becomes of them there.
+//!
+//! `transfer` sends one, `removal` lets go of one; `place` says where to. What is still to be sent is the rows of the index that say so, not a queue.
+//! Must not know wires (`api::bucket`). Invariants: one worker, on a thread of its own at the lowest priority, does all that
+//! changes the storage, so that nobody removes what is just being sent; nothing that records or encodes waits for it; it
+//! goes on trying for as long as there is something to send.
+
+mod place;
+mod removal;
+mod transfer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::studio::Studio;
+use crate::api::bucket::{Bucket, Buckets, Failure};
+use crate::api::events::EventCode;
+use crate::config::{Config, KeepLocal, Storage};
+use crate::ids::{CasterId, RecordingId};
+use crate::limits;
+use crate::output::{self, Backoff};
+use crate::recording::{Recording, RecordingFilter, RecordingState};
+use crate::store::{Entry, Keeper, StoreError};
+use crate::worker;
+
+pub(super) use place::ObjectPlace;
+use transfer::{Ended, Transfer};
+
+/// How uploads fare, since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Bytes that have arrived.
+    pub(super) bytes: AtomicU64,
+    /// Recordings that are stored.
+    pub(super) stored: AtomicU64,
+    /// Attempts that failed.
+    pub(super) failures: AtomicU64,
+    /// Recordings that wait, as of the last look.
+    pub(super) waiting: AtomicU64,
+}
+
+/// Why a recording is not stored yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Storage(#[from] Failure),
+    /// A file cannot be read, or the index: that is on this side.
+    #[error("{0}")]
+    Here(String),
+}
+
+impl Trouble {
+    fn file(path: &Path, error: &std::io::Error) -> Trouble {
+        Trouble::Here(format!("{}: {error}", path.display()))
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        Trouble::Here(error.to_string())
+    }
+}
+
+impl From<tokio::task::JoinError> for Trouble {
+    fn from(error: tokio::task::JoinError) -> Trouble {
+        Trouble::Here(error.to_string())
+    }
+}
+
+/// A wish that a recording be removed from the storage.
+struct Removal {
+    recording: Recording,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// The way of finished recordings to object storage.
+pub(super) struct Uploads {
+    storage: Storage,
+    buckets: Buckets,
+    store: Arc<Keeper>,
+    dir: PathBuf,
+    counts: Arc<Counts>,
+    permits: Arc<Semaphore>,
+    /// There may be something to send.
+    woken: Notify,
+    removals: mpsc::Sender<Removal>,
+    /// Taken by the worker.
+    asked: Mutex<mpsc::Receiver<Removal>>,
+}
+
+/// What does not work just now: casters that were told, by bucket.
+type Outages = BTreeMap<String, BTreeSet<CasterId>>;
+
+/// What came of a look at all that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// Nothing waits any more.
+    Done,
+    /// Something failed that may pass.
+    Away,
+    /// Nothing but what somebody has to change.
+    Stuck,
+}
+
+impl Uploads {
+    /// The uploads of a server that has object storage.
+    ///
+    /// # Errors
+    /// One line that names the setting that is wrong.
+    pub(super) fn open(
+        config: &Config,
+        store: &Arc<Keeper>,
+    ) -> Result<Option<Arc<Uploads>>, String> {
+        let Some(storage) = &config.storage else { return Ok(None) };
+        let (removals, asked) = mpsc::channel(limits::STORAGE_REMOVALS);
+        Ok(Some(Arc::new(Uploads {
+            buckets: Buckets::open(storage)?,
+            storage: storage.clone(),
+            store: Arc::clone(store),
+            dir: config.record_dir.clone(),
+            counts: Arc::default(),
+            permits: Arc::new(Semaphore::new(limits::PARTS_AT_ONCE)),
+            woken: Notify::new(),
+            removals,
+            asked: Mutex::new(asked),
+        })))
+    }
+
+    /// How uploads fare.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The bucket of a recording, where that is configured.
+    pub(super) fn bucket(&self, place: &ObjectPlace) -> Option<&Bucket> {
+        self.buckets.get(&place.bucket)
+    }
+
+    /// Where the recordings go whose caster names these, which may be empty.
+    ///
+    /// # Errors
+    /// One sentence that names which of them is not of this server.
+    pub(super) fn place(&self, endpoint: &str, bucket: &str) -> Result<ObjectPlace, String> {
+        let bucket = self.storage.bucket(endpoint, bucket)?.to_owned();
+        Ok(ObjectPlace { bucket, base: self.storage.prefix.clone() })
+    }
+
+    /// There is something to send.
+    pub(super) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Removes a recording from the storage, what has arrived of it and what is under way.
+    ///
+    /// # Errors
+    /// Why something of it may still be there.
+    pub(super) async fn remove(&self, recording: Recording) -> Result<(), String> {
+        let gone = || "nobody removes it".to_owned();
+        let (reply, removed) = oneshot::channel();
+        let removal = Removal { recording, reply };
+        self.removals.send(removal).await.map_err(|_closed| gone())?;
+        removed.await.map_err(|_closed| gone())?
+    }
+
+    /// Nobody works: what is asked for is refused.
+    pub(super) async fn give_up(&self) {
+        self.asked.lock().await.close();
+    }
+
+    /// Works until `quit` is dropped, on a thread that only runs when nobody else wants to.
+    pub(super) fn run(self: Arc<Self>, studio: &Arc<Studio>, quit: oneshot::Receiver<()>) {
+        worker::give_way();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return tracing::error!(%error, "no recording is uploaded"),
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = self.keep_working(studio) => {}
+                _ = quit => {}
+            }
+        });
+        runtime.shutdown_background();
+    }
+
+    async fn keep_working(self: &Arc<Self>, studio: &Arc<Studio>) {
+        loop {
+            let work = tokio::spawn(Arc::clone(self).work(Arc::clone(studio)));
+            if let Err(error) = work.await {
+                tracing::error!(%error, "uploads begin again");
+            }
+            tokio::time::sleep(limits::UPLOAD_RETRY_MAX).await;
+        }
+    }
+
+    async fn work(self: Arc<Self>, studio: Arc<Studio>) {
+        let mut asked = self.asked.lock().await;
+        self.let_go_of_local_files().await;
+        let mut pause = Backoff::new(limits::UPLOAD_RETRY_FIRST, limits::UPLOAD_RETRY_MAX);
+        let mut outages = Outages::new();
+        for turn in 0_usize.. {
+            let wait = match self.round((&studio, &mut outages), &mut asked, turn).await {
+                Round::Done => {
+                    pause.reset();
+                    limits::RECORDINGS_SWEEP
+                }
+                Round::Away => pause.next_wait(),
+                Round::Stuck => limits::UPLOAD_RETRY_MAX,
+            };
+            self.rest(wait, &mut asked, &outages).await;
+        }
+    }
+
+    /// Waits; what is woken meanwhile is counted, and sent at once only if the storage works.
+    async fn rest(&self, wait: Duration, asked: &mut mpsc::Receiver<Removal>, outages: &Outages) {
+        let over = tokio::time::sleep(wait);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = self.woken.notified() => {
+                    self.count_waiting().await;
+                    if outages.is_empty() {
+                        return;
+                    }
+                }
+                Some(removal) = asked.recv() => self.answer(removal).await,
+            }
+        }
+    }
+
+    async fn count_waiting(&self) {
+        let filter = RecordingFilter {
+            state: Some(RecordingState::Uploading),
+            ..RecordingFilter::default()
+        };
+        if let Ok((waiting, _)) = self.store.read(move |s| s.recordings(&filter, (0, 0))).await {
+            self.counts.waiting.store(waiting as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Tries to send all that waits; of a bucket that fails, the rest is left for the next time.
+    async fn round(
+        self: &Arc<Self>,
+        (studio, outages): (&Studio, &mut Outages),
+        asked: &mut mpsc::Receiver<Removal>,
+        turn: usize,
+    ) -> Round {
+        let (state, most) = (RecordingState::Uploading, limits::RECORDINGS_AT_ONCE);
+        let read = self.store.read(move |store| store.recordings_in(state, most)).await;
+        let mut waiting =
+            read.inspect_err(|error| tracing::error!(%error, "the index")).unwrap_or_default();
+        self.count_waiting().await;
+        let mut came = Round::Done;
+        let mut failed = BTreeSet::new();
+        // What cannot be sent does not keep others of its bucket from it for ever.
+        let middle = turn.checked_rem(waiting.len()).unwrap_or(0);
+        waiting.rotate_left(middle);
+        for recording in &waiting {
+            let Some((place, bucket)) = self.destination(recording) else { continue };
+            if failed.contains(&place.bucket) {
+                continue;
+            }
+            let id = recording.id.clone();
+            let upload = tokio::spawn(Arc::clone(self).upload(recording.clone(), bucket));
+            let Some(ended) = self.attend((&id, upload), asked).await else { continue };
+            match ended.and_then(|ended| ended) {
+                Ok(stored) => {
+                    if let Some(stored) = stored {
+                        studio.stored(stored);
+                    }
+                    for caster in outages.remove(&place.bucket).into_iter().flatten() {
+                        let told = format!("Bucket {} takes recordings again.", place.bucket);
+                        studio.storage_changed(&caster, EventCode::StorageRestored, told);
+                    }
+                }
+                Err(trouble) => {
+                    self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                    let is_away = matches!(trouble, Trouble::Storage(Failure::Away(_)));
+                    if is_away {
+                        came = Round::Away;
+                    } else if came == Round::Done {
+                        came = Round::Stuck;
+                    }
+                    let Trouble::Storage(failure) = trouble else {
+                        tracing::warn!(%trouble, name = recording.name, "cannot be uploaded");
+                        continue;
+                    };
+                    let of_bucket = waiting.iter().filter(|other| {
+                        self.destination(other)
+                            .is_some_and(|(other, _)| other.bucket == place.bucket)
+                    });
+                    let casters = of_bucket.map(|other| &other.caster);
+                    self.tell(studio, (&place.bucket, &failure), casters, outages);
+                    failed.insert(place.bucket);
+                }
+            }
+        }
+        if waiting.len() == most {
+            self.wake();
+        }
+        came
+    }
+
+    fn destination(&self, recording: &Recording) -> Option<(ObjectPlace, Bucket)> {
+        let place = ObjectPlace::of(recording)?;
+        let bucket = self.buckets.get(&place.bucket)?.clone();
+        Some((place, bucket))
+    }
+
+    /// Tells casters that a bucket does not take recordings, each once an outage.
+    fn tell<'a>(
+        &self,
+        studio: &Studio,
+        (bucket, failure): (&str, &Failure),
+        casters: impl Iterator<Item = &'a CasterId>,
+        outages: &mut Outages,
+    ) {
+        let host = self.storage.host();
+        if !outages.contains_key(bucket) {
+            tracing::warn!(%failure, bucket, host, "object storage does not take recordings");
+        }
+        let told = outages.entry(bucket.to_owned()).or_default();
+        for caster in casters {
+            if told.insert(caster.clone()) {
+                let message =
+                    format!("Bucket {bucket} at {host} does not take recordings: {failure}");
+                studio.storage_changed(caster, EventCode::StorageFailed, message);
+            }
+        }
+    }
+
+    /// Waits for an upload and does meanwhile what is asked for; `None` when that was to remove what is sent.
+    async fn attend<T>(
+        &self,
+        (id, mut upload): (&RecordingId, JoinHandle<T>),
+        asked: &mut mpsc::Receiver<Removal>,
+    ) -> Option<Result<T, Trouble>> {
+        loop {
+            tokio::select! {
+                ended = &mut upload => return Some(ended.map_err(Trouble::from)),
+                Some(removal) = asked.recv() => {
+                    let is_this = removal.recording.id == *id;
+                    if is_this {
+                        upload.abort();
+                        let _ = (&mut upload).await; // It was told to end.
+                    }
+                    self.answer(removal).await;
+                    if is_this {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what is left of a recording and says in the index that it is stored; `None` when it must go elsewhere first.
+    async fn upload(
+        self: Arc<Self>,
+        recording: Recording,
+        bucket: Bucket,
+    ) -> Result<Option<Recording>, Trouble> {
+        let Some(place) = ObjectPlace::of(&recording) else { return Ok(None) };
+        let (dir, name, format) = (self.dir.clone(), recording.name.clone(), recording.format);
+        let names = tokio::task::spawn_blocking(move || {
+            output::recording_files(&dir, &name, format)
+                .map_err(|error| Trouble::file(&dir.join(&name), &error))
+        });
+        let transfer = Arc::new(Transfer {
+            id: recording.id.clone(),
+            format,
+            place: place.clone(),
+            bucket,
+            dir: self.dir.clone(),
+            store: Arc::clone(&self.store),
+            counts: Arc::clone(&self.counts),
+            permits: Arc::clone(&self.permits),
+        });
+        let names = names.await??;
+        if transfer.run(names).await? == Ended::Taken {
+            // Nothing of it may stay where it was begun.
+            let trouble = |reason| Trouble::Storage(Failure::Away(reason));
+            self.clear(&recording).await.map_err(trouble)?;
+            let id = recording.id.clone();
+            let lost = self.store.read(move |store| store.uploaded(&id)).await?;
+            let mut entries: Vec<Entry> = lost
+                .iter()
+                .map(|uploaded| Entry::UploadLost(recording.id.clone(), uploaded.file))
+                .collect();
+            let uri = Some(place.beside(&recording).uri(&recording.name));
+            entries.push(Entry::Recording(Recording { uri, ..recording }));
+            self.store.write(entries).await?;
+            self.wake();
+            return Ok(None);
+        }
+        let stored = Recording { state: RecordingState::Stored, ..recording };
+        self.store.write(vec![Entry::Recording(stored.clone())]).await?;
+        self.counts.stored.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(uri = stored.uri, bytes = stored.bytes, "a recording is stored");
+        if self.storage.keep_local == KeepLocal::UntilUploaded {
+            self.remove_local(&stored).await;
+        }
+        Ok(Some(stored))
+    }
+}

@@ -1,0 +1,70 @@
+//! What is known of uploads: it comes back, and goes when nobody needs it any more.
+
+use super::*;
+use crate::ids::{CasterId, RecordingId};
+use crate::recording::{RecordFormat, RecordingState};
+
+fn recording(state: RecordingState) -> Recording {
+    Recording {
+        id: RecordingId::random(),
+        caster: CasterId::random(),
+        stream: "pgm".into(),
+        format: RecordFormat::Mp4,
+        state,
+        name: "a b/ü.mp4".into(),
+        part: None,
+        uri: Some("s3://shows/on air/a b/ü.mp4".into()),
+        start_unix_ms: 1000,
+        duration_ms: 2000,
+        bytes: 3000,
+    }
+}
+
+#[test]
+fn what_has_arrived_is_known_until_all_of_it_has() {
+    let dir = Dir::new();
+    let mut store = Store::open(&dir.0).unwrap();
+    let (one, other) = (recording(RecordingState::Uploading), recording(RecordingState::Uploading));
+    let sent = |file, sent| Uploaded { file, sent };
+    let all = vec![
+        sent(0, Sent::Whole),
+        sent(1, Sent::Begun("upload".into())),
+        sent(1, Sent::Part(1, "\"tag\"".into())),
+        sent(1, Sent::Part(10_000, "last".into())),
+    ];
+    for recording in [&one, &other] {
+        store.write([&Entry::Recording(recording.clone())]).unwrap();
+        for uploaded in &all {
+            store.write([&Entry::Uploaded(recording.id.clone(), uploaded.clone())]).unwrap();
+        }
+    }
+    drop(store);
+    let mut store = Store::open(&dir.0).unwrap();
+    assert_eq!(store.recording(&one.id).unwrap(), Some(one.clone()));
+    assert_eq!(store.uploaded(&one.id).unwrap(), all);
+    let stored = Recording { state: RecordingState::Stored, ..one.clone() };
+    for (entry, left) in [
+        (Entry::UploadLost(one.id.clone(), 1), &all[..1]),
+        (Entry::Recording(stored), &[]),
+        (Entry::RecordingGone(one.id.clone()), &[]),
+    ] {
+        store.write([&entry]).unwrap();
+        assert_eq!(store.uploaded(&one.id).unwrap(), left, "{entry:?}");
+        assert_eq!(store.uploaded(&other.id).unwrap(), all, "{entry:?}");
+    }
+    store.write([&Entry::RecordingGone(other.id.clone())]).unwrap();
+    assert_eq!(store.uploaded(&other.id).unwrap(), []);
+}
+
+#[test]
+fn all_that_is_kept_counts_wherever_it_is() {
+    let dir = Dir::new();
+    let mut store = Store::open(&dir.0).unwrap();
+    for state in RecordingState::ALL {
+        store.write([&Entry::Recording(recording(state))]).unwrap();
+    }
+    assert_eq!(store.recorded_bytes().unwrap(), 3 * 3000);
+    let found = store.final_recordings(10).unwrap();
+    assert_eq!(found.len(), RecordingState::ALL.iter().filter(|state| state.is_final()).count());
+    assert!(found.iter().all(|recording| recording.state.is_final()));
+}
