@@ -236,7 +236,7 @@ const OUTSIDE: [Row<Outside>; 14] = [
         of: "refusing",
         cause: |peers| peers.refusing.set(Flow::Refusing),
         told: broke,
-        says: "",
+        says: "Connection refused",
         mend: |peers| peers.refusing.set(Flow::Open),
         is_over: relay_is_back,
     },
@@ -250,7 +250,7 @@ const OUTSIDE: [Row<Outside>; 14] = [
             peers.named.set(Flow::Open);
         },
         told: broke,
-        says: "",
+        says: "relay.test",
         mend: |peers| std::fs::write(&peers.hosts, HOSTS).unwrap(),
         is_over: relay_is_back,
     },
