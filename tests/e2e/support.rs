@@ -114,14 +114,14 @@ impl Server {
 
     /// Another process on the same data, after this one has ended.
     pub(crate) fn again(self) -> Server {
-        Server::run(self.folder, &[])
+        Server::run_in(self.folder, &[], &[])
     }
 
     /// Another process on the same data, after this one was killed.
     pub(crate) fn killed(self) -> Server {
         let Server { process, folder, .. } = self;
         drop(process);
-        Server::run(folder, &[])
+        Server::run_in(folder, &[], &[])
     }
 
     /// A server that meets these faults, see `src/fault.rs`; only debug builds do.
@@ -132,10 +132,6 @@ impl Server {
     /// A server with these variables in its environment.
     pub(crate) fn start_in(variables: &[(&str, &str)]) -> Server {
         Server::start_by(Command::new(PROGRAM), &[], variables)
-    }
-
-    fn run(folder: Folder, flags: &[&str]) -> Server {
-        Server::run_by(Command::new(PROGRAM), folder, flags, &[])
     }
 
     /// A server on this folder, with these flags in the place of the usual ones, if there are any.
