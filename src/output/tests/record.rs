@@ -66,7 +66,8 @@ fn ending<'a>(files: &'a [PathBuf], extension: &str) -> Vec<&'a PathBuf> {
 fn a_recording_has_what_is_encoded_or_what_goes_out() {
     let dir = Dir::new();
     let output = start(&ProgrammeSettings { delay_ticks: 45, ..settings("held") }).unwrap();
-    let all = [(Timing::Prompt, 90..=90), (Timing::Delayed, 45..=46)].map(|(timing, pictures)| {
+    // What goes out begins with black, twice a second, until the delay is over.
+    let all = [(Timing::Prompt, 90..=90), (Timing::Delayed, 48..=50)].map(|(timing, pictures)| {
         let (told, place) = (Told::default(), dir.0.join(format!("{timing:?}")));
         std::fs::create_dir_all(&place).unwrap();
         let Sink::Record { dir, plan } = record(&place, RecordFormat::Flv, None, &told) else {
