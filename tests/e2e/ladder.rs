@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
 
+use crate::faults::metric;
 use crate::proof::{Proof, check_same, proof, tap};
 use crate::support::{From, Process, Server, Studio, free_port, spawn_ffmpeg, ticks, wait_for};
 
 /// The programme is 854×480, so that there is something below it.
 pub(crate) const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
+/// Pictures of renditions that were late.
+pub(crate) const DROPPED: &str = "onair_output_pictures_dropped_total";
 /// Frames that everything must have in common.
 const COMMON: usize = 6 * 30;
 
@@ -96,6 +99,7 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
     for (_, file, _) in &taps {
         await_frames(file, COMMON + 60);
     }
+    let dropped = metric(&server, DROPPED);
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
     let mut proofs = Vec::new();
@@ -110,7 +114,7 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
         proofs.push((file.display().to_string(), proof(&file)));
     }
     assert_eq!(proofs.len(), 13);
-    check_same(&proofs, COMMON);
+    check_same(&proofs, COMMON, dropped);
     for (name, proof) in &proofs {
         let (frames, late) = (proof.frames.len(), proof.jumps().len());
         println!("{name}: {frames} frames, {late} jumps, offset {:?} ms", proof.av_offset_ms);
@@ -203,6 +207,7 @@ async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() 
     for (_, file, _) in &taps {
         await_frames(file, seen + 60);
     }
+    let dropped = metric(&server, DROPPED);
     let mut proofs = Vec::new();
     for (url, file, mut process) in taps {
         process.signal("INT");
@@ -210,5 +215,5 @@ async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() 
         proofs.push((url, proof(&file)));
     }
     check_times(&proofs);
-    check_same(&proofs, COMMON);
+    check_same(&proofs, COMMON, dropped);
 }

@@ -10,6 +10,7 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
+use crate::ladder::DROPPED;
 use crate::proof::{Proof, check_same, proof, tap};
 use crate::support::{Folder, From, Process, Server, Studio, ticks, wait_for};
 
@@ -135,7 +136,8 @@ async fn pgm_and_three_rungs_go_through_nvenc() {
     assert!(state.outputs.iter().all(|output| output.nvenc_refused.is_empty()), "{state:?}");
     assert_eq!(metric(&server, "onair_nvenc_state{state=\"ready\"}"), 1.0);
     assert_eq!(metric(&server, "onair_nvenc_sessions "), 4.0);
-    check_same(&proofs(taps, 150), 75);
+    let proofs = proofs(taps, 150);
+    check_same(&proofs, 75, metric(&server, DROPPED));
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
     wait_for("all sessions to end", Duration::from_secs(5), || {

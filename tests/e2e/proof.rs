@@ -39,6 +39,14 @@ pub(crate) struct Frame {
     pub(crate) number: Option<u64>,
 }
 
+/// How a recording is beside another one of the same programme.
+pub(crate) struct Beside {
+    /// By how many ticks the other is later.
+    pub(crate) later: i64,
+    /// Ticks that show a picture once more where the other has the next one.
+    pub(crate) held: usize,
+}
+
 impl Proof {
     /// Time of the first picture, in frames.
     pub(crate) fn first_tick(&self) -> i64 {
@@ -81,18 +89,24 @@ impl Proof {
         self.frames.iter().map(moved).collect()
     }
 
-    /// Panics unless it shows at each tick what the other does, with the same keyframes, wherever they overlap. By how many
-    /// ticks the other is later.
-    pub(crate) fn check_beside(&self, name: &str, (other_name, other): (&str, &Proof)) -> i64 {
+    /// Panics unless it shows at each tick what the other does, or what it showed the tick before, with the same keyframes,
+    /// wherever they overlap.
+    pub(crate) fn check_beside(&self, name: &str, (other_name, other): (&str, &Proof)) -> Beside {
         let (expected, begins) = (other.shown(0), other.begins());
         let mut ticks = self.begins().into_iter();
         let later = ticks.find_map(|(number, tick)| Some(begins.get(&number)? - tick));
         let later = later.unwrap_or_else(|| panic!("{name} has no frame of {other_name}"));
-        for (tick, frame) in &self.shown(later) {
+        let shown = self.shown(later);
+        let mut held = 0;
+        for (tick, frame) in &shown {
             let expected = expected.get(tick).unwrap_or(frame);
-            assert_eq!(frame, expected, "tick {tick}: {name} beside {other_name}");
+            let before = shown.get(&(tick - 1)).map(|(number, _)| *number);
+            match before == Some(frame.0) && frame.0 != expected.0 && frame.1 == expected.1 {
+                true => held += 1,
+                false => assert_eq!(frame, expected, "tick {tick}: {name} beside {other_name}"),
+            }
         }
-        later
+        Beside { later, held }
     }
 
     /// Panics unless it has the other's keyframes, whatever the pictures show.
@@ -206,13 +220,15 @@ fn beep_offsets(recording: &Path, flashes_s: &[f64]) -> Vec<f64> {
 }
 
 /// Panics unless all of them show the same frames at the same ticks, with the same keyframes, wherever they overlap, which
-/// is for `at_least` frames, and each is whole.
-pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize) {
+/// is for `at_least` frames, and each is whole. A rendition that was late may have held a picture, as often as the server
+/// `counted` pictures that it dropped.
+pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize, counted: f64) {
     let (first_name, first) = &proofs[0];
     let mut common: Vec<i64> = first.frames.iter().map(|frame| frame.tick).collect();
     for (name, proof) in proofs {
         proof.check(name);
-        let later = proof.check_beside(name, (first_name, first));
+        let Beside { later, held } = proof.check_beside(name, (first_name, first));
+        assert!(held as f64 <= counted, "{name} held {held} pictures, {counted} were counted");
         let shown = proof.shown(later);
         common.retain(|tick| shown.contains_key(tick));
     }

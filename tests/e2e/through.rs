@@ -14,7 +14,7 @@ use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
 use crate::ladder::{RUNGS, recordings, tap_all, with_rungs};
-use crate::proof::{Proof, proof};
+use crate::proof::{Beside, Proof, proof};
 use crate::support::{
     From, Process, Server, Studio, free_port, is_thorough, spawn_ffmpeg, ticks, wait_for,
 };
@@ -332,7 +332,11 @@ fn check((proofs, live): (&[(String, Proof)], usize), compare: Compare, outcomes
             _ => assert!(proof.gaps.is_empty(), "{name}: {:#?}", proof.gaps),
         }
         let later = match is_held {
-            false => proof.check_beside(name, (first_name, first)),
+            false => {
+                let Beside { later, held } = proof.check_beside(name, (first_name, first));
+                assert_eq!(held, 0, "{name} held pictures");
+                later
+            }
             // Players have the output's own times.
             true => {
                 proof.check_keys(name, (first_name, first));
