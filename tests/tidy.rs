@@ -33,6 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] = &[
     "frame",
+    "device_memory",
     "color",
     "shot",
     "source",
@@ -59,6 +60,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("nvidia_video_codec_sdk", &["media"]),
     ("libloading", &["media"]),
     ("wgpu", &["gpu"]),
+    ("ash::", &["gpu"]),
     ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),

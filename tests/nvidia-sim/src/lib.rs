@@ -12,6 +12,7 @@
 mod control;
 mod cuda;
 mod faults;
+mod memory;
 mod nvenc;
 mod session;
 mod world;
