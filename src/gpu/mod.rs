@@ -1,7 +1,7 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
 //! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
-//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
+//! of NV12 canvases that pictures are handed out of), `lent` (those that stay on the device), `copy` (what a software adapter does by `memcpy`), `blend` (two
 //! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
@@ -15,9 +15,9 @@ mod canvas;
 mod compositor;
 mod copy;
 mod device;
-#[cfg_attr(not(test), expect(dead_code, reason = "canvases are taken up with the next step"))]
 mod interop;
 mod layers;
+mod lent;
 mod outline;
 mod overlays;
 mod pass_times;
@@ -28,6 +28,7 @@ mod text;
 
 pub use compositor::{Composed, Compositor};
 pub use device::{AdapterChoice, Census, Gpu, GpuInfo, Kept};
+pub use lent::{Delivery, HostCopies};
 pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};
 pub use supply::Supply;

@@ -61,6 +61,11 @@ impl Supply {
         self.kept.pass_times.all()
     }
 
+    /// Pictures that the devices' memory was read back for.
+    pub fn host_copies(&self) -> u64 {
+        self.kept.host_copies.count()
+    }
+
     /// A device that works: a new one, after a second perhaps, if the last was lost.
     ///
     /// # Errors
