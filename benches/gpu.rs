@@ -166,7 +166,7 @@ impl Case {
 fn measure(gpu: &Arc<Gpu>, kept: &Kept, case: &Case) -> Result<(f64, Option<f64>), GpuError> {
     let (frames, list) = (case.frames(), case.list());
     let mut compositor = Compositor::new(Arc::clone(gpu), case.canvas)?;
-    compositor.set_renditions(case.renditions);
+    compositor.set_renditions(case.renditions)?;
     let seconds = || kept.pass_times.all().iter().map(|pass| pass.seconds).sum::<f64>();
     let (mut collected, mut start, mut gpu_start) = (0u64, Instant::now(), 0.0);
     for tick in 0.. {
