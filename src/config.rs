@@ -177,7 +177,7 @@ pub struct RenderArgs {
     /// The MP4 to write.
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Which GPU: index or part of its name.
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
 }
@@ -185,7 +185,7 @@ pub struct RenderArgs {
 /// Arguments of `onair doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Which GPU: index or part of its name.
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
     /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
@@ -213,7 +213,7 @@ pub struct Settings {
     /// Address of the RTMP server, push and play [default: 127.0.0.1:1935].
     #[arg(long, env = "ONAIR_RTMP")]
     pub rtmp: Option<SocketAddr>,
-    /// Which GPU: index or part of its name [default: the best one].
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them [default: the best one].
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
     /// Directory whose files sources and images may name as file:NAME [default: DATA/media].

@@ -1,6 +1,6 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
 //! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
@@ -9,6 +9,7 @@
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
 //! on again only after the last clone of it is gone.
 
+mod adapter;
 mod blend;
 mod cache;
 mod canvas;
@@ -24,8 +25,9 @@ mod sources;
 mod supply;
 mod text;
 
+pub use adapter::{AdapterChoice, GpuInfo};
 pub use compositor::{Composed, Compositor};
-pub use device::{AdapterChoice, Census, Gpu, GpuInfo, Kept};
+pub use device::{Census, Gpu, Kept};
 pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};
 pub use supply::Supply;
@@ -44,7 +46,7 @@ pub enum GpuError {
     /// None that was asked for.
     #[error("no adapter is called {wanted:?}; there are: {}", found.join(", "))]
     NoSuchAdapter {
-        /// Index or part of a name.
+        /// Index, address, UUID or part of a name.
         wanted: String,
         /// Names of all adapters, in order of their index.
         found: Vec<String>,

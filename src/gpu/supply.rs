@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuError;
-use super::device::{AdapterChoice, Census, Gpu, Kept};
+use super::adapter::AdapterChoice;
+use super::device::{Census, Gpu, Kept};
 use super::pass_times::PassTime;
 
 /// A source of graphics devices; one per process.
