@@ -22,7 +22,7 @@ pub use choices::{
 mod encoders;
 mod ladder;
 
-pub use encoders::{EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
+pub use encoders::{DecoderChoice, EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
 
 pub use ladder::{LadderSettings, Profile, Rung};
 
@@ -188,7 +188,7 @@ pub struct DoctorArgs {
     /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
-    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    /// Directory of libcuda.so.1, libnvcuvid.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
     #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
     pub nvidia_libraries: Option<PathBuf>,
 }
@@ -289,6 +289,10 @@ pub struct Settings {
     /// What encodes video: NVENC where there is a session of it and else x264, NVENC or nothing, or x264 [default: auto].
     #[arg(long, env = "ONAIR_ENCODER")]
     pub encoder: Option<EncoderChoice>,
+    /// What decodes the video of sources: NVDEC where the adapter has it and else software, the same with an error in the log
+    /// where it has not, or software [default: auto].
+    #[arg(long, env = "ONAIR_DECODER")]
+    pub decoder: Option<DecoderChoice>,
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
     #[arg(long, env = "ONAIR_NVENC_PRESET")]
     pub nvenc_preset: Option<NvencPreset>,
@@ -301,7 +305,7 @@ pub struct Settings {
     /// Sessions of NVENC that this server opens at once; 0 = as many as the driver gives [default: 0].
     #[arg(long, env = "ONAIR_NVENC_SESSIONS")]
     pub nvenc_sessions: Option<u32>,
-    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    /// Directory of libcuda.so.1, libnvcuvid.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
     #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
     pub nvidia_libraries: Option<PathBuf>,
     /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
@@ -354,6 +358,7 @@ pub struct Config {
     pub max_load_percent: u32,
     pub max_encoders: u32,
     pub encoder: EncoderChoice,
+    pub decoder: DecoderChoice,
     pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
@@ -378,7 +383,7 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms, encoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            max_encoders, input_buffer_ms, encoder, decoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
             storage,
         );
         let nvenc = nvenc(&all)?;
@@ -431,6 +436,7 @@ impl Settings {
             )?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
             encoder: all.encoder.unwrap_or_default(),
+            decoder: all.decoder.unwrap_or_default(),
             nvenc,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,

@@ -22,9 +22,11 @@ use crate::engine::{Fault, InputState, StandIn};
 use crate::gpu::{PassTime, Supply};
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
+use crate::media::nvdec::NvdecReport;
 use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
 
+mod decoders;
 mod encoders;
 
 type Labels = Vec<(&'static str, String)>;
@@ -295,6 +297,8 @@ pub(super) struct Machine {
     pub(super) load: f64,
     /// Where NVENC is looked for.
     pub(super) nvenc: Option<NvencReport>,
+    /// Where NVDEC is looked for.
+    pub(super) nvdec: Option<NvdecReport>,
     /// How many encoders may run; 0: no limit.
     pub(super) max_encoders: u64,
 }
@@ -390,6 +394,9 @@ fn server_metrics(
     if let Some(report) = &machine.nvenc {
         encoders::nvenc(registry, report);
     }
+    if let Some(report) = &machine.nvdec {
+        decoders::nvdec(registry, report);
+    }
     let load = Gauge::<f64, AtomicU64>::default();
     load.set(machine.load);
     registry.register("process_load_cores", "Cores that the process uses, over 10 s", load);
@@ -468,6 +475,7 @@ pub(super) fn text(
     }
     relay_metrics(&mut registry, &outputs);
     encoders::output_encoders(&mut registry, &outputs);
+    decoders::input_decoders(&mut registry, &inputs);
     watch_metrics(&mut registry, &inputs, &casters);
     let encoders = outputs.iter().filter(|(_, output)| output.encoder.is_some()).count();
     let gauge = Gauge::<i64>::default();

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admission::Admission;
+use super::decoders::Decoders;
 use super::events::Tellers;
 use super::recordings::Recordings;
 use super::studio::Studio;
@@ -101,6 +102,13 @@ async fn look_for_nvenc(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// The same for what decodes.
+async fn look_for_nvdec(config: &Config, gpu: &Arc<Supply>) -> Result<Decoders, String> {
+    let (config, gpu) = (config.clone(), Arc::clone(gpu));
+    let found = tokio::task::spawn_blocking(move || Decoders::look(&config, &gpu)).await;
+    found.map_err(|error| error.to_string())
+}
+
 fn playback(auth: config::PlaybackAuth) -> PlaybackAuth {
     match auth {
         config::PlaybackAuth::Signed => PlaybackAuth::Signed,
@@ -146,11 +154,13 @@ impl Server {
             watch: tellers.watch_key.clone(),
         });
         look_for_nvenc(&config).await?;
+        let decoders = look_for_nvdec(&config, &gpu).await?;
         let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
             admission: Admission::new(&config),
             config,
             gpu,
+            decoders,
             hub: Hub::new(),
             library,
             recordings,
@@ -218,6 +228,7 @@ impl Server {
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
                 nvenc: encoders::report(&admission.config),
+                nvdec: admission.decoders.report(),
                 max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))

@@ -18,6 +18,7 @@ use ffmpeg_next::packet::Mut;
 use ffmpeg_next::{Packet, ffi};
 
 use super::intent::Intent;
+use super::nvdec::Decoder;
 use super::unwrap::Unwrapper;
 use crate::frame::Size;
 use crate::limits;
@@ -90,6 +91,8 @@ pub(crate) struct OpenRequest {
     pub(crate) protocols: &'static str,
     /// How thoroughly.
     pub(crate) probing: Probing,
+    /// What decodes its video.
+    pub(crate) decoder: Decoder,
 }
 
 /// Containers that may be opened: no playlists or scripts that could name further files, except HLS, whose

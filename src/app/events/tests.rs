@@ -319,6 +319,8 @@ fn an_outage_is_told_once() {
                 reconnects: 0,
                 luma: None,
                 restarts: 0,
+                decoder: "software",
+                nvdec_refused: String::new(),
                 jitter_ms: 0,
                 media_age_ms: None,
                 timeline: Default::default(),

@@ -1,0 +1,31 @@
+//! Memory that is lent to decoders: buffers of the device that other drivers write to, and that sources are copied from.
+//!
+//! Must not know who writes. Invariant: a buffer is there as long as its memory is held by whoever it was lent to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::GpuError;
+use super::device::Gpu;
+use crate::device_memory::Exported;
+
+/// What one device has lent.
+#[derive(Debug, Default)]
+pub(super) struct Lent(Mutex<BTreeMap<u64, (Weak<Exported>, wgpu::Buffer)>>);
+
+impl Lent {
+    /// Lends so much memory, with arbitrary content.
+    pub(super) fn lend(&self, gpu: &Gpu, bytes: u64) -> Result<Arc<Exported>, GpuError> {
+        let (buffer, memory) = gpu.export(bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.retain(|_, (memory, _)| memory.strong_count() > 0);
+        lent.insert(memory.id(), (Arc::downgrade(&memory), buffer));
+        Ok(memory)
+    }
+
+    /// The buffer on memory that was lent here.
+    pub(super) fn buffer(&self, memory: &Exported) -> Option<wgpu::Buffer> {
+        let lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.get(&memory.id()).map(|(_, buffer)| buffer.clone())
+    }
+}
