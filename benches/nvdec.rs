@@ -213,7 +213,10 @@ impl Bench {
         let composed = copies() - before - decoded;
         for (index, (hard, soft)) in hard.iter().zip(&soft).enumerate() {
             if hard.pts_ns != soft.pts_ns {
-                return Err(format!("picture {index} is at {} ns, not {}", hard.pts_ns, soft.pts_ns));
+                return Err(format!(
+                    "picture {index} is at {} ns, not {}",
+                    hard.pts_ns, soft.pts_ns
+                ));
             }
             hard.picture.fetch().map_err(str::to_owned)?;
             let differs = largest_difference(&samples(&hard.picture), &samples(&soft.picture));
@@ -229,7 +232,9 @@ impl Bench {
             pairs.map(|(a, b)| largest_difference(&samples(a), &samples(b))).max().unwrap_or(0)
         });
         if same > 0 || near > 1 {
-            return Err(format!("composed, it differs by {same} from the host's, {near} from software's"));
+            return Err(format!(
+                "composed, it differs by {same} from the host's, {near} from software's"
+            ));
         }
         let is_kept = on_card == hard.len() && decoded == 0 && composed == 0;
         let is_on_nvdec = by.starts_with("nvdec");
@@ -291,7 +296,10 @@ impl Bench {
         for count in [1, 8, 24] {
             let run = self.run(&output, count, None)?;
             let rate = run.ticks as f64 / PACED.as_secs_f64();
-            println!("flat out, {count:>2} casters: {rate:.0} frames/s = {:.1} × 1080p30", rate / 30.0);
+            println!(
+                "flat out, {count:>2} casters: {rate:.0} frames/s = {:.1} × 1080p30",
+                rate / 30.0
+            );
         }
         let after = self.nvdec.report();
         println!(
@@ -311,7 +319,8 @@ impl Bench {
         let all: Result<Vec<_>, String> = (0..count)
             .map(|_| {
                 let decoder = Decoder::Nvdec(Arc::clone(&self.nvdec));
-                let compositor = Compositor::new(Arc::clone(&gpu), HD).map_err(|e| e.to_string())?;
+                let compositor =
+                    Compositor::new(Arc::clone(&gpu), HD).map_err(|e| e.to_string())?;
                 Ok((self.start(clip, decoder, Plays::Forever)?, compositor))
             })
             .collect();
@@ -326,7 +335,9 @@ impl Bench {
         let runs: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = all
                 .into_iter()
-                .map(|(input, compositor)| scope.spawn(move || caster(&input, compositor, begin, period)))
+                .map(|(input, compositor)| {
+                    scope.spawn(move || caster(&input, compositor, begin, period))
+                })
                 .collect();
             threads.into_iter().map(|thread| thread.join()).collect()
         });
@@ -360,7 +371,10 @@ fn caster(
     begin: Instant,
     period: Option<Duration>,
 ) -> Result<Run, String> {
-    let list = DrawList::of(HD, vec![DrawOp::layer(KEY, Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 })]);
+    let list = DrawList::of(
+        HD,
+        vec![DrawOp::layer(KEY, Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 })],
+    );
     let mut run = Run::default();
     let mut done = 0;
     while begin.elapsed() < PACED {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use crate::device_memory::{DevicePixels, OnDevice};
 use crate::shot::{Shot, Turn};
 
 /// Width and height in pixels.
@@ -187,7 +188,13 @@ pub struct Picture {
     site: ChromaSite,
     turn: Turn,
     pixel_aspect: (u32, u32),
-    planes: Vec<Plane>,
+    pixels: Pixels,
+}
+
+#[derive(Debug)]
+enum Pixels {
+    Host(Vec<Plane>),
+    Device(DevicePixels),
 }
 
 impl Picture {
@@ -201,7 +208,6 @@ impl Picture {
         color: Color,
         planes: Vec<Plane>,
     ) -> Result<Picture, String> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let shapes = format.plane_shapes(size);
         if size.width_px == 0 || size.height_px == 0 || shapes.len() != planes.len() {
             return Err(format!(
@@ -219,7 +225,22 @@ impl Picture {
                 ));
             }
         }
-        Ok(Picture {
+        Ok(Picture::with((format, size, color), Pixels::Host(planes)))
+    }
+
+    /// A picture that lies on a graphics device.
+    pub fn on_device(
+        format: PixelFormat,
+        size: Size,
+        color: Color,
+        keeper: Arc<dyn OnDevice>,
+    ) -> Picture {
+        Picture::with((format, size, color), Pixels::Device(DevicePixels::new(keeper)))
+    }
+
+    fn with((format, size, color): (PixelFormat, Size, Color), pixels: Pixels) -> Picture {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Picture {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             format,
             size,
@@ -227,8 +248,8 @@ impl Picture {
             site: ChromaSite::default(),
             turn: Turn::NONE,
             pixel_aspect: (1, 1),
-            planes,
-        })
+            pixels,
+        }
     }
 
     /// The same picture with its chroma somewhere else than on the left.
@@ -241,6 +262,11 @@ impl Picture {
     pub fn with_shape(self, turn: Turn, (width, height): (u32, u32)) -> Picture {
         let pixel_aspect = if width == 0 || height == 0 { (1, 1) } else { (width, height) };
         Picture { turn, pixel_aspect, ..self }
+    }
+
+    /// A black picture in the canvas' colours.
+    pub fn black(format: PixelFormat, size: Size) -> Picture {
+        Picture::with((format, size, Color::CANVAS), Pixels::Host(black(format, size)))
     }
 
     /// A picture of one colour (limited-range code values).
@@ -314,10 +340,50 @@ impl Picture {
         self.color
     }
 
-    /// The planes, as many as the format has.
-    pub fn planes(&self) -> &[Plane] {
-        &self.planes
+    /// Who keeps it, if it lies on a graphics device.
+    pub fn keeper(&self) -> Option<&Arc<dyn OnDevice>> {
+        match &self.pixels {
+            Pixels::Host(_) => None,
+            Pixels::Device(pixels) => Some(pixels.keeper()),
+        }
     }
+
+    /// The planes, as many as the format has. Of a picture on a device they are copied to the host when this is called for the
+    /// first time, which waits for the device; they are black when it is lost.
+    pub fn planes(&self) -> &[Plane] {
+        match &self.pixels {
+            Pixels::Host(planes) => planes,
+            Pixels::Device(pixels) => pixels.planes(|| black(self.format, self.size)),
+        }
+    }
+
+    /// How much its planes are, bytes, without padding.
+    pub fn bytes(&self) -> usize {
+        let shapes = self.format.plane_shapes(self.size);
+        shapes.into_iter().map(|(row_bytes, rows)| row_bytes * rows).sum()
+    }
+
+    /// Has the planes be on the host.
+    ///
+    /// # Errors
+    /// When they are lost with their device.
+    pub fn fetch(&self) -> Result<(), &str> {
+        match &self.pixels {
+            Pixels::Host(_) => Ok(()),
+            Pixels::Device(pixels) => pixels.fetched().map(drop),
+        }
+    }
+}
+
+/// Planes that show nothing, in limited range.
+fn black(format: PixelFormat, size: Size) -> Vec<Plane> {
+    let plane = |((row_bytes, rows), code): ((usize, usize), u32)| {
+        let sample = (code * format.sample_per_code()).to_le_bytes();
+        let samples = row_bytes * rows / format.sample_bytes();
+        let data = Bytes::from(sample[..format.sample_bytes()].repeat(samples));
+        Plane { data, stride_bytes: row_bytes }
+    };
+    format.plane_shapes(size).into_iter().zip([16, 128, 128]).map(plane).collect()
 }
 
 /// Straight (not pre-multiplied) sRGB pixels.
@@ -415,44 +481,5 @@ pub struct AudioBlock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn planes_of_odd_sizes_are_rounded_up() {
-        use PixelFormat::{I420, I420P10, I422, I422P10, I444, I444P10, Nv12, P010};
-        let all = [
-            (I420, &[(5, 3), (3, 2), (3, 2)][..]),
-            (I422, &[(5, 3), (3, 3), (3, 3)]),
-            (I444, &[(5, 3), (5, 3), (5, 3)]),
-            (I420P10, &[(10, 3), (6, 2), (6, 2)]),
-            (I422P10, &[(10, 3), (6, 3), (6, 3)]),
-            (I444P10, &[(10, 3), (10, 3), (10, 3)]),
-            (Nv12, &[(5, 3), (6, 2)]),
-            (P010, &[(10, 3), (12, 2)]),
-        ];
-        assert_eq!(all.map(|(format, _)| format), PixelFormat::ALL);
-        for (format, shapes) in all {
-            assert_eq!(format.plane_shapes(Size::new(5, 3)), shapes, "{format:?}");
-        }
-    }
-
-    #[test]
-    fn a_short_plane_is_refused() {
-        let size = Size::new(3, 3);
-        let plane =
-            |len: usize, stride_bytes| Plane { data: Bytes::from(vec![0; len]), stride_bytes };
-        let make = |planes| Picture::new(PixelFormat::Nv12, size, Color::CANVAS, planes);
-        assert!(make(vec![plane(9, 3), plane(8, 4)]).is_ok());
-        assert!(make(vec![plane(8, 3), plane(8, 4)]).is_err());
-        assert!(make(vec![plane(9, 2), plane(8, 4)]).is_err());
-        assert!(make(vec![plane(9, 3)]).is_err());
-        let turned = Picture::flat(Size::new(720, 576), [16, 128, 128]);
-        assert_eq!(turned.shown_size(), turned.size());
-        let turned = turned.with_shape(Turn::clockwise(1), (16, 11));
-        assert_eq!(turned.shown_size(), Size::new(576, 1047));
-        let flat = Picture::flat(size, [16, 128, 128]);
-        assert_eq!(flat.planes()[1].data.len(), 4);
-        assert_ne!(flat.id(), Picture::flat(size, [16, 128, 128]).id());
-    }
-}
+#[path = "frame/tests.rs"]
+mod tests;

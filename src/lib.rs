@@ -5,7 +5,7 @@
 //!
 //! ## The map, in reading order
 //!
-//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
+//! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`device_memory`] (where a graphics device has it), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
 //! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), `trust` (whom connections over TLS trust), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
@@ -28,6 +28,7 @@ pub mod app;
 pub mod catalog;
 mod color;
 pub mod config;
+pub mod device_memory;
 pub mod engine;
 mod fault;
 pub mod frame;

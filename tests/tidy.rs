@@ -33,6 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
 const LEAVES: &[&str] = &[
     "frame",
+    "device_memory",
     "color",
     "shot",
     "source",

@@ -12,10 +12,13 @@ use std::task::{Context, Poll, Waker};
 use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::cache::Cache;
+use super::interop::{self, Interop};
+use super::lent::Lent;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
+use crate::device_memory::Moment;
 use crate::limits::GPU_WAIT;
 
 /// What a device holds.
@@ -39,6 +42,9 @@ pub struct Gpu {
     faults: Arc<Faults>,
     cache: Option<Mutex<Cache>>,
     pub(super) pass_times: Arc<PassTimes>,
+    /// None where other drivers cannot open its memory.
+    pub(super) interop: Option<Interop>,
+    pub(super) lent: Lent,
 }
 
 /// What outlives a device.
@@ -79,7 +85,20 @@ impl Gpu {
         let shaders = Shaders::new(&device, cache.as_ref().map(|cache| &cache.pipelines));
         let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
         let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));
-        let gpu = Gpu { device, queue, shaders, info, painter, gallery, faults, cache, pass_times };
+        let interop = Interop::of(&device);
+        let gpu = Gpu {
+            device,
+            queue,
+            shaders,
+            info,
+            painter,
+            gallery,
+            faults,
+            cache,
+            pass_times,
+            interop,
+            lent: Lent::default(),
+        };
         gpu.check()?;
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
         Ok(Arc::new(gpu))
@@ -123,7 +142,8 @@ impl Gpu {
             counters.compute_pipelines.read(),
             counters.query_sets.read(),
         ];
-        let bytes = counters.buffer_memory.read() + counters.texture_memory.read();
+        let exported = self.interop.as_ref().map_or(0, Interop::bytes);
+        let bytes = counters.buffer_memory.read() + counters.texture_memory.read() + exported;
         Census { objects: objects.iter().sum(), bytes }
     }
 
@@ -167,6 +187,21 @@ impl Gpu {
         }
     }
 
+    /// Submits work.
+    pub(super) fn submit(&self, work: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        let _turn = self.interop.as_ref().map(Interop::turn);
+        self.queue.submit(work)
+    }
+
+    #[expect(dead_code, reason = "canvases are taken up with the next step")]
+    /// Submits work; tells when other drivers may look at what it leaves, where they can be told.
+    pub(super) fn submit_raising(&self, work: wgpu::CommandBuffer) -> Option<Moment> {
+        let mut turn = self.interop.as_ref().map(Interop::turn);
+        let moment = turn.as_mut().and_then(|turn| turn.raise(&self.queue));
+        self.queue.submit([work]);
+        moment
+    }
+
     /// Waits until everything submitted so far is done and its mappings are made.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
         self.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_WAIT) })
@@ -207,7 +242,10 @@ fn request_device(
     if !there.contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
         return Err(GpuError::Unfit(format!("it lacks {:?}", features - there)));
     }
-    features |= there & (wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY);
+    features |= there
+        & (wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::VULKAN_EXTERNAL_MEMORY_FD);
     // On the CPU, device memory is the process's own, and blocks are not slow to get.
     let memory_hints = match info.software {
         true => wgpu::MemoryHints::MemoryUsage,
@@ -220,7 +258,8 @@ fn request_device(
         required_limits: limits,
         ..wgpu::DeviceDescriptor::default()
     };
-    ready(adapter.request_device(&descriptor))
+    interop::request_device(adapter, &descriptor)
+        .or_else(|| ready(adapter.request_device(&descriptor)))
         .ok_or_else(|| GpuError::Unfit("it did not answer".into()))?
         .map_err(|e| GpuError::Unfit(e.to_string()))
 }

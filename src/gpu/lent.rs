@@ -16,7 +16,11 @@ pub(super) struct Lent(Mutex<BTreeMap<u64, (Weak<Exported>, wgpu::Buffer)>>);
 impl Lent {
     /// Lends so much memory, with arbitrary content.
     pub(super) fn lend(&self, gpu: &Gpu, bytes: u64) -> Result<Arc<Exported>, GpuError> {
-        let (buffer, memory) = gpu.export(bytes, wgpu::BufferUsages::COPY_SRC)?;
+        let (buffer, memory) = {
+            let interop = gpu.interop.as_ref();
+            let interop = interop.ok_or_else(|| GpuError::Unfit("it exports no memory".into()))?;
+            interop.buffer(&gpu.device, bytes, wgpu::BufferUsages::COPY_SRC)?
+        };
         let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lent.retain(|_, (memory, _)| memory.strong_count() > 0);
         lent.insert(memory.id(), (Arc::downgrade(&memory), buffer));

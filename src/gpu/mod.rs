@@ -1,8 +1,8 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
-//! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `lent` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
@@ -16,7 +16,9 @@ mod canvas;
 mod compositor;
 mod copy;
 mod device;
+mod interop;
 mod layers;
+mod lent;
 mod outline;
 mod overlays;
 mod pass_times;

@@ -99,7 +99,7 @@ impl Gpu {
         let art = contents.into_iter().filter_map(|content| self.art(content, canvas.height_px));
         let kept = art.collect();
         // The uploads happen now, not with the next picture.
-        self.queue.submit([]);
+        self.submit(None);
         Prepared { _kept: kept }
     }
 

@@ -73,7 +73,7 @@ impl Sources {
     pub(super) fn flush(&mut self, gpu: &Gpu) {
         let Some(copies) = self.copies.take() else { return };
         let copied = std::mem::take(&mut self.copied);
-        gpu.submit(copies);
+        gpu.submit(Some(copies.finish()));
         gpu.queue.on_submitted_work_done(move || drop(copied));
     }
 

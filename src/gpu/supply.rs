@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuError;
 use super::adapter::AdapterChoice;
 use super::device::{Census, Gpu, Kept};
+use super::interop::Interop;
 use super::pass_times::PassTime;
+use crate::device_memory::{DeviceUuid, Exported, Lender};
 
 /// A source of graphics devices; one per process.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub struct Supply {
     choice: AdapterChoice,
     kept: Kept,
     is_software: bool,
+    uuid: Option<DeviceUuid>,
     current: Mutex<Current>,
     lost: AtomicU64,
 }
@@ -38,13 +41,19 @@ impl Supply {
         let kept = Kept { cache_dir, ..Kept::default() };
         let gpu = ready(&choice, &kept)?;
         let is_software = gpu.is_software();
+        let uuid = gpu.interop.as_ref().map(Interop::uuid);
         let current = Mutex::new(Current { gpu, counted: false });
-        Ok(Supply { choice, kept, is_software, current, lost: AtomicU64::new(0) })
+        Ok(Supply { choice, kept, is_software, uuid, current, lost: AtomicU64::new(0) })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
     pub fn is_software(&self) -> bool {
         self.is_software
+    }
+
+    /// What CUDA and NVML know the device by; of the first one. None where other drivers cannot open its memory.
+    pub fn uuid(&self) -> Option<DeviceUuid> {
+        self.uuid
     }
 
     /// Devices lost so far.
@@ -78,6 +87,18 @@ impl Supply {
         let gpu = ready(&self.choice, &self.kept)?;
         *current = Current { gpu: Arc::clone(&gpu), counted: false };
         Ok(gpu)
+    }
+}
+
+impl Lender for Supply {
+    fn lend(&self, bytes: u64) -> Result<Arc<Exported>, String> {
+        let gpu = self.gpu().map_err(|error| error.to_string())?;
+        gpu.lent.lend(&gpu, bytes).map_err(|error| error.to_string())
+    }
+
+    fn holds(&self, memory: &Exported) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.gpu.lent.buffer(memory).is_some()
     }
 }
 

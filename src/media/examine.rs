@@ -10,6 +10,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::ffi::{self, AVMediaType};
 
 use super::file::{Excerpt, FilePlayer, Plays};
+use super::nvdec::Decoder;
 use super::open::{Demuxer, MediaError, OpenRequest, Probing, ReadOutcome, StreamInfo, Target};
 use super::reader::{Description, Next, Room};
 use crate::frame::Size;

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::fan_out::{Batch, FanOut};
@@ -15,7 +14,7 @@ use super::rung::{Ladder, RungJob, RungTick};
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
-use crate::frame::{Color, Picture, PixelFormat, Plane, Size, StereoSample};
+use crate::frame::{Picture, PixelFormat, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
 use crate::media::packet::{StreamHeader, Track};
@@ -237,11 +236,5 @@ impl EncodeLoop {
 
 /// What is repeated before the first picture has come.
 pub(super) fn black(size: Size) -> Picture {
-    let shapes = PixelFormat::Nv12.plane_shapes(size);
-    let planes = shapes.into_iter().zip([16, 128]).map(|((row_bytes, rows), value)| Plane {
-        data: Bytes::from(vec![value; row_bytes * rows]),
-        stride_bytes: row_bytes,
-    });
-    Picture::new(PixelFormat::Nv12, size, Color::CANVAS, planes.collect())
-        .expect("planes made to measure")
+    Picture::black(PixelFormat::Nv12, size)
 }

@@ -76,7 +76,7 @@ fn paint(
                 let mut pass = painter.begin(&mut encoder, canvas, None);
                 painter.dispatch(&mut pass, turn);
             }
-            lease.submitted(painter.gpu.queue.submit([encoder.finish()]));
+            lease.submitted(painter.gpu.submit(Some(encoder.finish())));
         }
     }
     lease.map(painter.gpu)

@@ -148,7 +148,7 @@ impl Staged {
         } else {
             passes.clear();
         }
-        gpu.queue.submit([encoder.finish()]);
+        gpu.submit(Some(encoder.finish()));
         Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes }))
     }
 

@@ -260,3 +260,6 @@ fn done(what: &'static str, code: i32) -> Result<(), NoNvdec> {
         code => Err(NoNvdec::Refused { what, reason: words(code) }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,17 @@ impl Shelf {
     }
 }
 
+#[cfg(test)]
+impl Surface {
+    pub(super) fn id(&self) -> u64 {
+        self.place.memory.id()
+    }
+
+    pub(super) fn memory(&self) -> &Exported {
+        &self.place.memory
+    }
+}
+
 impl Surface {
     /// Each plane, as CUDA sees it.
     pub(super) fn rows(&self) -> Vec<Rows> {

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use super::cuda::{Cuda, Device, function, open_library};
 use super::session::Session;
 use super::{NoNvenc, NvencCodec, NvencReport};
+use crate::media::cuda::{Cuda, Device, function, open_library};
 
 /// A function on a session and a struct. The answer is an `NVENCSTATUS`, as the number that it is: a later driver may know more
 /// of them than the enum of the bindings.
@@ -176,7 +176,7 @@ impl Driver {
     pub(super) fn open(directory: Option<&Path>) -> Result<Driver, NoNvenc> {
         let (cuda, api) = (Cuda::open(directory)?, Api::open(directory)?);
         let devices = cuda.devices();
-        let none = Device { id: 0, name: String::new() };
+        let none = Device { id: 0, name: String::new(), uuid: [0; 16] };
         let count = AtomicU64::default;
         let mut driver = Driver {
             cuda,

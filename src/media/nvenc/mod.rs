@@ -4,13 +4,12 @@
 //! buffers. Must not know streams' stand-ins or queues. Invariants: without the libraries nothing happens and nothing is
 //! missing; what was opened is given back in the opposite order, on every path.
 //!
-//! `cuda` and `driver` open the libraries, `session` is one encode session as `setup` describes it, `encoder` makes packets of pictures with it.
+//! `driver` opens the libraries (CUDA's next door), `session` is one encode session as `setup` describes it, `encoder` makes packets of pictures with it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-mod cuda;
 mod driver;
 mod encoder;
 mod session;
@@ -19,6 +18,8 @@ mod setup;
 use driver::Driver;
 pub use encoder::NvencEncoder;
 use session::Session;
+
+use super::cuda::CudaError;
 
 /// Quality per bit against speed: P1 is the fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,6 +109,17 @@ pub enum NoNvenc {
         /// The driver's words.
         reason: String,
     },
+}
+
+impl From<CudaError> for NoNvenc {
+    fn from(error: CudaError) -> NoNvenc {
+        match error {
+            CudaError::NoDriver => NoNvenc::NoDriver,
+            CudaError::Broken(why) => NoNvenc::BrokenDriver(why),
+            CudaError::NoDevice(why) => NoNvenc::NoDevice(why),
+            CudaError::Refused { what, reason } => NoNvenc::Refused { what, reason },
+        }
+    }
 }
 
 impl NoNvenc {

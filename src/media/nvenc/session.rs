@@ -10,11 +10,11 @@ use std::ptr;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use super::cuda::Context;
 use super::driver::{Driver, OnBuffer, OnStruct, Place, status_name};
 use super::setup::{codec_guid, configure, parameters, preset_guid, tuning_info};
 use super::{NoNvenc, NvencCodec};
 use crate::frame::{Picture, Size};
+use crate::media::cuda::Context;
 use crate::media::encode::{Idr, VideoSettings};
 use crate::time::FrameRate;
 

@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 use libloading::Library;
 
 use super::NvencSettings;
+use crate::media::cuda::Cuda;
 use crate::media::encode::testing::Dir;
 
 /// A simulated driver in a directory of its own, so that its faults and counts are nobody else's.
@@ -24,8 +25,12 @@ pub(crate) struct Held {
     pub(crate) sessions: u64,
     pub(crate) inputs: u64,
     pub(crate) outputs: u64,
+    /// Memories, timelines and streams of CUDA's, and memory registered with sessions.
+    pub(crate) brought_in: [u64; 4],
     pub(crate) opened: u64,
     pub(crate) pictures: u64,
+    /// Of them out of memory that was brought in.
+    pub(crate) direct: u64,
     /// Calls that the SDK's header forbids.
     pub(crate) violations: u64,
 }
@@ -59,19 +64,37 @@ impl Simulator {
     }
 
     pub(crate) fn held(&self) -> Held {
-        let mut counts = [0_u64; 7];
-        // SAFETY: the function has this type and writes seven numbers.
+        let mut counts = [0_u64; 12];
+        // SAFETY: the function has this type and writes twelve numbers.
         unsafe {
             let count = self.library.get::<unsafe extern "C" fn(*mut u64)>(b"nvidia_sim_counts\0");
             count.unwrap()(counts.as_mut_ptr());
         }
-        let [contexts, sessions, inputs, outputs, opened, pictures, violations] = counts;
-        Held { contexts, sessions, inputs, outputs, opened, pictures, violations }
+        let [contexts, sessions, inputs, outputs, a, b, c, d, opened, pictures, direct, violations] =
+            counts;
+        let brought_in = [a, b, c, d];
+        Held {
+            contexts,
+            sessions,
+            inputs,
+            outputs,
+            brought_in,
+            opened,
+            pictures,
+            direct,
+            violations,
+        }
     }
 
     /// Checks that nothing is held any more and that no call was wrong.
     pub(crate) fn check_empty(&self) {
-        let Held { contexts, sessions, inputs, outputs, violations, .. } = self.held();
+        let Held { contexts, sessions, inputs, outputs, brought_in, violations, .. } = self.held();
         assert_eq!([contexts, sessions, inputs, outputs, violations], [0; 5]);
+        assert_eq!(brought_in, [0; 4]);
+    }
+
+    /// Its CUDA.
+    pub(crate) fn cuda(&self) -> Cuda {
+        Cuda::open(Some(&self.dir.0)).unwrap()
     }
 }

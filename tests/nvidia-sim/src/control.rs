@@ -19,11 +19,12 @@ pub unsafe extern "C" fn nvidia_sim_faults(text: *const c_char) {
     say(&format!("faults: {text}"));
 }
 
-/// Contexts held, sessions, input buffers, bitstream buffers; then since the beginning: sessions opened, pictures encoded,
+/// Contexts held, sessions, input buffers, bitstream buffers; memories brought in, timelines, streams, memory registered with
+/// sessions; then since the beginning: sessions opened, pictures encoded, those of them out of memory that was brought in,
 /// violations of the interface.
 ///
 /// # Safety
-/// There is room for seven numbers at `counts`.
+/// There is room for twelve numbers at `counts`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvidia_sim_counts(counts: *mut u64) {
     let now = world().counts();

@@ -7,11 +7,11 @@ use std::ffi::{c_char, c_int, c_void};
 
 use crate::world::{CONTEXT, world};
 
-const SUCCESS: c_int = 0;
-const INVALID_VALUE: c_int = 1;
+pub const SUCCESS: c_int = 0;
+pub const INVALID_VALUE: c_int = 1;
 const NO_DEVICE: c_int = 100;
 const INVALID_DEVICE: c_int = 101;
-const INVALID_CONTEXT: c_int = 201;
+pub const INVALID_CONTEXT: c_int = 201;
 
 const NAME: &[u8] = b"NVIDIA Simulator\0";
 
@@ -69,6 +69,16 @@ unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, len: c_int, device: c_in
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetUuid(uuid: *mut [u8; 16], device: c_int) -> c_int {
+    if device != 0 {
+        return INVALID_DEVICE;
+    }
+    // SAFETY: the interface wants a valid pointer.
+    unsafe { *uuid = world().faults.uuid };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut *mut c_void, device: c_int) -> c_int {
     if device != 0 {
         return INVALID_DEVICE;
@@ -90,8 +100,12 @@ extern "C" fn cuDevicePrimaryCtxRelease_v2(device: c_int) -> c_int {
         return INVALID_CONTEXT;
     }
     world.retained -= 1;
-    if world.retained == 0 && !world.sessions.is_empty() {
-        world.violated("the primary context is gone while sessions use it");
+    let is_used = !world.sessions.is_empty()
+        || !world.memories.is_empty()
+        || !world.timelines.is_empty()
+        || !world.streams.is_empty();
+    if world.retained == 0 && is_used {
+        world.violated("the primary context is gone while it is used");
     }
     SUCCESS
 }

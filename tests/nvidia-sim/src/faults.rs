@@ -14,7 +14,14 @@ pub struct Loss {
     pub for_good: bool,
 }
 
-/// What goes wrong, from the words after a comma each.
+/// A picture whose memory a session cannot map, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Unmappable {
+    height_px: u32,
+    picture: u64,
+}
+
+/// What goes wrong, from the words after a comma each; and who the device is.
 #[derive(Debug, Default)]
 pub struct Faults {
     /// `no-device`: CUDA finds none.
@@ -31,6 +38,14 @@ pub struct Faults {
     pub hold: u64,
     /// `lost=HEIGHT@PICTURE` once, `gone=HEIGHT@PICTURE` for good.
     pub losses: Vec<Loss>,
+    /// `no-import`: CUDA brings no memory in.
+    pub no_import: bool,
+    /// `no-register`: NVENC takes no memory that is not its own.
+    pub no_register: bool,
+    /// `unmappable=HEIGHT@PICTURE`
+    pub unmappable: Vec<Unmappable>,
+    /// `uuid=DIGITS`: no fault, but the UUID of the device, 32 hexadecimal digits.
+    pub uuid: [u8; 16],
 }
 
 impl Faults {
@@ -46,14 +61,21 @@ impl Faults {
                 "old-driver" => faults.old_driver = true,
                 "sessions" => faults.sessions = Some(number(value) as usize),
                 "no-memory" => faults.no_memory = true,
+                "no-import" => faults.no_import = true,
+                "no-register" => faults.no_register = true,
+                "uuid" => {
+                    let uuid = u128::from_str_radix(value, 16).unwrap_or_else(|_| unknown(word));
+                    faults.uuid = uuid.to_be_bytes();
+                }
                 "hold" => faults.hold = number(value),
-                "lost" | "gone" => {
+                "lost" | "gone" | "unmappable" => {
                     let (height, picture) = value.split_once('@').unwrap_or_else(|| unknown(word));
-                    faults.losses.push(Loss {
-                        height_px: number(height) as u32,
-                        picture: number(picture),
-                        for_good: name == "gone",
-                    });
+                    let (height_px, picture) = (number(height) as u32, number(picture));
+                    let for_good = name == "gone";
+                    match name {
+                        "unmappable" => faults.unmappable.push(Unmappable { height_px, picture }),
+                        _ => faults.losses.push(Loss { height_px, picture, for_good }),
+                    }
                 }
                 _ => unknown(word),
             }
@@ -68,6 +90,17 @@ impl Faults {
         };
         let index = self.losses.iter().position(is_due)?;
         Some(self.losses.remove(index))
+    }
+}
+
+impl Faults {
+    /// Whether this picture of a session of this height cannot be mapped; strikes once.
+    pub fn cannot_map(&mut self, height_px: u32, picture: u64) -> bool {
+        let is_due = |of: &Unmappable| {
+            (of.height_px == 0 || of.height_px == height_px) && of.picture == picture
+        };
+        let index = self.unmappable.iter().position(is_due);
+        index.map(|index| self.unmappable.remove(index)).is_some()
     }
 }
 

@@ -13,6 +13,8 @@ use crate::session::{Handed, Held, Input, Output, Refusal, Session, Setup, wrong
 use crate::world::{CONTEXT, say, world};
 use crate::x264::Wish;
 
+mod registered;
+
 /// The codecs of a card of the Turing generation.
 const CODECS: [nv::GUID; 2] = [nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID];
 const PRESETS: [nv::GUID; 7] = [
@@ -107,6 +109,10 @@ unsafe extern "C" fn NvEncodeAPICreateInstance(
     list.nvEncDestroyBitstreamBuffer = Some(destroy_output);
     list.nvEncLockInputBuffer = Some(lock_input);
     list.nvEncUnlockInputBuffer = Some(unlock_input);
+    list.nvEncRegisterResource = Some(registered::register);
+    list.nvEncUnregisterResource = Some(registered::unregister);
+    list.nvEncMapInputResource = Some(registered::map);
+    list.nvEncUnmapInputResource = Some(registered::unmap);
     list.nvEncEncodePicture = Some(encode);
     list.nvEncLockBitstream = Some(lock_output);
     list.nvEncUnlockBitstream = Some(unlock_output);
@@ -412,7 +418,7 @@ unsafe extern "C" fn encode(
             flags: params.encodePicFlags,
         };
         is_ready = session.encode(&picture, hold)?;
-        world().encoded();
+        world().encoded(session.is_direct(&picture).into());
         Ok(())
     });
     match is_ready {

@@ -10,6 +10,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
 use crate::faults::Loss;
+use crate::world::world;
 use crate::x264::{Wish, X264};
 
 /// Why a call is refused: its answer, and what was wrong where the caller is to blame.
@@ -38,6 +39,24 @@ pub struct Input {
     pub is_locked: bool,
     /// The bitstream buffer that the picture in it goes to, until that is read.
     pub used_by: Option<usize>,
+}
+
+/// Memory that is not the session's own.
+pub struct Resource {
+    pub address: u64,
+    pub pitch: usize,
+    pub size: (u32, u32),
+    /// What it is mapped as, while it is.
+    pub mapped: Option<usize>,
+    /// As [`Input::used_by`].
+    pub used_by: Option<usize>,
+}
+
+impl Resource {
+    /// Bytes of NV12 there.
+    pub fn bytes(&self) -> usize {
+        self.pitch * self.size.1 as usize * 3 / 2
+    }
 }
 
 /// What a bitstream buffer holds.
@@ -75,6 +94,7 @@ pub struct Session {
     x264: Option<X264>,
     pub inputs: BTreeMap<usize, Input>,
     pub outputs: BTreeMap<usize, Output>,
+    pub resources: BTreeMap<usize, Resource>,
     /// Bitstream buffers held back, in order.
     held: Vec<usize>,
     pub pictures: u64,
@@ -150,17 +170,61 @@ impl Session {
         if output.held != Held::Nothing {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer that is in use"));
         }
-        let input = self.inputs.get_mut(&picture.input).ok_or(missing)?;
-        if input.is_locked || input.used_by.is_some() {
-            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "an input buffer that is in use"));
+        let is_it = |resource: &&mut Resource| resource.mapped == Some(picture.input);
+        let (pitch, used_by, data) = match self.inputs.get_mut(&picture.input) {
+            Some(input) if input.is_locked => {
+                return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "an input buffer that is locked"));
+            }
+            Some(input) => (input.pitch, &mut input.used_by, &input.data[..]),
+            None => {
+                let resource = self.resources.values_mut().find(is_it).ok_or(missing)?;
+                let bytes = resource.bytes();
+                if !world().is_readable(resource.address, bytes) {
+                    return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "memory that is gone"));
+                }
+                // SAFETY: it is mapped, and stays so for as long as it is registered here.
+                let data =
+                    unsafe { std::slice::from_raw_parts(resource.address as *const u8, bytes) };
+                (resource.pitch, &mut resource.used_by, data)
+            }
+        };
+        if pitch != picture.pitch || used_by.is_some() {
+            return Err(wrong(
+                NV_ENC_ERR_INVALID_PARAM,
+                "an input that is in use, or another pitch",
+            ));
         }
-        if input.pitch != picture.pitch {
-            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "another pitch than the buffer's"));
-        }
-        input.used_by = Some(picture.output);
+        *used_by = Some(picture.output);
         let x264 = self.x264.as_mut().expect("initialized");
         let pts = self.pictures as i64;
-        x264.encode(&input.data, input.pitch, pts, is_idr).ok_or((NV_ENC_ERR_GENERIC, None))
+        x264.encode(data, pitch, pts, is_idr).ok_or((NV_ENC_ERR_GENERIC, None))
+    }
+
+    /// Whether a picture is handed in out of memory that is not the session's own.
+    pub fn is_direct(&self, picture: &Handed) -> bool {
+        !self.inputs.contains_key(&picture.input)
+    }
+
+    /// Gives out a handle of registered memory to encode from.
+    pub fn map(&mut self, resource: usize, handle: usize) -> Result<(), Refusal> {
+        let missing = wrong(NV_ENC_ERR_RESOURCE_NOT_REGISTERED, "not registered here");
+        let resource = self.resources.get_mut(&resource).ok_or(missing)?;
+        if resource.mapped.is_some() {
+            return Err(wrong(NV_ENC_ERR_MAP_FAILED, "mapped twice"));
+        }
+        resource.mapped = Some(handle);
+        Ok(())
+    }
+
+    pub fn unmap(&mut self, handle: usize) -> Result<(), Refusal> {
+        let is_it = |resource: &&mut Resource| resource.mapped == Some(handle);
+        let missing = wrong(NV_ENC_ERR_RESOURCE_NOT_MAPPED, "not mapped");
+        let resource = self.resources.values_mut().find(is_it).ok_or(missing)?;
+        if resource.used_by.is_some() && !self.is_lost {
+            return Err(wrong(NV_ENC_ERR_INVALID_CALL, "unmapped while it is encoded"));
+        }
+        resource.mapped = None;
+        Ok(())
     }
 
     fn give_out(&mut self) {
@@ -201,6 +265,9 @@ impl Session {
         for input in self.inputs.values_mut().filter(|input| input.used_by == Some(handle)) {
             input.used_by = None;
         }
+        for resource in self.resources.values_mut() {
+            resource.used_by = resource.used_by.filter(|output| *output != handle);
+        }
         Ok(())
     }
 
@@ -224,7 +291,7 @@ impl Session {
 
     /// What is wrong with destroying it now.
     pub fn left(&self) -> Option<&'static str> {
-        if !self.inputs.is_empty() || !self.outputs.is_empty() {
+        if !self.inputs.is_empty() || !self.outputs.is_empty() || !self.resources.is_empty() {
             return Some("a session is destroyed before its buffers");
         }
         (self.pictures > 0 && !self.is_flushed && !self.is_lost)

@@ -2,10 +2,11 @@
 //!
 //! Must not know what a session does. Invariant: what is held is in here, so that it can be counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::faults::Faults;
+use crate::memory::Mapping;
 use crate::session::Session;
 
 /// The one primary context, as a pointer that nobody may follow.
@@ -19,12 +20,19 @@ pub struct World {
     pub retained: u64,
     /// Sessions by their handle.
     pub sessions: BTreeMap<usize, Arc<Mutex<Session>>>,
+    /// What was brought in, by its handle.
+    pub memories: BTreeMap<usize, Mapping>,
+    pub timelines: BTreeMap<usize, Mapping>,
+    pub streams: BTreeSet<usize>,
+    /// Addresses that sessions have registered, by the handle of that.
+    pub registered: BTreeMap<usize, u64>,
     /// Heights of pictures that can no longer be encoded; 0: any.
     pub gone: Vec<u32>,
     /// The next handle.
     next: usize,
     opened: u64,
     pictures: u64,
+    direct: u64,
     violations: u64,
 }
 
@@ -46,10 +54,15 @@ pub fn world() -> MutexGuard<'static, World> {
             faults: Faults::parse(&text),
             retained: 0,
             sessions: BTreeMap::new(),
+            memories: BTreeMap::new(),
+            timelines: BTreeMap::new(),
+            streams: BTreeSet::new(),
+            registered: BTreeMap::new(),
             gone: Vec::new(),
             next: 0x5e55_0000,
             opened: 0,
             pictures: 0,
+            direct: 0,
             violations: 0,
         })
     };
@@ -57,10 +70,22 @@ pub fn world() -> MutexGuard<'static, World> {
 }
 
 extern "C" fn tell_at_exit() {
-    let [contexts, sessions, inputs, bitstreams, opened, pictures, violations] = world().counts();
+    let [
+        contexts,
+        sessions,
+        inputs,
+        bitstreams,
+        memories,
+        timelines,
+        streams,
+        registered,
+        rest @ ..,
+    ] = world().counts();
+    let [opened, pictures, direct, violations] = rest;
     let told = format!(
-        "at exit: {contexts} contexts, {sessions} sessions, {inputs} input buffers, {bitstreams} bitstream buffers held; \
-         {opened} sessions opened, {pictures} pictures, {violations} violations"
+        "at exit: {contexts} contexts, {sessions} sessions, {inputs} input buffers, {bitstreams} bitstream buffers, \
+         {memories} memories, {timelines} timelines, {streams} streams, {registered} registered held; \
+         {opened} sessions opened, {pictures} pictures, {direct} of them direct, {violations} violations"
     );
     say(&told);
     if let Some(path) = std::env::var_os("ONAIR_NVIDIA_SIM_REPORT") {
@@ -83,9 +108,10 @@ impl World {
         handle
     }
 
-    /// Counts a picture.
-    pub fn encoded(&mut self) {
+    /// Counts a picture; `direct` is 1 if it lay in memory that was brought in.
+    pub fn encoded(&mut self, direct: u64) {
         self.pictures += 1;
+        self.direct += direct;
     }
 
     /// Counts a call that the header forbids.
@@ -95,7 +121,7 @@ impl World {
     }
 
     /// In the order of [`crate::control::nvidia_sim_counts`].
-    pub fn counts(&self) -> [u64; 7] {
+    pub fn counts(&self) -> [u64; 12] {
         let (mut inputs, mut bitstreams) = (0, 0);
         for session in self.sessions.values() {
             // One that encodes just now is counted as it was.
@@ -104,7 +130,19 @@ impl World {
                 bitstreams += session.outputs.len() as u64;
             }
         }
-        let sessions = self.sessions.len() as u64;
-        [self.retained, sessions, inputs, bitstreams, self.opened, self.pictures, self.violations]
+        [
+            self.retained,
+            self.sessions.len() as u64,
+            inputs,
+            bitstreams,
+            self.memories.len() as u64,
+            self.timelines.len() as u64,
+            self.streams.len() as u64,
+            self.registered.len() as u64,
+            self.opened,
+            self.pictures,
+            self.direct,
+            self.violations,
+        ]
     }
 }

@@ -1,0 +1,316 @@
+//! What other drivers of the same device may open: buffers on exportable memory, and a timeline that work raises.
+//!
+//! Owns what of Vulkan wgpu keeps to itself. Must not know what is drawn, nor who imports. Invariants: a buffer and its memory go
+//! when wgpu says that the device is done with them; a descriptor that was given out stays good; the timeline's value grows
+//! with each submission that raises it.
+
+#![expect(unsafe_code, reason = "Vulkan's own interface")]
+
+use std::ffi::CStr;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ash::{khr, vk};
+use wgpu::hal::api::Vulkan;
+
+use super::GpuError;
+use crate::device_memory::{Allocation, DeviceUuid, Exported, Moment, Timeline};
+
+const OPAQUE: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
+/// wgpu does not ask for it.
+const SEMAPHORES: &CStr = khr::external_semaphore_fd::NAME;
+
+fn refused(error: vk::Result) -> GpuError {
+    GpuError::Device(format!("memory to export: {error}"))
+}
+
+/// Opens a device as wgpu does, but with timelines that can be exported, where there are.
+pub(super) fn request_device(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+) -> Option<Result<(wgpu::Device, wgpu::Queue), wgpu::RequestDeviceError>> {
+    let open = {
+        // SAFETY: nothing of it is destroyed.
+        let hal = unsafe { adapter.as_hal::<Vulkan>() }?;
+        if !hal.physical_device_capabilities().supports_extension(SEMAPHORES) {
+            return None;
+        }
+        let callback: Box<wgpu::hal::vulkan::CreateDeviceCallback<'_>> =
+            Box::new(|args| args.extensions.push(SEMAPHORES));
+        let (features, limits) = (descriptor.required_features, &descriptor.required_limits);
+        // SAFETY: what is added is supported, and it needs no feature.
+        unsafe {
+            hal.open_with_callback(features, limits, &descriptor.memory_hints, Some(callback))
+        }
+    };
+    // What is refused here is asked for again in the ordinary way, which tells why.
+    let open = open.ok()?;
+    // SAFETY: the device is the adapter's, opened a moment ago with what the descriptor wants.
+    Some(unsafe { adapter.create_device_from_hal::<Vulkan>(open, descriptor) })
+}
+
+/// What a device exports.
+#[derive(Debug)]
+pub(super) struct Interop {
+    uuid: DeviceUuid,
+    kind: Allocation,
+    /// Memory of buffers made here, which wgpu does not count.
+    bytes: Arc<AtomicIsize>,
+    /// Held while something is submitted, since what is staged goes with whatever comes next.
+    raiser: Mutex<Option<Raiser>>,
+}
+
+impl Interop {
+    /// None where memory cannot be exported.
+    pub(super) fn of(device: &wgpu::Device) -> Option<Interop> {
+        if !device.features().contains(wgpu::Features::VULKAN_EXTERNAL_MEMORY_FD) {
+            return None;
+        }
+        // SAFETY: nothing of it is destroyed.
+        let hal = unsafe { device.as_hal::<Vulkan>() }?;
+        let instance = hal.shared_instance().raw_instance();
+        let physical = hal.raw_physical_device();
+        let mut ids = vk::PhysicalDeviceIDProperties::default();
+        let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
+        // SAFETY: the physical device is the instance's, and external memory came with Vulkan 1.1, which has this.
+        unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
+        let uuid = ids.device_uuid;
+        let info = vk::PhysicalDeviceExternalBufferInfo::default()
+            .usage(vk_usage(wgpu::BufferUsages::STORAGE))
+            .handle_type(OPAQUE);
+        let mut answer = vk::ExternalBufferProperties::default();
+        // SAFETY: as above.
+        unsafe {
+            instance.get_physical_device_external_buffer_properties(physical, &info, &mut answer);
+        }
+        let can = answer.external_memory_properties.external_memory_features;
+        if !can.contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE) {
+            return None;
+        }
+        let kind = match can.contains(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY) {
+            true => Allocation::Dedicated,
+            false => Allocation::Plain,
+        };
+        let raiser = match hal.enabled_device_extensions().contains(&SEMAPHORES) {
+            true => Raiser::new(device, &hal, uuid)
+                .inspect_err(|error| tracing::warn!(%error, "no timeline can be exported"))
+                .ok(),
+            false => None,
+        };
+        Some(Interop { uuid, kind, bytes: Arc::default(), raiser: Mutex::new(raiser) })
+    }
+
+    pub(super) fn uuid(&self) -> DeviceUuid {
+        self.uuid
+    }
+
+    /// Memory of buffers made here, bytes.
+    pub(super) fn bytes(&self) -> isize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// A buffer in the device's memory, with its descriptor. What is in it at first is arbitrary.
+    pub(super) fn buffer(
+        &self,
+        device: &wgpu::Device,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<(wgpu::Buffer, Arc<Exported>), GpuError> {
+        // SAFETY: nothing of it is destroyed.
+        let hal = unsafe { device.as_hal::<Vulkan>() };
+        let hal = hal.ok_or_else(|| GpuError::Lost("the device is gone".into()))?;
+        let mut raw = Raw::new(hal.raw_device(), size, usage)?;
+        let instance = hal.shared_instance().raw_instance();
+        // SAFETY: the physical device is the instance's.
+        let memories =
+            unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
+        let allocated = raw.allocate(&memories, self.kind)?;
+        raw.counted = Some((Arc::clone(&self.bytes), allocated as isize));
+        self.bytes.fetch_add(allocated as isize, Ordering::Relaxed);
+        let opener = khr::external_memory_fd::Device::new(instance, hal.raw_device());
+        let wanted = vk::MemoryGetFdInfoKHR::default().memory(raw.memory).handle_type(OPAQUE);
+        // SAFETY: the memory was allocated to be exported like this.
+        let descriptor = unsafe { opener.get_memory_fd(&wanted) }.map_err(refused)?;
+        // SAFETY: Vulkan has given the descriptor away.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let exported = Exported::new(self.uuid, (allocated, self.kind), descriptor);
+        let buffer = raw.buffer;
+        drop(hal);
+        // SAFETY: the buffer has its memory, and both live until wgpu drops what is given to it here, after the last work on
+        // them and before the device.
+        let buffer = unsafe {
+            let gone = Box::new(move || drop(raw));
+            let hal = wgpu::hal::vulkan::Buffer::from_raw_externally_owned(buffer, gone);
+            let descriptor = wgpu::BufferDescriptor {
+                label: Some("exported"),
+                size,
+                usage,
+                mapped_at_creation: false,
+            };
+            device.create_buffer_from_hal::<Vulkan>(hal, &descriptor)
+        };
+        Ok((buffer, Arc::new(exported)))
+    }
+
+    /// The turn to submit.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        Turn(self.raiser.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The turn to submit; nobody else does meanwhile.
+pub(super) struct Turn<'a>(MutexGuard<'a, Option<Raiser>>);
+
+impl Turn<'_> {
+    /// Has the submission that comes next raise the timeline; tells to what, where there is one.
+    pub(super) fn raise(&mut self, queue: &wgpu::Queue) -> Option<Moment> {
+        self.0.as_mut()?.raise(queue)
+    }
+}
+
+fn vk_usage(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
+    use wgpu::BufferUsages as U;
+    let pairs = [
+        (U::STORAGE, vk::BufferUsageFlags::STORAGE_BUFFER),
+        (U::COPY_SRC, vk::BufferUsageFlags::TRANSFER_SRC),
+        (U::COPY_DST, vk::BufferUsageFlags::TRANSFER_DST),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(ours, _)| usage.contains(*ours))
+        .fold(vk::BufferUsageFlags::empty(), |all, (_, theirs)| all | theirs)
+}
+
+/// A buffer and its memory, as Vulkan has them.
+struct Raw {
+    device: ash::Device,
+    buffer: vk::Buffer,
+    /// Null until it is allocated.
+    memory: vk::DeviceMemory,
+    counted: Option<(Arc<AtomicIsize>, isize)>,
+}
+
+impl Raw {
+    fn new(device: &ash::Device, size: u64, usage: wgpu::BufferUsages) -> Result<Raw, GpuError> {
+        let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(OPAQUE);
+        let info = vk::BufferCreateInfo::default()
+            .size(size)
+            .usage(vk_usage(usage))
+            .sharing_mode(vk::SharingMode::EXCLUSIVE)
+            .push_next(&mut external);
+        // SAFETY: the device is alive, and can export memory.
+        let buffer = unsafe { device.create_buffer(&info, None) }.map_err(refused)?;
+        let (device, memory) = (device.clone(), vk::DeviceMemory::null());
+        Ok(Raw { device, buffer, memory, counted: None })
+    }
+
+    /// Gives it memory of the device; tells how much.
+    fn allocate(
+        &mut self,
+        memories: &vk::PhysicalDeviceMemoryProperties,
+        kind: Allocation,
+    ) -> Result<u64, GpuError> {
+        // SAFETY: the buffer is the device's.
+        let needs = unsafe { self.device.get_buffer_memory_requirements(self.buffer) };
+        let kinds = memories.memory_types_as_slice();
+        let is_there = |index: &u32| needs.memory_type_bits & (1 << index) != 0;
+        let is_local = |index: &u32| {
+            let flags = kinds[*index as usize].property_flags;
+            flags.contains(vk::MemoryPropertyFlags::DEVICE_LOCAL)
+        };
+        let index = (0..memories.memory_type_count).filter(is_there).find(is_local);
+        let index = index.ok_or_else(|| refused(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY))?;
+        let mut export = vk::ExportMemoryAllocateInfo::default().handle_types(OPAQUE);
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().buffer(self.buffer);
+        let mut info = vk::MemoryAllocateInfo::default()
+            .allocation_size(needs.size)
+            .memory_type_index(index)
+            .push_next(&mut export);
+        if kind == Allocation::Dedicated {
+            info = info.push_next(&mut dedicated);
+        }
+        // SAFETY: the memory is of a kind and size that the buffer may have.
+        unsafe {
+            self.memory = self.device.allocate_memory(&info, None).map_err(refused)?;
+            self.device.bind_buffer_memory(self.buffer, self.memory, 0).map_err(refused)?;
+        }
+        Ok(needs.size)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has them, and the device, whose work on them is done, is alive.
+        unsafe {
+            self.device.destroy_buffer(self.buffer, None);
+            self.device.free_memory(self.memory, None);
+        }
+        if let Some((bytes, count)) = &self.counted {
+            bytes.fetch_sub(*count, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A timeline semaphore that submissions raise.
+#[derive(Debug)]
+struct Raiser {
+    semaphore: vk::Semaphore,
+    timeline: Arc<Timeline>,
+    value: u64,
+    /// Lives as long.
+    device: wgpu::Device,
+}
+
+impl Raiser {
+    fn new(
+        device: &wgpu::Device,
+        hal: &wgpu::hal::vulkan::Device,
+        uuid: DeviceUuid,
+    ) -> Result<Raiser, vk::Result> {
+        let mut kind =
+            vk::SemaphoreTypeCreateInfo::default().semaphore_type(vk::SemaphoreType::TIMELINE);
+        let opaque = vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD;
+        let mut export = vk::ExportSemaphoreCreateInfo::default().handle_types(opaque);
+        let info = vk::SemaphoreCreateInfo::default().push_next(&mut kind).push_next(&mut export);
+        let raw = hal.raw_device();
+        let opener =
+            khr::external_semaphore_fd::Device::new(hal.shared_instance().raw_instance(), raw);
+        // SAFETY: the device was opened with the extension, and wgpu has timelines of its own.
+        let semaphore = unsafe { raw.create_semaphore(&info, None) }?;
+        let wanted = vk::SemaphoreGetFdInfoKHR::default().semaphore(semaphore).handle_type(opaque);
+        // SAFETY: it was made to be exported like this.
+        let descriptor = unsafe { opener.get_semaphore_fd(&wanted) }.inspect_err(|_| {
+            // SAFETY: nobody has it.
+            unsafe { raw.destroy_semaphore(semaphore, None) };
+        })?;
+        // SAFETY: Vulkan has given the descriptor away.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        let timeline = Arc::new(Timeline::new(uuid, descriptor));
+        Ok(Raiser { semaphore, timeline, value: 0, device: device.clone() })
+    }
+
+    fn raise(&mut self, queue: &wgpu::Queue) -> Option<Moment> {
+        // SAFETY: nothing of it is destroyed.
+        let hal = unsafe { queue.as_hal::<Vulkan>() }?;
+        self.value += 1;
+        hal.add_signal_semaphore(self.semaphore, Some(self.value));
+        Some(Moment { timeline: Arc::clone(&self.timeline), value: self.value })
+    }
+}
+
+impl Drop for Raiser {
+    fn drop(&mut self) {
+        // Work that raises it may still be on its way; an error says that none is.
+        let _ = self.device.poll(wgpu::PollType::wait_indefinitely());
+        // SAFETY: nothing of it is destroyed but our own.
+        if let Some(hal) = unsafe { self.device.as_hal::<Vulkan>() } {
+            // SAFETY: no work uses it any more. Whoever imported it has a reference of his own.
+            unsafe { hal.raw_device().destroy_semaphore(self.semaphore, None) };
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/interop.rs"]
+mod tests;
