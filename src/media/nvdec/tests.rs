@@ -149,7 +149,7 @@ fn surfaces_are_bounded_and_go_round() {
     held.clear();
     // Pictures of another size: the old ones are given back as they come home.
     held.push(take(2000).unwrap());
-    assert_eq!(simulator.held().memories, 1);
+    assert_eq!(simulator.held().brought_in[0], 1);
     // The device is lost: what it lent is of no use.
     supply.gpu().unwrap().destroy();
     drop(held);
