@@ -3,7 +3,8 @@
 //! Each codec is decoded by the card and in software, and every sample compared; what the compositor makes of a picture that
 //! stayed on the card is compared with what it makes of the same samples from the host; copies to the host are counted; then
 //! casters (decode one 1080p30, compose one, read it back) are added until they are late. Links FFmpeg. Prints a line each;
-//! exit status 1 when something differs. Arguments: an adapter, and `--quick` to leave the casters out.
+//! exit status 1 when something differs. Arguments: an adapter; `--quick` to leave the casters out; `--software` to try the
+//! check itself where there is no card, by software in the place of NVDEC.
 #![expect(clippy::disallowed_methods, reason = "a clock of its own")]
 
 use std::fs;
@@ -20,7 +21,7 @@ use onair::ids::InputKey;
 use onair::input::{
     self, AllowList, Delivery, Excerpt, Input, InputOptions, Plays, SourceSpec, Take, Want,
 };
-use onair::media::nvdec::{Decoder, Nvdec};
+use onair::media::nvdec::{Decoder, NoNvdec, Nvdec, NvdecReport};
 use onair::picture::{DrawList, DrawOp, Rect};
 use onair::time::Clock;
 
@@ -93,8 +94,8 @@ layout = "full"
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let adapter = args.iter().find(|arg| !arg.starts_with("--")).cloned();
-    let casters = !args.iter().any(|arg| arg == "--quick");
-    match check(adapter, casters) {
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    match check(adapter, !has("--quick"), has("--software")) {
         Ok(()) => {
             println!("nvdec: all good");
             ExitCode::SUCCESS
@@ -108,19 +109,25 @@ fn main() -> ExitCode {
 
 struct Bench {
     supply: Arc<Supply>,
-    nvdec: Arc<Nvdec>,
+    /// None where software is to take its place.
+    nvdec: Option<Arc<Nvdec>>,
     dir: PathBuf,
 }
 
-fn check(adapter: Option<String>, casters: bool) -> Result<(), String> {
+fn check(adapter: Option<String>, casters: bool, software: bool) -> Result<(), String> {
     let choice = AdapterChoice(adapter.clone());
     let supply = Arc::new(Supply::open(choice, None).map_err(|error| error.to_string())?);
     let info = supply.gpu().map_err(|error| error.to_string())?.info();
     println!("adapter: {info}");
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(&supply);
     let uuid = supply.uuid().ok_or("the adapter exports no memory")?;
-    let nvdec = Nvdec::open(None, uuid, lender).map_err(|why| why.to_string())?;
-    for decodes in nvdec.decodes() {
+    let nvdec = match software {
+        true => None,
+        false => Some(Nvdec::open(None, uuid, lender).map_err(|why| why.to_string())?),
+    };
+    // What FFmpeg has to say of the card is told here.
+    ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
+    for decodes in nvdec.iter().flat_map(|nvdec| nvdec.decodes()) {
         println!("decodes: {decodes}");
     }
     let dir = std::env::temp_dir().join(format!("onair-nvdec-{}", std::process::id()));
@@ -141,7 +148,7 @@ fn check(adapter: Option<String>, casters: bool) -> Result<(), String> {
         let ms = pass.seconds * 1e3 / pass.count.max(1) as f64;
         println!("gpu pass {:<8} {:>7} times, {ms:.4} ms each", pass.pass, pass.count);
     }
-    let report = bench.nvdec.report();
+    let report = bench.report();
     println!(
         "nvdec: {} pictures, {} host copies, {} streams refused, {} still open",
         report.pictures, report.host_copies, report.refused, report.streams
@@ -155,6 +162,15 @@ fn check(adapter: Option<String>, casters: bool) -> Result<(), String> {
 }
 
 impl Bench {
+    fn decoder(&self) -> Decoder {
+        self.nvdec.clone().map_or(Decoder::Software, Decoder::Nvdec)
+    }
+
+    fn report(&self) -> NvdecReport {
+        let none = || NvdecReport::none(NoNvdec::SoftwareAdapter);
+        self.nvdec.as_ref().map_or_else(none, |nvdec| nvdec.report())
+    }
+
     fn start(&self, path: &Path, decoder: Decoder, plays: Plays) -> Result<Input, String> {
         let excerpt = Excerpt { plays, seek_ms: None, begin_ms: 0, end_ms: None };
         let location = path.display().to_string();
@@ -200,10 +216,10 @@ impl Bench {
     fn compare(&self, clip: &Clip) -> Result<String, String> {
         let path = self.dir.join(format!("{}.mkv", clip.name));
         fs::write(&path, clip.bytes).map_err(|error| error.to_string())?;
-        let copies = || self.nvdec.report().host_copies;
+        let copies = || self.report().host_copies;
         let (soft, _) = self.decode(&path, Decoder::Software)?;
         let before = copies();
-        let (hard, by) = self.decode(&path, Decoder::Nvdec(Arc::clone(&self.nvdec)))?;
+        let (hard, by) = self.decode(&path, self.decoder())?;
         let decoded = copies() - before;
         let on_card = hard.iter().filter(|frame| frame.picture.keeper().is_some()).count();
         if soft.len() != hard.len() {
@@ -240,7 +256,7 @@ impl Bench {
         let is_on_nvdec = by.starts_with("nvdec");
         let is_right = match clip.stays {
             Stays::OnCard => !is_on_nvdec || is_kept,
-            Stays::Filtered => is_on_nvdec && on_card == 0 && decoded == hard.len() as u64,
+            Stays::Filtered => !is_on_nvdec || (on_card == 0 && decoded == hard.len() as u64),
             Stays::Software => !is_on_nvdec,
         };
         let line = format!(
@@ -280,7 +296,7 @@ impl Bench {
         let (script, output) = (self.dir.join("hd.toml"), self.dir.join("hd.mp4"));
         fs::write(&script, HD_CLIP).map_err(|error| error.to_string())?;
         onair::app::render(&RenderArgs { script, output: output.clone(), adapter })?;
-        let before = self.nvdec.report();
+        let before = self.report();
         let mut most = 0;
         for count in [1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96] {
             let run = self.run(&output, count, Some(PERIOD))?;
@@ -301,7 +317,7 @@ impl Bench {
                 rate / 30.0
             );
         }
-        let after = self.nvdec.report();
+        let after = self.report();
         println!(
             "casters in real time until encode: {most} (1080p30 decoded, composed, read back); {} pictures decoded, {} host copies",
             after.pictures - before.pictures,
@@ -318,7 +334,7 @@ impl Bench {
         let gpu = self.supply.gpu().map_err(|error| error.to_string())?;
         let all: Result<Vec<_>, String> = (0..count)
             .map(|_| {
-                let decoder = Decoder::Nvdec(Arc::clone(&self.nvdec));
+                let decoder = self.decoder();
                 let compositor =
                     Compositor::new(Arc::clone(&gpu), HD).map_err(|e| e.to_string())?;
                 Ok((self.start(clip, decoder, Plays::Forever)?, compositor))
