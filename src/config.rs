@@ -401,6 +401,7 @@ impl Settings {
         let tls = TlsFiles::of(all.tls_cert, all.tls_key, all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
+        let max_load = all.max_load_percent.unwrap_or(100);
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
             media_dir: all.media_dir.unwrap_or_else(|| data.join("media")),
@@ -428,12 +429,7 @@ impl Settings {
             scale_quality: all.scale_quality.unwrap_or_default().into(),
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
-            max_load_percent: in_range(
-                "max-load-percent",
-                all.max_load_percent.unwrap_or(100),
-                0,
-                1000,
-            )?,
+            max_load_percent: in_range("max-load-percent", max_load, 0, 1000)?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),

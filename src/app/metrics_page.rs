@@ -19,13 +19,14 @@ use crate::api::control::{
     EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
 };
 use crate::engine::{Fault, InputState, StandIn};
-use crate::gpu::{PassTime, Supply};
+use crate::gpu::Supply;
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
 use crate::media::nvdec::NvdecReport;
 use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
 
+mod card;
 mod decoders;
 mod encoders;
 
@@ -251,18 +252,6 @@ fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) 
     registry.register("output_encode_seconds", "Time spent to encode, waits included", family);
 }
 
-fn pass_counters(registry: &mut Registry, times: &[PassTime]) {
-    let seconds = Family::<Labels, Counter<f64, AtomicU64>>::default();
-    let passes = Family::<Labels, Counter>::default();
-    for time in times {
-        let labels = vec![("pass", time.pass.to_owned())];
-        seconds.get_or_create(&labels).inc_by(time.seconds);
-        passes.get_or_create(&labels).inc_by(time.count);
-    }
-    registry.register("gpu_pass_seconds", "Time of the GPU in each pass", seconds);
-    registry.register("gpu_passes", "How often each pass ran", passes);
-}
-
 fn counters<T>(
     registry: &mut Registry,
     (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
@@ -390,7 +379,8 @@ fn server_metrics(
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
-    pass_counters(registry, &gpus.pass_times());
+    card::pass_counters(registry, &gpus.pass_times());
+    card::card(registry, gpus.card_load());
     if let Some(report) = &machine.nvenc {
         encoders::nvenc(registry, report);
     }

@@ -11,8 +11,9 @@ use super::GpuError;
 use super::adapter::AdapterChoice;
 use super::device::{Census, Gpu, Kept};
 use super::interop::Interop;
+use super::meter::{BusLoad, CardLoad, Meter};
 use super::pass_times::PassTime;
-use crate::device_memory::{DeviceUuid, Exported, Lender};
+use crate::device_memory::{DeviceUuid, Exported, Lender, Loan};
 
 /// A source of graphics devices; one per process.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Supply {
     kept: Kept,
     is_software: bool,
     uuid: Option<DeviceUuid>,
+    meter: Meter,
     current: Mutex<Current>,
     lost: AtomicU64,
 }
@@ -42,8 +44,10 @@ impl Supply {
         let gpu = ready(&choice, &kept)?;
         let is_software = gpu.is_software();
         let uuid = gpu.interop.as_ref().map(Interop::uuid);
+        let meter = Meter::of(&gpu.info());
         let current = Mutex::new(Current { gpu, counted: false });
-        Ok(Supply { choice, kept, is_software, uuid, current, lost: AtomicU64::new(0) })
+        let lost = AtomicU64::new(0);
+        Ok(Supply { choice, kept, is_software, uuid, meter, current, lost })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
@@ -54,6 +58,16 @@ impl Supply {
     /// What CUDA and NVML know the device by; of the first one. None where other drivers cannot open its memory.
     pub fn uuid(&self) -> Option<DeviceUuid> {
         self.uuid
+    }
+
+    /// What the card tells of itself, where it is one that NVML knows.
+    pub fn card_load(&self) -> Option<CardLoad> {
+        self.meter.load()
+    }
+
+    /// What the card's bus carries now, where NVML tells it. Takes a fiftieth of a second.
+    pub fn bus_load(&self) -> Option<BusLoad> {
+        self.meter.bus()
     }
 
     /// Devices lost so far.
@@ -91,7 +105,7 @@ impl Supply {
 }
 
 impl Lender for Supply {
-    fn lend(&self, bytes: u64) -> Result<Arc<Exported>, String> {
+    fn lend(&self, bytes: u64) -> Result<Loan, String> {
         let gpu = self.gpu().map_err(|error| error.to_string())?;
         gpu.lent.lend(&gpu, bytes).map_err(|error| error.to_string())
     }

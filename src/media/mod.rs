@@ -10,6 +10,7 @@
 pub(crate) mod cuda;
 mod decode;
 mod deinterlace;
+mod dictionary;
 pub mod encode;
 pub mod examine;
 pub mod fast_start;

@@ -229,7 +229,11 @@ impl Feed {
         let mut parameters = Parameters::new();
         // SAFETY: both are alive; what the stream declared is copied, extradata included.
         let copied = unsafe {
-            ffi::avcodec_parameters_from_context(parameters.as_mut_ptr(), self.decoder.as_ptr())
+            let raw = parameters.as_mut_ptr();
+            let copied = ffi::avcodec_parameters_from_context(raw, self.decoder.as_ptr());
+            // The layout was the card's.
+            (*raw).format = ffi::AVPixelFormat::AV_PIX_FMT_NONE as c_int;
+            copied
         };
         // SAFETY: the parameters live as long as the call.
         let opened = unsafe { Feed::open_decoder(parameters.as_ptr(), None) };
@@ -279,3 +283,7 @@ impl Feed {
         &mut self.counters
     }
 }
+
+#[cfg(test)]
+#[path = "../tests/feed.rs"]
+mod tests;

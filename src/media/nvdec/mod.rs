@@ -262,4 +262,6 @@ fn done(what: &'static str, code: i32) -> Result<(), NoNvdec> {
 }
 
 #[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
 mod tests;

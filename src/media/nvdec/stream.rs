@@ -54,7 +54,7 @@ impl FfmpegDevice {
 
 impl Drop for FfmpegDevice {
     fn drop(&mut self) {
-        // SAFETY: the reference is ours; decoders and frames have their own.
+        // SAFETY: the reference is ours, or null; decoders and frames have their own.
         unsafe { ffi::av_buffer_unref(&mut self.0) };
     }
 }
@@ -92,8 +92,21 @@ impl CardStream {
         Ok(CardStream { device, stream, shelf, nvdec: Arc::clone(nvdec) })
     }
 
-    /// The device for a decoder; the reference is the caller's.
+    /// A place that FFmpeg knows nothing of, so that software decodes there.
+    #[cfg(test)]
+    pub(in crate::media) fn unknown(nvdec: &Arc<Nvdec>) -> CardStream {
+        let (device, stream) = (FfmpegDevice(ptr::null_mut()), Stream::new(&nvdec.context));
+        let shelf = Arc::new(Shelf::new(Arc::clone(nvdec)));
+        nvdec.streams.fetch_add(1, Ordering::Relaxed);
+        let stream = stream.expect("the simulator has streams");
+        CardStream { device, stream, shelf, nvdec: Arc::clone(nvdec) }
+    }
+
+    /// The device for a decoder; the reference is the caller's. Null where there is none.
     pub(in crate::media) fn device(&self) -> *mut ffi::AVBufferRef {
+        if self.device.0.is_null() {
+            return ptr::null_mut();
+        }
         // SAFETY: the reference is valid; null, for lack of memory, is no device.
         unsafe { ffi::av_buffer_ref(self.device.0) }
     }

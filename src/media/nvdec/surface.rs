@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use super::Nvdec;
-use crate::device_memory::{Exported, OnDevice, Place};
+use crate::device_memory::{Loan, OnDevice, Place};
 use crate::frame::{PixelFormat, Plane, Size};
 use crate::limits;
 use crate::media::cuda::{CudaError, ImportedMemory, Rows};
@@ -29,8 +29,9 @@ pub(super) struct Shelf {
 
 /// Memory as both drivers see it.
 struct Memory {
+    // In the order in which they are given back.
     imported: ImportedMemory<'static>,
-    exported: Arc<Exported>,
+    loan: Loan,
 }
 
 /// A picture's place.
@@ -63,7 +64,7 @@ impl Shelf {
         let rows: usize = shapes.iter().map(|(_, rows)| rows).sum();
         let memory = self.memory((pitch * rows) as u64)?;
         let place = Place {
-            memory: Arc::clone(&memory.exported),
+            memory: Arc::clone(memory.loan.memory()),
             offset_bytes: 0,
             pitch_bytes: u32::try_from(pitch).ok()?,
             ready: None,
@@ -73,9 +74,8 @@ impl Shelf {
 
     fn memory(&self, bytes: u64) -> Option<Memory> {
         let fits = |memory: &Memory| {
-            memory.exported.bytes() >= bytes
-                && memory.exported.bytes() < 2 * bytes.max(1 << 20)
-                && self.nvdec.lender.holds(&memory.exported)
+            let has = memory.loan.memory();
+            (bytes..2 * bytes.max(1 << 20)).contains(&has.bytes()) && self.nvdec.lender.holds(has)
         };
         loop {
             let Some(memory) = self.free().pop() else { break };
@@ -104,10 +104,10 @@ impl Shelf {
     }
 
     fn make(&self, bytes: u64) -> Result<Memory, String> {
-        let exported = self.nvdec.lender.lend(bytes)?;
-        let imported = ImportedMemory::of(&exported, &self.nvdec.context)
+        let loan = self.nvdec.lender.lend(bytes)?;
+        let imported = ImportedMemory::of(loan.memory(), &self.nvdec.context)
             .map_err(|error: CudaError| error.to_string())?;
-        Ok(Memory { imported, exported })
+        Ok(Memory { imported, loan })
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<Memory>> {
@@ -121,7 +121,7 @@ impl Surface {
         self.place.memory.id()
     }
 
-    pub(super) fn memory(&self) -> &Exported {
+    pub(super) fn memory(&self) -> &crate::device_memory::Exported {
         &self.place.memory
     }
 }

@@ -1,11 +1,10 @@
 //! Pictures that stay on the card, over the simulated driver: it knows memory and copies, and has no `libnvcuvid.so.1`.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
 use super::surface::{Shelf, Surface};
+use super::testing::{nvdec, own_device, supply};
 use super::*;
 use crate::frame::{Color, Picture, PixelFormat, Plane, VideoFrame};
-use crate::gpu::{AdapterChoice, Compositor, Supply};
+use crate::gpu::{Compositor, Supply};
 use crate::ids::InputKey;
 use crate::limits;
 use crate::media::cuda::{Rows, Stream};
@@ -13,33 +12,6 @@ use crate::media::nvenc::testing::Simulator;
 use crate::picture::{DrawList, DrawOp, Rect};
 
 const KEY: InputKey = InputKey(1);
-
-fn supply() -> Arc<Supply> {
-    Arc::new(Supply::open(AdapterChoice::default(), None).unwrap())
-}
-
-fn digits(uuid: DeviceUuid) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// NVDEC without what decodes, on a simulated device that says it is the adapter.
-fn nvdec(simulator: &Simulator, supply: &Arc<Supply>) -> Arc<Nvdec> {
-    let cuda = Cuda::open(simulator.settings().libraries.as_deref()).unwrap();
-    let cuda: &'static Cuda = Box::leak(Box::new(cuda));
-    let device = cuda.devices().remove(0);
-    assert_eq!(Some(device.uuid), supply.uuid());
-    let lender: Arc<dyn Lender> = Arc::<Supply>::clone(supply);
-    Arc::new(Nvdec {
-        context: cuda.retain(device.id).unwrap(),
-        name: device.name,
-        decodes: Vec::new(),
-        lender,
-        streams: AtomicU64::new(0),
-        refused: AtomicU64::new(0),
-        pictures: AtomicU64::new(0),
-        host_copies: AtomicU64::new(0),
-    })
-}
 
 /// Planes as a decoder leaves them: rows further apart than they are long.
 fn decoded(format: PixelFormat, size: Size, seed: usize) -> Vec<(Vec<u8>, usize)> {
@@ -82,7 +54,7 @@ fn canvas(supply: &Supply, picture: &Arc<Picture>, rect: Rect) -> Vec<u8> {
 #[test]
 fn what_a_decoder_leaves_on_the_card_is_composed_there() {
     let supply = supply();
-    let simulator = Simulator::new(&format!("uuid={}", digits(supply.uuid().unwrap())));
+    let simulator = Simulator::new(&own_device(&supply));
     let nvdec = nvdec(&simulator, &supply);
     let shelf = Arc::new(Shelf::new(Arc::clone(&nvdec)));
     let stream = Stream::new(&nvdec.context).unwrap();
@@ -131,7 +103,7 @@ fn what_a_decoder_leaves_on_the_card_is_composed_there() {
 #[test]
 fn surfaces_are_bounded_and_go_round() {
     let supply = supply();
-    let simulator = Simulator::new(&format!("uuid={}", digits(supply.uuid().unwrap())));
+    let simulator = Simulator::new(&own_device(&supply));
     let nvdec = nvdec(&simulator, &supply);
     let shelf = Arc::new(Shelf::new(Arc::clone(&nvdec)));
     let take = |side| shelf.take(PixelFormat::Nv12, Size::new(side, side));
@@ -171,7 +143,7 @@ fn without_all_of_the_driver_it_is_refused_by_name() {
         simulator.check_empty();
         refused
     };
-    let own = format!("uuid={}", digits(uuid));
+    let own = own_device(&supply);
     for (faults, word, told) in [
         (own.clone(), "broken_driver", "libnvcuvid.so.1"),
         (String::new(), "other_device", "does not see the adapter"),
