@@ -1,4 +1,5 @@
-//! Composition on a GPU, beside what its memory and its bus allow: `./dev bench --gpu`.
+//! Composition on a GPU, beside what its memory and its bus allow: `./dev bench --gpu`. And its way to CUDA without the host,
+//! bit for bit: `./dev gpu-check`.
 //!
 //! Made of the rooms that draw alone, so that the binary needs neither FFmpeg nor the rest of the server: it can be carried
 //! to a machine that has only a driver. Prints Markdown: frames per second with upload and read-back, time of the GPU per
@@ -20,8 +21,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+#[path = "gpu_check.rs"]
+mod check;
 #[path = "../src/color.rs"]
 mod color;
+#[path = "../src/media/cuda/mod.rs"]
+mod cuda;
+#[path = "../src/device_memory.rs"]
+mod device_memory;
 #[path = "../src/frame.rs"]
 mod frame;
 #[path = "../src/gpu/mod.rs"]
@@ -38,7 +45,7 @@ mod picture;
 mod shot;
 
 use frame::{Color, Picture, PixelFormat, Plane, Size, VideoFrame};
-use gpu::{AdapterChoice, Compositor, Gpu, GpuError, Kept};
+use gpu::{AdapterChoice, Compositor, Delivery, Gpu, GpuError, Kept};
 use ids::InputKey;
 use picture::{DrawList, DrawOp, Rect};
 
@@ -74,8 +81,11 @@ const CASES: [Case; 5] = [
     Case { name: "16 × 1080p → 2160p", side: 4, source: HD, canvas: UHD, renditions: &[] },
 ];
 
-fn main() -> Result<(), GpuError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
+    if std::env::args().any(|arg| arg == "--check") {
+        return check::run(wanted);
+    }
     let kept = Kept::default();
     let gpu = Gpu::open_with(&AdapterChoice(wanted), &kept)?;
     gpu.warm_up()?;
@@ -92,7 +102,7 @@ fn main() -> Result<(), GpuError> {
         "| --- ".repeat(8) + "|"
     );
     for case in &CASES {
-        let (frames_per_s, gpu_ms) = measure(&gpu, &kept, case)?;
+        let (frames_per_s, gpu_ms) = measure(&gpu, &kept, (case, Delivery::Host))?;
         let bytes = case.bytes();
         let memory_ms = bytes.memory as f64 / bandwidth.memory * 1e3;
         let bus_ms = (bytes.up as f64 / bandwidth.up).max(bytes.down as f64 / bandwidth.down) * 1e3;
@@ -163,9 +173,14 @@ impl Case {
 }
 
 /// Frames per second from upload to read-back, and ms of the GPU per frame where it can tell.
-fn measure(gpu: &Arc<Gpu>, kept: &Kept, case: &Case) -> Result<(f64, Option<f64>), GpuError> {
+fn measure(
+    gpu: &Arc<Gpu>,
+    kept: &Kept,
+    (case, delivery): (&Case, Delivery),
+) -> Result<(f64, Option<f64>), GpuError> {
     let (frames, list) = (case.frames(), case.list());
     let mut compositor = Compositor::new(Arc::clone(gpu), case.canvas)?;
+    compositor.set_delivery(delivery);
     compositor.set_renditions(case.renditions);
     let seconds = || kept.pass_times.all().iter().map(|pass| pass.seconds).sum::<f64>();
     let (mut collected, mut start, mut gpu_start) = (0u64, Instant::now(), 0.0);

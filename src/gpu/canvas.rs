@@ -4,6 +4,7 @@
 //! Must not know what is drawn. Invariant: a canvas is in exactly one place: in the ring, being drawn, or inside a
 //! picture; when the picture's last clone is dropped it goes back to the ring, still mapped.
 
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,12 +13,17 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::GpuError;
 use super::device::Gpu;
+use super::lent::{Delivery, Pixels, Staging};
+use crate::device_memory::Exported;
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::limits::{CANVAS_RING, GPU_WAIT};
 use crate::picture::Rect;
 
 /// Largest side of a canvas.
 const MAX_SIDE_PX: u32 = 8192;
+
+/// Rows that NVIDIA's engines read begin at multiples of this, as where CUDA allocates pictures.
+const DEVICE_PITCH_BYTES: u32 = 256;
 
 /// How a canvas lies in memory: rows of luma, then rows of interleaved chroma, each row a whole number of words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,18 @@ impl CanvasShape {
             return Err(GpuError::BadCanvas(size));
         }
         Ok(CanvasShape { size, row_bytes: size.width_px.next_multiple_of(4) })
+    }
+
+    /// One with rows as a video engine likes them, where that is to read it.
+    pub(super) fn of(size: Size, delivery: Delivery) -> Result<CanvasShape, GpuError> {
+        let shape = CanvasShape::new(size)?;
+        Ok(match delivery {
+            Delivery::Host => shape,
+            Delivery::Device => CanvasShape {
+                row_bytes: shape.row_bytes.next_multiple_of(DEVICE_PITCH_BYTES),
+                ..shape
+            },
+        })
     }
 
     /// Where chroma begins, in bytes.
@@ -56,6 +74,10 @@ impl CanvasShape {
         Some((columns, axis(rect.y_px, rect.height_px, self.size.height_px)?))
     }
 }
+
+/// What pictures, or what is behind them, are read back through.
+const READ_BACK: wgpu::BufferUsages =
+    wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
 
 /// What a canvas is for that the CPU and shaders share.
 const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
@@ -96,6 +118,11 @@ impl Sheet {
     fn bytes(&self) -> u64 {
         self.readings_start() + self.readings_bytes
     }
+
+    /// How many canvases there are.
+    pub(super) fn count(&self) -> usize {
+        self.canvases.len()
+    }
 }
 
 /// The canvases of one compositor.
@@ -115,6 +142,8 @@ struct Slot {
     mapped: bool,
     /// The last work that draws on it, until it was waited for.
     work: Option<wgpu::SubmissionIndex>,
+    /// Where the pictures are when they stay on the device; only what is behind them is in the buffer then.
+    lent: Option<(Pixels, Staging)>,
 }
 
 impl Slot {
@@ -122,7 +151,17 @@ impl Slot {
         let buffer = buffer(gpu, sheet.bytes(), usage);
         let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
         let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
-        Slot { sheet, buffer, bind_group, mapped: false, work: None }
+        Slot { sheet, buffer, bind_group, mapped: false, work: None, lent: None }
+    }
+
+    fn lent(gpu: &Gpu, sheet: Arc<Sheet>, staging: Staging) -> Result<Slot, GpuError> {
+        let none = || GpuError::Unfit("its memory cannot be exported".into());
+        let interop = gpu.interop.as_ref().ok_or_else(none)?;
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let (pixels, memory) = interop.buffer(&gpu.device, sheet.readings_start(), usage)?;
+        let buffer = buffer(gpu, sheet.readings_bytes, READ_BACK);
+        let lent = Some((Pixels { buffer: pixels, memory }, staging));
+        Ok(Slot { sheet, buffer, bind_group: None, mapped: false, work: None, lent })
     }
 }
 
@@ -151,18 +190,29 @@ impl Ring {
 
     /// Buffers that a canvas and its renditions are copied to for the CPU to read.
     pub(super) fn readback(gpu: &Gpu, sheet: Sheet) -> Ring {
-        Ring::of(gpu, sheet, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ)
+        Ring::of(gpu, sheet, READ_BACK)
+    }
+
+    /// Memory that a canvas and its renditions are copied to for other drivers to read; the CPU reads what is behind them.
+    pub(super) fn lent(gpu: &Gpu, sheet: Sheet) -> Result<Ring, GpuError> {
+        let staging = Staging::default();
+        Ring::with(sheet, |sheet| Slot::lent(gpu, sheet, Arc::clone(&staging)))
     }
 
     fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Ring {
+        let Ok(ring) = Ring::with(sheet, |sheet| Ok::<_, Infallible>(Slot::new(gpu, sheet, usage)));
+        ring
+    }
+
+    fn with<E>(sheet: Sheet, slot: impl Fn(Arc<Sheet>) -> Result<Slot, E>) -> Result<Ring, E> {
         // An encoder that is slow holds a picture, and with it the sheet.
         let count = CANVAS_RING + sheet.canvases.len() - 1;
         let (home, free) = bounded(count);
         let sheet = Arc::new(sheet);
         for _ in 0..count {
-            let _ = home.try_send(Slot::new(gpu, Arc::clone(&sheet), usage));
+            let _ = home.try_send(slot(Arc::clone(&sheet))?);
         }
-        Ring { home, free }
+        Ok(Ring { home, free })
     }
 
     /// A canvas that nobody looks at any more.
@@ -174,16 +224,18 @@ impl Ring {
     }
 }
 
-/// A canvas in finished bytes as a picture.
-fn picture(bytes: &Bytes, start: u64, shape: CanvasShape) -> Result<Arc<Picture>, GpuError> {
+/// The planes of a canvas in finished bytes.
+pub(super) fn planes(bytes: &Bytes, start: u64, shape: CanvasShape) -> [Plane; 2] {
     let start = start as usize;
     let chroma = start + shape.chroma_offset() as usize;
     let plane = |data| Plane { data, stride_bytes: shape.row_bytes as usize };
-    let planes = vec![
-        plane(bytes.slice(start..chroma)),
-        plane(bytes.slice(chroma..start + shape.bytes() as usize)),
-    ];
-    Picture::new(PixelFormat::Nv12, shape.size, Color::CANVAS, planes)
+    [plane(bytes.slice(start..chroma)), plane(bytes.slice(chroma..start + shape.bytes() as usize))]
+}
+
+/// A canvas in finished bytes as a picture.
+fn picture(bytes: &Bytes, start: u64, shape: CanvasShape) -> Result<Arc<Picture>, GpuError> {
+    let planes = planes(bytes, start, shape);
+    Picture::new(PixelFormat::Nv12, shape.size, Color::CANVAS, planes.into())
         .map(Arc::new)
         .map_err(GpuError::Device)
 }
@@ -230,6 +282,35 @@ impl Lease {
     /// How the canvas and its renditions lie in it.
     pub(super) fn sheet(&self) -> Result<&Sheet, GpuError> {
         Ok(&self.slot()?.sheet)
+    }
+
+    /// The same, to keep.
+    pub(super) fn shared_sheet(&self) -> Result<Arc<Sheet>, GpuError> {
+        Ok(Arc::clone(&self.slot()?.sheet))
+    }
+
+    /// Whether the pictures stay on the device.
+    pub(super) fn is_lent(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| slot.lent.is_some())
+    }
+
+    /// Where the pictures are.
+    pub(super) fn pixels(&self) -> Result<&wgpu::Buffer, GpuError> {
+        let slot = self.slot()?;
+        Ok(slot.lent.as_ref().map_or(&slot.buffer, |(pixels, _)| &pixels.buffer))
+    }
+
+    /// Where what is behind them is, and from which byte on.
+    pub(super) fn readings(&self) -> Result<(&wgpu::Buffer, u64), GpuError> {
+        let slot = self.slot()?;
+        let start = if slot.lent.is_some() { 0 } else { slot.sheet.readings_start() };
+        Ok((&slot.buffer, start))
+    }
+
+    /// The memory of pictures that stay on the device, and what they go to the host through.
+    pub(super) fn exported(&self) -> Result<(Arc<Exported>, Staging), GpuError> {
+        let (pixels, staging) = self.slot()?.lent.as_ref().ok_or(GpuError::NoCanvas)?;
+        Ok((Arc::clone(&pixels.memory), Arc::clone(staging)))
     }
 
     pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {

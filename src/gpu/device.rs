@@ -13,12 +13,13 @@ use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::cache::Cache;
 use super::interop::{self, Interop};
-use super::lent::Lent;
+use super::lent::HostCopies;
+use super::loans::Loans;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
-use crate::device_memory::Moment;
+use crate::device_memory::{DeviceUuid, Moment};
 use crate::limits::GPU_WAIT;
 
 /// What a device holds.
@@ -44,7 +45,8 @@ pub struct Gpu {
     pub(super) pass_times: Arc<PassTimes>,
     /// None where other drivers cannot open its memory.
     pub(super) interop: Option<Interop>,
-    pub(super) lent: Lent,
+    pub(super) loans: Loans,
+    pub(super) host_copies: Arc<HostCopies>,
 }
 
 /// What outlives a device.
@@ -54,6 +56,8 @@ pub struct Kept {
     pub cache_dir: Option<PathBuf>,
     /// Where times of passes are summed up.
     pub pass_times: Arc<PassTimes>,
+    /// Where pictures that are copied to the host are counted.
+    pub host_copies: Arc<HostCopies>,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +101,8 @@ impl Gpu {
             cache,
             pass_times,
             interop,
-            lent: Lent::default(),
+            loans: Loans::default(),
+            host_copies: Arc::clone(&kept.host_copies),
         };
         gpu.check()?;
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
@@ -129,6 +134,11 @@ impl Gpu {
     /// Whether the adapter is the CPU.
     pub fn is_software(&self) -> bool {
         self.info.software
+    }
+
+    /// What other drivers know the device by, if they may open its memory.
+    pub fn exports_as(&self) -> Option<DeviceUuid> {
+        self.interop.as_ref().map(Interop::uuid)
     }
 
     /// What there is on the device now.
@@ -167,6 +177,15 @@ impl Gpu {
         let _ = self.turn();
     }
 
+    /// Waits until the device has let go of what was dropped. For those who count.
+    ///
+    /// # Errors
+    /// What the driver says.
+    #[doc(hidden)]
+    pub fn settle(&self) -> Result<(), GpuError> {
+        self.wait()
+    }
+
     pub(super) fn painter(&self) -> MutexGuard<'_, TextPainter> {
         self.painter.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,7 +212,6 @@ impl Gpu {
         self.queue.submit(work)
     }
 
-    #[expect(dead_code, reason = "canvases are taken up with the next step")]
     /// Submits work; tells when other drivers may look at what it leaves, where they can be told.
     pub(super) fn submit_raising(&self, work: wgpu::CommandBuffer) -> Option<Moment> {
         let mut turn = self.interop.as_ref().map(Interop::turn);

@@ -1,8 +1,8 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
 //! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `meter` (how busy the card is), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
-//! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
-//! pictures become one), `sources` and `overlays` (what is on the GPU), `lent` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
+//! of NV12 canvases that pictures are handed out of), `lent` (those that stay on the device), `copy` (what a software adapter does by `memcpy`), `blend` (two
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `loans` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
@@ -19,6 +19,7 @@ mod device;
 mod interop;
 mod layers;
 mod lent;
+mod loans;
 mod meter;
 mod outline;
 mod overlays;
@@ -31,6 +32,7 @@ mod text;
 pub use adapter::{AdapterChoice, GpuInfo};
 pub use compositor::{Composed, Compositor};
 pub use device::{Census, Gpu, Kept};
+pub use lent::{Delivery, HostCopies};
 pub use meter::{BusLoad, CardLoad};
 pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};

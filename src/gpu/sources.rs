@@ -97,7 +97,7 @@ impl Sources {
 /// Who keeps a picture, and where it lies, if that is memory that this device has lent.
 fn lent<'a>(gpu: &Gpu, picture: &'a Picture) -> Option<(&'a Arc<dyn OnDevice>, Arc<wgpu::Buffer>)> {
     let keeper = picture.keeper()?;
-    Some((keeper, gpu.lent.buffer(&keeper.place().memory)?))
+    Some((keeper, gpu.loans.buffer(&keeper.place().memory)?))
 }
 
 impl Source {

@@ -85,6 +85,11 @@ impl Supply {
         self.kept.pass_times.all()
     }
 
+    /// Pictures that the devices' memory was read back for.
+    pub fn host_copies(&self) -> u64 {
+        self.kept.host_copies.count()
+    }
+
     /// A device that works: a new one, after a second perhaps, if the last was lost.
     ///
     /// # Errors
@@ -107,12 +112,12 @@ impl Supply {
 impl Lender for Supply {
     fn lend(&self, bytes: u64) -> Result<Loan, String> {
         let gpu = self.gpu().map_err(|error| error.to_string())?;
-        gpu.lent.lend(&gpu, bytes).map_err(|error| error.to_string())
+        gpu.loans.lend(&gpu, bytes).map_err(|error| error.to_string())
     }
 
     fn holds(&self, memory: &Exported) -> bool {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.gpu.lent.buffer(memory).is_some()
+        current.gpu.loans.buffer(memory).is_some()
     }
 }
 

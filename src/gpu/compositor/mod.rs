@@ -2,7 +2,8 @@
 //!
 //! Two paths give the same pictures. *Shared* (software adapters): the CPU maps the canvas, copies what is opaque and
 //! unscaled, lets shaders do the rest, and reads where they drew. *Staged* (hardware): shaders draw everything on one canvas
-//! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later. Where two pictures become one,
+//! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later; or, where pictures are wanted on
+//! the device, to memory that other drivers may open, on software adapters too. Where two pictures become one,
 //! or a veil lies over one, each is drawn on a canvas of its own first.
 //!
 //! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
@@ -11,9 +12,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::GpuError;
 use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
 use super::device::Gpu;
+use super::lent::{self, Delivery};
 use super::overlays::Overlays;
 use super::pass_times;
 use super::sources::Sources;
@@ -40,6 +44,9 @@ pub struct Compositor {
     shape: CanvasShape,
     ring: Ring,
     path: Path,
+    /// Where pictures are wanted, and where they are delivered.
+    wanted: Delivery,
+    delivery: Delivery,
     sources: Sources,
     overlays: Overlays,
     quality: ScaleQuality,
@@ -73,11 +80,17 @@ pub struct Composed {
 impl Composed {
     /// With its grids made by the GPU.
     fn read(
-        gpu: &Gpu,
-        (tick, lease): (u64, Lease),
+        gpu: &Arc<Gpu>,
+        (tick, mut lease): (u64, Lease),
         readings: &Readings,
     ) -> Result<Composed, GpuError> {
-        let (pictures, bytes) = lease.into_pictures()?;
+        let (pictures, bytes) = if lease.is_lent() {
+            let bytes = Bytes::copy_from_slice(&lease.view()?);
+            lease.unmap();
+            (lent::pictures(gpu, lease, readings.ready.clone())?, bytes)
+        } else {
+            lease.into_pictures()?
+        };
         let (grids, stamps) = bytes.split_at(GRIDS_BYTES as usize);
         pass_times::count(gpu, &readings.passes, stamps);
         let mut pictures = pictures.into_iter();
@@ -122,6 +135,23 @@ enum Path {
     Staged(Staged),
 }
 
+impl Path {
+    fn of(gpu: &Gpu, shape: &CanvasShape, delivery: Delivery) -> Path {
+        match (gpu.is_software(), delivery) {
+            (true, Delivery::Host) => Path::Shared(Shared::new(gpu, *shape)),
+            (true, Delivery::Device) | (false, _) => Path::Staged(Staged::new(gpu, shape)),
+        }
+    }
+}
+
+/// What finished pictures are copied to.
+fn ring(gpu: &Gpu, sheet: Sheet, delivery: Delivery) -> Result<Ring, GpuError> {
+    match delivery {
+        Delivery::Host => Ok(Ring::readback(gpu, sheet)),
+        Delivery::Device => Ring::lent(gpu, sheet),
+    }
+}
+
 /// A draw that was not collected yet.
 #[derive(Debug)]
 enum Pending {
@@ -144,10 +174,7 @@ impl Compositor {
     /// A side that is odd or out of range; no memory.
     pub fn new(gpu: Arc<Gpu>, canvas: Size) -> Result<Compositor, GpuError> {
         let shape = CanvasShape::new(canvas)?;
-        let path = match gpu.is_software() {
-            true => Path::Shared(Shared::new(&gpu, shape)),
-            false => Path::Staged(Staged::new(&gpu, &shape)),
-        };
+        let path = Path::of(&gpu, &shape, Delivery::Host);
         Compositor::on(gpu, shape, path)
     }
 
@@ -171,6 +198,8 @@ impl Compositor {
             shape,
             ring,
             path,
+            wanted: Delivery::Host,
+            delivery: Delivery::Host,
             sources: Sources::default(),
             overlays: Overlays::new(shape.size.height_px),
             quality: ScaleQuality::default(),
@@ -184,26 +213,69 @@ impl Compositor {
         })
     }
 
+    /// Has pictures from the next draw on be where they are wanted, if that can be. Cheap when nothing changes.
+    pub fn set_delivery(&mut self, wanted: Delivery) {
+        if std::mem::replace(&mut self.wanted, wanted) == wanted {
+            return;
+        }
+        if let Err(error) = self.deliver(wanted) {
+            tracing::warn!(%error, "pictures are not left on the device");
+            self.fall_back();
+        }
+    }
+
+    /// Where pictures are delivered; on the host where the device does not export its memory.
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// Makes what pictures are drawn on, without renditions.
+    fn deliver(&mut self, delivery: Delivery) -> Result<(), GpuError> {
+        let shape = CanvasShape::of(self.shape.size, delivery)?;
+        let path = Path::of(&self.gpu, &shape, delivery);
+        self.ring = match path {
+            Path::Shared(_) => Ring::shared(&self.gpu, shape),
+            Path::Staged(_) => ring(&self.gpu, Sheet::new(shape, &[], READINGS_BYTES), delivery)?,
+        };
+        (self.shape, self.path, self.delivery) = (shape, path, delivery);
+        self.newest = None;
+        Ok(())
+    }
+
+    /// Delivers to the host, since nothing else can be.
+    fn fall_back(&mut self) {
+        // What is wrong with the device is told by the next draw.
+        let _ = self.deliver(Delivery::Host);
+    }
+
     /// Has each picture from the next draw on come with smaller versions of itself, as far as the GPU makes them in the same
-    /// go: a software adapter has none to offer, and sizes that are no smaller canvas are left out. Cheap when nothing
-    /// changes.
+    /// go: a software adapter whose pictures are wanted on the host has none to offer, and sizes that are no smaller canvas are
+    /// left out. Cheap when nothing changes.
     pub fn set_renditions(&mut self, sizes: &[Size]) {
         let Path::Staged(staged) = &mut self.path else { return };
-        let whole = self.shape.size;
+        let (whole, delivery) = (self.shape.size, self.delivery);
         let smaller = |size: &&Size| {
             (size.width_px <= whole.width_px && size.height_px <= whole.height_px)
                 && **size != whole
         };
         let mut shapes = Vec::with_capacity(sizes.len());
-        for shape in sizes.iter().filter(smaller).filter_map(|size| CanvasShape::new(*size).ok()) {
+        let shape = |size: &Size| CanvasShape::of(*size, delivery).ok();
+        for shape in sizes.iter().filter(smaller).filter_map(shape) {
             if !shapes.contains(&shape) {
                 shapes.push(shape);
             }
         }
-        if staged.set_renditions(&self.gpu, &shapes) {
-            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES));
-            // What is drawn next comes with them, even if it shows the same.
-            self.newest = None;
+        if !staged.set_renditions(&self.gpu, &shapes) {
+            return;
+        }
+        // What is drawn next comes with them, even if it shows the same.
+        self.newest = None;
+        match ring(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES), delivery) {
+            Ok(ring) => self.ring = ring,
+            Err(error) => {
+                tracing::warn!(%error, "pictures are not left on the device any more");
+                self.fall_back();
+            }
         }
     }
 
@@ -313,7 +385,9 @@ impl Compositor {
     /// # Errors
     /// As [`Compositor::new`].
     pub fn renewed(&self, gpu: Arc<Gpu>) -> Result<Compositor, GpuError> {
-        Ok(Compositor::new(gpu, self.shape.size)?.with_quality(self.quality))
+        let mut compositor = Compositor::new(gpu, self.shape.size)?.with_quality(self.quality);
+        compositor.set_delivery(self.wanted);
+        Ok(compositor)
     }
 
     /// Lets go of all that is in flight.

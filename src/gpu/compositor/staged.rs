@@ -1,9 +1,11 @@
-//! The path of hardware: shaders draw on a canvas in the GPU's memory, which is copied out to be read some ticks later.
+//! The path of hardware: shaders draw on a canvas in the GPU's memory, which is copied to where it is wanted: out, to be read some
+//! ticks later, or to memory that other drivers of the device may open.
 //!
 //! Must not know where steps come from. Invariant: nothing here waits.
 
 use super::passes::{Painter, run};
 use super::steps::{Painting, Paintings};
+use crate::device_memory::Moment;
 use crate::frame::{Color, Picture, PixelFormat, Range};
 use crate::gpu::GpuError;
 use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
@@ -40,6 +42,8 @@ pub(super) struct Staged {
 pub(super) struct Readings {
     pub(super) grids: Vec<Measured>,
     pub(super) passes: Vec<Pass>,
+    /// When other drivers may look at what stays on the device.
+    pub(super) ready: Option<Moment>,
 }
 
 /// What a grid was measured of.
@@ -136,11 +140,11 @@ impl Staged {
         let parts = lease.sheet()?.parts();
         for ((start, shape), canvas) in parts.zip(std::iter::once(&self.canvas).chain(canvases)) {
             let bytes = Some(shape.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT));
-            encoder.copy_buffer_to_buffer(canvas, 0, lease.buffer()?, start, bytes);
+            encoder.copy_buffer_to_buffer(canvas, 0, lease.pixels()?, start, bytes);
         }
         let grids = self.measure(painter, &mut encoder, new);
         passes.push(Pass::Measure);
-        let (buffer, start) = (lease.buffer()?, lease.sheet()?.readings_start());
+        let (buffer, start) = lease.readings()?;
         let bytes = Some(grids.len() as u64 * GRID_BYTES);
         encoder.copy_buffer_to_buffer(&self.grids, 0, buffer, start, bytes);
         if let Some(stamps) = &self.stamps {
@@ -148,8 +152,14 @@ impl Staged {
         } else {
             passes.clear();
         }
-        gpu.submit(Some(encoder.finish()));
-        Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes }))
+        let ready = if lease.is_lent() {
+            gpu.submit_raising(encoder.finish())
+        } else {
+            gpu.submit(Some(encoder.finish()));
+            gpu.host_copies.add(lease.sheet()?.count());
+            None
+        };
+        Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes, ready }))
     }
 
     fn around(&self, pass: Pass) -> Option<wgpu::ComputePassTimestampWrites<'_>> {

@@ -24,6 +24,8 @@ mod twin;
 
 #[path = "blend.rs"]
 mod blend;
+#[path = "lent.rs"]
+mod lent;
 #[path = "loss.rs"]
 mod loss;
 #[path = "luma.rs"]

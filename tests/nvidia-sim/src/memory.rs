@@ -183,6 +183,16 @@ extern "C" fn cuDestroyExternalMemory(memory: usize) -> c_int {
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> c_int {
+    const ALL: usize = 16 << 30;
+    let world = world();
+    let used: usize = world.memories.values().map(|memory| memory.bytes).sum();
+    // SAFETY: the interface wants valid pointers.
+    unsafe { (*free, *total) = (ALL - used, ALL) };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> c_int {
     let mut world = world();
     if !is_current() || !world.is_readable(from, bytes) {
