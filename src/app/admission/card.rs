@@ -132,7 +132,7 @@ mod tests {
             (0.0, 0.0, 1.0, None),
             // Two shows of 3 ms a picture: 0.18, a third one 0.09 more.
             (1.8, 600.0, 1.0, None),
-            (1.8, 600.0, 0.27, None),
+            (1.8, 600.0, 0.2701, None),
             (1.8, 600.0, 0.26, Some("0.18 of its time on pictures, 3.00 ms each")),
             // Ten of them.
             (9.0, 3000.0, 1.0, None),
