@@ -35,8 +35,11 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
             None
         }
     };
-    if gpu.is_some() {
+    if let Some(gpu) = &gpu {
         println!("canvas    1920x1080 made");
+        if let Some(load) = gpu.card_load() {
+            println!("card      {load}");
+        }
     }
     println!("ffmpeg    {}", parts::version());
     for (name, found) in parts::parts() {

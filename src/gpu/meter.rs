@@ -35,6 +35,22 @@ pub struct CardLoad {
     pub bus_bytes_per_s: Option<u64>,
 }
 
+impl fmt::Display for CardLoad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        let percent = |what: &str, of: Option<u32>| of.map(|percent| format!("{what} {percent} %"));
+        let memory = self.memory_used_bytes.zip(self.memory_total_bytes);
+        let parts = [
+            percent("busy", self.busy_percent),
+            memory.map(|(used, all)| format!("{:.1} of {:.1} GiB in use", gib(used), gib(all))),
+            percent("encoders", self.encoder_percent),
+            percent("decoders", self.decoder_percent),
+            self.bus_bytes_per_s.map(|bytes| format!("bus {:.0} GB/s", bytes as f64 / 1e9)),
+        ];
+        f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
 /// What a card's bus carries, all programs together, bytes a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLoad {
@@ -121,6 +137,19 @@ mod tests {
         ] {
             assert_eq!(bus_bytes(generation, lanes), bytes);
         }
+    }
+
+    #[test]
+    fn what_a_card_does_not_tell_is_left_out() {
+        let load = CardLoad {
+            busy_percent: Some(7),
+            memory_used_bytes: Some(3 << 29),
+            memory_total_bytes: Some(80 << 30),
+            decoder_percent: Some(0),
+            ..CardLoad::default()
+        };
+        assert_eq!(load.to_string(), "busy 7 %, 1.5 of 80.0 GiB in use, decoders 0 %");
+        assert_eq!(CardLoad::default().to_string(), "");
     }
 
     #[test]
