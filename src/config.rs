@@ -22,7 +22,7 @@ pub use choices::{
 mod encoders;
 mod ladder;
 
-pub use encoders::{EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
+pub use encoders::{DecoderChoice, EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
 
 pub use ladder::{LadderSettings, Profile, Rung};
 
@@ -177,7 +177,7 @@ pub struct RenderArgs {
     /// The MP4 to write.
     #[arg(short, long)]
     pub output: PathBuf,
-    /// Which GPU: index or part of its name.
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
 }
@@ -185,10 +185,10 @@ pub struct RenderArgs {
 /// Arguments of `onair doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// Which GPU: index or part of its name.
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them.
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
-    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    /// Directory of libcuda.so.1, libnvcuvid.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
     #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
     pub nvidia_libraries: Option<PathBuf>,
 }
@@ -213,7 +213,7 @@ pub struct Settings {
     /// Address of the RTMP server, push and play [default: 127.0.0.1:1935].
     #[arg(long, env = "ONAIR_RTMP")]
     pub rtmp: Option<SocketAddr>,
-    /// Which GPU: index or part of its name [default: the best one].
+    /// Which GPU: index, PCI address, UUID (GPU-…) or part of its name, as onair doctor lists them [default: the best one].
     #[arg(long, env = "ONAIR_ADAPTER")]
     pub adapter: Option<String>,
     /// Directory whose files sources and images may name as file:NAME [default: DATA/media].
@@ -289,6 +289,10 @@ pub struct Settings {
     /// What encodes video: NVENC where there is a session of it and else x264, NVENC or nothing, or x264 [default: auto].
     #[arg(long, env = "ONAIR_ENCODER")]
     pub encoder: Option<EncoderChoice>,
+    /// What decodes the video of sources: NVDEC where the adapter has it and else software, the same with an error in the log
+    /// where it has not, or software [default: auto].
+    #[arg(long, env = "ONAIR_DECODER")]
+    pub decoder: Option<DecoderChoice>,
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
     #[arg(long, env = "ONAIR_NVENC_PRESET")]
     pub nvenc_preset: Option<NvencPreset>,
@@ -301,7 +305,7 @@ pub struct Settings {
     /// Sessions of NVENC that this server opens at once; 0 = as many as the driver gives [default: 0].
     #[arg(long, env = "ONAIR_NVENC_SESSIONS")]
     pub nvenc_sessions: Option<u32>,
-    /// Directory of libcuda.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
+    /// Directory of libcuda.so.1, libnvcuvid.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
     #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
     pub nvidia_libraries: Option<PathBuf>,
     /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
@@ -354,6 +358,7 @@ pub struct Config {
     pub max_load_percent: u32,
     pub max_encoders: u32,
     pub encoder: EncoderChoice,
+    pub decoder: DecoderChoice,
     pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
@@ -378,7 +383,7 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms, encoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            max_encoders, input_buffer_ms, encoder, decoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
             storage,
         );
         let nvenc = nvenc(&all)?;
@@ -396,6 +401,7 @@ impl Settings {
         let tls = TlsFiles::of(all.tls_cert, all.tls_key, all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
+        let max_load = all.max_load_percent.unwrap_or(100);
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
             media_dir: all.media_dir.unwrap_or_else(|| data.join("media")),
@@ -423,14 +429,10 @@ impl Settings {
             scale_quality: all.scale_quality.unwrap_or_default().into(),
             preset: all.preset.unwrap_or(Preset::Veryfast),
             gop: Duration::from_secs(gop_seconds.into()),
-            max_load_percent: in_range(
-                "max-load-percent",
-                all.max_load_percent.unwrap_or(100),
-                0,
-                1000,
-            )?,
+            max_load_percent: in_range("max-load-percent", max_load, 0, 1000)?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
             encoder: all.encoder.unwrap_or_default(),
+            decoder: all.decoder.unwrap_or_default(),
             nvenc,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,

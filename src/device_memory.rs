@@ -3,6 +3,7 @@
 //! Owns descriptors. Must not know Vulkan or CUDA. Invariants: a descriptor is closed with the last who holds its memory;
 //! pixels are copied to the host when somebody asks for them, once per picture, and only then.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -142,6 +143,38 @@ pub trait OnDevice: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the device is lost.
     fn fetch(&self) -> Result<Vec<Plane>, String>;
+}
+
+/// Memory that is lent until this is dropped.
+#[derive(Debug)]
+pub struct Loan {
+    memory: Arc<Exported>,
+    /// The device's own handle of it.
+    _buffer: Arc<dyn Any + Send + Sync>,
+}
+
+impl Loan {
+    /// A loan of `memory`, which `buffer` keeps.
+    pub fn new(memory: Arc<Exported>, buffer: Arc<dyn Any + Send + Sync>) -> Loan {
+        Loan { memory, _buffer: buffer }
+    }
+
+    /// What is lent.
+    pub fn memory(&self) -> &Arc<Exported> {
+        &self.memory
+    }
+}
+
+/// Who lends memory of the graphics device that others write pictures to, which it then reads as sources.
+pub trait Lender: fmt::Debug + Send + Sync {
+    /// So many bytes, with arbitrary content. What is in it counts as read when whoever keeps a picture there is let go of.
+    ///
+    /// # Errors
+    /// When there is no memory, or it cannot be exported.
+    fn lend(&self, bytes: u64) -> Result<Loan, String>;
+
+    /// Whether the device in use is the one that lent this.
+    fn holds(&self, memory: &Exported) -> bool;
 }
 
 /// Pixels on a device, and on the host once somebody has asked for them there.

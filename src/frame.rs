@@ -357,6 +357,12 @@ impl Picture {
         }
     }
 
+    /// How much its planes are, bytes, without padding.
+    pub fn bytes(&self) -> usize {
+        let shapes = self.format.plane_shapes(self.size);
+        shapes.into_iter().map(|(row_bytes, rows)| row_bytes * rows).sum()
+    }
+
     /// Has the planes be on the host.
     ///
     /// # Errors

@@ -382,6 +382,11 @@ pub const PLAYER_WAIT: Duration = Duration::from_secs(5);
 pub const PLAYER_CHUNKS: usize = 16;
 /// Bytes of an HLS playlist or segment that is served.
 pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
+/// Pictures of one stream that NVDEC decoded and that lie in the card's memory: what queue and timeline hold, and what is being
+/// drawn. Further ones go through the host, and are counted.
+pub const CARD_SURFACES: usize = INPUT_VIDEO_QUEUE + TIMELINE_FRAMES + 8;
+/// Packets that a decoder on a card may take without showing anything; B-frames and threads hold back 16 at most.
+pub const CARD_SILENCE_PACKETS: usize = 64;
 /// Pictures that NVENC may hold: without B-frames and look-ahead it holds one.
 pub const NVENC_BUFFERS: usize = 4;
 /// How often a thread that waits for something else looks at its stop token.

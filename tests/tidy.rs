@@ -61,6 +61,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("libloading", &["media"]),
     ("wgpu", &["gpu"]),
     ("ash::", &["gpu"]),
+    ("nvml_wrapper", &["gpu"]),
     ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),

@@ -261,6 +261,10 @@ pub struct InputStatus {
     pub luma: Option<LumaStatus>,
     /// How often its worker broke or hung and another one took its place.
     pub restarts: u64,
+    /// What decodes its video: `nvdec` or `software`; empty before the first picture, and where nothing is decoded.
+    pub decoder: &'static str,
+    /// Why it is not NVDEC, where there is one; else empty.
+    pub nvdec_refused: String,
 }
 
 /// How long a stage takes, over the last seconds.

@@ -1,6 +1,6 @@
 //! Whether this machine can carry another show, or another rendition of one.
 //!
-//! Owns what is known of the machine: its cores, what the process uses of them, what an encoder costs. Must not know how a
+//! Owns what is known of the machine: its cores, what the process uses of them, what an encoder costs, what the card does (`card`). Must not know how a
 //! show is made. Invariant: a refusal rests on a lower bound: what the process uses now, as the kernel counts it, and of what is
 //! asked for the encoding alone, as it was measured on easy pictures. What is admitted may still be too much (then
 //! [`super::shedding`] makes less); what is refused would have been.
@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
+use crate::gpu::Supply;
 use crate::limits::{CANVAS_RING, ENCODER_PICTURES, LOAD_WINDOW, SPEED_PICTURES};
 use crate::media::encode::{EncodeError, EncoderPolicy, Idr, Latency, VideoEncoder, VideoSettings};
 use crate::media::nvenc;
@@ -21,6 +22,19 @@ use crate::time::FrameRate;
 
 /// The size that encoders are measured at.
 const PROBE: Size = Size::new(640, 360);
+
+mod card;
+
+use card::{Asked, Card};
+
+/// What is to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// A show: a canvas is composed that was not before.
+    Show,
+    /// Further encoders of one that runs.
+    Encoders,
+}
 
 /// What is asked for, or runs: a video encoder each.
 pub(super) type Encoders = [VideoSettings];
@@ -36,10 +50,12 @@ pub(super) struct Admission {
     costs: Mutex<BTreeMap<&'static str, f64>>,
     /// Time of the process's clock, s, and core seconds that the process had used.
     used: Mutex<VecDeque<(f64, f64)>>,
+    /// What composes, if that is no processor.
+    card: Option<Card>,
 }
 
 impl Admission {
-    pub(super) fn new(config: &Config) -> Admission {
+    pub(super) fn new(config: &Config, gpu: &Arc<Supply>) -> Admission {
         let percent = config.max_load_percent;
         Admission {
             cores: std::thread::available_parallelism().map_or(1, usize::from) as f64,
@@ -47,12 +63,16 @@ impl Admission {
             max_encoders: Some(config.max_encoders as usize).filter(|&most| most > 0),
             costs: Mutex::default(),
             used: Mutex::default(),
+            card: Card::of(gpu),
         }
     }
 
     /// Notes what the process has used until now.
     pub(super) fn look(&self, now: Duration) {
         let now_s = now.as_secs_f64();
+        if let Some(card) = &self.card {
+            card.look(now_s);
+        }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.back().is_some_and(|(then_s, _)| now_s - then_s < 1.0) {
             return;
@@ -79,12 +99,16 @@ impl Admission {
         self.max_encoders
     }
 
-    /// Says why `more` encoders, PGM's first, beside `running` ones are too much, with the numbers. Blocks while a preset is measured for the
-    /// first time (a tenth of a second for most).
+    /// Says why `more` encoders, PGM's first if it is to begin, beside `running` ones are too much, with the numbers. Blocks while a
+    /// preset is measured for the first time (a tenth of a second for most).
     ///
     /// # Errors
     /// The reason.
-    pub(super) fn admit(&self, running: usize, more: &Encoders) -> Result<(), String> {
+    pub(super) fn admit(
+        &self,
+        running: usize,
+        (begins, more): (Begins, &Encoders),
+    ) -> Result<(), String> {
         if let Some(most) = self.max_encoders
             && running + more.len() > most
         {
@@ -104,6 +128,11 @@ impl Admission {
             ));
         }
         let Some(max_load) = self.max_load else { return Ok(()) };
+        if let (Begins::Show, Some(card), Some(pgm)) = (begins, &self.card, more.first()) {
+            let rate = f64::from(pgm.rate.num()) / f64::from(pgm.rate.den());
+            let bytes = if on_card(more) > 0 { 0.0 } else { pixels(pgm.size) as f64 * 1.5 };
+            card.admit(Asked { rate, bytes }, max_load)?;
+        }
         let (mut needed, mut rate) = (0.0, 0.0);
         for encoder in more.iter().skip(on_card(more)) {
             // What cannot be measured is not held against it.
@@ -206,7 +235,7 @@ mod tests {
 
     fn admission(cores: f64, max_load: Option<f64>, max_encoders: Option<usize>) -> Admission {
         let costs = Mutex::new(BTreeMap::from([("veryfast", 10e-9)]));
-        Admission { cores, max_load, max_encoders, costs, used: Mutex::default() }
+        Admission { cores, max_load, max_encoders, costs, used: Mutex::default(), card: None }
     }
 
     #[test]
@@ -226,7 +255,7 @@ mod tests {
         ] {
             let admission = admission(cores, max_load, max_encoders);
             admission.used.lock().unwrap().extend([(100.0, 5.0), (110.0, 5.0 + 10.0 * used_cores)]);
-            match (admission.admit(2, &more), told) {
+            match (admission.admit(2, (Begins::Show, &more)), told) {
                 (Ok(()), None) => {}
                 (Err(why), Some(told)) => assert!(why.contains(told), "{why}"),
                 (got, told) => panic!("{got:?}, not {told:?}"),
@@ -244,7 +273,8 @@ mod tests {
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };
             let full = VideoSettings::for_size(Size::new(1920, 1080), FrameRate::FPS_30);
             let full = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..full };
-            let admitted = admission(2.0, Some(1.0), None).admit(0, &vec![full; encoders]);
+            let admitted =
+                admission(2.0, Some(1.0), None).admit(0, (Begins::Show, &vec![full; encoders]));
             assert_eq!(admitted.is_ok(), fits, "{most_sessions} {encoders}: {admitted:?}");
         }
     }

@@ -2,9 +2,13 @@
 //!
 //! Must not change anything. Invariant: it says what was tried just now, never what should be there.
 
+use std::sync::Arc;
+
 use crate::config::DoctorArgs;
+use crate::device_memory::Lender;
 use crate::frame::Size;
-use crate::gpu::{AdapterChoice, Compositor, Gpu};
+use crate::gpu::{AdapterChoice, Compositor, Gpu, Supply};
+use crate::media::nvdec::Nvdec;
 use crate::media::nvenc::{self, NvencCodec, NvencSettings};
 use crate::media::parts;
 
@@ -20,13 +24,22 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
         println!("adapter   {index}: {info}");
     }
     let choice = AdapterChoice(args.adapter.clone());
-    match Gpu::open(&choice).and_then(|gpu| {
+    let gpu = match Supply::open(choice, None).and_then(|supply| {
+        let gpu = supply.gpu()?;
         println!("compose   with {}", gpu.info());
-        gpu.warm_up()?;
-        Compositor::new(gpu, Size::new(1920, 1080)).map(drop)
+        Compositor::new(gpu, Size::new(1920, 1080)).map(|_| Arc::new(supply))
     }) {
-        Ok(()) => println!("canvas    1920x1080 made"),
-        Err(error) => missing.push(error.to_string()),
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            missing.push(error.to_string());
+            None
+        }
+    };
+    if let Some(gpu) = &gpu {
+        println!("canvas    1920x1080 made");
+        if let Some(load) = gpu.card_load() {
+            println!("card      {load}");
+        }
     }
     println!("ffmpeg    {}", parts::version());
     for (name, found) in parts::parts() {
@@ -37,11 +50,36 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
     }
     let encoder = tell_nvenc(args);
     println!("encoder   {encoder}");
+    if let Some(gpu) = gpu {
+        println!("decoder   {}", tell_nvdec(args, gpu));
+    }
     if missing.is_empty() {
         println!("all good");
         return Ok(());
     }
     Err(missing.join("; "))
+}
+
+/// Tries NVDEC, and says what decodes.
+fn tell_nvdec(args: &DoctorArgs, gpu: Arc<Supply>) -> &'static str {
+    let Some(uuid) = gpu.uuid() else { return "software" };
+    let is_software = gpu.is_software();
+    let lender: Arc<dyn Lender> = gpu;
+    match Nvdec::open(args.nvidia_libraries.as_deref(), uuid, lender) {
+        Ok(nvdec) => {
+            for decodes in nvdec.decodes() {
+                println!("nvdec     {decodes}");
+            }
+            match is_software {
+                true => "software: pictures are composed by the CPU",
+                false => "nvdec, and software what it does not decode",
+            }
+        }
+        Err(why) => {
+            println!("nvdec     {why}");
+            "software"
+        }
+    }
 }
 
 /// Tries NVENC, a session of each codec, and says what encodes.

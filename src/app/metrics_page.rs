@@ -19,12 +19,15 @@ use crate::api::control::{
     EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
 };
 use crate::engine::{Fault, InputState, StandIn};
-use crate::gpu::{PassTime, Supply};
+use crate::gpu::Supply;
 use crate::library::LibraryStats;
 use crate::luma::LumaStatus;
+use crate::media::nvdec::NvdecReport;
 use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
 
+mod card;
+mod decoders;
 mod encoders;
 
 type Labels = Vec<(&'static str, String)>;
@@ -249,18 +252,6 @@ fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) 
     registry.register("output_encode_seconds", "Time spent to encode, waits included", family);
 }
 
-fn pass_counters(registry: &mut Registry, times: &[PassTime]) {
-    let seconds = Family::<Labels, Counter<f64, AtomicU64>>::default();
-    let passes = Family::<Labels, Counter>::default();
-    for time in times {
-        let labels = vec![("pass", time.pass.to_owned())];
-        seconds.get_or_create(&labels).inc_by(time.seconds);
-        passes.get_or_create(&labels).inc_by(time.count);
-    }
-    registry.register("gpu_pass_seconds", "Time of the GPU in each pass", seconds);
-    registry.register("gpu_passes", "How often each pass ran", passes);
-}
-
 fn counters<T>(
     registry: &mut Registry,
     (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
@@ -295,6 +286,8 @@ pub(super) struct Machine {
     pub(super) load: f64,
     /// Where NVENC is looked for.
     pub(super) nvenc: Option<NvencReport>,
+    /// Where NVDEC is looked for.
+    pub(super) nvdec: Option<NvdecReport>,
     /// How many encoders may run; 0: no limit.
     pub(super) max_encoders: u64,
 }
@@ -386,9 +379,13 @@ fn server_metrics(
         counter.inc_by(value);
         registry.register(name, help, counter);
     }
-    pass_counters(registry, &gpus.pass_times());
+    card::pass_counters(registry, &gpus.pass_times());
+    card::card(registry, gpus.card_load());
     if let Some(report) = &machine.nvenc {
         encoders::nvenc(registry, report);
+    }
+    if let Some(report) = &machine.nvdec {
+        decoders::nvdec(registry, report);
     }
     let load = Gauge::<f64, AtomicU64>::default();
     load.set(machine.load);
@@ -468,6 +465,7 @@ pub(super) fn text(
     }
     relay_metrics(&mut registry, &outputs);
     encoders::output_encoders(&mut registry, &outputs);
+    decoders::input_decoders(&mut registry, &inputs);
     watch_metrics(&mut registry, &inputs, &casters);
     let encoders = outputs.iter().filter(|(_, output)| output.encoder.is_some()).count();
     let gauge = Gauge::<i64>::default();

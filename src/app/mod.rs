@@ -7,6 +7,7 @@
 mod access;
 mod admission;
 mod canvas;
+mod decoders;
 mod demo;
 mod doctor;
 mod encoders;

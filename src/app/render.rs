@@ -26,6 +26,7 @@ use crate::input::{
 };
 use crate::limits;
 use crate::media::encode::{Latency, VideoSettings};
+use crate::media::nvdec::Decoder;
 use crate::media::still;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink, SinkState};
 use crate::picture::{Backdrop, LayerSpec, OverlayContent, OverlaySpec, ScenePicture};
@@ -132,6 +133,7 @@ fn start_sources(
             name: source.location.clone(),
             retry: false,
             prescale: frames.late_scalers.as_ref().map(|scalers| scalers.quality),
+            decoder: Decoder::default(),
             lossless: true,
             buffer: Duration::ZERO,
             clock: Clock::real(),

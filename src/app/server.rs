@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::admission::Admission;
+use super::decoders::Decoders;
 use super::events::Tellers;
 use super::recordings::Recordings;
 use super::studio::Studio;
@@ -88,17 +89,18 @@ fn tls(config: &Config) -> Result<Option<Tls>, String> {
     config.tls.as_ref().map(load).transpose()
 }
 
-/// Tries NVIDIA's driver, so that no show waits for that.
-async fn look_for_nvenc(config: &Config) -> Result<(), String> {
-    let config = config.clone();
-    let found = tokio::task::spawn_blocking(move || (encoders::report(&config), config.encoder));
-    let (report, choice) = found.await.map_err(|error| error.to_string())?;
+/// Tries NVIDIA's driver, so that no show waits for that; what decodes.
+async fn look_for_driver(config: &Config, gpu: &Arc<Supply>) -> Result<Decoders, String> {
+    let (choice, config, gpu) = (config.encoder, config.clone(), Arc::clone(gpu));
+    let look = move || (encoders::report(&config), Decoders::look(&config, &gpu));
+    let found = tokio::task::spawn_blocking(look).await;
+    let (report, decoders) = found.map_err(|error| error.to_string())?;
     if choice == config::EncoderChoice::Nvenc
         && let Some(NvencReport { device: Err(why), .. }) = report
     {
         tracing::error!(%why, "the encoder is to be NVENC: no show can begin");
     }
-    Ok(())
+    Ok(decoders)
 }
 
 fn playback(auth: config::PlaybackAuth) -> PlaybackAuth {
@@ -145,12 +147,13 @@ impl Server {
             key,
             watch: tellers.watch_key.clone(),
         });
-        look_for_nvenc(&config).await?;
+        let decoders = look_for_driver(&config, &gpu).await?;
         let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
-            admission: Admission::new(&config),
+            admission: Admission::new(&config, &gpu),
             config,
             gpu,
+            decoders,
             hub: Hub::new(),
             library,
             recordings,
@@ -218,6 +221,7 @@ impl Server {
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
                 nvenc: encoders::report(&admission.config),
+                nvdec: admission.decoders.report(),
                 max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))

@@ -86,6 +86,8 @@ fn input_status(
         faults: report.faults.clone(),
         luma: report.luma,
         restarts: report.status.restarts,
+        decoder: report.status.decoded_by.name,
+        nvdec_refused: report.status.decoded_by.refused.clone().unwrap_or_default(),
         jitter_ms: report.status.jitter_ns / 1_000_000,
         media_age_ms: report.status.media_age_ms,
         timeline: report.stats,

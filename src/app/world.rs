@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::admission::Admission;
+use super::decoders::Decoders;
 use super::recordings::Recordings;
 use crate::catalog::{
     Caster, EpisodeGroup, ErrorCode, GroupItem, GroupProgress, MediaFacts, Place, Play, Refused,
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub(super) config: Config,
     pub(super) admission: Admission,
     pub(super) gpu: Arc<Supply>,
+    pub(super) decoders: Decoders,
     pub(super) hub: Hub,
     pub(super) library: Arc<Library>,
     pub(super) recordings: Arc<Recordings>,
@@ -82,6 +84,7 @@ impl World {
             name: name.to_owned(),
             retry: true,
             prescale: self.gpu.is_software().then_some(self.config.scale_quality),
+            decoder: self.decoders.decoder(),
             lossless: false,
             buffer: self.config.input_buffer,
             clock: self.clock.clone(),

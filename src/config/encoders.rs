@@ -1,6 +1,6 @@
-//! Which encoder makes an output, and how NVENC is used.
+//! Which encoder makes an output, how NVENC is used, and which decoder reads sources.
 //!
-//! Must not know encoders. Invariant: the words are the same as flags and in files.
+//! Must not know encoders or decoders. Invariant: the words are the same as flags and in files.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,19 @@ pub enum EncoderChoice {
     Nvenc,
     /// x264.
     X264,
+}
+
+/// What decodes the video of sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecoderChoice {
+    /// NVDEC where the adapter that composes has it, and software what it does not decode.
+    #[default]
+    Auto,
+    /// The same, and an error in the log where there is none.
+    Nvdec,
+    /// Software.
+    Software,
 }
 
 /// NVENC's presets.

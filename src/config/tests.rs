@@ -36,6 +36,7 @@ fn errors_name_the_setting() {
         ("second-publisher = 'both'", &[], "second-publisher"),
         ("hls-segments = 'mkv'", &[], "hls-segments"),
         ("encoder = 'quicksync'", &[], "encoder"),
+        ("decoder = 'cuvid'", &[], "decoder"),
         ("nvenc-preset = 'p8'", &[], "nvenc-preset"),
         ("video-codec = 'hevc'", &[], "video-codec"),
         ("", &["--nvenc-sessions", "1001"], "nvenc-sessions"),

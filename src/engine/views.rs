@@ -155,6 +155,6 @@ fn is_same(a: &VideoFrame, b: &VideoFrame) -> bool {
 
 /// Bytes of a frame as decoded and scaled.
 pub(super) fn bytes(frame: &VideoFrame) -> usize {
-    let of = |picture: &Picture| picture.planes().iter().map(|p| p.data.len()).sum::<usize>();
+    let of = |picture: &Picture| picture.bytes();
     of(&frame.picture) + frame.scaled.iter().map(|scaled| of(&scaled.picture)).sum::<usize>()
 }

@@ -3,7 +3,6 @@
 //! Owns the one device of the process and what is made once on it. Must not know canvases or frames. Invariant: an
 //! error of the driver never panics; it is kept and given to the next one who asks ([`Gpu::check`]).
 
-use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,45 +12,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::GpuError;
+use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::cache::Cache;
 use super::host_memory::Held;
 use super::interop::{self, Interop};
 use super::lent::HostCopies;
+use super::loans::Loans;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
 use super::shaders::{IMMEDIATE_BYTES, Shaders};
 use super::text::TextPainter;
 use crate::device_memory::{DeviceUuid, Moment};
 use crate::limits::GPU_WAIT;
-
-/// Which adapter to use: an index of [`Gpu::adapters`], a PCI address (`0000:3b:00.0`, leading zeros or the domain may be
-/// missing) or a part of a name (any case); `None` is the best one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdapterChoice(pub Option<String>);
-
-/// What an adapter is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GpuInfo {
-    /// Name of the device.
-    pub name: String,
-    /// Name and version of its driver.
-    pub driver: String,
-    /// Where it is on the PCI bus, domain:bus:device.function; empty where it is on none.
-    pub pci: String,
-    /// It is the CPU: pictures are copied where they can be and read back for nothing.
-    pub software: bool,
-}
-
-impl fmt::Display for GpuInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.software { "software" } else { "hardware" };
-        write!(f, "{} ({}, {kind}", self.name, self.driver)?;
-        match self.pci.as_str() {
-            "" => write!(f, ")"),
-            pci => write!(f, ", PCI {pci})"),
-        }
-    }
-}
 
 /// What a device holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +50,7 @@ pub struct Gpu {
     pub(super) held: Held,
     /// None where other drivers cannot open its memory.
     pub(super) interop: Option<Interop>,
+    pub(super) loans: Loans,
     pub(super) host_copies: Arc<HostCopies>,
 }
 
@@ -113,7 +86,7 @@ impl Gpu {
     /// As [`Gpu::open`].
     pub fn open_with(choice: &AdapterChoice, kept: &Kept) -> Result<Arc<Gpu>, GpuError> {
         let adapter = pick(enumerate(), choice)?;
-        let info = info_of(&adapter.get_info());
+        let info = info_of(&adapter);
         let (device, queue) = request_device(&adapter, &info)?;
         let faults = watch(&device);
         let dir = kept.cache_dir.as_deref();
@@ -135,6 +108,7 @@ impl Gpu {
             pass_times,
             held,
             interop,
+            loans: Loans::default(),
             host_copies: Arc::clone(&kept.host_copies),
         };
         gpu.check()?;
@@ -161,7 +135,7 @@ impl Gpu {
 
     /// All adapters, the indices of [`AdapterChoice`].
     pub fn adapters() -> Vec<GpuInfo> {
-        enumerate().iter().map(|adapter| info_of(&adapter.get_info())).collect()
+        enumerate().iter().map(info_of).collect()
     }
 
     /// Whether the adapter is the CPU.
@@ -289,72 +263,6 @@ impl Drop for Gpu {
     }
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-        backends: wgpu::Backends::VULKAN,
-        flags: wgpu::InstanceFlags::empty(),
-        ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    ready(instance.enumerate_adapters(wgpu::Backends::VULKAN)).unwrap_or_default()
-}
-
-/// The chosen adapter; without a choice, the first of the kind that is likely fastest.
-fn pick(
-    mut adapters: Vec<wgpu::Adapter>,
-    choice: &AdapterChoice,
-) -> Result<wgpu::Adapter, GpuError> {
-    let infos: Vec<GpuInfo> = adapters.iter().map(|a| info_of(&a.get_info())).collect();
-    let index = match &choice.0 {
-        None => {
-            let rank = |i: &usize| rank(adapters[*i].get_info().device_type);
-            (0..adapters.len()).min_by_key(rank).ok_or(GpuError::NoAdapter)?
-        }
-        Some(_) if adapters.is_empty() => return Err(GpuError::NoAdapter),
-        Some(wanted) => find(&infos, wanted).ok_or_else(|| {
-            let found = infos.into_iter().map(|info| info.name).collect();
-            GpuError::NoSuchAdapter { wanted: wanted.clone(), found }
-        })?,
-    };
-    Ok(adapters.swap_remove(index))
-}
-
-fn find(infos: &[GpuInfo], wanted: &str) -> Option<usize> {
-    let by_index = wanted.parse().ok().filter(|index| *index < infos.len());
-    let wanted = wanted.to_lowercase();
-    let address = pci_address(&wanted);
-    let is_there = |info: &GpuInfo| address.is_some() && pci_address(&info.pci) == address;
-    let by_address = || infos.iter().position(is_there);
-    let by_name = || infos.iter().position(|info| info.name.to_lowercase().contains(&wanted));
-    by_index.or_else(by_address).or_else(by_name)
-}
-
-/// Domain, bus, and device with function. Tools write the domain with four digits, with eight, or not at all.
-fn pci_address(text: &str) -> Option<(u32, u32, &str)> {
-    let (bus, device) = text.rsplit_once(':')?;
-    let (domain, bus) = bus.rsplit_once(':').unwrap_or(("0", bus));
-    let hex = |digits| u32::from_str_radix(digits, 16).ok();
-    Some((hex(domain)?, hex(bus)?, device))
-}
-
-fn rank(kind: wgpu::DeviceType) -> u8 {
-    match kind {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    }
-}
-
-fn info_of(info: &wgpu::AdapterInfo) -> GpuInfo {
-    GpuInfo {
-        name: info.name.clone(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
-        pci: info.device_pci_bus_id.to_lowercase(),
-        software: info.device_type == wgpu::DeviceType::Cpu,
-    }
-}
-
 fn request_device(
     adapter: &wgpu::Adapter,
     info: &GpuInfo,
@@ -407,7 +315,7 @@ fn watch(device: &wgpu::Device) -> Arc<Faults> {
 }
 
 /// The value of a future that is ready at once, as all of wgpu's are on native backends.
-fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
@@ -417,38 +325,6 @@ fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn adapters_are_found_by_index_address_or_part_of_a_name() {
-        let info = |name: &str, pci: &str| GpuInfo {
-            name: name.into(),
-            driver: String::new(),
-            pci: pci.into(),
-            software: pci.is_empty(),
-        };
-        let infos = [
-            info("NVIDIA H200", "0000:3b:00.0"),
-            info("llvmpipe (LLVM 15)", ""),
-            info("NVIDIA H200", "0000:5e:00.0"),
-        ];
-        for (wanted, index) in [
-            ("0", Some(0)),
-            ("2", Some(2)),
-            ("LLVM", Some(1)),
-            ("h200", Some(0)),
-            ("0000:5e:00.0", Some(2)),
-            ("00000000:5E:00.0", Some(2)),
-            ("5e:00.0", Some(2)),
-            ("e:00.0", None),
-            ("0000:5f:00.0", None),
-            ("1:5e:00.0", None),
-            ("intel", None),
-            // Beyond the last index, digits are a part of a name.
-            ("15", Some(1)),
-        ] {
-            assert_eq!(find(&infos, wanted), index, "{wanted}");
-        }
-    }
 
     #[test]
     fn pipelines_are_kept_and_a_broken_file_is_as_good_as_none() {

@@ -1,14 +1,15 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
+//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `meter` (how busy the card is), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `lent` (those that stay on the device), `copy` (what a software adapter does by `memcpy`), `blend` (two
-//! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `loans` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
 //! [`Picture`](crate::frame::Picture) goes out. Invariant: a picture that was handed out never changes; its canvas is drawn
 //! on again only after the last clone of it is gone.
 
+mod adapter;
 mod blend;
 mod cache;
 mod canvas;
@@ -19,6 +20,8 @@ mod host_memory;
 mod interop;
 mod layers;
 mod lent;
+mod loans;
+mod meter;
 mod outline;
 mod overlays;
 mod pass_times;
@@ -27,9 +30,11 @@ mod sources;
 mod supply;
 mod text;
 
+pub use adapter::{AdapterChoice, GpuInfo};
 pub use compositor::{Composed, Compositor};
-pub use device::{AdapterChoice, Census, Gpu, GpuInfo, Kept};
+pub use device::{Census, Gpu, Kept};
 pub use lent::{Delivery, HostCopies};
+pub use meter::{BusLoad, CardLoad};
 pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};
 pub use supply::Supply;
@@ -48,7 +53,7 @@ pub enum GpuError {
     /// None that was asked for.
     #[error("no adapter is called {wanted:?}; there are: {}", found.join(", "))]
     NoSuchAdapter {
-        /// Index or part of a name.
+        /// Index, address, UUID or part of a name.
         wanted: String,
         /// Names of all adapters, in order of their index.
         found: Vec<String>,

@@ -9,10 +9,10 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use bytemuck::{Pod, Zeroable};
 
+use super::adapter::GpuInfo;
 use super::blend::Blending;
 use super::canvas::CanvasShape;
 use super::color::Code;
-use super::device::GpuInfo;
 use super::layers::{Filter, LayerKind};
 use crate::frame::Size;
 use crate::picture::{Motion, Rect};

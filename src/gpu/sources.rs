@@ -1,12 +1,15 @@
-//! Sources on the GPU: the current picture of each input as textures, as decoded or as scaled ahead.
+//! Sources on the GPU: the current picture of each input as textures, as decoded or as scaled ahead; from the host, or from
+//! memory of the device that a decoder has written to.
 //!
 //! Must not know where on the canvas a source is shown. Invariant: a picture is uploaded at most once, and textures are
 //! made anew only when an input's size or format changes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::device::Gpu;
+use crate::device_memory::{OnDevice, Place};
 use crate::frame::{Picture, PixelFormat, Plane, Size};
 use crate::ids::InputKey;
 use crate::limits::SOURCE_IDLE_DRAWS;
@@ -23,6 +26,9 @@ pub(super) struct SourceKey {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     by_key: BTreeMap<SourceKey, Source>,
+    /// Copies out of lent memory that were not submitted yet, and whose they are.
+    copies: Option<wgpu::CommandEncoder>,
+    copied: Vec<Arc<dyn OnDevice>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +54,12 @@ impl Sources {
         entry.used = draw;
         if entry.uploaded != picture.id() {
             entry.uploaded = picture.id();
+            if let Some((keeper, buffer)) = lent(gpu, picture) {
+                let new = || gpu.device.create_command_encoder(&Default::default());
+                entry.copy(self.copies.get_or_insert_with(new), &buffer, keeper.place());
+                self.copied.push(Arc::clone(keeper));
+                return;
+            }
             let shapes = format.plane_shapes(size);
             for ((texture, plane), (row_bytes, _)) in
                 entry.planes.iter().zip(picture.planes()).zip(shapes)
@@ -55,6 +67,14 @@ impl Sources {
                 write(gpu, texture, plane, row_bytes);
             }
         }
+    }
+
+    /// Has what lies in lent memory be copied, before anything that is submitted from now on. Its pictures are held until then.
+    pub(super) fn flush(&mut self, gpu: &Gpu) {
+        let Some(copies) = self.copies.take() else { return };
+        let copied = std::mem::take(&mut self.copied);
+        gpu.submit(Some(copies.finish()));
+        gpu.queue.on_submitted_work_done(move || drop(copied));
     }
 
     /// What a layer that shows this picture binds.
@@ -74,7 +94,28 @@ impl Sources {
     }
 }
 
+/// Who keeps a picture, and where it lies, if that is memory that this device has lent.
+fn lent<'a>(gpu: &Gpu, picture: &'a Picture) -> Option<(&'a Arc<dyn OnDevice>, Arc<wgpu::Buffer>)> {
+    let keeper = picture.keeper()?;
+    Some((keeper, gpu.loans.buffer(&keeper.place().memory)?))
+}
+
 impl Source {
+    /// Copies each plane from where it lies on the device.
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, place: &Place) {
+        let mut offset = place.offset_bytes;
+        for texture in &self.planes {
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset,
+                bytes_per_row: Some(place.pitch_bytes),
+                rows_per_image: None,
+            };
+            let from = wgpu::TexelCopyBufferInfo { buffer, layout };
+            encoder.copy_buffer_to_texture(from, texture.as_image_copy(), texture.size());
+            offset += u64::from(place.pitch_bytes) * u64::from(texture.height());
+        }
+    }
+
     fn new(gpu: &Gpu, format: PixelFormat, size: Size) -> Source {
         let [luma, chroma] = texels(format);
         let chroma_size = format.chroma_size(size);

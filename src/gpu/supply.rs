@@ -8,8 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuError;
-use super::device::{AdapterChoice, Census, Gpu, Kept};
+use super::adapter::AdapterChoice;
+use super::device::{Census, Gpu, Kept};
+use super::interop::Interop;
+use super::meter::{BusLoad, CardLoad, Meter};
 use super::pass_times::PassTime;
+use crate::device_memory::{DeviceUuid, Exported, Lender, Loan};
 
 /// A source of graphics devices; one per process.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub struct Supply {
     choice: AdapterChoice,
     kept: Kept,
     is_software: bool,
+    uuid: Option<DeviceUuid>,
+    meter: Meter,
     current: Mutex<Current>,
     lost: AtomicU64,
 }
@@ -37,13 +43,31 @@ impl Supply {
         let kept = Kept { cache_dir, ..Kept::default() };
         let gpu = ready(&choice, &kept)?;
         let is_software = gpu.is_software();
+        let uuid = gpu.interop.as_ref().map(Interop::uuid);
+        let meter = Meter::of(&gpu.info());
         let current = Mutex::new(Current { gpu, counted: false });
-        Ok(Supply { choice, kept, is_software, current, lost: AtomicU64::new(0) })
+        let lost = AtomicU64::new(0);
+        Ok(Supply { choice, kept, is_software, uuid, meter, current, lost })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
     pub fn is_software(&self) -> bool {
         self.is_software
+    }
+
+    /// What CUDA and NVML know the device by; of the first one. None where other drivers cannot open its memory.
+    pub fn uuid(&self) -> Option<DeviceUuid> {
+        self.uuid
+    }
+
+    /// What the card tells of itself, where it is one that NVML knows.
+    pub fn card_load(&self) -> Option<CardLoad> {
+        self.meter.load()
+    }
+
+    /// What the card's bus carries now, where NVML tells it. Takes a fiftieth of a second.
+    pub fn bus_load(&self) -> Option<BusLoad> {
+        self.meter.bus()
     }
 
     /// Devices lost so far.
@@ -82,6 +106,18 @@ impl Supply {
         let gpu = ready(&self.choice, &self.kept)?;
         *current = Current { gpu: Arc::clone(&gpu), counted: false };
         Ok(gpu)
+    }
+}
+
+impl Lender for Supply {
+    fn lend(&self, bytes: u64) -> Result<Loan, String> {
+        let gpu = self.gpu().map_err(|error| error.to_string())?;
+        gpu.loans.lend(&gpu, bytes).map_err(|error| error.to_string())
+    }
+
+    fn holds(&self, memory: &Exported) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.gpu.loans.buffer(memory).is_some()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::guard::{self, Admitted, UrlUse};
-use super::play::Finish;
+use super::play::{DecoderTold, Finish};
 use super::{Context, OpenPushed};
 use crate::limits;
 use crate::media::open::{ByteSource, MediaError, OpenRequest, Probing, Target};
@@ -40,7 +40,7 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
         }
         let (admitted, opened) = match origin {
             Origin::Pushed(open) => match open(stop) {
-                Some(source) => (None, open_bytes(source, stop)),
+                Some(source) => (None, open_bytes(source, context, stop)),
                 None => {
                     stop.wait(limits::PUSHED_RETRY);
                     continue;
@@ -82,9 +82,14 @@ pub(super) fn run(origin: &Origin, context: &Context, stop: &StopToken) {
     }
 }
 
-fn open_bytes(source: ByteSource, stop: &StopToken) -> Result<Reader, MediaError> {
+fn open_bytes(
+    source: ByteSource,
+    context: &Context,
+    stop: &StopToken,
+) -> Result<Reader, MediaError> {
     let target = Target::Bytes { source, format: c"flv" };
-    Reader::open(OpenRequest { target, protocols: "", probing: Probing::Live }, stop, None)
+    let (probing, decoder) = (Probing::Live, context.options.decoder.clone());
+    Reader::open(OpenRequest { target, protocols: "", probing, decoder }, stop, None)
 }
 
 /// Opens a URL past the guard; what the guard admitted must live as long as the reader.
@@ -99,8 +104,8 @@ fn open_url(
     };
     let target = Target::Url { url: admitted.url.clone(), options: admitted.options.clone() };
     let protocols = admitted.protocols;
-    let reader =
-        Reader::open(OpenRequest { target, protocols, probing: Probing::Live }, stop, None);
+    let (probing, decoder) = (Probing::Live, context.options.decoder.clone());
+    let reader = Reader::open(OpenRequest { target, protocols, probing, decoder }, stop, None);
     (Some(admitted), reader)
 }
 
@@ -114,6 +119,7 @@ fn deliver(mut reader: Reader, context: &Context, stop: &StopToken) -> Session {
     let mut finish = Finish::new(context);
     let mut pace = Pace::new(&reader.description().container);
     let mut watch = KeyWatch::new(context.options.clock.clone());
+    let mut told = DecoderTold::default();
     let mut delivered = false;
     let error = loop {
         let room = mailbox.room();
@@ -137,6 +143,7 @@ fn deliver(mut reader: Reader, context: &Context, stop: &StopToken) -> Session {
             Err(error) => break error,
         }
         mailbox.set_decode_errors(errors_before + reader.counters().decode_errors);
+        told.follow(reader.decoded_by(), context);
         if !delivered && watch.is_due() {
             context.fail(&"no key frame yet, so there is no picture to show");
         }

@@ -13,6 +13,7 @@ use crate::limits::{
     FILE_VIDEO_QUEUE, INPUT_AUDIO_QUEUE, INPUT_EVENTS, INPUT_HUNG, INPUT_STALE_AFTER,
     INPUT_VIDEO_QUEUE,
 };
+use crate::media::nvdec::DecodedBy;
 use crate::media::reader::{Description, Room};
 use crate::shot::Shot;
 use crate::source::{InputState, Part};
@@ -85,6 +86,8 @@ pub struct InputStatus {
     pub jitter_ns: u64,
     /// What the source consists of, once it has been opened.
     pub description: Option<Arc<Description>>,
+    /// What decodes its video, and why not the card.
+    pub decoded_by: DecodedBy,
     /// Times that its worker panicked and began again.
     pub restarts: u64,
     /// Its worker does nothing any more.
@@ -139,6 +142,7 @@ impl Mailbox {
             media_age_ms: None,
             jitter_ns: 0,
             description: None,
+            decoded_by: DecodedBy::default(),
             restarts: 0,
             broken: None,
         };
@@ -269,6 +273,15 @@ impl Mailbox {
 
     pub(super) fn set_description(&self, description: &Description) {
         self.lock().status.description = Some(Arc::new(description.clone()));
+    }
+
+    pub(super) fn set_decoded_by(&self, decoded_by: DecodedBy) {
+        self.lock().status.decoded_by = decoded_by;
+    }
+
+    /// Something an operator should read, which is no error.
+    pub(super) fn push_notice(&self, text: String) {
+        self.lock().event(Delivery::Notice(text));
     }
 
     pub(super) fn count_reconnect(&self) {

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use crate::frame::{AudioBlock, VideoFrame};
 use crate::ids::InputKey;
 use crate::limits::{CUT_TIMEOUT, RETRY_FIRST};
+use crate::media::nvdec::Decoder;
 use crate::media::open::ByteSource;
 use crate::shot::{ScaleQuality, Shot};
 use crate::source::{InputKind, InputState, Part};
@@ -150,6 +151,8 @@ pub struct InputOptions {
     pub retry: bool,
     /// How pictures are scaled here to the shots given to [`Input::set_wanted`], where they are (software adapter).
     pub prescale: Option<ScaleQuality>,
+    /// What decodes its video.
+    pub decoder: Decoder,
     /// Whether every source waits instead of dropping (offline rendering).
     pub lossless: bool,
     /// Depth of a live source's jitter buffer, told to the engine.

@@ -16,6 +16,7 @@ use crate::frame::{AudioBlock, Picture, VideoFrame};
 use crate::limits::{INPUT_CONNECT_TIMEOUT, MAX_IMAGE_BYTES};
 use crate::media::fetch::{self, Fetch};
 use crate::media::file::FilePlayer;
+use crate::media::nvdec::DecodedBy;
 use crate::media::open::MediaError;
 use crate::media::pattern::Pattern;
 use crate::media::reader::{Description, Next};
@@ -71,13 +72,14 @@ pub(super) fn with_player(
     (context, stop): (&Context, &StopToken),
     play: &mut dyn FnMut(FilePlayer) -> Result<(), MediaError>,
 ) -> Result<(), MediaError> {
+    let how = (excerpt, &context.options.decoder);
     let Some(("http" | "https", _)) = location.split_once("://") else {
         // The prefix keeps a name with a colon from being taken for a protocol.
-        return play(FilePlayer::open(format!("file:{location}"), vec![], excerpt, stop)?);
+        return play(FilePlayer::open(format!("file:{location}"), vec![], how, stop)?);
     };
     let admitted = guard::admit(location, UrlUse::File, &context.options.allow, stop)?;
-    let result = FilePlayer::open(admitted.url.clone(), admitted.options.clone(), excerpt, stop)
-        .and_then(play);
+    let result =
+        FilePlayer::open(admitted.url.clone(), admitted.options.clone(), how, stop).and_then(play);
     match admitted.into_refusal() {
         Some(refusal) => Err(MediaError::Refused(refusal)),
         None => result,
@@ -125,6 +127,7 @@ fn deliver(
 ) -> Result<(), MediaError> {
     let mailbox = &context.mailbox;
     let mut finish = Finish::new(context);
+    let mut told = DecoderTold::default();
     loop {
         if let Some(part) = player.take_begun() {
             let (pass, begin_ns) = (begin.pass + part.pass, begin.at_ns + part.begin_ns);
@@ -135,6 +138,7 @@ fn deliver(
             Next::Video(mut frame, _) => {
                 frame.pts_ns += begin.at_ns;
                 finish.video(frame);
+                told.follow(player.decoded_by(), context);
             }
             Next::Audio(mut block) => {
                 block.pts_ns += begin.at_ns;
@@ -152,6 +156,26 @@ fn deliver(
         if stop.is_stopped() {
             return Err(MediaError::Stopped);
         }
+    }
+}
+
+/// What was told of what decodes a source.
+#[derive(Default)]
+pub(super) struct DecoderTold(DecodedBy);
+
+impl DecoderTold {
+    /// Tells what decodes it now, if that is something else, and why not the card.
+    pub(super) fn follow(&mut self, now: DecodedBy, context: &Context) {
+        if now.name.is_empty() || now == self.0 {
+            return;
+        }
+        if let Some(why) = &now.refused {
+            let text = format!("{}: software decodes it: {why}", context.name);
+            tracing::warn!(input = %context.options.key, "{text}");
+            context.mailbox.push_notice(text);
+        }
+        context.mailbox.set_decoded_by(now.clone());
+        self.0 = now;
     }
 }
 

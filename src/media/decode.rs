@@ -2,27 +2,23 @@
 //!
 //! Must not know containers. Invariant: a decoder that fails on a packet goes on with the next one; nothing is
 //! shown before the first key frame, nor what the decoder itself calls corrupt.
-#![expect(unsafe_code, reason = "decoder contexts are set up field by field")]
+#![expect(unsafe_code, reason = "frames and parameters are handed over by pointer")]
 
-use std::collections::VecDeque;
-use std::ffi::c_int;
 use std::sync::Arc;
 
-use ffmpeg_next::codec::{Context, threading};
-use ffmpeg_next::decoder::Opened;
-use ffmpeg_next::{Packet, decoder, ffi, frame};
+use ffmpeg_next::{Packet, frame};
 
 use super::deinterlace::Deinterlacer;
-use super::open::{MediaError, NS_BASE, StreamInfo};
+use super::nvdec::{DecodedBy, Decoder, is_on_card};
+use super::open::{MediaError, StreamInfo};
 use super::picture::PictureMaker;
 use super::resample::{Resampler, samples_ns};
-use crate::frame::{AudioBlock, Size, VideoFrame};
+use crate::frame::{AudioBlock, Picture, Size, VideoFrame};
 use crate::limits;
 
-/// Above this many pixels one thread may not keep up, and frames are decoded by several threads.
-const SINGLE_THREAD_PIXELS: u64 = 1920 * 1088;
-/// Threads for pictures above it; each delays a live source by a frame.
-const BIG_THREADS: usize = 4;
+mod feed;
+
+use feed::Feed;
 
 /// What a track has seen; all grow only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,131 +38,6 @@ pub(super) enum Supply {
     Ended,
 }
 
-/// Packets waiting for a decoder, and the decoder.
-struct Feed {
-    decoder: Opened,
-    packets: VecDeque<Packet>,
-    bytes: usize,
-    draining: bool,
-    drained: bool,
-    counters: Counters,
-}
-
-impl Feed {
-    /// A decoder for a stream: that of `spare`, begun anew, if it decodes just this. Its buffers then go round; a new one
-    /// would get its own while those of the old one are still on their way to the screen.
-    fn open(stream: &StreamInfo, spare: Option<Feed>) -> Result<Feed, MediaError> {
-        let opened = match spare {
-            Some(mut feed) if feed.fits(stream) => {
-                feed.decoder.flush();
-                feed.decoder
-            }
-            _ => Feed::open_decoder(stream)?,
-        };
-        Ok(Feed {
-            decoder: opened,
-            packets: VecDeque::new(),
-            bytes: 0,
-            draining: false,
-            drained: false,
-            counters: Counters::default(),
-        })
-    }
-
-    /// Whether the decoder was opened for a stream like this one.
-    fn fits(&self, stream: &StreamInfo) -> bool {
-        let bytes = |data: *const u8, len: c_int| match usize::try_from(len) {
-            // SAFETY: FFmpeg keeps so many bytes there.
-            Ok(len) if !data.is_null() => unsafe { std::slice::from_raw_parts(data, len) },
-            _ => &[],
-        };
-        // SAFETY: decoder and parameters are alive and only read.
-        let (own, new) = unsafe { (&*self.decoder.as_ptr(), &*stream.parameters) };
-        own.codec_id == new.codec_id
-            && (own.width, own.height) == (new.width, new.height)
-            && own.sample_rate == new.sample_rate
-            && bytes(own.extradata, own.extradata_size) == bytes(new.extradata, new.extradata_size)
-    }
-
-    fn open_decoder(stream: &StreamInfo) -> Result<Opened, MediaError> {
-        // SAFETY: the parameters belong to the open container that `stream` was taken from.
-        let (context, pixels) = unsafe {
-            let parameters = stream.parameters;
-            let codec = decoder::find((*parameters).codec_id.into()).ok_or(MediaError::NoMedia)?;
-            let mut context = Context::new_with_codec(codec);
-            let raw = context.as_mut_ptr();
-            if ffi::avcodec_parameters_to_context(raw, parameters) < 0 {
-                return Err(MediaError::NoMedia);
-            }
-            (*raw).pkt_timebase = NS_BASE;
-            let size = ((*parameters).width.max(0), (*parameters).height.max(0));
-            (context, u64::from(size.0.cast_unsigned()) * u64::from(size.1.cast_unsigned()))
-        };
-        let mut context = context;
-        let threads = if pixels > SINGLE_THREAD_PIXELS { BIG_THREADS } else { 1 };
-        context.set_threading(threading::Config {
-            kind: threading::Type::Frame,
-            count: threads,
-            ..Default::default()
-        });
-        let codec = context.codec().ok_or(MediaError::NoMedia)?;
-        context.decoder().open_as(codec).map_err(|e| MediaError::Open(e.to_string()))
-    }
-
-    fn push(&mut self, packet: Packet) {
-        self.bytes += packet.size();
-        self.packets.push_back(packet);
-        while self.packets.len() > limits::INPUT_PACKETS || self.bytes > limits::INPUT_PACKET_BYTES
-        {
-            let Some(dropped) = self.packets.pop_front() else { break };
-            self.bytes -= dropped.size();
-            self.counters.packets_dropped += 1;
-        }
-    }
-
-    /// Decodes until there is a frame; false when it needs packets or is drained.
-    fn pull(&mut self, frame: &mut frame::Frame, supply: Supply) -> bool {
-        while !self.drained {
-            match self.decoder.receive_frame(frame) {
-                Ok(()) => return true,
-                Err(ffmpeg_next::Error::Eof) => self.drained = true,
-                Err(ffmpeg_next::Error::Other { errno: ffmpeg_next::error::EAGAIN }) => {
-                    if !self.send(supply) {
-                        return false;
-                    }
-                }
-                // An error belongs to one frame; the decoder itself goes on.
-                Err(_) => {
-                    self.counters.decode_errors += 1;
-                    if !self.send(supply) {
-                        return false;
-                    }
-                }
-            }
-        }
-        false
-    }
-
-    fn send(&mut self, supply: Supply) -> bool {
-        if let Some(packet) = self.packets.pop_front() {
-            self.bytes -= packet.size();
-            if self.decoder.send_packet(&packet).is_err() {
-                self.counters.decode_errors += 1;
-            }
-            return true;
-        }
-        if supply == Supply::Ended && self.draining {
-            self.drained = true;
-        }
-        if supply == Supply::Ended && !self.draining {
-            self.draining = true;
-            self.drained = self.decoder.send_eof().is_err();
-            return true;
-        }
-        false
-    }
-}
-
 /// A video stream being decoded.
 pub(super) struct VideoTrack {
     pub(super) stream: usize,
@@ -177,16 +48,26 @@ pub(super) struct VideoTrack {
     frame_ns: i64,
     last_pts_ns: Option<i64>,
     first_key_ns: Option<i64>,
+    decoded_by: DecodedBy,
 }
 
 impl VideoTrack {
     /// Begins to decode a stream, with the decoder of `spare` if that fits.
     pub(super) fn open(
         stream: &StreamInfo,
+        decoder: &Decoder,
         spare: Option<VideoTrack>,
     ) -> Result<VideoTrack, MediaError> {
-        let (feed, maker) = spare.map(|track| (track.feed, track.maker)).unzip();
-        let feed = Feed::open(stream, feed)?;
+        let spare = spare.filter(|track| track.feed.fits(stream));
+        let (feed, maker, decoded_by) = match spare {
+            Some(VideoTrack { feed, maker, decoded_by, .. }) => {
+                (Feed::open(stream, Some(feed))?, maker, decoded_by)
+            }
+            None => {
+                let (feed, decoded_by) = open_feed(stream, decoder)?;
+                (feed, PictureMaker::default(), decoded_by)
+            }
+        };
         // SAFETY: reads two numbers of the open container's parameters.
         let size = unsafe {
             Size::new(
@@ -208,10 +89,11 @@ impl VideoTrack {
             feed,
             frame: frame::Video::empty(),
             deinterlacer: Deinterlacer::default(),
-            maker: maker.unwrap_or_default().of_stream(stream.intent),
+            maker: maker.of_stream(stream.intent),
             frame_ns,
             last_pts_ns: None,
             first_key_ns: None,
+            decoded_by,
         })
     }
 
@@ -236,17 +118,31 @@ impl VideoTrack {
         while self.pull_frame(supply) {
             let duration_ns = self.duration_ns();
             let pts_ns = self.frame.pts().unwrap_or(0);
-            match self.maker.make(&self.frame) {
+            match self.make_picture() {
                 Ok(picture) => {
-                    self.feed.counters.decoded += 1;
+                    self.feed.counters_mut().decoded += 1;
                     let picture = Arc::new(picture);
                     return Ok(Some((VideoFrame { pts_ns, picture, scaled: vec![] }, duration_ns)));
                 }
                 Err(error @ MediaError::TooLarge(_)) => return Err(error),
-                Err(_) => self.feed.counters.decode_errors += 1,
+                Err(_) => self.feed.counters_mut().decode_errors += 1,
             }
         }
         Ok(None)
+    }
+
+    /// The picture of the frame at hand. A frame on a card is let go of: the decoder has few of them.
+    fn make_picture(&mut self) -> Result<Picture, MediaError> {
+        if !is_on_card(&self.frame) {
+            return self.maker.make(&self.frame);
+        }
+        let made = match self.feed.card() {
+            Some(card) => self.maker.make_on(card, &mut self.frame),
+            // Of a card that was left since.
+            None => Err(MediaError::Read("its card is not used any more".into())),
+        };
+        self.frame = frame::Video::empty();
+        made.inspect_err(|error| _ = self.feed.leave_card(&error.to_string()))
     }
 
     /// Decodes until there is a whole frame with its time; false when it needs packets or is drained.
@@ -254,21 +150,62 @@ impl VideoTrack {
         while !self.deinterlacer.pull(&mut self.frame) {
             if self.feed.pull(&mut self.frame, supply) {
                 if self.frame.is_corrupt() {
-                    self.feed.counters.decode_errors += 1;
+                    self.feed.counters_mut().decode_errors += 1;
                     continue;
                 }
                 let follows = self.last_pts_ns.map_or(0, |last| last + self.duration_ns());
                 let pts_ns = self.frame.timestamp().unwrap_or(follows);
                 self.last_pts_ns = Some(pts_ns);
                 self.frame.set_pts(Some(pts_ns));
+                self.note_decoder();
+                if !self.is_ready_to_filter() {
+                    continue;
+                }
                 self.deinterlacer.push(&mut self.frame);
-            } else if self.feed.drained && !self.deinterlacer.is_empty() {
+            } else if self.feed.is_drained() && !self.deinterlacer.is_empty() {
                 self.deinterlacer.end();
             } else {
                 return false;
             }
         }
         true
+    }
+
+    /// Brings a frame that the filter needs to the host, if it is not there; false if that fails.
+    fn is_ready_to_filter(&mut self) -> bool {
+        let is_filtered = self.frame.is_interlaced() || !self.deinterlacer.is_empty();
+        let Some(card) = self.feed.card().filter(|_| is_filtered && is_on_card(&self.frame)) else {
+            return true;
+        };
+        let Err(error) = card.fetch(&mut self.frame) else { return true };
+        self.feed.counters_mut().decode_errors += 1;
+        self.feed.leave_card(&error.to_string());
+        false
+    }
+
+    /// Notes what decoded the frame at hand, and why not the card, if it is not.
+    fn note_decoder(&mut self) {
+        if is_on_card(&self.frame) {
+            if self.decoded_by.name != "nvdec" {
+                self.decoded_by = DecodedBy { name: "nvdec", refused: None };
+            }
+            return;
+        }
+        if let Some(why) = self.feed.take_fallen() {
+            self.decoded_by = DecodedBy { name: "software", refused: Some(why) };
+        } else if self.decoded_by.name != "software" {
+            let refused = self.feed.card().map(|card| {
+                card.count_refused();
+                "FFmpeg's hwaccel does not take this stream".to_owned()
+            });
+            let refused = refused.or(self.decoded_by.refused.take());
+            self.decoded_by = DecodedBy { name: "software", refused };
+        }
+    }
+
+    /// What decodes it, as of the last frame.
+    pub(super) fn decoded_by(&self) -> &DecodedBy {
+        &self.decoded_by
     }
 
     /// How long the frame at hand is shown.
@@ -282,18 +219,17 @@ impl VideoTrack {
 
     /// Throws away what waits and takes no more.
     pub(super) fn finish(&mut self) {
-        self.feed.packets.clear();
-        self.feed.drained = true;
+        self.feed.finish();
         self.deinterlacer = Deinterlacer::default();
     }
 
     /// Nothing more will come out.
     pub(super) fn is_drained(&self) -> bool {
-        self.feed.drained && self.deinterlacer.is_empty()
+        self.feed.is_drained() && self.deinterlacer.is_empty()
     }
 
     pub(super) fn counters(&self) -> Counters {
-        self.feed.counters
+        self.feed.counters()
     }
 }
 
@@ -327,7 +263,7 @@ impl AudioTrack {
 
     /// Packets waiting to be decoded.
     pub(super) fn backlog(&self) -> usize {
-        self.feed.packets.len()
+        self.feed.backlog()
     }
 
     /// The next block.
@@ -337,11 +273,11 @@ impl AudioTrack {
             // SAFETY: an audio decoder just filled the frame.
             let block = unsafe { self.resampler.convert(self.frame.as_ptr(), pts_ns) };
             if let Some(block) = block {
-                self.feed.counters.decoded += 1;
+                self.feed.counters_mut().decoded += 1;
                 return Some(block);
             }
         }
-        if self.feed.drained && !self.flushed {
+        if self.feed.is_drained() && !self.flushed {
             self.flushed = true;
             return self.resampler.flush();
         }
@@ -350,19 +286,33 @@ impl AudioTrack {
 
     /// Throws away what waits and takes no more.
     pub(super) fn finish(&mut self) {
-        self.feed.packets.clear();
-        self.feed.drained = true;
+        self.feed.finish();
         self.flushed = true;
     }
 
     /// Nothing more will come out.
     pub(super) fn is_drained(&self) -> bool {
-        self.feed.drained
+        self.feed.is_drained()
     }
 
     pub(super) fn counters(&self) -> Counters {
-        self.feed.counters
+        self.feed.counters()
     }
+}
+
+/// A feed on the card, if there is one and it takes the stream.
+fn open_feed(stream: &StreamInfo, decoder: &Decoder) -> Result<(Feed, DecodedBy), MediaError> {
+    let Decoder::Nvdec(nvdec) = decoder else {
+        return Ok((Feed::open(stream, None)?, DecodedBy::default()));
+    };
+    let refused = match nvdec.place(stream) {
+        Ok(card) => match Feed::open_on(card, stream) {
+            Ok(feed) => return Ok((feed, DecodedBy::default())),
+            Err(error) => error.to_string(),
+        },
+        Err(why) => why,
+    };
+    Ok((Feed::open(stream, None)?, DecodedBy { name: "", refused: Some(refused) }))
 }
 
 /// Where a block ends.

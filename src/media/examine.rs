@@ -10,6 +10,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::ffi::{self, AVMediaType};
 
 use super::file::{Excerpt, FilePlayer, Plays};
+use super::nvdec::Decoder;
 use super::open::{Demuxer, MediaError, OpenRequest, Probing, ReadOutcome, StreamInfo, Target};
 use super::reader::{Description, Next, Room};
 use crate::frame::Size;
@@ -70,7 +71,7 @@ fn decode_at(
 ) -> Result<(Description, Size), MediaError> {
     let begin_ms = u64::try_from(begin_ns / NS_PER_MS).unwrap_or(0);
     let excerpt = Excerpt { plays: Plays::Times(1), begin_ms, end_ms: None, seek_ms: None };
-    let mut player = FilePlayer::open(url.to_owned(), vec![], excerpt, stop)?;
+    let mut player = FilePlayer::open(url.to_owned(), vec![], (excerpt, &Decoder::Software), stop)?;
     loop {
         match player.next(Room { video: true, audio: true }) {
             Ok(Next::Video(frame, _)) => {
@@ -142,7 +143,8 @@ struct Index {
 impl Index {
     fn read(url: &str, stop: &StopToken) -> Result<Index, MediaError> {
         let target = Target::Url { url: url.to_owned(), options: vec![] };
-        let request = OpenRequest { target, protocols: "file", probing: Probing::File };
+        let decoder = Decoder::Software;
+        let request = OpenRequest { target, protocols: "file", probing: Probing::File, decoder };
         let mut demuxer = Demuxer::open(request, stop)?;
         let mut index = Index {
             declared_ns: demuxer.declared_ns(),

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
-use super::open::{Dictionary, MediaError, Watch, is_interrupted, prepare_ffmpeg};
+use super::dictionary::Dictionary;
+use super::open::{MediaError, Watch, is_interrupted, prepare_ffmpeg};
 use crate::worker::StopToken;
 
 /// What is read at once.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::decode::{Counters, block_end_ns};
+use super::nvdec::{DecodedBy, Decoder};
 use super::open::{HTTP_PROTOCOLS, MediaError, OpenRequest, Probing, Target};
 use super::reader::{Description, Next, Reader, Room};
 use super::resample::samples_ns;
@@ -92,6 +93,7 @@ struct File {
     options: Vec<(&'static str, String)>,
     protocols: &'static str,
     stop: StopToken,
+    decoder: Decoder,
 }
 
 /// State of one pass. Times are relative to its begin.
@@ -118,12 +120,12 @@ impl FilePlayer {
     pub(crate) fn open(
         url: String,
         options: Vec<(&'static str, String)>,
-        excerpt: Excerpt,
+        (excerpt, decoder): (Excerpt, &Decoder),
         stop: &StopToken,
     ) -> Result<FilePlayer, MediaError> {
         let network = url.starts_with("http:") || url.starts_with("https:");
         let protocols = if network { HTTP_PROTOCOLS } else { "file" };
-        let file = File { url, options, protocols, stop: stop.clone() };
+        let file = File { url, options, protocols, stop: stop.clone(), decoder: decoder.clone() };
         let (begin_ms, over) = file.sought(excerpt)?;
         let (reader, mut pass) = file.open_pass(excerpt, begin_ms, None)?;
         pass.is_sought = excerpt.seek_ms.is_some();
@@ -143,6 +145,11 @@ impl FilePlayer {
     /// What the file consists of.
     pub(crate) fn description(&self) -> &Description {
         self.reader.description()
+    }
+
+    /// What decodes its video, as of the last picture.
+    pub(crate) fn decoded_by(&self) -> DecodedBy {
+        self.reader.decoded_by()
     }
 
     /// Counters over all passes.
@@ -300,7 +307,9 @@ impl FilePlayer {
 impl File {
     fn open(&self, spare: Option<&mut Reader>) -> Result<Reader, MediaError> {
         let target = Target::Url { url: self.url.clone(), options: self.options.clone() };
-        let request = OpenRequest { target, protocols: self.protocols, probing: Probing::File };
+        let decoder = self.decoder.clone();
+        let request =
+            OpenRequest { target, protocols: self.protocols, probing: Probing::File, decoder };
         Reader::open(request, &self.stop, spare)
     }
 

@@ -1,6 +1,6 @@
-//! Codecs, containers and the hub of encoded streams; FFmpeg and NVENC are named here and nowhere else.
+//! Codecs, containers and the hub of encoded streams; FFmpeg, NVENC and NVDEC are named here and nowhere else.
 //!
-//! Coming in: [`open`] → [`reader`] → decoders (`decode`, `deinterlace`, `picture`, `intent`) → frames and samples, [`file`] (excerpts and loops), [`still`] images,
+//! Coming in: [`open`] → [`reader`] → decoders (`decode`, on a card by [`nvdec`], `deinterlace`, `picture`, `intent`) → frames and samples, [`file`] (excerpts and loops), [`still`] images,
 //! the test [`pattern`]; [`scale`] makes pictures as layers show them (by `resize` and `finish`); [`examine`] looks through a file before it is used. Going out: [`encode`] (x264, or [`nvenc`] over `cuda`) →
 //! [`packet`]s → [`mux`] (to a destination) or [`pack`] (to bytes), [`hls`] (playlists); recordings are mended by [`salvage`] and finished by [`fast_start`]. In between, encoded: [`flv`] tags in the [`hub`]. Must
 //! not know casters, scenes or sockets of ours. Invariant: whatever FFmpeg is fed, what leaves this
@@ -10,6 +10,7 @@
 pub(crate) mod cuda;
 mod decode;
 mod deinterlace;
+mod dictionary;
 pub mod encode;
 pub mod examine;
 pub mod fast_start;
@@ -24,6 +25,7 @@ mod intent;
 pub mod live_queue;
 pub mod mux;
 mod nested;
+pub mod nvdec;
 pub mod nvenc;
 pub mod open;
 pub mod pack;

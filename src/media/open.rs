@@ -17,7 +17,9 @@ use std::time::Duration;
 use ffmpeg_next::packet::Mut;
 use ffmpeg_next::{Packet, ffi};
 
+use super::dictionary::Dictionary;
 use super::intent::Intent;
+use super::nvdec::Decoder;
 use super::unwrap::Unwrapper;
 use crate::frame::Size;
 use crate::limits;
@@ -90,6 +92,8 @@ pub(crate) struct OpenRequest {
     pub(crate) protocols: &'static str,
     /// How thoroughly.
     pub(crate) probing: Probing,
+    /// What decodes its video.
+    pub(crate) decoder: Decoder,
 }
 
 /// Containers that may be opened: no playlists or scripts that could name further files, except HLS, whose
@@ -244,33 +248,6 @@ pub(super) enum ReadOutcome {
     End,
 }
 
-pub(super) struct Dictionary(*mut ffi::AVDictionary);
-
-impl Dictionary {
-    pub(super) fn of(options: &BTreeMap<&str, String>) -> Dictionary {
-        let mut dict = Dictionary(ptr::null_mut());
-        for (key, value) in options {
-            if let (Ok(key), Ok(value)) = (CString::new(*key), CString::new(value.as_str())) {
-                // SAFETY: both are copied.
-                unsafe { ffi::av_dict_set(&mut dict.0, key.as_ptr(), value.as_ptr(), 0) };
-            }
-        }
-        dict
-    }
-
-    /// As FFmpeg takes it; what it did not know stays in it.
-    pub(super) fn as_mut(&mut self) -> *mut *mut ffi::AVDictionary {
-        &raw mut self.0
-    }
-}
-
-impl Drop for Dictionary {
-    fn drop(&mut self) {
-        // SAFETY: owned; null is fine.
-        unsafe { ffi::av_dict_free(&mut self.0) };
-    }
-}
-
 impl Demuxer {
     /// Connects and learns what streams there are, within `limits::INPUT_CONNECT_TIMEOUT`.
     pub(super) fn open(request: OpenRequest, stop: &StopToken) -> Result<Demuxer, MediaError> {
@@ -329,7 +306,7 @@ impl Demuxer {
         let mut dict = Dictionary::of(&options);
         // SAFETY: the context is valid, unopened and ours. On failure FFmpeg frees it and nulls the pointer.
         let code = unsafe {
-            ffi::avformat_open_input(&mut self.context, url.as_ptr(), format, &mut dict.0)
+            ffi::avformat_open_input(&mut self.context, url.as_ptr(), format, dict.as_mut())
         };
         if code < 0 {
             return Err(self.watch.error(code, limits::INPUT_CONNECT_TIMEOUT, MediaError::Open));

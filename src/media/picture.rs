@@ -14,6 +14,7 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame;
 
 use super::intent::Intent;
+use super::nvdec::CardStream;
 use super::open::MediaError;
 use super::pool::{BufferPool, Draft};
 use super::swscale::{RawPlanes, Scaler, Side, chroma_px, raw_format};
@@ -84,11 +85,39 @@ impl PictureMaker {
             Some(picture) => picture,
             None => self.convert(frame, color, site)?,
         };
+        Ok(self.meant(picture, frame))
+    }
+
+    /// The picture of a frame that lies on a card, and stays there if it can.
+    ///
+    /// # Errors
+    /// As [`PictureMaker::make`], and when the card fails.
+    pub(super) fn make_on(
+        &mut self,
+        card: &CardStream,
+        frame: &mut frame::Video,
+    ) -> Result<Picture, MediaError> {
+        let size = Size::new(frame.width(), frame.height());
+        if u64::from(size.width_px) * u64::from(size.height_px) > MAX_VIDEO_PIXELS {
+            return Err(MediaError::TooLarge(size));
+        }
+        card.count_picture();
+        let Some(picture) = card.picture(frame, color_of(frame))? else {
+            card.fetch(frame)?;
+            return self.make(frame);
+        };
+        self.tell_hdr(frame);
+        Ok(self.meant(picture, frame))
+    }
+
+    /// A picture as its frame is meant to be seen.
+    fn meant(&self, picture: Picture, frame: &frame::Video) -> Picture {
+        let site = site_of(frame);
         // Only where several luma samples share a chroma sample is there a question.
         let site = if picture.format().subsampling() == [1, 1] { ChromaSite::Left } else { site };
         // SAFETY: a decoded frame is valid.
         let intent = unsafe { Intent::of_frame(frame.as_ptr()) }.or(self.intent);
-        Ok(intent.shape(picture.with_site(site)))
+        intent.shape(picture.with_site(site))
     }
 
     fn convert(

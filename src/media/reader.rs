@@ -8,6 +8,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::ffi::{AVCodecParameters, AVMediaType};
 
 use super::decode::{AudioTrack, Counters, Supply, VideoTrack};
+use super::nvdec::DecodedBy;
 use super::open::{Demuxer, MediaError, OpenRequest, ReadOutcome, StreamInfo};
 use crate::frame::{AudioBlock, Size, VideoFrame};
 use crate::worker::StopToken;
@@ -78,12 +79,14 @@ impl Reader {
         stop: &StopToken,
         spare: Option<&mut Reader>,
     ) -> Result<Reader, MediaError> {
+        let decoder = request.decoder.clone();
         let mut demuxer = Demuxer::open(request, stop)?;
         let video_stream = demuxer.best(AVMediaType::AVMEDIA_TYPE_VIDEO);
         let audio_stream = demuxer.best(AVMediaType::AVMEDIA_TYPE_AUDIO);
         let (spare_video, spare_audio) =
             spare.map(|reader| (reader.video.take(), reader.audio.take())).unwrap_or_default();
-        let video = match video_stream.as_ref().map(|s| VideoTrack::open(s, spare_video)) {
+        let video = match video_stream.as_ref().map(|s| VideoTrack::open(s, &decoder, spare_video))
+        {
             Some(Err(error @ MediaError::TooLarge(_))) => return Err(error),
             track => track.and_then(Result::ok),
         };
@@ -183,6 +186,11 @@ impl Reader {
     /// Audio packets read ahead while looking for video.
     pub(crate) fn audio_backlog(&self) -> usize {
         self.audio.as_ref().map_or(0, AudioTrack::backlog)
+    }
+
+    /// What decodes its video, as of the last picture.
+    pub(crate) fn decoded_by(&self) -> DecodedBy {
+        self.video.as_ref().map(|video| video.decoded_by().clone()).unwrap_or_default()
     }
 
     /// Counters of both streams together.

@@ -21,6 +21,7 @@ mod machine_faults;
 mod malformed;
 mod mischief;
 mod moves;
+mod nvdec;
 mod nvenc;
 mod peers;
 mod proof;

@@ -21,7 +21,7 @@ const GOP_TICKS: i64 = 30;
 const RUNGS: [&str; 3] = ["lld", "daobo-lsd", "daobo-lld"];
 
 /// A directory with the simulator under the names of NVIDIA's libraries.
-fn simulator() -> Folder {
+pub(crate) fn simulator() -> Folder {
     let folder = Folder::new();
     let built = std::env::current_exe().unwrap().with_file_name("libnvidia_sim.so");
     for name in ["libcuda.so.1", "libnvidia-encode.so.1"] {

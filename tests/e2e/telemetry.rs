@@ -43,7 +43,9 @@ async fn metrics_their_page_and_the_dashboard_agree() {
     assert!(serde_json::from_str::<serde_json::Value>(dashboard).is_ok());
     let shown = names(dashboard);
     assert!(shown.len() > 20, "{shown:?}");
-    let unknown: Vec<_> = shown.difference(&told).collect();
+    // What only some machines tell may be shown too.
+    let unknown: Vec<_> =
+        shown.difference(&told).filter(|name| !sometimes.contains(*name)).collect();
     assert!(unknown.is_empty(), "in docs/grafana.json and not told: {unknown:?}");
 }
 

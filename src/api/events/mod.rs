@@ -83,6 +83,8 @@ pub enum EventCode {
     StorageRestored,
     /// An encoder failed and was replaced; players and recordings go on from its keyframe.
     EncoderRestarted,
+    /// A source was to be decoded by the card and software does it; told again when the reason is another.
+    DecoderFellBack,
     /// A thread of an output or a source broke or hung and was replaced; what is beside it goes on undisturbed.
     ThreadRestarted,
     /// What makes the pictures of a show, or all of it, failed and began again.
@@ -110,6 +112,7 @@ impl EventCode {
             EventCode::StorageFailed => "StorageFailed",
             EventCode::StorageRestored => "StorageRestored",
             EventCode::EncoderRestarted => "EncoderRestarted",
+            EventCode::DecoderFellBack => "DecoderFellBack",
             EventCode::ThreadRestarted => "ThreadRestarted",
             EventCode::CasterRestarted => "CasterRestarted",
             EventCode::CasterOnSlate => "CasterOnSlate",

@@ -168,6 +168,8 @@ fn input(input: &InputStatus) -> pb::InputStatus {
         reconnects: input.reconnects,
         faults: input.faults.iter().map(|fault| fault.as_str().to_owned()).collect(),
         restarts: input.restarts,
+        decoder: input.decoder.to_owned(),
+        nvdec_refused: input.nvdec_refused.clone(),
     }
 }
 

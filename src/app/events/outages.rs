@@ -42,6 +42,8 @@ pub(super) struct Outages {
     restarts: BTreeMap<String, (u64, u64)>,
     /// The same of the worker of a source.
     input_restarts: BTreeMap<ResourceId, u64>,
+    /// Why the card does not decode a source.
+    refused: BTreeMap<ResourceId, String>,
     /// Identifiers of what has an image that does not open.
     images: BTreeSet<String>,
 }
@@ -110,6 +112,7 @@ impl Outages {
                 troubles.extend(lost(caster, &input.resource));
             }
             self.inputs.insert(input.resource.clone(), is);
+            troubles.extend(self.update_decoder(input));
             let restarts = &mut self.input_restarts;
             let restarted = restarts.insert(input.resource.clone(), input.restarts).unwrap_or(0);
             if input.restarts > restarted {
@@ -119,6 +122,20 @@ impl Outages {
             }
         }
         troubles
+    }
+}
+
+impl Outages {
+    /// Whether software decodes a source that the card was to decode, if that is news.
+    fn update_decoder(&mut self, input: &InputStatus) -> Option<Trouble> {
+        let why = &input.nvdec_refused;
+        let before = self.refused.insert(input.resource.clone(), why.clone()).unwrap_or_default();
+        let is_news = !why.is_empty() && *why != before;
+        is_news.then(|| Trouble {
+            about: About { resource: Some(input.resource.clone()), ..About::default() },
+            code: EventCode::DecoderFellBack,
+            message: format!("Software decodes a source: {why}"),
+        })
     }
 }
 

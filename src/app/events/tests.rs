@@ -292,6 +292,27 @@ fn waits_double_up_to_the_longest() {
     }
 }
 
+/// A source as the snapshot has it.
+fn input(resource: &ResourceId, state: InputState, refused: &str) -> InputStatus {
+    InputStatus {
+        faults: Vec::new(),
+        location: LocationId::parse("RV01"),
+        resource: resource.clone(),
+        state,
+        message: String::new(),
+        frames: 0,
+        frames_dropped: 0,
+        reconnects: 0,
+        luma: None,
+        restarts: 0,
+        decoder: "software",
+        nvdec_refused: refused.to_owned(),
+        jitter_ms: 0,
+        media_age_ms: None,
+        timeline: Default::default(),
+    }
+}
+
 #[test]
 fn an_outage_is_told_once() {
     use InputState::{Buffering, Connecting, Ended, Failed, Idle, Live, Stale};
@@ -308,21 +329,7 @@ fn an_outage_is_told_once() {
         let mut troubles = Vec::new();
         for &state in states {
             let mut snapshot = Snapshot::idle(caster.id.clone(), 1);
-            snapshot.inputs.push(InputStatus {
-                faults: Vec::new(),
-                location: LocationId::parse("RV01"),
-                resource: resource.clone(),
-                state,
-                message: String::new(),
-                frames: 0,
-                frames_dropped: 0,
-                reconnects: 0,
-                luma: None,
-                restarts: 0,
-                jitter_ms: 0,
-                media_age_ms: None,
-                timeline: Default::default(),
-            });
+            snapshot.inputs.push(input(&resource, state, ""));
             troubles.extend(outages.update(&caster, &snapshot, &[]));
         }
         assert_eq!(troubles.len(), told, "{states:?}");
@@ -331,6 +338,29 @@ fn an_outage_is_told_once() {
             assert_eq!(trouble.about.resource.as_ref(), Some(&resource));
             assert!(trouble.message.starts_with("Failed to open stream: "), "{}", trouble.message);
         }
+    }
+}
+
+#[test]
+fn a_source_that_the_card_does_not_decode_is_told_once_a_reason() {
+    let caster = World::on_air().the_caster().clone();
+    let resource = caster.resources[0].id.clone();
+    let mut outages = Outages::default();
+    for (refused, told) in [
+        ("", false),
+        ("10 bit", true),
+        ("10 bit", false),
+        ("it failed", true),
+        ("", false),
+        ("it failed", true),
+    ] {
+        let mut snapshot = Snapshot::idle(caster.id.clone(), 1);
+        snapshot.inputs.push(input(&resource, InputState::Live, refused));
+        let troubles = outages.update(&caster, &snapshot, &[]);
+        let codes: Vec<_> = troubles.iter().map(|trouble| trouble.code).collect();
+        let want = if told { vec![EventCode::DecoderFellBack] } else { vec![] };
+        assert_eq!(codes, want, "{refused}");
+        assert!(troubles.iter().all(|trouble| trouble.message.ends_with(refused)));
     }
 }
 

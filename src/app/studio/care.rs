@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::{Place, Studio, lock};
 use crate::api::control::{OutputStatus, Snapshot, TickCounts};
 use crate::api::events::EventCode;
+use crate::app::admission::Begins;
 use crate::app::on_air::{Fault, OnAir};
 use crate::app::outputs;
 use crate::app::run_tick::Curtain;
@@ -133,8 +134,10 @@ impl Studio {
         let is_encoder = |output: &&OutputStatus| output.encoder.is_some();
         let of = |snapshot: &Arc<Snapshot>| snapshot.outputs.iter().filter(is_encoder).count();
         let running = self.snapshots().iter().map(of).sum();
+        let begins = if before.is_none() { Begins::Show } else { Begins::Encoders };
         let world = self.world.clone();
-        let admitted = tokio::task::spawn_blocking(move || world.admission.admit(running, &more));
+        let admitted =
+            tokio::task::spawn_blocking(move || world.admission.admit(running, (begins, &more)));
         admitted
             .await
             .map_err(outputs::internal)?

@@ -15,6 +15,7 @@ use crate::ids::{Bus, InputKey};
 use crate::input::{self, AllowList, Input, InputOptions, Pacing, SourceSpec};
 use crate::media::encode::VideoSettings;
 use crate::media::encode::testing::{Dir, RATE, SIZE, await_true, tool_output};
+use crate::media::nvdec::Decoder;
 use crate::media::pattern::{Area, read_frame_number};
 use crate::output::testing::settings;
 use crate::output::{self, Overflow, ProgrammeSettings, Sink};
@@ -32,6 +33,7 @@ fn pattern() -> Input {
         name: "pattern".into(),
         retry: false,
         prescale: Some(ScaleQuality::default()),
+        decoder: Decoder::default(),
         lossless: true,
         buffer: Duration::ZERO,
         clock: Clock::real(),

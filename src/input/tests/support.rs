@@ -12,6 +12,7 @@ use crate::input::{
     AllowList, Delivery, Excerpt, Input, InputOptions, PatternSpec, Plays, SourceSpec, Take, Want,
     start,
 };
+use crate::media::nvdec::Decoder;
 use crate::media::pattern::{Area, Pattern, is_flash, read_frame_number};
 use crate::source::{InputState, Part};
 use crate::time::{Clock, FrameRate};
@@ -94,6 +95,7 @@ pub(super) fn options(name: &str) -> InputOptions {
         name: name.to_owned(),
         retry: true,
         prescale: None,
+        decoder: Decoder::default(),
         lossless: false,
         buffer: Duration::from_millis(200),
         allow: Arc::new(AllowList::parse("127.0.0.0/8,::1/128").unwrap()),

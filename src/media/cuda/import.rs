@@ -215,8 +215,8 @@ impl Drop for ImportedTimeline<'_> {
 #[derive(Debug)]
 pub(crate) struct Stream<'a> {
     // Given back after the stream.
-    context: Context<'a>,
-    stream: Handle,
+    pub(super) context: Context<'a>,
+    pub(super) stream: Handle,
 }
 
 // SAFETY: CUDA ties a stream to no thread.

@@ -15,12 +15,16 @@ use libloading::Library;
 
 use crate::device_memory::DeviceUuid;
 
+mod copy;
 mod import;
 
+pub(crate) use copy::Rows;
 pub(crate) use import::{ImportedMemory, ImportedTimeline, Stream};
 use import::{MemoryOf, WaitParams};
 
 const SUCCESS: c_int = 0;
+/// `CU_CTX_SCHED_BLOCKING_SYNC`: who waits for the device sleeps, which there are many threads to do.
+const BLOCKING_WAITS: c_uint = 4;
 
 /// Why CUDA cannot be had, or what it refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +60,8 @@ pub(crate) struct Cuda {
     device_get: unsafe extern "C" fn(*mut c_int, c_int) -> c_int,
     device_name: unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int,
     device_uuid: unsafe extern "C" fn(*mut DeviceUuid, c_int) -> c_int,
+    /// Not in every driver, and nothing depends on it.
+    set_flags: Option<unsafe extern "C" fn(c_int, c_uint) -> c_int>,
     retain: unsafe extern "C" fn(*mut Handle, c_int) -> c_int,
     release: unsafe extern "C" fn(c_int) -> c_int,
     push: unsafe extern "C" fn(Handle) -> c_int,
@@ -70,6 +76,7 @@ pub(crate) struct Cuda {
     open_stream: unsafe extern "C" fn(*mut Handle, c_uint) -> c_int,
     synchronize: unsafe extern "C" fn(Handle) -> c_int,
     close_stream: unsafe extern "C" fn(Handle) -> c_int,
+    copy_rows: unsafe extern "C" fn(*const copy::Copy, Handle) -> c_int,
     to_host: unsafe extern "C" fn(*mut c_void, DevicePtr, usize) -> c_int,
 }
 
@@ -111,6 +118,7 @@ impl Cuda {
             device_get: function(library, c"cuDeviceGet")?,
             device_name: function(library, c"cuDeviceGetName")?,
             device_uuid: function(library, c"cuDeviceGetUuid")?,
+            set_flags: function(library, c"cuDevicePrimaryCtxSetFlags_v2").ok(),
             retain: function(library, c"cuDevicePrimaryCtxRetain")?,
             release: function(library, c"cuDevicePrimaryCtxRelease_v2")?,
             push: function(library, c"cuCtxPushCurrent_v2")?,
@@ -125,6 +133,7 @@ impl Cuda {
             open_stream: function(library, c"cuStreamCreate")?,
             synchronize: function(library, c"cuStreamSynchronize")?,
             close_stream: function(library, c"cuStreamDestroy_v2")?,
+            copy_rows: function(library, c"cuMemcpy2DAsync_v2")?,
             to_host: function(library, c"cuMemcpyDtoH_v2")?,
         })
     }
@@ -156,6 +165,10 @@ impl Cuda {
     /// The device's primary context, which lives as long as somebody retains it.
     pub(crate) fn retain(&self, device: c_int) -> Result<Context<'_>, CudaError> {
         let mut context = ptr::null_mut();
+        if let Some(set_flags) = self.set_flags {
+            // SAFETY: the device is one of CUDA's. A context that is there already may stay as it is.
+            unsafe { set_flags(device, BLOCKING_WAITS) };
+        }
         // SAFETY: the device is one of CUDA's and the pointer valid.
         let code = unsafe { (self.retain)(&mut context, device) };
         done("a context", "cuDevicePrimaryCtxRetain", code)?;

@@ -37,7 +37,8 @@ fn ffmpeg(dir: &Dir, name: &str, (source, args): (&str, &str)) -> PathBuf {
 fn play(path: &std::path::Path) -> Vec<VideoFrame> {
     let url = format!("file:{}", path.display());
     let whole = Excerpt { plays: Plays::Times(1), seek_ms: None, begin_ms: 0, end_ms: None };
-    let mut player = FilePlayer::open(url, vec![], whole, &StopToken::new()).unwrap();
+    let mut player =
+        FilePlayer::open(url, vec![], (whole, &Decoder::Software), &StopToken::new()).unwrap();
     let mut frames = vec![];
     loop {
         match player.next(Room { video: true, audio: true }).unwrap() {

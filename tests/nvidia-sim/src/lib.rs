@@ -10,6 +10,7 @@
 #![allow(non_snake_case, reason = "the names of the driver's functions are NVIDIA's own")]
 
 mod control;
+mod copy;
 mod cuda;
 mod faults;
 mod memory;

@@ -1,0 +1,474 @@
+//! NVDEC into the compositor, on a real card: the second half of `./dev gpu-check`.
+//!
+//! Each codec is decoded by the card and in software, and every sample compared; what the compositor makes of a picture that
+//! stayed on the card is compared with what it makes of the same samples from the host; copies to the host are counted; then
+//! casters (decode one 1080p30, compose one, read it back) are added until they are late. Links FFmpeg. Prints a line each;
+//! exit status 1 when something differs. Arguments: an adapter; `--quick` to leave the casters out; `--software` to try the
+//! check itself where there is no card, by software in the place of NVDEC.
+#![expect(clippy::disallowed_methods, reason = "a clock of its own")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use onair::config::RenderArgs;
+use onair::device_memory::Lender;
+use onair::frame::{Picture, PixelFormat, Plane, Size, VideoFrame};
+use onair::gpu::{AdapterChoice, Compositor, Supply};
+use onair::ids::InputKey;
+use onair::input::{
+    self, AllowList, Delivery, Excerpt, Input, InputOptions, Plays, SourceSpec, Take, Want,
+};
+use onair::media::nvdec::{Decoder, NoNvdec, Nvdec, NvdecReport};
+use onair::picture::{DrawList, DrawOp, Rect};
+use onair::time::Clock;
+
+/// A clip of `benches/clips`, and whether NVDEC must keep its pictures on the card.
+struct Clip {
+    name: &'static str,
+    bytes: &'static [u8],
+    stays: Stays,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stays {
+    /// If the card decodes it at all.
+    OnCard,
+    /// It is filtered on the host.
+    Filtered,
+    /// No card decodes it here.
+    Software,
+}
+
+macro_rules! clip {
+    ($name:literal, $stays:ident) => {
+        Clip {
+            name: $name,
+            bytes: include_bytes!(concat!("clips/", $name, ".mkv")),
+            stays: Stays::$stays,
+        }
+    };
+}
+
+const CLIPS: [Clip; 9] = [
+    clip!("h264", OnCard),
+    clip!("h264_interlaced", Filtered),
+    clip!("h264_422", Software),
+    clip!("hevc", OnCard),
+    clip!("hevc_10", OnCard),
+    clip!("vp9", OnCard),
+    clip!("vp9_10", OnCard),
+    clip!("av1", OnCard),
+    clip!("av1_10", OnCard),
+];
+
+const KEY: InputKey = InputKey(1);
+const CANVAS: Size = Size::new(640, 360);
+const HD: Size = Size::new(1920, 1080);
+const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
+/// How long so many casters run.
+const PACED: Duration = Duration::from_secs(3);
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Half a second of what an HD source is, as a show of its own makes it.
+const HD_CLIP: &str = r#"
+template = "lp_ud"
+seconds = 4
+[encode]
+preset = "superfast"
+[[source]]
+location = "RV01"
+pattern = "pattern:1920x1080@30"
+[[layout]]
+name = "full"
+[[layout.layer]]
+source = "RV01"
+place = { width = 1.0, height = 1.0, fill = "fit" }
+[[command]]
+at = 0.0
+layout = "full"
+"#;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let adapter = args.iter().find(|arg| !arg.starts_with("--")).cloned();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    match check(adapter, !has("--quick"), has("--software")) {
+        Ok(()) => {
+            println!("nvdec: all good");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            println!("nvdec: FAILED: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Bench {
+    supply: Arc<Supply>,
+    /// None where software is to take its place.
+    nvdec: Option<Arc<Nvdec>>,
+    dir: PathBuf,
+}
+
+fn check(adapter: Option<String>, casters: bool, software: bool) -> Result<(), String> {
+    let choice = AdapterChoice(adapter.clone());
+    let supply = Arc::new(Supply::open(choice, None).map_err(|error| error.to_string())?);
+    let info = supply.gpu().map_err(|error| error.to_string())?.info();
+    println!("adapter: {info}");
+    let lender: Arc<dyn Lender> = Arc::<Supply>::clone(&supply);
+    let uuid = supply.uuid().ok_or("the adapter exports no memory")?;
+    let nvdec = match software {
+        true => None,
+        false => Some(Nvdec::open(None, uuid, lender).map_err(|why| why.to_string())?),
+    };
+    // What FFmpeg has to say of the card is told here.
+    ffmpeg_next::util::log::set_level(ffmpeg_next::util::log::Level::Warning);
+    for decodes in nvdec.iter().flat_map(|nvdec| nvdec.decodes()) {
+        println!("decodes: {decodes}");
+    }
+    let dir = std::env::temp_dir().join(format!("onair-nvdec-{}", std::process::id()));
+    fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
+    let bench = Bench { supply, nvdec, dir };
+    let mut wrong = Vec::new();
+    for clip in &CLIPS {
+        match bench.compare(clip) {
+            Ok(line) => println!("{:<16} {line}", clip.name),
+            Err(why) => {
+                println!("{:<16} WRONG: {why}", clip.name);
+                wrong.push(clip.name);
+            }
+        }
+    }
+    let measured = if casters { bench.casters(adapter) } else { Ok(()) };
+    for pass in bench.supply.pass_times() {
+        let ms = pass.seconds * 1e3 / pass.count.max(1) as f64;
+        println!("gpu pass {:<8} {:>7} times, {ms:.4} ms each", pass.pass, pass.count);
+    }
+    let report = bench.report();
+    println!(
+        "nvdec: {} pictures, {} host copies, {} streams refused, {} still open",
+        report.pictures, report.host_copies, report.refused, report.streams
+    );
+    let _ = fs::remove_dir_all(&bench.dir);
+    measured?;
+    if report.streams > 0 {
+        return Err("streams stay open".into());
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
+}
+
+impl Bench {
+    fn decoder(&self) -> Decoder {
+        self.nvdec.clone().map_or(Decoder::Software, Decoder::Nvdec)
+    }
+
+    fn report(&self) -> NvdecReport {
+        let none = || NvdecReport::none(NoNvdec::SoftwareAdapter);
+        self.nvdec.as_ref().map_or_else(none, |nvdec| nvdec.report())
+    }
+
+    fn start(&self, path: &Path, decoder: Decoder, plays: Plays) -> Result<Input, String> {
+        let excerpt = Excerpt { plays, seek_ms: None, begin_ms: 0, end_ms: None };
+        let location = path.display().to_string();
+        let options = InputOptions {
+            key: KEY,
+            name: location.clone(),
+            retry: false,
+            prescale: None,
+            decoder,
+            lossless: true,
+            buffer: Duration::ZERO,
+            allow: Arc::new(AllowList::default()),
+            clock: Clock::real(),
+        };
+        input::start(SourceSpec::File { location, excerpt }, options).map_err(|e| e.to_string())
+    }
+
+    /// Every picture of a clip, and what decoded it.
+    fn decode(&self, path: &Path, decoder: Decoder) -> Result<(Vec<VideoFrame>, String), String> {
+        let input = self.start(path, decoder, Plays::Times(1))?;
+        let (mut frames, mut ended, mut notices) = (Vec::new(), false, String::new());
+        while !ended {
+            if !input.wait_ready(Want { video: true, audio: false }, WAIT) {
+                return Err("nothing comes".into());
+            }
+            input.poll(Take::ALL, &mut |delivery| match delivery {
+                Delivery::Video(frame) => frames.push(frame),
+                Delivery::Eof => ended = true,
+                Delivery::State(state) => ended |= state == onair::source::InputState::Failed,
+                Delivery::Notice(text) => notices = text,
+                Delivery::Audio(_) | Delivery::Part(_) => {}
+            });
+        }
+        let by = input.status().decoded_by;
+        let why = by.refused.map_or_else(String::new, |why| format!(" ({why})"));
+        match frames.is_empty() {
+            true => Err(format!("no picture: {notices}")),
+            false => Ok((frames, format!("{}{why}", by.name))),
+        }
+    }
+
+    /// Decodes a clip both ways and compares samples, then what is composed of them.
+    fn compare(&self, clip: &Clip) -> Result<String, String> {
+        let path = self.dir.join(format!("{}.mkv", clip.name));
+        fs::write(&path, clip.bytes).map_err(|error| error.to_string())?;
+        let copies = || self.report().host_copies;
+        let (soft, _) = self.decode(&path, Decoder::Software)?;
+        let before = copies();
+        let (hard, by) = self.decode(&path, self.decoder())?;
+        let decoded = copies() - before;
+        let on_card = hard.iter().filter(|frame| frame.picture.keeper().is_some()).count();
+        if soft.len() != hard.len() {
+            return Err(format!("{} pictures by {by}, {} in software", hard.len(), soft.len()));
+        }
+        let canvases = self.compose(&hard)?;
+        let composed = copies() - before - decoded;
+        for (index, (hard, soft)) in hard.iter().zip(&soft).enumerate() {
+            if hard.pts_ns != soft.pts_ns {
+                return Err(format!(
+                    "picture {index} is at {} ns, not {}",
+                    hard.pts_ns, soft.pts_ns
+                ));
+            }
+            hard.picture.fetch().map_err(str::to_owned)?;
+            let differs = largest_difference(&samples(&hard.picture), &samples(&soft.picture));
+            if differs > 0 {
+                return Err(format!("picture {index} by {by} differs by {differs}"));
+            }
+        }
+        // The same samples, laid out the same, from the host: then by the other decoder's layout.
+        let from_host: Result<Vec<_>, String> = hard.iter().map(on_host).collect();
+        let (host, other) = (self.compose(&from_host?)?, self.compose(&soft)?);
+        let [same, near] = [&host, &other].map(|those| {
+            let pairs = canvases.iter().zip(those.iter());
+            pairs.map(|(a, b)| largest_difference(&samples(a), &samples(b))).max().unwrap_or(0)
+        });
+        if same > 0 || near > 1 {
+            return Err(format!(
+                "composed, it differs by {same} from the host's, {near} from software's"
+            ));
+        }
+        let is_kept = on_card == hard.len() && decoded == 0 && composed == 0;
+        let is_on_nvdec = by.starts_with("nvdec");
+        let is_right = match clip.stays {
+            Stays::OnCard => !is_on_nvdec || is_kept,
+            Stays::Filtered => !is_on_nvdec || (on_card == 0 && decoded == hard.len() as u64),
+            Stays::Software => !is_on_nvdec,
+        };
+        let line = format!(
+            "{} pictures by {by}: bit-exact; {on_card} stay on the card; host copies: {decoded} to decode, {composed} to \
+             compose; composed: {same} from upload, {near} from software",
+            hard.len()
+        );
+        if is_right { Ok(line) } else { Err(line) }
+    }
+
+    /// The canvas of each picture: scaled, off centre.
+    fn compose(&self, frames: &[VideoFrame]) -> Result<Vec<Arc<Picture>>, String> {
+        let gpu = self.supply.gpu().map_err(|error| error.to_string())?;
+        let mut compositor = Compositor::new(gpu, CANVAS).map_err(|error| error.to_string())?;
+        let rect = Rect { x_px: 34, y_px: 10, width_px: 480, height_px: 270 };
+        let list = DrawList::of(CANVAS, vec![DrawOp::layer(KEY, rect)]);
+        let mut pictures = Vec::new();
+        for (tick, frame) in (0..).zip(frames) {
+            let frames = [(KEY, frame.clone())];
+            compositor.draw(tick, &list, &frames).map_err(|error| error.to_string())?;
+            let finished = compositor.finish().map_err(|error| error.to_string())?;
+            // Its canvas goes back to the ring; the compositor has few.
+            for composed in finished {
+                let host = on_host(&VideoFrame {
+                    pts_ns: 0,
+                    picture: Arc::clone(&composed.picture),
+                    scaled: Vec::new(),
+                });
+                pictures.push(host?.picture);
+            }
+        }
+        Ok(pictures)
+    }
+
+    /// Adds casters until they are late.
+    fn casters(&self, adapter: Option<String>) -> Result<(), String> {
+        let (script, output) = (self.dir.join("hd.toml"), self.dir.join("hd.mp4"));
+        fs::write(&script, HD_CLIP).map_err(|error| error.to_string())?;
+        onair::app::render(&RenderArgs { script, output: output.clone(), adapter })?;
+        let before = self.report();
+        let mut most = 0;
+        for count in [1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96] {
+            let run = self.run(&output, count, Some(PERIOD))?;
+            println!(
+                "casters {count:>3}: {} ticks, {} late, {} missed; {:.2} cores",
+                run.ticks, run.late, run.missed, run.cores
+            );
+            if (run.late + run.missed) * 100 > run.ticks {
+                break;
+            }
+            most = count;
+        }
+        for count in [1, 8, 24] {
+            let run = self.run(&output, count, None)?;
+            let rate = run.ticks as f64 / PACED.as_secs_f64();
+            println!(
+                "flat out, {count:>2} casters: {rate:.0} frames/s = {:.1} × 1080p30",
+                rate / 30.0
+            );
+        }
+        let after = self.report();
+        println!(
+            "casters in real time until encode: {most} (1080p30 decoded, composed, read back); {} pictures decoded, {} host copies",
+            after.pictures - before.pictures,
+            after.host_copies - before.host_copies
+        );
+        match after.host_copies == before.host_copies {
+            true => Ok(()),
+            false => Err("pictures of the casters went through the host".into()),
+        }
+    }
+
+    /// Runs casters at their pace, or as fast as they go.
+    fn run(&self, clip: &Path, count: usize, period: Option<Duration>) -> Result<Run, String> {
+        let gpu = self.supply.gpu().map_err(|error| error.to_string())?;
+        let all: Result<Vec<_>, String> = (0..count)
+            .map(|_| {
+                let decoder = self.decoder();
+                let compositor =
+                    Compositor::new(Arc::clone(&gpu), HD).map_err(|e| e.to_string())?;
+                Ok((self.start(clip, decoder, Plays::Forever)?, compositor))
+            })
+            .collect();
+        let all = all?;
+        for (input, _) in &all {
+            if !input.wait_ready(Want { video: true, audio: false }, WAIT) {
+                return Err("nothing comes".into());
+            }
+        }
+        let (cpu, begin) = (onair::metrics::cpu_seconds(), Instant::now());
+        let mut sum = Run::default();
+        let runs: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = all
+                .into_iter()
+                .map(|(input, compositor)| {
+                    scope.spawn(move || caster(&input, compositor, begin, period))
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join()).collect()
+        });
+        sum.cores = (onair::metrics::cpu_seconds() - cpu) / begin.elapsed().as_secs_f64();
+        for run in runs {
+            let run = run.map_err(|_| "a caster panicked".to_owned())??;
+            sum.ticks += run.ticks;
+            sum.late += run.late;
+            sum.missed += run.missed;
+        }
+        Ok(sum)
+    }
+}
+
+/// What came of a run.
+#[derive(Default)]
+struct Run {
+    ticks: u64,
+    /// Ticks whose canvas was not there two ticks later.
+    late: u64,
+    /// Ticks without a new picture.
+    missed: u64,
+    /// Cores in use meanwhile.
+    cores: f64,
+}
+
+/// Decodes, composes and reads back.
+fn caster(
+    input: &Input,
+    mut compositor: Compositor,
+    begin: Instant,
+    period: Option<Duration>,
+) -> Result<Run, String> {
+    let list = DrawList::of(
+        HD,
+        vec![DrawOp::layer(KEY, Rect { x_px: 0, y_px: 0, width_px: 1920, height_px: 1080 })],
+    );
+    let mut run = Run::default();
+    let mut done = 0;
+    while begin.elapsed() < PACED {
+        let tick = run.ticks;
+        if let Some(period) = period {
+            let due = begin + period * u32::try_from(tick).unwrap_or(u32::MAX);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        } else {
+            input.wait_ready(Want { video: true, audio: false }, WAIT);
+        }
+        let mut taken = None;
+        input.poll(Take { video: 1, audio: usize::MAX }, &mut |delivery| {
+            if let Delivery::Video(frame) = delivery {
+                taken = Some(frame);
+            }
+        });
+        run.ticks += 1;
+        let Some(frame) = taken else {
+            run.missed += u64::from(period.is_some());
+            run.ticks -= u64::from(period.is_none());
+            continue;
+        };
+        compositor.draw(tick, &list, &[(KEY, frame)]).map_err(|error| error.to_string())?;
+        // Two may be on their way.
+        while run.ticks - run.missed > done + 2 {
+            match compositor.collect().map_err(|error| error.to_string())? {
+                Some(_) => done += 1,
+                None => std::thread::sleep(Duration::from_micros(200)),
+            }
+        }
+        let is_late = |period: Duration| begin.elapsed() > period * (tick as u32 + 2);
+        run.late += u64::from(period.is_some_and(is_late));
+    }
+    compositor.finish().map_err(|error| error.to_string())?;
+    Ok(run)
+}
+
+/// The picture as one whose planes came from the host.
+fn on_host(frame: &VideoFrame) -> Result<VideoFrame, String> {
+    let picture = &frame.picture;
+    let planes = picture.planes().iter().map(|plane| Plane {
+        data: bytes::Bytes::copy_from_slice(&plane.data),
+        stride_bytes: plane.stride_bytes,
+    });
+    let host = Picture::new(picture.format(), picture.size(), picture.color(), planes.collect())?;
+    let host = host.with_site(picture.site());
+    Ok(VideoFrame { pts_ns: frame.pts_ns, picture: Arc::new(host), scaled: Vec::new() })
+}
+
+/// Y, U and V, each sample at its own depth, without padding.
+fn samples(picture: &Picture) -> [Vec<u16>; 3] {
+    let (format, planes) = (picture.format(), picture.planes());
+    let bytes = format.sample_bytes();
+    let plane = |index: usize| -> Vec<u16> {
+        let (row_bytes, rows) = format.plane_shapes(picture.size())[index];
+        let plane = &planes[index];
+        let row = |row: usize| &plane.data[row * plane.stride_bytes..][..row_bytes];
+        let all = (0..rows).flat_map(row).copied().collect::<Vec<u8>>();
+        let sample = |bytes: &[u8]| match *bytes {
+            [low, high] => u16::from_le_bytes([low, high]),
+            _ => bytes[0].into(),
+        };
+        let shift = if format == PixelFormat::P010 { 6 } else { 0 };
+        all.chunks(bytes).map(|bytes| sample(bytes) >> shift).collect()
+    };
+    if format.plane_count() == 3 {
+        return [plane(0), plane(1), plane(2)];
+    }
+    let chroma = plane(1);
+    let lane = |lane: usize| chroma.iter().skip(lane).step_by(2).copied().collect();
+    [plane(0), lane(0), lane(1)]
+}
+
+fn largest_difference(a: &[Vec<u16>; 3], b: &[Vec<u16>; 3]) -> u16 {
+    let planes = a.iter().zip(b);
+    let of_plane = |(a, b): (&Vec<u16>, &Vec<u16>)| match a.len() == b.len() {
+        true => a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0),
+        false => u16::MAX,
+    };
+    planes.map(of_plane).max().unwrap_or(0)
+}
