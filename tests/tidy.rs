@@ -59,6 +59,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("nvidia_video_codec_sdk", &["media"]),
     ("libloading", &["media"]),
     ("wgpu", &["gpu"]),
+    ("ash::", &["gpu"]),
     ("cosmic_text", &["gpu"]),
     ("tonic", &["api"]),
     ("axum", &["api"]),

@@ -1,6 +1,6 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `canvas` (the ring
+//! Reading order: [`device`](Gpu) (adapter, device, faults), [`supply`](Supply) (the next device), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `copy` (what a software adapter does by `memcpy`), `blend` (two
 //! pictures become one), `sources` and `overlays` (what is on the GPU), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
@@ -15,6 +15,7 @@ mod canvas;
 mod compositor;
 mod copy;
 mod device;
+mod host_memory;
 mod layers;
 mod outline;
 mod overlays;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::GpuError;
-use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
+use super::canvas::{CanvasShape, Lease, Ring, Sheet};
 use super::device::Gpu;
 use super::overlays::Overlays;
 use super::pass_times;
@@ -44,6 +44,8 @@ pub struct Compositor {
     overlays: Overlays,
     quality: ScaleQuality,
     watch: Watch,
+    /// Renditions that there is no memory for.
+    refused: Option<Vec<CanvasShape>>,
     /// Picture of each shown input that was measured last.
     measured: BTreeMap<InputKey, u64>,
     /// Number of draws so far; what is idle is measured in it.
@@ -126,7 +128,7 @@ enum Path {
 #[derive(Debug)]
 enum Pending {
     Ready(Composed),
-    Reading(Lease, Mapping, Readings),
+    Reading(Lease, Readings),
     /// The same as the one before.
     Repeat,
 }
@@ -145,7 +147,7 @@ impl Compositor {
     pub fn new(gpu: Arc<Gpu>, canvas: Size) -> Result<Compositor, GpuError> {
         let shape = CanvasShape::new(canvas)?;
         let path = match gpu.is_software() {
-            true => Path::Shared(Shared::new(&gpu, shape)),
+            true => Path::Shared(Shared::new(&gpu, shape)?),
             false => Path::Staged(Staged::new(&gpu, &shape)),
         };
         Compositor::on(gpu, shape, path)
@@ -163,8 +165,8 @@ impl Compositor {
 
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
-            Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES)),
+            Path::Shared(_) => Ring::shared(&gpu, shape)?,
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES))?,
         };
         gpu.check()?;
         Ok(Compositor {
@@ -175,6 +177,7 @@ impl Compositor {
             overlays: Overlays::new(shape.size.height_px),
             quality: ScaleQuality::default(),
             watch: Watch::Somebody,
+            refused: None,
             measured: BTreeMap::new(),
             draws: 0,
             newest: None,
@@ -187,8 +190,11 @@ impl Compositor {
     /// Has each picture from the next draw on come with smaller versions of itself, as far as the GPU makes them in the same
     /// go: a software adapter has none to offer, and sizes that are no smaller canvas are left out. Cheap when nothing
     /// changes.
-    pub fn set_renditions(&mut self, sizes: &[Size]) {
-        let Path::Staged(staged) = &mut self.path else { return };
+    ///
+    /// # Errors
+    /// No memory for them. It is told once; pictures come as before, and these are not tried again before others were.
+    pub fn set_renditions(&mut self, sizes: &[Size]) -> Result<(), GpuError> {
+        let Path::Staged(staged) = &mut self.path else { return Ok(()) };
         let whole = self.shape.size;
         let smaller = |size: &&Size| {
             (size.width_px <= whole.width_px && size.height_px <= whole.height_px)
@@ -200,11 +206,16 @@ impl Compositor {
                 shapes.push(shape);
             }
         }
-        if staged.set_renditions(&self.gpu, &shapes) {
-            self.ring = Ring::readback(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES));
+        if !staged.has_renditions(&shapes) && self.refused.as_ref() != Some(&shapes) {
+            let sheet = Sheet::new(self.shape, &shapes, READINGS_BYTES);
+            self.refused = Some(shapes.clone());
+            self.ring = Ring::readback(&self.gpu, sheet)?;
+            self.refused = None;
+            staged.set_renditions(&self.gpu, &shapes);
             // What is drawn next comes with them, even if it shows the same.
             self.newest = None;
         }
+        Ok(())
     }
 
     /// Draws the picture of `tick`. An input without a frame is left out. What is the same as in the draw before is not
@@ -260,11 +271,10 @@ impl Compositor {
                 })
             }
             Path::Staged(staged) => {
-                let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;
-                let (mapping, readings) = drawn;
+                let readings = staged.draw(&painter, &mut lease, (&paintings, &new))?;
                 let ids = readings.grids.iter().filter_map(|of| Some((of.input?, of.picture_id)));
                 self.measured.extend(ids);
-                Pending::Reading(lease, mapping, readings)
+                Pending::Reading(lease, readings)
             }
         };
         self.gpu.check()?;
@@ -279,13 +289,10 @@ impl Compositor {
     /// # Errors
     /// What the driver says; the picture asked for is lost, the next call gives the one after it.
     pub fn collect(&mut self) -> Result<Option<Composed>, GpuError> {
-        if let Some((_, Pending::Reading(_, mapping, _))) = self.in_flight.front() {
-            if mapping.is_empty() {
-                self.gpu.turn()?;
-            }
-            if mapping.is_empty() {
-                return Ok(None);
-            }
+        if let Some((_, Pending::Reading(lease, _))) = self.in_flight.front_mut()
+            && !lease.is_done(&self.gpu)?
+        {
+            return Ok(None);
         }
         let Some((tick, pending)) = self.in_flight.pop_front() else { return Ok(None) };
         let composed = match pending {
@@ -294,13 +301,9 @@ impl Compositor {
                 Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
-            Pending::Reading(lease, mapping, readings) => {
+            Pending::Reading(lease, readings) => {
                 self.collected = None;
-                match mapping.try_recv() {
-                    Ok(Ok(())) => Composed::read(&self.gpu, (tick, lease), &readings)?,
-                    Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
-                    Err(e) => return Err(GpuError::Device(e.to_string())),
-                }
+                Composed::read(&self.gpu, (tick, lease), &readings)?
             }
         };
         self.collected = Some(composed.clone());

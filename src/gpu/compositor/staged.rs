@@ -6,7 +6,7 @@ use super::passes::{Painter, run};
 use super::steps::{Painting, Paintings};
 use crate::frame::{Color, Picture, PixelFormat, Range};
 use crate::gpu::GpuError;
-use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
+use crate::gpu::canvas::{CanvasShape, Lease, buffer, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;
 use crate::gpu::pass_times::{Pass, STAMP_BYTES, Stamps};
 use crate::gpu::shaders::{BlendParams, LumaParams, ScaleParams};
@@ -82,12 +82,13 @@ impl Staged {
         Staged { canvas, output, scratch, pair, whole, renditions, grids, grids_output, stamps }
     }
 
-    /// Makes the canvases for these renditions, unless they are those that are there; tells whether it did.
-    pub(super) fn set_renditions(&mut self, gpu: &Gpu, shapes: &[CanvasShape]) -> bool {
-        let there = self.renditions.iter().map(|rendition| rendition.shape);
-        if there.eq(shapes.iter().copied()) {
-            return false;
-        }
+    /// Whether it makes just these renditions.
+    pub(super) fn has_renditions(&self, shapes: &[CanvasShape]) -> bool {
+        self.renditions.iter().map(|rendition| rendition.shape).eq(shapes.iter().copied())
+    }
+
+    /// Makes the canvases for these renditions.
+    pub(super) fn set_renditions(&mut self, gpu: &Gpu, shapes: &[CanvasShape]) {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rendition = |&shape: &CanvasShape| {
             let canvas = canvas_buffer(gpu, &shape, usage);
@@ -95,18 +96,15 @@ impl Staged {
             Rendition { shape, canvas, output }
         };
         self.renditions = shapes.iter().map(rendition).collect();
-        true
     }
 
-    /// Draws and has the picture copied to `lease`, with grids of it and of what is new (as far as it was uploaded) behind;
-    /// the answer comes when it can be read there.
+    /// Draws and has the picture copied to `lease`, with grids of it and of what is new (as far as it was uploaded) behind.
     pub(super) fn draw(
         &mut self,
         painter: &Painter<'_>,
         lease: &mut Lease,
         (paintings, new): (&Paintings<'_>, &[(InputKey, &Picture)]),
-    ) -> Result<(Mapping, Readings), GpuError> {
-        lease.unmap();
+    ) -> Result<Readings, GpuError> {
         let gpu = painter.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         let mut passes = Vec::new();
@@ -148,8 +146,8 @@ impl Staged {
         } else {
             passes.clear();
         }
-        gpu.queue.submit([encoder.finish()]);
-        Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes }))
+        lease.submit(gpu, encoder)?;
+        Ok(Readings { grids, passes })
     }
 
     fn around(&self, pass: Pass) -> Option<wgpu::ComputePassTimestampWrites<'_>> {
