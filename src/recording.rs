@@ -109,7 +109,8 @@ pub struct Recording {
     pub state: RecordingState,
     /// Its name below the directory of all recordings. While it is written it may hold `{EndTime}`.
     pub name: String,
-    /// The name that it was written under, without `.part`, as long as that may still be there.
+    /// The name that it was written under, without `.part`, as long as that may still be there, or as it has not got its final
+    /// form.
     pub part: Option<String>,
     /// Where it is in object storage, or will be: `s3://BUCKET/KEY`, whose end is its name. `None`: it stays on the disk.
     pub uri: Option<String>,

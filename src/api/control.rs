@@ -305,6 +305,8 @@ pub struct OutputStatus {
     pub thread_restarts: u64,
     /// What was wrong when its encoder or a thread was replaced the last time; empty when none ever was.
     pub last_fault: String,
+    /// Why its players get nothing more by HLS, or by HTTP-FLV and RTMP; empty as long as they do.
+    pub playback_fault: String,
     /// Of a relay only.
     pub relay: Option<RelayStatus>,
 }

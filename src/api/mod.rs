@@ -16,6 +16,7 @@ pub mod http;
 pub mod keys;
 pub mod media;
 pub mod openapi;
+pub mod record_answer;
 pub mod recordings;
 pub mod rtmp;
 mod secret;

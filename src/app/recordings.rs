@@ -1,17 +1,19 @@
 //! The recordings of this server: their index, what is still to be done with their files, and how long they are kept.
 //!
-//! `content` reads them. Must not know containers (`output`), SQL (`store`) or object storage (`uploads`). Invariants: a file is in the index from before its first byte until
+//! `content` reads them, `finishing` does what is still to be done. Must not know containers (`output`), SQL (`store`) or object storage (`uploads`). Invariants: a file is in the index from before its first byte until
 //! after it is gone; what a killed process left is finished by the next; nothing that is written is removed; none of it is
 //! on the path of a frame.
 
 mod content;
+mod finishing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 
+use self::finishing::Stuck;
 use super::studio::Studio;
 use super::uploads::{ObjectPlace, Uploads};
 use crate::api::recordings::{Ask, Found, not_found};
@@ -19,7 +21,7 @@ use crate::catalog::{ErrorCode, RecordConfig, Refused};
 use crate::config::Config;
 use crate::ids::{CasterId, RecordingId};
 use crate::limits;
-use crate::output::{self, OnRecord, RecordNews, RecordedFile, Recovered};
+use crate::output::{self, OnRecord, RecordNews, RecordedFile};
 use crate::recording::{Recording, RecordingState};
 use crate::store::{Entry, Keeper, Store};
 use crate::time;
@@ -35,6 +37,9 @@ pub(super) struct Recordings {
     uploads: Option<Arc<Uploads>>,
     /// There may be something to finish.
     woken: Notify,
+    stuck: Stuck,
+    /// A finished file is changed or removed.
+    changing: Mutex<()>,
 }
 
 /// A row of the index as its file's recorder knows it, and back.
@@ -121,6 +126,8 @@ impl Recordings {
             keep_bytes: config.record_keep_bytes,
             uploads,
             woken: Notify::new(),
+            stuck: Stuck::default(),
+            changing: Mutex::default(),
         };
         Ok((Arc::new(recordings), left.map_err(|error| error.to_string())?))
     }
@@ -164,6 +171,7 @@ impl Recordings {
 
     /// On the recorder's thread: the index knows of a file before it is there, and of its name before it has it.
     fn hear(&self, of: &Origin, news: RecordNews) {
+        let is_begun = matches!(news, RecordNews::Begun(_));
         let entry = match news {
             RecordNews::Begun(file) => {
                 Entry::Recording(row(of.clone(), file, RecordingState::Recording))
@@ -176,6 +184,10 @@ impl Recordings {
         };
         if !self.store.write_within(vec![entry], limits::RECORD_INDEX_WAIT) {
             tracing::warn!("the index of recordings is late");
+        }
+        // Where there is room to begin there is room to finish.
+        if is_begun && self.stuck.is_any() {
+            self.woken.notify_one();
         }
     }
 
@@ -191,6 +203,7 @@ impl Recordings {
                 self.recover(recording).await;
             }
             self.finish_all(&studio).await;
+            self.finish_fragments().await;
             let dir = self.dir.clone();
             for path in in_the_background(move |_| output::recover_recordings(&dir))
                 .await
@@ -248,97 +261,6 @@ impl Recordings {
         }
     }
 
-    /// Gives a file that was left behind its name; the index knows it before.
-    async fn recover(&self, left: Recording) {
-        let (dir, store) = (self.dir.clone(), Arc::clone(&self.store));
-        let (found, of) = (file(&left), Origin::of(&left));
-        let recovered = in_the_background(move |_| {
-            output::recover_recording(&dir, &found, |file| {
-                let row = row(of, file.clone(), RecordingState::Finishing);
-                let entry = vec![Entry::Recording(row)];
-                if !store.write_within(entry, limits::RECORD_INDEX_WAIT) {
-                    tracing::warn!("the index of recordings is late");
-                }
-            })
-        });
-        match recovered.await {
-            Some(Ok(Recovered::File(file))) => {
-                tracing::info!(name = file.name, "a recording that was broken off is finished");
-            }
-            // Its recorder is at it, or was a moment ago.
-            Some(Ok(Recovered::Nothing)) if self.is_there(&left) => {}
-            Some(Ok(Recovered::Empty | Recovered::Nothing)) => {
-                tracing::warn!(name = left.name, "there is nothing to play of a recording");
-                self.write(Entry::RecordingGone(left.id)).await;
-            }
-            Some(Err(error)) => tracing::warn!(%error, name = left.name, "stays unfinished"),
-            None => {}
-        }
-    }
-
-    /// Whether there is a file of it, under any of its names.
-    fn is_there(&self, recording: &Recording) -> bool {
-        let part = recording.part.as_ref().map(|part| self.dir.join(format!("{part}.part")));
-        self.dir.join(&recording.name).exists() || part.is_some_and(|part| part.exists())
-    }
-
-    /// Gives every complete file its final form, and tells of it.
-    async fn finish_all(&self, studio: &Studio) {
-        let state = RecordingState::Finishing;
-        let most = limits::RECORDINGS_AT_ONCE;
-        loop {
-            let found = self.store.read(move |store| store.recordings_in(state, most)).await;
-            let found =
-                found.inspect_err(|error| tracing::error!(%error, "the index")).unwrap_or_default();
-            let mut is_stuck = true;
-            for recording in found {
-                is_stuck &= !self.finish(studio, recording).await;
-            }
-            if is_stuck {
-                return;
-            }
-        }
-    }
-
-    /// True when it is finished.
-    async fn finish(&self, studio: &Studio, recording: Recording) -> bool {
-        let dir = self.dir.clone();
-        if !dir.join(&recording.name).exists() {
-            // Its recorder is about to name it, or was killed there.
-            self.recover(recording).await;
-            return false;
-        }
-        let whole = file(&recording);
-        let finished = in_the_background(move |stop| {
-            let finished = output::finish_recording(&dir, &whole, stop);
-            if let (Err(reason), false) = (&finished, stop.is_stopped()) {
-                tracing::warn!(reason, name = whole.name, "a recording stays in fragments");
-            }
-            // It plays as it is.
-            finished.or_else(|reason| match stop.is_stopped() {
-                true => Err(reason),
-                false => Ok(output::recording_as_it_is(&dir, whole)),
-            })
-        });
-        let Some(Ok(file)) = finished.await else { return false };
-        let of = Origin::of(&recording);
-        let state = match of.place {
-            Some(_) => RecordingState::Uploading,
-            None => RecordingState::Finished,
-        };
-        let recording = row(of, file, state);
-        if !self.write(Entry::Recording(recording.clone())).await {
-            return false;
-        }
-        let Recording { name, duration_ms, bytes, .. } = &recording;
-        tracing::info!(name, duration_ms, bytes, "a recording is finished");
-        studio.recorded(recording);
-        if let Some(uploads) = &self.uploads {
-            uploads.wake();
-        }
-        true
-    }
-
     /// Lets go of what is too old or too much, the oldest first.
     async fn sweep(&self) {
         let keep_ms = |keep: Duration| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
@@ -383,7 +305,8 @@ impl Recordings {
     }
 
     async fn remove(&self, recording: Recording) -> Result<(), Refused> {
-        if recording.uri.is_some() {
+        let _one_at_a_time = self.changing.lock().await;
+        if recording.uri.is_some() && !self.is_out_of_reach(&recording) {
             let gone = match &self.uploads {
                 Some(uploads) => uploads.remove(recording.clone()).await,
                 None => Err("it is not configured any more".into()),
@@ -406,6 +329,19 @@ impl Recordings {
             true => Ok(()),
             false => Err(internal("the row stays")),
         }
+    }
+
+    /// Whether a recording that has not all arrived in object storage goes where this server cannot go any more: what it is,
+    /// is on the disk.
+    fn is_out_of_reach(&self, recording: &Recording) -> bool {
+        let Some(place) = ObjectPlace::of(recording) else { return false };
+        let bucket = self.uploads.as_ref().and_then(|uploads| uploads.bucket(&place));
+        let is_out = recording.state == RecordingState::Uploading && bucket.is_none();
+        if is_out {
+            let (name, bucket) = (&recording.name, place.bucket);
+            tracing::warn!(name, bucket, "what was sent of it stays, its bucket is not configured");
+        }
+        is_out
     }
 
     async fn write(&self, entry: Entry) -> bool {

@@ -134,7 +134,8 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
         encoder: Some(encoder(&stats)),
         thread_restarts: stats.thread_restarts,
         last_fault: stats.last_fault.clone().unwrap_or_default(),
-        message: stats.failure.or(stats.last_fault).unwrap_or_default(),
+        playback_fault: stats.playback_fault.clone().unwrap_or_default(),
+        message: stats.failure.or(stats.playback_fault).or(stats.last_fault).unwrap_or_default(),
         relay: None,
     };
     let main = OutputStatus {
@@ -164,6 +165,7 @@ pub(super) fn outputs(named: &Named<'_>, report: &Report, hub: &Hub) -> Vec<Outp
                 encoder: None,
                 thread_restarts: sink.restarts,
                 last_fault: sink.last_error,
+                playback_fault: String::new(),
                 relay: None,
             },
         )

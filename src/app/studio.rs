@@ -4,6 +4,7 @@
 //! Invariants: calls on one caster are carried out one after the other; a refused call leaves the catalog, the disk and
 //! the running caster as they were.
 
+mod asking;
 mod care;
 mod groups;
 mod housekeeping;
@@ -42,6 +43,8 @@ struct Place {
     ticks: Mutex<Option<StopToken>>,
     /// How its show fares.
     care: Mutex<care::Care>,
+    /// Whether it is recorded, where somebody else is to say so.
+    question: Mutex<asking::Question>,
     /// What its watchers are told, on air or not.
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -94,6 +97,7 @@ impl Place {
             lane: tokio::sync::Mutex::default(),
             ticks: Mutex::default(),
             care: Mutex::default(),
+            question: Mutex::default(),
             snapshots: watch::Sender::new(Arc::new(idle)),
         })
     }

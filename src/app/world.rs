@@ -56,6 +56,16 @@ pub(super) struct From {
     pub(super) seek_ms: Option<u64>,
     /// It stands on its first picture until it is told to run.
     pub(super) held: bool,
+    /// Plays that are over.
+    pub(super) passes: u32,
+}
+
+/// How often something is still repeated after so many plays; −1 is for ever.
+fn repeats_left(repeat_num: i32, passes: u32) -> i32 {
+    match repeat_num {
+        -1 => -1,
+        further => (further - i32::try_from(passes).unwrap_or(further)).max(0),
+    }
 }
 
 fn refused(message: String) -> Refused {
@@ -95,25 +105,25 @@ impl World {
         })
     }
 
-    /// Starts the input that plays the files of an episode group, from the one that it is at.
+    /// Starts the input that plays the files of an episode group, from the one that it is at, and from `seek_ms` of that.
     ///
     /// # Errors
     /// When a file cannot be one of this server's, or no thread can be had.
-    pub(super) fn start_group(&self, group: &EpisodeGroup) -> Result<Input, Refused> {
+    pub(super) fn start_group(
+        &self,
+        group: &EpisodeGroup,
+        seek_ms: Option<u64>,
+    ) -> Result<Input, Refused> {
         let location = |item: &GroupItem| self.location(&Place::Url(item.url.clone()));
         let (first_item, passes) = match group.progress {
             GroupProgress::Playing { item, pass } => (item, pass),
             GroupProgress::Waiting | GroupProgress::Ended => (0, 0),
         };
-        let left = match group.repeat_num {
-            -1 => -1,
-            further => (further - i32::try_from(passes).unwrap_or(further)).max(0),
-        };
         let playlist = Playlist {
             locations: group.items.iter().map(location).collect::<Result<_, _>>()?,
-            plays: Plays::from_repeat(left),
+            plays: Plays::from_repeat(repeats_left(group.repeat_num, passes)),
             first_item: first_item as usize,
-            seek_ms: None,
+            seek_ms,
         };
         self.start(SourceSpec::Playlist(playlist), "episode group")
     }
@@ -135,7 +145,7 @@ impl World {
             }
             Source::Vod { place, play } => Ok(SourceSpec::File {
                 location: self.location(place)?,
-                excerpt: excerpt(*play, from.seek_ms),
+                excerpt: excerpt(*play, from),
             }),
             Source::Image { place } => {
                 let location = self.location(place)?;
@@ -269,10 +279,10 @@ impl World {
     }
 }
 
-fn excerpt(play: Play, seek_ms: Option<u64>) -> Excerpt {
+fn excerpt(play: Play, from: From) -> Excerpt {
     Excerpt {
-        plays: Plays::from_repeat(play.repeat_num),
-        seek_ms,
+        plays: Plays::from_repeat(repeats_left(play.repeat_num, from.passes)),
+        seek_ms: from.seek_ms,
         begin_ms: u64::try_from(play.begin_offset_ms).unwrap_or(0),
         end_ms: (play.end_offset_ms != 0).then(|| play.end_offset_ms.into()),
     }

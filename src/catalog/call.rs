@@ -5,8 +5,8 @@
 
 use super::draft::{
     AudioDraft, ChannelDraft, ComponentDraft, ConfigDraft, CopyCaster, CreateCaster,
-    DescribeCasters, EpisodeDraft, GroupDraft, LayoutDraft, ProgramFilter, ResourceDraft,
-    SceneDraft, SyncGroupDraft, WayDraft, WhenDraft,
+    DescribeCasters, EpisodeDraft, GroupDraft, LayoutDraft, ProgramFilter, RecordAnswer,
+    ResourceDraft, SceneDraft, SyncGroupDraft, WayDraft, WhenDraft,
 };
 
 /// An operation on the catalog.
@@ -43,6 +43,11 @@ pub enum Call {
     },
     StopCasterRecording {
         caster_id: String,
+    },
+    /// No client's: what the receiver of callbacks said.
+    AnswerCasterRecording {
+        caster_id: String,
+        answer: RecordAnswer,
     },
     UpdateCasterResourceGroup {
         caster_id: String,
@@ -220,6 +225,7 @@ impl Call {
             | Call::RestartCaster { caster_id }
             | Call::StartCasterRecording { caster_id }
             | Call::StopCasterRecording { caster_id }
+            | Call::AnswerCasterRecording { caster_id, .. }
             | Call::UpdateCasterResourceGroup { caster_id, .. }
             | Call::EffectCasterVideoResource { caster_id, .. }
             | Call::DeleteCasterSceneConfig { caster_id, .. }

@@ -3,6 +3,8 @@
 //! Must not know any wire form. Invariant: words and numbers as the API names them, unchecked; empty strings and lists
 //! mean absent.
 
+use super::model::RecordKind;
+
 /// Parameters of `CreateCaster`.
 #[derive(Clone, Debug, PartialEq, Default)]
 #[expect(missing_docs, reason = "fields bear the API's names; the proto documents them")]
@@ -394,4 +396,15 @@ pub struct GroupDraft {
 pub struct GroupItemDraft {
     pub item_name: String,
     pub vod_url: String,
+}
+
+/// Whether a show is recorded, as the receiver of callbacks says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordAnswer {
+    /// Whether.
+    pub is_wanted: bool,
+    /// In which formats; empty: in those that are configured.
+    pub formats: Vec<RecordKind>,
+    /// Lengths of files, s, where they are others than configured.
+    pub cycles_s: Vec<(RecordKind, u32)>,
 }

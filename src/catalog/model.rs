@@ -57,15 +57,27 @@ pub struct Caster {
     pub episodes: Vec<Episode>,
     /// Starts and stops to come.
     pub timed_events: Vec<TimedEvent>,
-    /// Whether a client had the show recorded (or not); none: as `config.record` says.
+    /// Whether a client had the show recorded (or not), or its receiver of callbacks; none: as `config.record` says.
     pub record_asked: Option<bool>,
+    /// What the receiver has recorded instead of `config.record`.
+    pub record_answered: Option<RecordConfig>,
 }
 
 impl Caster {
     /// What is recorded of it while it is on air.
     pub fn recorded(&self) -> Option<&RecordConfig> {
         let record = self.config.record.as_ref()?;
-        self.record_asked.unwrap_or(record.on_demand == RecordConfig::AUTOMATIC).then_some(record)
+        let is_recorded = self.record_asked.unwrap_or(record.on_demand == RecordConfig::AUTOMATIC);
+        is_recorded.then_some(self.record_answered.as_ref().unwrap_or(record))
+    }
+
+    /// Who is to be asked whether it is recorded, and has not answered.
+    pub fn record_question(&self) -> Option<&str> {
+        let record = self.config.record.as_ref()?;
+        let is_open = self.is_on_air()
+            && self.record_asked.is_none()
+            && record.on_demand == RecordConfig::BY_CALLBACK;
+        self.config.callback_url.as_deref().filter(|_| is_open)
     }
 
     /// Whether it is on air.

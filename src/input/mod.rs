@@ -39,7 +39,7 @@ pub use crate::media::pattern::PatternSpec;
 pub use crate::media::reader::Description;
 pub use guard::{AllowList, admit_callback, admit_relay};
 pub use mailbox::{Broken, InputStatus, Take, Want};
-pub use play::fetch_image;
+pub use play::{fetch_image, fetch_small};
 pub use redact::redact;
 
 use mailbox::{Mailbox, Overflow};

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::guard::{self, AllowList, UrlUse};
 use super::live::back_off;
@@ -257,13 +258,26 @@ fn read_until_there(
 /// # Errors
 /// When the guard refuses an address that it leads to, or it cannot be had, or is larger than an image may be.
 pub fn fetch_image(url: &str, allow: &AllowList, stop: &StopToken) -> Result<Vec<u8>, MediaError> {
+    fetch_small(url, (MAX_IMAGE_BYTES, INPUT_CONNECT_TIMEOUT), allow, stop)
+}
+
+/// All bytes of what is at an `http` or `https` URL, at most so many and within so long.
+///
+/// # Errors
+/// As [`fetch_image`].
+pub fn fetch_small(
+    url: &str,
+    (max_bytes, limit): (u64, Duration),
+    allow: &AllowList,
+    stop: &StopToken,
+) -> Result<Vec<u8>, MediaError> {
     let admitted = guard::admit(url, UrlUse::File, allow, stop)?;
     let what = Fetch {
         url: admitted.url.clone(),
         options: admitted.options.clone(),
         protocols: admitted.protocols,
-        max_bytes: MAX_IMAGE_BYTES,
-        limit: INPUT_CONNECT_TIMEOUT,
+        max_bytes,
+        limit,
     };
     let fetched = fetch::fetch(what, stop);
     match admitted.into_refusal() {

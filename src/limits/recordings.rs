@@ -29,6 +29,19 @@ pub const RECORDINGS_SWEEP: Duration = Duration::from_secs(10);
 pub const RECORDING_READ_BYTES: usize = 256 << 10;
 /// Packets that wait for the sound that still belongs to the file before; more, and it is cut there.
 pub const RECORD_SPLIT_PACKETS: usize = 64;
+/// Length of a file that an answer to whether to record may ask for, s (the cloud's).
+pub const MIN_ANSWERED_CYCLE_S: u32 = 5;
+/// Bytes of such an answer: a tenth of it has more than there is to say.
+pub const RECORD_ANSWER_BYTES: u64 = 2000;
+/// Time for one such question, how often it is asked in a row, how far apart, and how far apart from then on (the cloud's, which
+/// does not go on).
+pub const RECORD_ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// See [`RECORD_ASK_TIMEOUT`].
+pub const RECORD_ASKS: u32 = 5;
+/// See [`RECORD_ASK_TIMEOUT`].
+pub const RECORD_ASK_PAUSE: Duration = Duration::from_secs(1);
+/// See [`RECORD_ASK_TIMEOUT`].
+pub const RECORD_ASK_REST: Duration = Duration::from_secs(60);
 /// Directories within each other in which unfinished recordings are looked for.
 pub const RECORD_DEPTH: usize = 16;
 

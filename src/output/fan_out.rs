@@ -21,6 +21,10 @@ use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::worker::{self, Rest, StopToken, Worker};
 
+/// Attempts that have to fail one after the other before a sink without a status of its own counts as broken: what breaks once
+/// goes on at its next attempt.
+const FAILURES_TOLD: u32 = 2;
+
 /// The packets of a tick.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -265,6 +269,10 @@ impl FanOut {
             if !running.sink.has_status() {
                 let status = running.status.get();
                 stats.thread_restarts += status.restarts;
+                if status.failures >= FAILURES_TOLD {
+                    let why = format!("{}: {}", running.label, status.last_error);
+                    stats.playback_fault.get_or_insert(why);
+                }
                 if status.restarts > 0 {
                     stats.last_fault = Some(format!("{}: {}", running.label, status.last_error));
                 }

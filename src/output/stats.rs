@@ -60,6 +60,8 @@ pub struct OutputStats {
     pub thread_restarts: u64,
     /// What was wrong with the last of either.
     pub last_fault: Option<String>,
+    /// Why HLS or the hub takes nothing, as long as that is so.
+    pub playback_fault: Option<String>,
     /// Why the encoder gave up, if it did.
     pub failure: Option<String>,
 }

@@ -166,6 +166,21 @@ impl Store {
         self.read_recordings(&sql, &[Value::Text(state.as_str().into())])
     }
 
+    /// At most `most` recordings on their way to object storage, but for those to these buckets, the earliest first.
+    ///
+    /// # Errors
+    /// As [`Store::recordings`].
+    pub fn uploading(&self, but_to: &[String], most: usize) -> Result<Vec<Recording>, StoreError> {
+        let begins = |number| format!("substr(body ->> 'uri', 1, length(?{number})) <> ?{number}");
+        let others: String = (1..=but_to.len()).map(|n| " AND ".to_owned() + &begins(n)).collect();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM recordings WHERE state = 'uploading'{others}
+             ORDER BY start_unix_ms, id LIMIT {most}"
+        );
+        let uri = |bucket: &String| Value::Text(format!("s3://{bucket}/"));
+        self.read_recordings(&sql, &but_to.iter().map(uri).collect::<Vec<_>>())
+    }
+
     /// At most `most` recordings that will not change any more, wherever they are, the earliest first.
     ///
     /// # Errors
@@ -178,7 +193,18 @@ impl Store {
         self.read_recordings(&sql, &[])
     }
 
-    /// Bytes of those, all of them together.
+    /// Those that are finished, on the disk alone, and did not get their final form.
+    ///
+    /// # Errors
+    /// As [`Store::recordings`].
+    pub fn recordings_as_written(&self) -> Result<Vec<Recording>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM recordings WHERE state = 'finished' AND body ->> 'part' IS NOT NULL"
+        );
+        self.read_recordings(&sql, &[])
+    }
+
+    /// Bytes of [`Store::final_recordings`], all of them together.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -26,6 +26,8 @@ struct Outside {
     slow: Gate,
     refusing: Gate,
     named: Gate,
+    /// Who had come when the name went.
+    came: u64,
     hosts: PathBuf,
 }
 
@@ -53,6 +55,11 @@ fn ended(_: &Outside, of: &str, [before, now]: [&Seen; 2]) -> bool {
 /// Nothing has to be told of it, since it makes no difference.
 fn untold(_: &Outside, of: &str, [before, now]: [&Seen; 2]) -> Option<String> {
     (now.input(of).frames > before.input(of).frames + 30).then(|| "nothing".to_owned())
+}
+
+/// It plays on in another size, and nothing has to be told of that either.
+fn resized(peers: &Outside, of: &str, seen: [&Seen; 2]) -> Option<String> {
+    peers.camera.plays().then(|| untold(peers, of, seen))?
 }
 
 /// The same connection goes on, without a fault.
@@ -92,12 +99,25 @@ fn relay_is_back(_: &Outside, of: &str, [before, now]: [&Seen; 2]) -> bool {
     is.state() == v1::RelayState::Live && is.reconnects > was.reconnects
 }
 
-/// It stays connected; once its queue is full, which takes half a minute, groups of pictures are left out and counted.
+/// Nobody comes as long as there is no such name.
+fn is_nameless(peers: &Outside, of: &str, seen: [&Seen; 2]) -> Option<String> {
+    let told = broke(peers, of, seen)?;
+    let taken = peers.named.taken();
+    assert_eq!(taken, peers.came, "the name is known still: {told}");
+    let [was, is] = seen.map(|seen| seen.relay(of).1);
+    (is.reconnects > was.reconnects + 1).then_some(told)
+}
+
+/// It stays connected, and gets less than is made; once its queue is full, which takes half a minute, groups of pictures are left
+/// out and counted.
 fn lags(peers: &Outside, of: &str, [before, now]: [&Seen; 2]) -> Option<String> {
     let (output, relay) = now.relay(of);
     assert_eq!(relay.reconnects, before.relay(of).1.reconnects, "{relay:?}");
     let dropped = output.frames_dropped - before.relay(of).0.frames_dropped;
-    let is_seen = if is_thorough() { dropped > 0 } else { now.after(before).as_secs() >= 8 };
+    let made_bytes = now.output("pgm").bytes - before.output("pgm").bytes;
+    let is_slow = peers.slow.passed_since_bytes() * 4 <= made_bytes * 3;
+    let is_long = now.after(before).as_secs() >= 8;
+    let is_seen = is_slow && is_long && (dropped > 0 || !is_thorough());
     let behind_kib = output.bytes.saturating_sub(peers.slow.passed_bytes()) / 1024;
     is_seen.then(|| format!("it is live; {dropped} packets left out, {behind_kib} KiB in kernels"))
 }
@@ -145,7 +165,7 @@ const OUTSIDE: [Row<Outside>; 14] = [
         lane: "camera",
         of: "RV02",
         cause: |peers| peers.camera.order(Order::Resize),
-        told: untold,
+        told: resized,
         says: "nothing",
         mend: nothing,
         is_over: goes_on,
@@ -246,10 +266,11 @@ const OUTSIDE: [Row<Outside>; 14] = [
         of: "named",
         cause: |peers| {
             std::fs::write(&peers.hosts, "").unwrap();
+            peers.came = peers.named.taken();
             peers.named.set(Flow::Cut);
             peers.named.set(Flow::Open);
         },
-        told: broke,
+        told: is_nameless,
         says: "relay.test",
         mend: |peers| std::fs::write(&peers.hosts, HOSTS).unwrap(),
         is_over: relay_is_back,
@@ -287,6 +308,7 @@ async fn faults_of_sources_and_relays_cost_no_output_a_frame() {
         slow: gate(),
         refusing: gate(),
         named: gate(),
+        came: 0,
         hosts,
     };
     let gates = [

@@ -12,7 +12,16 @@ const COLORS: [&str; 2] = ["red", "green"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_pushed_item_after_item() {
-    let server = Server::start();
+    check(Server::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_worker_breaks_goes_on_from_there() {
+    check(Server::start_with_faults("input-episode group:panic@45")).await;
+}
+
+/// It plays all of both files, and then ends.
+async fn check(server: Server) {
     for color in COLORS {
         run_ffmpeg(&format!(
             "-f lavfi -i color={color}:s=320x180:r=30:d=3 -c:v libx264 -g 30 {}",

@@ -36,6 +36,10 @@ struct Way {
     flow: Mutex<Flow>,
     sockets: Mutex<Vec<TcpStream>>,
     passed_bytes: AtomicU64,
+    /// What had passed when it was last told what to do.
+    passed_before: AtomicU64,
+    /// Who came and was taken.
+    taken: AtomicU64,
     clock: Clock,
 }
 
@@ -100,6 +104,8 @@ impl Gate {
             flow: Mutex::new(Flow::Open),
             sockets: Mutex::default(),
             passed_bytes: AtomicU64::new(0),
+            passed_before: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             clock: Clock::real(),
         });
         let open = Arc::clone(&way);
@@ -113,6 +119,7 @@ impl Gate {
                 }
                 let listening = listener.get_or_insert_with(|| listen(address));
                 let Ok((client, _)) = listening.accept() else { continue };
+                open.taken.fetch_add(1, Ordering::Relaxed);
                 if flow != Flow::Cut {
                     join(&open, client, TcpStream::connect(server).unwrap());
                 }
@@ -124,6 +131,7 @@ impl Gate {
     /// From now on it does this; whoever it would leave without a sign is hung up on.
     pub(crate) fn set(&self, flow: Flow) {
         let before = std::mem::replace(&mut *self.way.flow.lock().unwrap(), flow);
+        self.way.passed_before.store(self.passed_bytes(), Ordering::Relaxed);
         if matches!(flow, Flow::Cut | Flow::Refusing) || before == Flow::Stuck {
             self.way.hang_up();
         }
@@ -131,6 +139,16 @@ impl Gate {
 
     pub(crate) fn passed_bytes(&self) -> u64 {
         self.way.passed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The same since it was last told what to do.
+    pub(crate) fn passed_since_bytes(&self) -> u64 {
+        self.passed_bytes() - self.way.passed_before.load(Ordering::Relaxed)
+    }
+
+    /// How many came and were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.way.taken.load(Ordering::Relaxed)
     }
 
     /// What has passed in a second, on the whole.
@@ -267,6 +285,11 @@ impl Camera {
 
     pub(crate) fn order(&self, order: Order) {
         *self.script.order.lock().unwrap() = order;
+    }
+
+    /// Whether it plays: what is done once is done.
+    pub(crate) fn plays(&self) -> bool {
+        self.script.is(Order::Play)
     }
 
     pub(crate) fn url(&self) -> String {

@@ -25,7 +25,7 @@ pub(crate) struct Proof {
     pub(crate) frames: Vec<Frame>,
     /// What is missing, double or out of order in the times of pictures and sounds; empty when nothing is.
     pub(crate) gaps: Vec<String>,
-    /// Beep minus flash, the middle of all; none without a flash that has its beep.
+    /// Beep minus flash, of the pair that is farthest apart; none without a flash that came in its time and has its beep.
     pub(crate) av_offset_ms: Option<f64>,
 }
 
@@ -37,14 +37,6 @@ pub(crate) struct Frame {
     pub(crate) key: bool,
     /// The number in the pattern, where it can be read.
     pub(crate) number: Option<u64>,
-}
-
-/// How a recording is beside another one of the same programme.
-pub(crate) struct Beside {
-    /// By how many ticks the other is later.
-    pub(crate) later: i64,
-    /// Ticks that show a picture once more where the other has the next one.
-    pub(crate) held: usize,
 }
 
 impl Proof {
@@ -89,33 +81,33 @@ impl Proof {
         self.frames.iter().map(moved).collect()
     }
 
-    /// Panics unless it shows at each tick what the other does, or what it showed the tick before, with the same keyframes,
-    /// wherever they overlap.
-    pub(crate) fn check_beside(&self, name: &str, (other_name, other): (&str, &Proof)) -> Beside {
-        let (expected, begins) = (other.shown(0), other.begins());
+    /// By how many ticks the other is later, by the first number that both have.
+    pub(crate) fn later(&self, name: &str, (other_name, other): (&str, &Proof)) -> i64 {
+        let begins = other.begins();
         let mut ticks = self.begins().into_iter();
         let later = ticks.find_map(|(number, tick)| Some(begins.get(&number)? - tick));
-        let later = later.unwrap_or_else(|| panic!("{name} has no frame of {other_name}"));
-        let shown = self.shown(later);
-        let mut held = 0;
+        later.unwrap_or_else(|| panic!("{name} has no frame of {other_name}"))
+    }
+
+    /// Panics unless it shows at each tick what the other does, or what it showed the tick before, with the same keyframes,
+    /// wherever they overlap; gives the ticks that show a picture once more where the other, which is `later` by so many
+    /// ticks, has the next one.
+    pub(crate) fn check_beside(
+        &self,
+        (name, later): (&str, i64),
+        (other_name, other): (&str, &Proof),
+    ) -> Vec<i64> {
+        let (expected, shown) = (other.shown(0), self.shown(later));
+        let mut held = Vec::new();
         for (tick, frame) in &shown {
             let expected = expected.get(tick).unwrap_or(frame);
             let before = shown.get(&(tick - 1)).map(|(number, _)| *number);
             match before == Some(frame.0) && frame.0 != expected.0 && frame.1 == expected.1 {
-                true => held += 1,
+                true => held.push(*tick),
                 false => assert_eq!(frame, expected, "tick {tick}: {name} beside {other_name}"),
             }
         }
-        Beside { later, held }
-    }
-
-    /// Panics unless it has the other's keyframes, whatever the pictures show.
-    pub(crate) fn check_keys(&self, name: &str, (other_name, other): (&str, &Proof)) {
-        let expected = other.shown(0);
-        for Frame { tick, key, .. } in &self.frames {
-            let is_key = expected.get(tick).map_or(*key, |(_, key)| *key);
-            assert_eq!(*key, is_key, "keyframe at tick {tick}: {name} beside {other_name}");
-        }
+        held
     }
 
     /// How many of these ticks it should show, since it shows some before and after, and does not; and how many show the
@@ -167,7 +159,7 @@ pub(crate) fn proof(recording: &Path) -> Proof {
         let whole = Area::whole(picture);
         let now = is_flash(picture, whole);
         if now && !before {
-            flashes.push(*time_s);
+            flashes.push(index);
         }
         before = now;
         let tick = (time_s * FPS).round() as i64;
@@ -185,9 +177,27 @@ pub(crate) fn proof(recording: &Path) -> Proof {
             gaps.push(format!("the sound at {:.4} s is {:.1} ms long", pair[0].0, step_s * 1000.0));
         }
     }
-    let mut offsets = beep_offsets(recording, &flashes);
-    offsets.sort_by(f64::total_cmp);
-    Proof { frames, gaps, av_offset_ms: offsets.get(offsets.len() / 2).copied() }
+    let in_time = flashes.into_iter().filter(|index| came_in_time(&frames[..=*index]));
+    let flashes_s: Vec<f64> = in_time.map(|index| times[index].0).collect();
+    let mut farthest = None::<f64>;
+    for (flash_s, offset_ms) in beep_offsets(recording, &flashes_s) {
+        match offset_ms {
+            Some(ms) if farthest.is_none_or(|far| far.abs() < ms.abs()) => farthest = Some(ms),
+            Some(_) => {}
+            None => gaps.push(format!("the flash at {flash_s:.3} s has no beep")),
+        }
+    }
+    Proof { frames, gaps, av_offset_ms: farthest }
+}
+
+/// Whether the last of these pictures is the first one of a flash and follows the one before it. Where pictures are left out, by a
+/// device that is lost or a machine that is too slow, a flash comes late or not at all, and its sound is there nevertheless.
+fn came_in_time(frames: &[Frame]) -> bool {
+    let [.., Frame { number: Some(before), .. }, Frame { number: Some(number), .. }] = frames
+    else {
+        return false;
+    };
+    *number == before + 1 && number.is_multiple_of(FPS as u64)
 }
 
 /// Presentation time of each packet of a stream, s, and whether it is a keyframe; in the order of those times.
@@ -203,20 +213,24 @@ fn packet_times(recording: &Path, stream: &str) -> Vec<(f64, bool)> {
     fields.filter_map(|(time, flags)| Some((time.parse().ok()?, flags.contains('K')))).collect()
 }
 
-/// Beep onset minus flash, ms, for each flash that has one.
-fn beep_offsets(recording: &Path, flashes_s: &[f64]) -> Vec<f64> {
+/// Each of these flashes that is neither at the beginning of the sound nor at its end, and its beep's onset minus itself, ms.
+fn beep_offsets(recording: &Path, flashes_s: &[f64]) -> Vec<(f64, Option<f64>)> {
+    const QUIET_SAMPLES: usize = 4800;
     let (samples, start_s) = samples(recording);
     let loud: Vec<_> = samples.iter().map(|s| s.abs() > 0.05).collect();
-    let quiet_before = |at: usize| loud[at.saturating_sub(4800)..at].iter().all(|loud| !loud);
-    let onsets: Vec<f64> = (4800..loud.len())
+    let quiet_before = |at: usize| loud[at - QUIET_SAMPLES..at].iter().all(|loud| !loud);
+    let time_s = |at: usize| start_s + at as f64 / 48_000.0;
+    let onsets: Vec<f64> = (QUIET_SAMPLES..loud.len())
         .filter(|&at| loud[at] && !loud[at - 1] && quiet_before(at))
-        .map(|at| start_s + at as f64 / 48_000.0)
+        .map(time_s)
         .collect();
+    let within_s = time_s(2 * QUIET_SAMPLES)..time_s(loud.len().saturating_sub(QUIET_SAMPLES));
     let nearest = |flash_s: &f64| {
         let distances = onsets.iter().map(|onset| (onset - flash_s) * 1000.0);
         distances.min_by(|a, b| a.abs().total_cmp(&b.abs())).filter(|ms| ms.abs() < 500.0)
     };
-    flashes_s.iter().filter_map(nearest).collect()
+    let flashes = flashes_s.iter().filter(|flash_s| within_s.contains(flash_s));
+    flashes.map(|flash_s| (*flash_s, nearest(flash_s))).collect()
 }
 
 /// Panics unless all of them show the same frames at the same ticks, with the same keyframes, wherever they overlap, which
@@ -227,7 +241,8 @@ pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize, counted: f
     let mut common: Vec<i64> = first.frames.iter().map(|frame| frame.tick).collect();
     for (name, proof) in proofs {
         proof.check(name);
-        let Beside { later, held } = proof.check_beside(name, (first_name, first));
+        let later = proof.later(name, (first_name, first));
+        let held = proof.check_beside((name, later), (first_name, first)).len();
         assert!(held as f64 <= counted, "{name} held {held} pictures, {counted} were counted");
         let shown = proof.shown(later);
         common.retain(|tick| shown.contains_key(tick));

@@ -103,6 +103,11 @@ pub(crate) fn record_dir(server: &Server) -> PathBuf {
 
 /// Answers 200 to everything until it is dropped; the bodies that come.
 pub(crate) fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
+    receiver_saying("")
+}
+
+/// The same, with this answer to what is asked, which comes as its path.
+fn receiver_saying(answer: &'static str) -> (SocketAddr, Receiver<String>, Worker) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -113,16 +118,23 @@ pub(crate) fn receiver() -> (SocketAddr, Receiver<String>, Worker) {
             stream.set_nonblocking(false).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let (mut got, mut chunk) = (String::new(), [0; 4096]);
-            while !got.ends_with("}}") {
+            let is_whole = |got: &str| {
+                got.ends_with("}}") || (got.starts_with("GET ") && got.ends_with("\r\n\r\n"))
+            };
+            while !is_whole(&got) {
                 let count = stream.read(&mut chunk).unwrap_or(0);
                 got += &String::from_utf8_lossy(&chunk[..count]);
                 if count == 0 {
                     break;
                 }
             }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-            let body = got.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
-            let _ = sender.try_send(body.unwrap_or_default());
+            let question = got.strip_prefix("GET ").and_then(|got| got.split(' ').next());
+            let answer = if question.is_some() { answer } else { "" };
+            let length = answer.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let _ = stream.write_all((head + answer).as_bytes());
+            let body = question.or(got.split_once("\r\n\r\n").map(|(_, body)| body));
+            let _ = sender.try_send(body.unwrap_or_default().to_owned());
         }
     });
     (address, bodies, worker.unwrap())
@@ -214,6 +226,30 @@ async fn a_recording_is_made_when_it_is_asked_for_and_told_fetched_and_let_go() 
     let request = v1::StartCasterRecordingRequest { caster_id };
     let refused = studio.client.start_caster_recording(request).await.unwrap_err();
     assert!(refused.message().contains("not started"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_called_back_says_whether_to_record_and_how() {
+    const ANSWER: &str = r#"{"NeedRecord":true,"Interval":{"Mp4":5},"Format":["mp4"]}"#;
+    let (callback, bodies, _receiver) = receiver_saying(ANSWER);
+    let server = Server::start();
+    let mut studio = studio(&server, 1, &format!("http://{callback}/ask?k=1")).await;
+    // Events come to the same address.
+    let asked = std::iter::from_fn(|| bodies.recv_timeout(LONG).ok());
+    let asked = asked.into_iter().find(|body| body.starts_with("/ask")).expect("it is asked");
+    let stream = studio.pgm.stream_infos[0].output_stream_url.rsplit_once("/caster/").unwrap().1;
+    let stream = stream.split(['.', '?']).next().unwrap();
+    let wanted = format!("/ask?k=1&app=caster&domain=127.0.0.1&stream={stream}&vbitrate=");
+    assert!(asked.starts_with(&wanted) && asked.ends_with("&codec=h264"), "{asked}");
+    let running = await_list(server.http, "recording", |all| !all.is_empty());
+    assert_eq!(running.iter().map(|all| text(all, "Format")).collect::<Vec<_>>(), ["mp4"]);
+    // The first file ends after the length that the answer says.
+    let finished = await_list(server.http, "finished", |all| !all.is_empty());
+    let lasts_ms = finished[0]["DurationMs"].as_u64().unwrap();
+    assert!((5000..9000).contains(&lasts_ms), "{finished:?}");
+    let request = v1::StopCasterRecordingRequest { caster_id: studio.caster.clone() };
+    studio.client.stop_caster_recording(request).await.unwrap();
+    assert_eq!(await_list(server.http, "recording", <[Value]>::is_empty).len(), 0);
 }
 
 /// 4 kills, or 100 with `ONAIR_THOROUGH=1`.

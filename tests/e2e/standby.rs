@@ -1,5 +1,7 @@
 //! Standby by itself, with a real pusher: on air when the source is gone, off again when it is back, and no frame lost.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
@@ -36,8 +38,89 @@ fn color(picture: &Picture) -> &'static str {
 pub(crate) const AFTER_TICKS: u64 = 15;
 pub(crate) const BACK_TICKS: u64 = 30;
 
+/// A caster that shows a live source and has a standby, recorded and followed.
+pub(crate) struct Watch {
+    pub(crate) studio: Studio,
+    /// The first tick that shows the source.
+    pub(crate) taken: u64,
+    file: PathBuf,
+    recorder: Process,
+    after: u64,
+    codes: Vec<String>,
+}
+
+impl Watch {
+    /// Goes on air with the source at `url`.
+    pub(crate) async fn start(server: &Server, url: String) -> Watch {
+        run_ffmpeg(&format!(
+            "-f lavfi -i color=white:s=640x360 -frames:v 1 {}",
+            server.folder.path("media").join("standby.png").display()
+        ));
+        let mut studio = Studio::start(server, &[From::Live(url)]).await;
+        keep_watch(&mut studio).await;
+        let layout = studio.full("RV01").await;
+        let taken = studio.take(&layout).await;
+        let file = server.folder.path("pgm.flv");
+        let recorder = record(&studio.flv(), &file);
+        let mut watch = Watch { studio, taken, file, recorder, after: 1, codes: Vec::new() };
+        // Who follows from here on is told of all that follows.
+        watch.listen().await;
+        watch.codes.clear();
+        wait_for("the recording to grow", Duration::from_secs(10), || {
+            std::fs::metadata(&watch.file).ok().filter(|file| file.len() > 1000)
+        });
+        watch
+    }
+
+    /// Waits until PGM shows this.
+    pub(crate) async fn until(&mut self, shows: v1::StandIn) {
+        let clock = onair::time::Clock::real();
+        loop {
+            let state = self.studio.state().await;
+            if state.stand_in() == shows {
+                return;
+            }
+            assert!(clock.now_ns() < 30_000_000_000, "{shows:?} never came: {state:?}");
+        }
+    }
+
+    /// Takes in what the events of the source and of standby say since.
+    pub(crate) async fn listen(&mut self) {
+        let request = v1::WatchCasterRequest {
+            caster_id: self.studio.caster.clone(),
+            events_after_sequence: Some(self.after),
+            ..Default::default()
+        };
+        let mut states = self.studio.client.watch_caster(request).await.unwrap().into_inner();
+        let events = states.message().await.unwrap().unwrap().events;
+        self.after = events.last().map_or(self.after, |event| event.sequence);
+        let wanted = ["SourceCallback", "StandbyCallback"];
+        let wanted = |event: &v1::CasterEvent| wanted.contains(&event.event_type.as_str());
+        self.codes.extend(events.into_iter().filter(wanted).map(|event| event.code));
+    }
+
+    /// The last tick that is recorded.
+    pub(crate) fn last_tick(&self) -> u64 {
+        ticks(&self.file).last().copied().unwrap_or(0)
+    }
+
+    /// Ends the recording; gives it, and how often each code was told.
+    pub(crate) async fn end(&mut self) -> (PathBuf, BTreeMap<String, usize>) {
+        self.recorder.signal("INT");
+        self.recorder.wait(Duration::from_secs(10));
+        self.listen().await;
+        let mut counts = BTreeMap::new();
+        for code in self.codes.drain(..) {
+            *counts.entry(code).or_default() += 1;
+        }
+        let state = self.studio.state().await;
+        assert_eq!(state.outputs[0].frames_dropped, 0, "{state:?}");
+        (self.file.clone(), counts)
+    }
+}
+
 /// The configuration of a caster with a standby that comes after 0.5 s and goes after 1 s.
-pub(crate) async fn keep_watch(studio: &mut Studio) {
+async fn keep_watch(studio: &mut Studio) {
     let caster_id = studio.caster.clone();
     let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
     let described = studio.client.describe_caster_config(request).await.unwrap().into_inner();
@@ -52,59 +135,17 @@ pub(crate) async fn keep_watch(studio: &mut Studio) {
     studio.client.set_caster_config(request).await.unwrap();
 }
 
-pub(crate) async fn until(studio: &mut Studio, shows: v1::StandIn) {
-    let clock = onair::time::Clock::real();
-    loop {
-        let state = studio.state().await;
-        if state.stand_in() == shows {
-            return;
-        }
-        assert!(clock.now_ns() < 30_000_000_000, "{shows:?} never came: {state:?}");
-    }
-}
-
-/// What the events of the source and of standby say after `after`, in order; moves it on.
-pub(crate) async fn told(studio: &mut Studio, after: &mut u64) -> Vec<String> {
-    let request = v1::WatchCasterRequest {
-        caster_id: studio.caster.clone(),
-        events_after_sequence: Some(*after),
-        ..Default::default()
-    };
-    let mut states = studio.client.watch_caster(request).await.unwrap().into_inner();
-    let events = states.message().await.unwrap().unwrap().events;
-    *after = events.last().map_or(*after, |event| event.sequence);
-    let wanted = events
-        .into_iter()
-        .filter(|event| ["SourceCallback", "StandbyCallback"].contains(&event.event_type.as_str()));
-    wanted.map(|event| event.code).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn standby_comes_and_goes_with_the_source() {
     let server = Server::start();
-    run_ffmpeg(&format!(
-        "-f lavfi -i color=white:s=640x360 -frames:v 1 {}",
-        server.folder.path("media").join("standby.png").display()
-    ));
     let url = format!("rtmp://{}/live/cam", server.rtmp);
     let mut pusher = push(&url, "640x360");
-    let mut studio = Studio::start(&server, &[From::Live(url.clone())]).await;
-    keep_watch(&mut studio).await;
-    let layout = studio.full("RV01").await;
-    let taken = studio.take(&layout).await;
-    // Who follows from here on is told of all that follows.
-    let (mut after, mut codes) = (1, Vec::new());
-    told(&mut studio, &mut after).await;
-    let file = server.folder.path("pgm.flv");
-    let mut recorder = record(&studio.flv(), &file);
-    wait_for("the recording to grow", Duration::from_secs(10), || {
-        std::fs::metadata(&file).ok().filter(|file| file.len() > 1000)
-    });
+    let mut watch = Watch::start(&server, url.clone()).await;
     // The source is killed; it goes silent with its connection up; it comes back in another size.
     let rounds = if is_thorough() { 100 } else { 2 };
     for round in 0..rounds {
         pusher.signal(if round % 2 == 0 { "KILL" } else { "STOP" });
-        until(&mut studio, v1::StandIn::Standby).await;
+        watch.until(v1::StandIn::Standby).await;
         let size = if round % 2 == 0 { "320x180" } else { "640x360" };
         if round % 2 == 0 {
             pusher.wait(Duration::from_secs(5));
@@ -112,23 +153,19 @@ async fn standby_comes_and_goes_with_the_source() {
         } else {
             pusher.signal("CONT");
         }
-        until(&mut studio, v1::StandIn::Own).await;
-        codes.extend(told(&mut studio, &mut after).await);
+        watch.until(v1::StandIn::Own).await;
+        watch.listen().await;
     }
-    recorder.signal("INT");
-    recorder.wait(Duration::from_secs(10));
-    check_air(&file, taken, rounds);
-    codes.extend(told(&mut studio, &mut after).await);
-    let count = |code: &str| codes.iter().filter(|told| *told == code).count();
+    let (file, codes) = watch.end().await;
+    check_air(&file, watch.taken, rounds);
+    let count = |code: &str| codes.get(code).copied().unwrap_or(0);
     assert_eq!([count("Standby"), count("Own")], [rounds; 2], "{codes:?}");
     let begun = count("LostBegan") + count("StaleBegan");
     assert_eq!(begun, count("LostEnded") + count("StaleEnded"), "{codes:?}");
-    let state = studio.state().await;
-    assert_eq!(state.outputs[0].frames_dropped, 0, "{state:?}");
 }
 
 /// Every tick is there, and after the take each shows the source or standby; standby as often as it was called for.
-fn check_air(file: &std::path::Path, taken: u64, rounds: usize) {
+fn check_air(file: &Path, taken: u64, rounds: usize) {
     let ticks = ticks(file);
     assert!(ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "PGM missed a frame");
     let mut runs: Vec<(&str, u64)> = Vec::new();

@@ -75,6 +75,8 @@ pub enum EventCode {
     StoodIn(StandIn),
     /// A recording cannot be written: the disk is full, the directory does not let it.
     RecordFailed,
+    /// Players get nothing more by HLS, or by HTTP-FLV and RTMP: the directory does not let it be written.
+    PlaybackFailed,
     /// All of a recorded file is in object storage.
     Stored,
     /// Object storage does not take recordings: they wait on the disk.
@@ -108,6 +110,7 @@ impl EventCode {
             EventCode::SideOutputUrlInvalid => "SideOutputUrlInvalid",
             EventCode::ImageOpenFailed => "ImageOpenFailed",
             EventCode::RecordFailed => "RecordFailed",
+            EventCode::PlaybackFailed => "PlaybackFailed",
             EventCode::Stored => "Stored",
             EventCode::StorageFailed => "StorageFailed",
             EventCode::StorageRestored => "StorageRestored",

@@ -38,6 +38,8 @@ pub(super) struct Outages {
     inputs: BTreeMap<ResourceId, Health>,
     /// Names of relays and recordings.
     sinks: BTreeSet<String>,
+    /// Names of outputs whose players get nothing.
+    playback: BTreeSet<String>,
     /// How often the encoder of an output, and another thread of it, were replaced.
     restarts: BTreeMap<String, (u64, u64)>,
     /// The same of the worker of a source.
@@ -87,6 +89,15 @@ impl Outages {
                     troubles.push(Trouble { about: About::default(), code, message });
                 }
             }
+        }
+        let before = std::mem::take(&mut self.playback);
+        for output in now.outputs.iter().filter(|output| !output.playback_fault.is_empty()) {
+            if !before.contains(&output.name) {
+                let message = format!("{}: {}", output.name, output.playback_fault);
+                let (about, code) = (About::default(), EventCode::PlaybackFailed);
+                troubles.push(Trouble { about, code, message });
+            }
+            self.playback.insert(output.name.clone());
         }
         let before = std::mem::take(&mut self.images);
         self.images = missing_images.iter().map(|showing| showing.id().to_owned()).collect();

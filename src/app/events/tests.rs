@@ -365,14 +365,19 @@ fn a_source_that_the_card_does_not_decode_is_told_once_a_reason() {
 }
 
 #[test]
-fn a_relay_and_an_image_are_told_once_too() {
+fn a_relay_an_image_and_playback_are_told_once_too() {
     let caster = World::on_air().the_caster().clone();
     let missing = [Showing::Component(&caster.components[1]), Showing::Layout(&caster.layouts[0])];
     let mut outages = Outages::default();
     let mut seen = Vec::new();
-    for (message, subscribers) in
-        [("", 0), ("relay rtmp://h/a/…: refused", 0), ("", 0), ("no", 0), ("", 1), ("no", 0)]
-    {
+    for (message, subscribers, playback_fault) in [
+        ("", 0, ""),
+        ("relay rtmp://h/a/…: refused", 0, ""),
+        ("", 0, "hls /d: read only"),
+        ("no", 0, "hls /d: full"),
+        ("", 1, ""),
+        ("no", 0, "hls /d: full"),
+    ] {
         let mut snapshot = Snapshot::idle(caster.id.clone(), 1);
         for name in ["pgm", "relay-1"] {
             snapshot.outputs.push(OutputStatus {
@@ -387,6 +392,7 @@ fn a_relay_and_an_image_are_told_once_too() {
                 encoder: None,
                 thread_restarts: 0,
                 last_fault: String::new(),
+                playback_fault: if name == "pgm" { playback_fault } else { "" }.to_owned(),
                 relay: None,
             });
         }
@@ -397,5 +403,7 @@ fn a_relay_and_an_image_are_told_once_too() {
     }
     let relay = vec![EventCode::SideOutputUrlInvalid];
     let image = vec![EventCode::ImageOpenFailed; 2];
-    assert_eq!(seen, [image, relay.clone(), vec![], vec![], vec![], relay]);
+    let playback = vec![EventCode::PlaybackFailed];
+    let both = [relay.clone(), playback.clone()].concat();
+    assert_eq!(seen, [image, relay, playback, vec![], vec![], both]);
 }

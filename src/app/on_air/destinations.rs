@@ -150,6 +150,7 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         encoder: None,
         thread_restarts: 0,
         last_fault: String::new(),
+        playback_fault: String::new(),
         relay: None,
     };
     if let Some(sink) = sink {

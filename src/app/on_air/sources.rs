@@ -33,6 +33,19 @@ impl OnAir {
         self.start_resource(caster, resource, from)
     }
 
+    /// Has a file go on where another input was: at `position_ms`, after so many plays that are over.
+    pub(super) fn go_on(
+        &mut self,
+        caster: &Caster,
+        id: &ResourceId,
+        (position_ms, passes): (u64, u32),
+    ) -> Result<(), Refused> {
+        let Some(resource) = caster.resource(id) else { return Ok(()) };
+        let from = from_channel(caster, resource);
+        let seek_ms = Some(position_ms).filter(|&ms| ms > 0).or(from.seek_ms);
+        self.start_resource(caster, resource, From { seek_ms, passes, ..from })
+    }
+
     fn start_resource(
         &mut self,
         caster: &Caster,
@@ -62,7 +75,7 @@ impl OnAir {
         self.standby = match caster.config.standby.source() {
             // A file stands on its first picture until it is shown.
             Some(source) => {
-                let from = From { seek_ms: None, held: true };
+                let from = From { held: true, ..From::default() };
                 Some(self.add_input(caster, ("standby", &source), from)?)
             }
             None => None,
@@ -182,8 +195,8 @@ impl OnAir {
         let Some((source, begin_ms)) = file_of(caster, slot.episode) else { return Ok(()) };
         let elapsed_ms = unix_ms.checked_sub(slot.begin_unix_ms).filter(|&ms| ms > 0);
         let from = match elapsed_ms {
-            Some(ms) => From { seek_ms: Some(begin_ms + ms), held: false },
-            None => From { seek_ms: None, held: true },
+            Some(ms) => From { seek_ms: Some(begin_ms + ms), ..From::default() },
+            None => From { held: true, ..From::default() },
         };
         let key = self.add_input(caster, (&slot.episode.name, &source), from)?;
         self.episodes.insert(slot.episode.id.clone(), key);
@@ -198,7 +211,7 @@ fn from_channel(caster: &Caster, resource: &Resource) -> From {
     }
     let channel = caster.location_of(resource).and_then(|location| caster.channel(location));
     let seek_ms = channel.map(|channel| channel.position_ms).filter(|&ms| ms > 0);
-    From { seek_ms, held: channel.is_none_or(|channel| !channel.playing) }
+    From { seek_ms, held: channel.is_none_or(|channel| !channel.playing), passes: 0 }
 }
 
 /// The file that an episode plays, if it is one, and where in it it begins, ms.

@@ -71,7 +71,7 @@ impl Studio {
         }
     }
 
-    async fn follow_one(&self, id: &CasterId) {
+    async fn follow_one(self: &Arc<Self>, id: &CasterId) {
         let Some(place) = self.place(id) else { return };
         // A caster that is busy with a call is looked at next time.
         let Ok(mut on_air) = place.lane.try_lock() else { return };
@@ -80,6 +80,9 @@ impl Studio {
             && !self.draining.load(Ordering::Acquire)
         {
             self.look_after(&place, &mut on_air, &caster).await;
+            if on_air.is_some() {
+                self.follow_question(&place, &caster);
+            }
         }
     }
 

@@ -45,6 +45,7 @@ impl Studio {
             }
             return;
         };
+        carousel.mend(group).await;
         match carousel.look() {
             Step::Same => {}
             Step::At(progress) => {

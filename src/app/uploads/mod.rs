@@ -27,6 +27,7 @@ use crate::limits;
 use crate::output::{self, Backoff};
 use crate::recording::{Recording, RecordingFilter, RecordingState};
 use crate::store::{Entry, Keeper, StoreError};
+use crate::time::Clock;
 use crate::worker;
 
 pub(super) use place::ObjectPlace;
@@ -94,17 +95,24 @@ pub(super) struct Uploads {
     asked: Mutex<mpsc::Receiver<Removal>>,
 }
 
-/// What does not work just now: casters that were told, by bucket.
-type Outages = BTreeMap<String, BTreeSet<CasterId>>;
+/// A bucket that takes nothing just now.
+struct Outage {
+    /// Casters that were told.
+    told: BTreeSet<CasterId>,
+    pause: Backoff,
+    /// When it is tried again, on the worker's clock, ns.
+    due_ns: u64,
+}
+
+/// All of them, by bucket.
+type Outages = BTreeMap<String, Outage>;
 
 /// What came of a look at all that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
-    /// Nothing waits any more.
+    /// Nothing waits any more, but for buckets that take nothing.
     Done,
-    /// Something failed that may pass.
-    Away,
-    /// Nothing but what somebody has to change.
+    /// Something is wrong on this side that somebody has to change.
     Stuck,
 }
 
@@ -203,34 +211,28 @@ impl Uploads {
     async fn work(self: Arc<Self>, studio: Arc<Studio>) {
         let mut asked = self.asked.lock().await;
         self.let_go_of_local_files().await;
-        let mut pause = Backoff::new(limits::UPLOAD_RETRY_FIRST, limits::UPLOAD_RETRY_MAX);
-        let mut outages = Outages::new();
+        let (clock, mut outages) = (Clock::real(), Outages::new());
         for turn in 0_usize.. {
-            let wait = match self.round((&studio, &mut outages), &mut asked, turn).await {
-                Round::Done => {
-                    pause.reset();
-                    limits::RECORDINGS_SWEEP
-                }
-                Round::Away => pause.next_wait(),
+            let all = (&mut outages, &clock);
+            let usual = match self.round((&studio, all), &mut asked, turn).await {
+                Round::Done => limits::RECORDINGS_SWEEP,
                 Round::Stuck => limits::UPLOAD_RETRY_MAX,
             };
-            self.rest(wait, &mut asked, &outages).await;
+            let now_ns = clock.now_ns();
+            let due = outages.values().map(|outage| outage.due_ns.saturating_sub(now_ns)).min();
+            let wait = due.map_or(usual, |due_ns| usual.min(Duration::from_nanos(due_ns)));
+            self.rest(wait, &mut asked).await;
         }
     }
 
-    /// Waits; what is woken meanwhile is counted, and sent at once only if the storage works.
-    async fn rest(&self, wait: Duration, asked: &mut mpsc::Receiver<Removal>, outages: &Outages) {
+    /// Waits until there may be something to send.
+    async fn rest(&self, wait: Duration, asked: &mut mpsc::Receiver<Removal>) {
         let over = tokio::time::sleep(wait);
         tokio::pin!(over);
         loop {
             tokio::select! {
                 () = &mut over => return,
-                () = self.woken.notified() => {
-                    self.count_waiting().await;
-                    if outages.is_empty() {
-                        return;
-                    }
-                }
+                () = self.woken.notified() => return,
                 Some(removal) = asked.recv() => self.answer(removal).await,
             }
         }
@@ -246,26 +248,29 @@ impl Uploads {
         }
     }
 
-    /// Tries to send all that waits; of a bucket that fails, the rest is left for the next time.
+    /// Tries to send all that waits; what is for a bucket that fails is left for the next time, and does not keep what is for
+    /// others from it.
     async fn round(
         self: &Arc<Self>,
-        (studio, outages): (&Studio, &mut Outages),
+        (studio, (outages, clock)): (&Studio, (&mut Outages, &Clock)),
         asked: &mut mpsc::Receiver<Removal>,
         turn: usize,
     ) -> Round {
-        let (state, most) = (RecordingState::Uploading, limits::RECORDINGS_AT_ONCE);
-        let read = self.store.read(move |store| store.recordings_in(state, most)).await;
+        let is_due = |outage: &Outage| outage.due_ns <= clock.now_ns();
+        let resting = outages.iter().filter(|(_, outage)| !is_due(outage));
+        let resting: Vec<String> = resting.map(|(bucket, _)| bucket.clone()).collect();
+        let most = limits::RECORDINGS_AT_ONCE;
+        let read = self.store.read(move |store| store.uploading(&resting, most)).await;
         let mut waiting =
             read.inspect_err(|error| tracing::error!(%error, "the index")).unwrap_or_default();
         self.count_waiting().await;
-        let mut came = Round::Done;
-        let mut failed = BTreeSet::new();
+        let (mut came, mut has_sent) = (Round::Done, false);
         // What cannot be sent does not keep others of its bucket from it for ever.
         let middle = turn.checked_rem(waiting.len()).unwrap_or(0);
         waiting.rotate_left(middle);
         for recording in &waiting {
             let Some((place, bucket)) = self.destination(recording) else { continue };
-            if failed.contains(&place.bucket) {
+            if outages.get(&place.bucket).is_some_and(|outage| !is_due(outage)) {
                 continue;
             }
             let id = recording.id.clone();
@@ -273,23 +278,20 @@ impl Uploads {
             let Some(ended) = self.attend((&id, upload), asked).await else { continue };
             match ended.and_then(|ended| ended) {
                 Ok(stored) => {
+                    has_sent = true;
                     if let Some(stored) = stored {
                         studio.stored(stored);
                     }
-                    for caster in outages.remove(&place.bucket).into_iter().flatten() {
+                    let restored = outages.remove(&place.bucket).into_iter();
+                    for caster in restored.flat_map(|outage| outage.told) {
                         let told = format!("Bucket {} takes recordings again.", place.bucket);
                         studio.storage_changed(&caster, EventCode::StorageRestored, told);
                     }
                 }
                 Err(trouble) => {
                     self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    let is_away = matches!(trouble, Trouble::Storage(Failure::Away(_)));
-                    if is_away {
-                        came = Round::Away;
-                    } else if came == Round::Done {
-                        came = Round::Stuck;
-                    }
                     let Trouble::Storage(failure) = trouble else {
+                        came = Round::Stuck;
                         tracing::warn!(%trouble, name = recording.name, "cannot be uploaded");
                         continue;
                     };
@@ -298,12 +300,11 @@ impl Uploads {
                             .is_some_and(|(other, _)| other.bucket == place.bucket)
                     });
                     let casters = of_bucket.map(|other| &other.caster);
-                    self.tell(studio, (&place.bucket, &failure), casters, outages);
-                    failed.insert(place.bucket);
+                    self.fail(studio, (&place.bucket, &failure), casters, (outages, clock));
                 }
             }
         }
-        if waiting.len() == most {
+        if waiting.len() == most && has_sent {
             self.wake();
         }
         came
@@ -315,21 +316,30 @@ impl Uploads {
         Some((place, bucket))
     }
 
-    /// Tells casters that a bucket does not take recordings, each once an outage.
-    fn tell<'a>(
+    /// Leaves a bucket alone for a while that does not take recordings, and tells casters of it, each once an outage.
+    fn fail<'a>(
         &self,
         studio: &Studio,
         (bucket, failure): (&str, &Failure),
         casters: impl Iterator<Item = &'a CasterId>,
-        outages: &mut Outages,
+        (outages, clock): (&mut Outages, &Clock),
     ) {
         let host = self.storage.host();
         if !outages.contains_key(bucket) {
             tracing::warn!(%failure, bucket, host, "object storage does not take recordings");
         }
-        let told = outages.entry(bucket.to_owned()).or_default();
+        let outage = outages.entry(bucket.to_owned()).or_insert_with(|| Outage {
+            told: BTreeSet::new(),
+            pause: Backoff::new(limits::UPLOAD_RETRY_FIRST, limits::UPLOAD_RETRY_MAX),
+            due_ns: 0,
+        });
+        let rest = match failure {
+            Failure::Away(_) => outage.pause.next_wait(),
+            _ => limits::UPLOAD_RETRY_MAX,
+        };
+        outage.due_ns = clock.now_ns() + u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
         for caster in casters {
-            if told.insert(caster.clone()) {
+            if outage.told.insert(caster.clone()) {
                 let message =
                     format!("Bucket {bucket} at {host} does not take recordings: {failure}");
                 studio.storage_changed(caster, EventCode::StorageFailed, message);

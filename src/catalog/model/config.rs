@@ -130,7 +130,7 @@ pub struct RecordConfig {
     pub endpoint: String,
     /// `OssBucket`, as given.
     pub bucket: String,
-    /// `OnDemand`: 0 from start to stop, 7 when it is asked for.
+    /// `OnDemand`: 0 from start to stop, 1 when `CallbackUrl` says so, 7 when it is asked for.
     pub on_demand: u8,
     /// At least one.
     pub formats: Vec<RecordFormat>,
@@ -139,6 +139,8 @@ pub struct RecordConfig {
 impl RecordConfig {
     /// `OnDemand` of a recording that goes from start to stop.
     pub const AUTOMATIC: u8 = 0;
+    /// `OnDemand` of a recording that the receiver of callbacks is asked about.
+    pub const BY_CALLBACK: u8 = 1;
 }
 
 /// One container of a recording.
@@ -152,6 +154,17 @@ pub struct RecordFormat {
     pub prefix: String,
     /// Template of the segments' names (`SliceOssObjectPrefix`, m3u8 only); empty for the usual one.
     pub slice_prefix: String,
+}
+
+impl RecordFormat {
+    /// Length of a file that is not configured, s.
+    pub const CYCLE_S: u32 = 900;
+
+    /// One of this kind of which nothing is configured.
+    pub fn usual(kind: RecordKind) -> RecordFormat {
+        let (prefix, slice_prefix) = (String::new(), String::new());
+        RecordFormat { kind, cycle_s: RecordFormat::CYCLE_S, prefix, slice_prefix }
+    }
 }
 
 /// Live sources on one clock.

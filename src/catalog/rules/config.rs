@@ -19,10 +19,8 @@ use crate::record_name::{BadRecordName, RecordName};
 use crate::source::{Detectors, Fault};
 use crate::time::FrameRate;
 
-/// `OnDemand` of what is recorded from start to stop, and of what is recorded when it is asked for.
-const ON_DEMAND: [i32; 2] = [0, 7];
-/// Length of a recorded file that does not say it, s.
-const DEFAULT_CYCLE_S: i32 = 900;
+/// `OnDemand` of what is recorded from start to stop, when `CallbackUrl` says so, and when it is asked for.
+const ON_DEMAND: [i32; 3] = [0, 1, 7];
 /// Interruption after which standby is shown by itself unless the call says otherwise, s.
 const DEFAULT_EOF_THRES_S: f32 = 3.0;
 
@@ -58,6 +56,11 @@ pub(super) fn set(caster: &mut Caster, draft: &ConfigDraft, ctx: &Context<'_>) -
         config.name.clone_from(&caster.config.name);
     }
     config.sync_groups = sync_groups(caster, &draft.sync_groups)?;
+    let asks = |record: &RecordConfig| record.on_demand == RecordConfig::BY_CALLBACK;
+    if config.record.as_ref().is_some_and(asks) && config.callback_url.is_none() {
+        let message = "OnDemand 1 needs a CallbackUrl, which is asked whether to record.";
+        return Err(check::malformed(message));
+    }
     let before = &caster.config;
     if before.channel_enable && !config.channel_enable {
         return Err(ErrorCode::ChannelDisableUnsupported.into());
@@ -77,6 +80,9 @@ pub(super) fn set(caster: &mut Caster, draft: &ConfigDraft, ctx: &Context<'_>) -
     if config.channel_enable && !before.channel_enable {
         // They named locations; from now on layouts name channels.
         caster.layouts.clear();
+    }
+    if config.record != before.record {
+        caster.record_answered = None;
     }
     caster.config = config;
     Ok(Edited::of(Subject::Caster))
@@ -282,11 +288,10 @@ fn record(draft: &RecordDraft) -> Result<RecordConfig, Refused> {
     let on_demand = draft.on_demand.unwrap_or(0);
     if !ON_DEMAND.contains(&on_demand) {
         let why = match on_demand {
-            1 => ": no callback is asked whether to record",
             2 => ": PGM is not pushed, so that no parameters of a push could say it",
             _ => "",
         };
-        let message = format!("OnDemand {on_demand} is not available{why}; only 0 and 7 are.");
+        let message = format!("OnDemand {on_demand} is not available{why}; only 0, 1 and 7 are.");
         return Err(check::malformed(message));
     }
     let mut formats: Vec<RecordFormat> = Vec::new();
@@ -307,7 +312,7 @@ fn record(draft: &RecordDraft) -> Result<RecordConfig, Refused> {
 
 fn record_format(draft: &RecordFormatDraft) -> Result<RecordFormat, Refused> {
     let format = draft.format.to_ascii_lowercase();
-    let cycle_s = draft.cycle_duration_s.unwrap_or(DEFAULT_CYCLE_S);
+    let cycle_s = draft.cycle_duration_s.unwrap_or(RecordFormat::CYCLE_S.cast_signed());
     if cycle_s < 1 {
         return Err(check::malformed("CycleDuration must be 1 s or more."));
     }

@@ -125,6 +125,7 @@ fn studio_edit(caster: &mut Caster, call: &Call, ctx: &Context<'_>) -> Option<Ed
         Call::RestartCaster { .. } => studio::restart(caster),
         Call::StartCasterRecording { .. } => studio::record(caster, Some(true)),
         Call::StopCasterRecording { .. } => studio::record(caster, Some(false)),
+        Call::AnswerCasterRecording { answer, .. } => studio::answer_record(caster, answer),
         Call::UpdateCasterResourceGroup { new_resource_group_id, .. } => {
             studio::move_to_group(caster, new_resource_group_id)
         }

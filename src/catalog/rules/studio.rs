@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::super::code::{ErrorCode, Refused};
 use super::super::model::{
-    Caster, CasterConfig, EpisodeContent, Scene, Scenes, Status, SyncMode, Tag, TimedEvent,
-    TimedEventKind,
+    Caster, CasterConfig, EpisodeContent, RecordConfig, RecordFormat, RecordKind, Scene, Scenes,
+    Status, SyncMode, Tag, TimedEvent, TimedEventKind,
 };
 use super::super::{
-    Answer, Change, CopyCaster, CreateCaster, DescribeCasters, Effect, Prepared, Subject, TagDraft,
-    Written,
+    Answer, Change, CopyCaster, CreateCaster, DescribeCasters, Effect, Prepared, RecordAnswer,
+    Subject, TagDraft, Written,
 };
 use super::super::{Catalog, Context};
 use super::{Edit, Edited, check, config};
@@ -189,6 +189,7 @@ pub(super) fn blank(id: CasterId, name: String) -> Caster {
         episodes: Vec::new(),
         timed_events: Vec::new(),
         record_asked: None,
+        record_answered: None,
     }
 }
 
@@ -254,7 +255,7 @@ pub(super) fn stop(caster: &mut Caster) -> Edit {
         channel.position_ms = 0;
     }
     caster.status = Status::Idle;
-    caster.record_asked = None;
+    (caster.record_asked, caster.record_answered) = (None, None);
     settle(caster);
     Ok(Edited { subject: Subject::Caster, effects: vec![Effect::Stop] })
 }
@@ -281,6 +282,29 @@ pub(super) fn record(caster: &mut Caster, asked: Option<bool>) -> Edit {
         return Err(Refused::new(ErrorCode::ConfigurationNotFound, message));
     }
     caster.record_asked = asked;
+    Ok(Edited::of(Subject::Caster))
+}
+
+/// Has the show recorded as its receiver of callbacks says, unless somebody was quicker.
+pub(super) fn answer_record(caster: &mut Caster, answer: &RecordAnswer) -> Edit {
+    let is_open = caster.record_question().is_some();
+    if let Some(record) = caster.config.record.clone().filter(|_| is_open) {
+        let configured = |kind: &RecordKind| {
+            let found = record.formats.iter().find(|format| format.kind == *kind).cloned();
+            found.unwrap_or_else(|| RecordFormat::usual(*kind))
+        };
+        let kinds: Vec<RecordKind> = match answer.formats.is_empty() {
+            true => record.formats.iter().map(|format| format.kind).collect(),
+            false => answer.formats.clone(),
+        };
+        let mut formats: Vec<RecordFormat> = kinds.iter().map(configured).collect();
+        for format in &mut formats {
+            let cycle = answer.cycles_s.iter().find(|(kind, _)| *kind == format.kind);
+            format.cycle_s = cycle.map_or(format.cycle_s, |(_, cycle_s)| *cycle_s);
+        }
+        caster.record_asked = Some(answer.is_wanted);
+        caster.record_answered = Some(RecordConfig { formats, ..record });
+    }
     Ok(Edited::of(Subject::Caster))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::testing::{Dir, GOP, await_true, media, probe, settings};
+use super::super::testing::{Dir, GOP, Live, await_true, media, probe, settings};
 use super::super::{
     HlsSegments, ProgrammeSettings, RenditionSettings, Sink, SinkState, TickMedia, start,
 };
@@ -118,4 +118,18 @@ fn segments_of_ts_follow_the_rules_in_every_rendition() {
 #[test]
 fn segments_of_fmp4_follow_the_rules_in_every_rendition() {
     check(HlsSegments::Fmp4);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_told_until_it_can() {
+    let dir = Dir::new();
+    let place = dir.0.join("in the way");
+    std::fs::write(&place, "").unwrap();
+    let hls = Sink::Hls { dir: place.join("hls"), segments: HlsSegments::Ts };
+    let label = hls.label();
+    let live = Live::start("unwritable", vec![hls]);
+    let fault = || live.output.stats().playback_fault;
+    await_true("it is told", || fault().is_some_and(|fault| fault.starts_with(&label)));
+    std::fs::remove_file(&place).unwrap();
+    await_true("it is over", || fault().is_none() && read(&place.join("hls")).is_some());
 }

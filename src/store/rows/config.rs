@@ -45,7 +45,7 @@ struct RelayRow {
 }
 
 #[derive(Serialize, Deserialize)]
-struct RecordRow {
+pub(super) struct RecordRow {
     endpoint: String,
     bucket: String,
     on_demand: u8,
@@ -155,7 +155,7 @@ pub(super) fn relays(urls: Vec<String>, known: &[Relay]) -> Vec<Relay> {
     urls.into_iter().map(relay).collect()
 }
 
-fn encode_record(record: &RecordConfig) -> RecordRow {
+pub(super) fn encode_record(record: &RecordConfig) -> RecordRow {
     let format = |format: &RecordFormat| RecordFormatRow {
         kind: format.kind.as_str().to_owned(),
         cycle_s: format.cycle_s,
@@ -212,7 +212,7 @@ pub(super) fn decode(row: ConfigRow) -> Result<CasterConfig, String> {
     })
 }
 
-fn decode_record(row: RecordRow) -> Result<RecordConfig, String> {
+pub(super) fn decode_record(row: RecordRow) -> Result<RecordConfig, String> {
     let format = |row: RecordFormatRow| {
         Ok::<RecordFormat, String>(RecordFormat {
             kind: parse("format", &row.kind, RecordKind::parse)?,

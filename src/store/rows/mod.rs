@@ -61,6 +61,8 @@ struct CasterRow {
     timed_events: Vec<rundown::TimedEventRow>,
     #[serde(default)]
     record_asked: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record_answered: Option<config::RecordRow>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -245,6 +247,7 @@ pub(super) fn encode(caster: &Caster) -> String {
         episodes: caster.episodes.iter().map(rundown::encode_episode).collect(),
         timed_events: caster.timed_events.iter().map(rundown::encode_event).collect(),
         record_asked: caster.record_asked,
+        record_answered: caster.record_answered.as_ref().map(config::encode_record),
     };
     serde_json::to_string(&row).expect("rows have string keys and no foreign serializer")
 }
@@ -375,6 +378,7 @@ pub(super) fn decode(id: &str, body: &str) -> Result<Caster, String> {
         episodes: all(row.episodes, rundown::decode_episode)?,
         timed_events: all(row.timed_events, |row| rundown::decode_event(&row))?,
         record_asked: row.record_asked,
+        record_answered: row.record_answered.map(config::decode_record).transpose()?,
     })
 }
 

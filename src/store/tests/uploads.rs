@@ -68,3 +68,26 @@ fn all_that_is_kept_counts_wherever_it_is() {
     assert_eq!(found.len(), RecordingState::ALL.iter().filter(|state| state.is_final()).count());
     assert!(found.iter().all(|recording| recording.state.is_final()));
 }
+
+#[test]
+fn what_is_left_to_do_is_found() {
+    let dir = Dir::new();
+    let mut store = Store::open(&dir.0).unwrap();
+    let to =
+        |uri: &str| Recording { uri: Some(uri.to_owned()), ..recording(RecordingState::Uploading) };
+    let (one, other) = (to("s3://shows/a.mp4"), to("s3://shows 2/b.mp4"));
+    let whole = Recording { uri: None, ..recording(RecordingState::Finished) };
+    let as_written = Recording { part: Some("c.mp4".into()), ..whole.clone() };
+    let as_written = Recording { id: RecordingId::random(), ..as_written };
+    for recording in [&one, &other, &whole, &as_written] {
+        store.write([&Entry::Recording(recording.clone())]).unwrap();
+    }
+    for (but_to, found) in
+        [(vec![], 2), (vec!["shows"], 1), (vec!["shows 2", "shows"], 0), (vec!["show"], 2)]
+    {
+        let but_to: Vec<_> = but_to.into_iter().map(str::to_owned).collect();
+        assert_eq!(store.uploading(&but_to, 10).unwrap().len(), found, "{but_to:?}");
+    }
+    assert_eq!(store.uploading(&["shows".into()], 10).unwrap(), [other]);
+    assert_eq!(store.recordings_as_written().unwrap(), [as_written]);
+}
