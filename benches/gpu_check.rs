@@ -156,7 +156,7 @@ fn pictures(
     let mut ways = [Delivery::Device, Delivery::Host].map(|delivery| {
         let mut compositor = Compositor::new(Arc::clone(gpu), case.canvas)?;
         compositor.set_delivery(delivery);
-        compositor.set_renditions(case.renditions);
+        compositor.set_renditions(case.renditions)?;
         Ok::<_, GpuError>(compositor)
     });
     let [Ok(direct), Ok(ordinary)] = &mut ways else { return Err("no compositor".into()) };

@@ -133,7 +133,9 @@ impl Canvas {
         let sizes = self.output.rendition_sizes();
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
             result = self.compositor().and_then(|compositor| {
-                compositor.set_renditions(&sizes);
+                if let Err(error) = compositor.set_renditions(&sizes) {
+                    tracing::warn!(%error, "renditions are scaled by the CPU");
+                }
                 compositor.draw(plan.tick, list, &plan.frames)
             });
             if flow == Flow::Live {

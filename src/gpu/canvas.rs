@@ -1,10 +1,9 @@
 //! Canvases: NV12 in linear buffers, lent from a ring and handed out as pictures without a copy. What is read back from
-//! a GPU carries the renditions of a canvas behind it, so that one mapping serves them all.
+//! a GPU carries the renditions of a canvas behind it, in one piece.
 //!
 //! Must not know what is drawn. Invariant: a canvas is in exactly one place: in the ring, being drawn, or inside a
-//! picture; when the picture's last clone is dropped it goes back to the ring, still mapped.
+//! picture; when the picture's last clone is dropped it goes back to the ring.
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,10 +12,11 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
 use super::GpuError;
 use super::device::Gpu;
+use super::host_memory::HostBuffer;
 use super::lent::{Delivery, Pixels, Staging};
-use crate::device_memory::Exported;
+use crate::device_memory::{Exported, Moment};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
-use crate::limits::{CANVAS_RING, GPU_WAIT};
+use crate::limits::CANVAS_RING;
 use crate::picture::Rect;
 
 /// Largest side of a canvas.
@@ -44,13 +44,11 @@ impl CanvasShape {
     /// One with rows as a video engine likes them, where that is to read it.
     pub(super) fn of(size: Size, delivery: Delivery) -> Result<CanvasShape, GpuError> {
         let shape = CanvasShape::new(size)?;
-        Ok(match delivery {
-            Delivery::Host => shape,
-            Delivery::Device => CanvasShape {
-                row_bytes: shape.row_bytes.next_multiple_of(DEVICE_PITCH_BYTES),
-                ..shape
-            },
-        })
+        let row_bytes = match delivery {
+            Delivery::Host => shape.row_bytes,
+            Delivery::Device => shape.row_bytes.next_multiple_of(DEVICE_PITCH_BYTES),
+        };
+        Ok(CanvasShape { row_bytes, ..shape })
     }
 
     /// Where chroma begins, in bytes.
@@ -74,15 +72,6 @@ impl CanvasShape {
         Some((columns, axis(rect.y_px, rect.height_px, self.size.height_px)?))
     }
 }
-
-/// What pictures, or what is behind them, are read back through.
-const READ_BACK: wgpu::BufferUsages =
-    wgpu::BufferUsages::COPY_DST.union(wgpu::BufferUsages::MAP_READ);
-
-/// What a canvas is for that the CPU and shaders share.
-const SHARED: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
-    .union(wgpu::BufferUsages::MAP_WRITE)
-    .union(wgpu::BufferUsages::MAP_READ);
 
 /// How the canvas and its renditions lie in a buffer: one after the other, then what else is read back with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,32 +125,31 @@ pub(super) struct Ring {
 #[derive(Debug)]
 struct Slot {
     sheet: Arc<Sheet>,
-    buffer: wgpu::Buffer,
+    memory: HostBuffer,
     /// None when shaders do not draw on it.
     bind_group: Option<wgpu::BindGroup>,
-    mapped: bool,
-    /// The last work that draws on it, until it was waited for.
+    /// The last work that writes to it, until it was waited for: then the CPU may look.
     work: Option<wgpu::SubmissionIndex>,
-    /// Where the pictures are when they stay on the device; only what is behind them is in the buffer then.
+    /// Where the pictures are when they stay on the device; only what is behind them is in the memory then.
     lent: Option<(Pixels, Staging)>,
 }
 
 impl Slot {
-    fn new(gpu: &Gpu, sheet: Arc<Sheet>, usage: wgpu::BufferUsages) -> Slot {
-        let buffer = buffer(gpu, sheet.bytes(), usage);
+    fn new(gpu: &Gpu, sheet: Arc<Sheet>, usage: wgpu::BufferUsages) -> Result<Slot, GpuError> {
+        let memory = HostBuffer::new(gpu, sheet.bytes(), usage)?;
         let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
-        let bind_group = drawn_on.then(|| canvas_bind_group(gpu, &buffer));
-        Slot { sheet, buffer, bind_group, mapped: false, work: None, lent: None }
+        let bind_group = drawn_on.then(|| canvas_bind_group(gpu, memory.buffer()));
+        Ok(Slot { sheet, memory, bind_group, work: None, lent: None })
     }
 
-    fn lent(gpu: &Gpu, sheet: Arc<Sheet>, staging: Staging) -> Result<Slot, GpuError> {
+    fn lent(gpu: &Gpu, sheet: Arc<Sheet>, staging: &Staging) -> Result<Slot, GpuError> {
         let none = || GpuError::Unfit("its memory cannot be exported".into());
         let interop = gpu.interop.as_ref().ok_or_else(none)?;
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let (pixels, memory) = interop.buffer(&gpu.device, sheet.readings_start(), usage)?;
-        let buffer = buffer(gpu, sheet.readings_bytes, READ_BACK);
-        let lent = Some((Pixels { buffer: pixels, memory }, staging));
-        Ok(Slot { sheet, buffer, bind_group: None, mapped: false, work: None, lent })
+        let (buffer, exported) = interop.buffer(&gpu.device, sheet.readings_start(), usage)?;
+        let lent = Some((Pixels { buffer, memory: exported }, Arc::clone(staging)));
+        let memory = HostBuffer::new(gpu, sheet.readings_bytes, wgpu::BufferUsages::COPY_DST)?;
+        Ok(Slot { sheet, memory, bind_group: None, work: None, lent })
     }
 }
 
@@ -184,27 +172,29 @@ impl Drop for Lease {
 
 impl Ring {
     /// Canvases that the CPU and shaders share (software adapters).
-    pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Ring {
-        Ring::of(gpu, Sheet::new(shape, &[], 0), SHARED)
+    pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Result<Ring, GpuError> {
+        Ring::of(gpu, Sheet::new(shape, &[], 0), wgpu::BufferUsages::STORAGE)
     }
 
     /// Buffers that a canvas and its renditions are copied to for the CPU to read.
-    pub(super) fn readback(gpu: &Gpu, sheet: Sheet) -> Ring {
-        Ring::of(gpu, sheet, READ_BACK)
+    pub(super) fn readback(gpu: &Gpu, sheet: Sheet) -> Result<Ring, GpuError> {
+        Ring::of(gpu, sheet, wgpu::BufferUsages::COPY_DST)
     }
 
     /// Memory that a canvas and its renditions are copied to for other drivers to read; the CPU reads what is behind them.
     pub(super) fn lent(gpu: &Gpu, sheet: Sheet) -> Result<Ring, GpuError> {
         let staging = Staging::default();
-        Ring::with(sheet, |sheet| Slot::lent(gpu, sheet, Arc::clone(&staging)))
+        Ring::with(sheet, |sheet| Slot::lent(gpu, sheet, &staging))
     }
 
-    fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Ring {
-        let Ok(ring) = Ring::with(sheet, |sheet| Ok::<_, Infallible>(Slot::new(gpu, sheet, usage)));
-        ring
+    fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Result<Ring, GpuError> {
+        Ring::with(sheet, |sheet| Slot::new(gpu, sheet, usage))
     }
 
-    fn with<E>(sheet: Sheet, slot: impl Fn(Arc<Sheet>) -> Result<Slot, E>) -> Result<Ring, E> {
+    fn with(
+        sheet: Sheet,
+        slot: impl Fn(Arc<Sheet>) -> Result<Slot, GpuError>,
+    ) -> Result<Ring, GpuError> {
         // An encoder that is slow holds a picture, and with it the sheet.
         let count = CANVAS_RING + sheet.canvases.len() - 1;
         let (home, free) = bounded(count);
@@ -225,55 +215,49 @@ impl Ring {
 }
 
 /// The planes of a canvas in finished bytes.
-pub(super) fn planes(bytes: &Bytes, start: u64, shape: CanvasShape) -> [Plane; 2] {
+pub(super) fn planes(bytes: &Bytes, start: u64, shape: CanvasShape) -> Vec<Plane> {
     let start = start as usize;
     let chroma = start + shape.chroma_offset() as usize;
     let plane = |data| Plane { data, stride_bytes: shape.row_bytes as usize };
-    [plane(bytes.slice(start..chroma)), plane(bytes.slice(chroma..start + shape.bytes() as usize))]
+    let end = start + shape.bytes() as usize;
+    vec![plane(bytes.slice(start..chroma)), plane(bytes.slice(chroma..end))]
 }
 
 /// A canvas in finished bytes as a picture.
 fn picture(bytes: &Bytes, start: u64, shape: CanvasShape) -> Result<Arc<Picture>, GpuError> {
     let planes = planes(bytes, start, shape);
-    Picture::new(PixelFormat::Nv12, shape.size, Color::CANVAS, planes.into())
+    Picture::new(PixelFormat::Nv12, shape.size, Color::CANVAS, planes)
         .map(Arc::new)
         .map_err(GpuError::Device)
 }
 
-/// What keeps a handed-out canvas alive. The view goes before the lease, so the canvas comes home unobserved.
-struct Finished {
-    view: wgpu::BufferView,
-    _lease: Lease,
-}
+/// A canvas that is handed out; it comes home when nobody looks any more.
+struct Finished(Lease);
 
 impl AsRef<[u8]> for Finished {
     fn as_ref(&self) -> &[u8] {
-        &self.view
+        self.0.slot.as_ref().map_or(&[], |slot| slot.memory.bytes())
     }
 }
 
-/// Answer of a mapping that was asked for.
-pub(super) type Mapping = Receiver<Result<(), wgpu::BufferAsyncError>>;
-
 impl Lease {
     /// A canvas like those of [`Ring::shared`] that belongs to no ring.
-    pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Lease {
+    pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Result<Lease, GpuError> {
+        let sheet = Arc::new(Sheet::new(shape, &[], 0));
+        let slot = Slot::new(gpu, sheet, wgpu::BufferUsages::STORAGE)?;
         // Nobody listens at its home, so it ends with its lease.
-        Lease {
-            slot: Some(Slot::new(gpu, Arc::new(Sheet::new(shape, &[], 0)), SHARED)),
-            home: bounded(0).0,
-        }
+        Ok(Lease { slot: Some(slot), home: bounded(0).0 })
     }
 
     fn slot(&self) -> Result<&Slot, GpuError> {
         self.slot.as_ref().ok_or(GpuError::NoCanvas)
     }
 
-    /// The finished, mapped canvas and its renditions as pictures, the canvas first; and the bytes behind them.
+    /// The finished canvas and its renditions as pictures, the canvas first; and the bytes behind them.
     pub(super) fn into_pictures(self) -> Result<(Vec<Arc<Picture>>, Bytes), GpuError> {
-        let view = self.view()?;
+        self.bytes()?;
         let sheet = Arc::clone(&self.slot()?.sheet);
-        let bytes = Bytes::from_owner(Finished { view, _lease: self });
+        let bytes = Bytes::from_owner(Finished(self));
         let pictures = sheet.parts().map(|(start, shape)| picture(&bytes, start, shape));
         let readings = bytes.slice(sheet.readings_start() as usize..);
         Ok((pictures.collect::<Result<_, _>>()?, readings))
@@ -297,14 +281,14 @@ impl Lease {
     /// Where the pictures are.
     pub(super) fn pixels(&self) -> Result<&wgpu::Buffer, GpuError> {
         let slot = self.slot()?;
-        Ok(slot.lent.as_ref().map_or(&slot.buffer, |(pixels, _)| &pixels.buffer))
+        Ok(slot.lent.as_ref().map_or(slot.memory.buffer(), |(pixels, _)| &pixels.buffer))
     }
 
     /// Where what is behind them is, and from which byte on.
     pub(super) fn readings(&self) -> Result<(&wgpu::Buffer, u64), GpuError> {
         let slot = self.slot()?;
         let start = if slot.lent.is_some() { 0 } else { slot.sheet.readings_start() };
-        Ok((&slot.buffer, start))
+        Ok((slot.memory.buffer(), start))
     }
 
     /// The memory of pictures that stay on the device, and what they go to the host through.
@@ -313,70 +297,60 @@ impl Lease {
         Ok((Arc::clone(&pixels.memory), Arc::clone(staging)))
     }
 
-    pub(super) fn buffer(&self) -> Result<&wgpu::Buffer, GpuError> {
-        Ok(&self.slot()?.buffer)
-    }
-
-    /// What is on the canvas, which is mapped.
-    pub(super) fn view(&self) -> Result<wgpu::BufferView, GpuError> {
-        let view = self.slot()?.buffer.get_mapped_range(..);
-        view.map_err(|e| GpuError::Device(e.to_string()))
+    /// What is on the canvas, which was waited for.
+    pub(super) fn bytes(&self) -> Result<&[u8], GpuError> {
+        let slot = self.slot()?;
+        match slot.work {
+            Some(_) => Err(GpuError::Device("the canvas is still drawn on".into())),
+            None => Ok(slot.memory.bytes()),
+        }
     }
 
     pub(super) fn bind_group(&self) -> Result<Option<&wgpu::BindGroup>, GpuError> {
         Ok(self.slot()?.bind_group.as_ref())
     }
 
-    /// Takes the canvas away from the CPU.
-    pub(super) fn unmap(&mut self) {
-        if let Some(slot) = self.slot.as_mut().filter(|slot| slot.mapped) {
-            slot.buffer.unmap();
-            slot.mapped = false;
-        }
-    }
-
-    /// Remembers the work that must be done before the CPU may look.
-    pub(super) fn submitted(&mut self, work: wgpu::SubmissionIndex) {
-        if let Some(slot) = &mut self.slot {
-            slot.work = Some(work);
-        }
-    }
-
-    /// Asks for the canvas for the CPU as soon as what was submitted is done with it.
-    pub(super) fn start_mapping(&mut self, mode: wgpu::MapMode) -> Result<Mapping, GpuError> {
-        let (answer, mapping) = bounded(1);
+    /// Submits the work that writes to the canvas, which the CPU may see once it was waited for; tells when other drivers may.
+    pub(super) fn submit(
+        &mut self,
+        gpu: &Gpu,
+        mut encoder: wgpu::CommandEncoder,
+    ) -> Result<Option<Moment>, GpuError> {
         let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
-        slot.mapped = true;
-        slot.buffer.map_async(mode, .., move |result| {
-            let _ = answer.try_send(result);
-        });
-        Ok(mapping)
+        slot.memory.hand_to_cpu(&mut encoder);
+        let (work, moment) = match slot.lent {
+            Some(_) => gpu.submit_raising(encoder.finish()),
+            None => (gpu.submit(Some(encoder.finish())), None),
+        };
+        slot.work = Some(work);
+        Ok(moment)
     }
 
-    /// Gets the canvas for the CPU, waiting for the shaders that draw on it.
-    ///
-    /// Mapped for writing, whatever it is wanted for: where canvases are shared they are coherent host memory, and one
-    /// mapping then serves copying in and reading out.
-    pub(super) fn map(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
-        if self.slot()?.mapped {
-            return Ok(());
+    /// Whether the CPU may see what was submitted; does not wait.
+    pub(super) fn is_done(&mut self, gpu: &Gpu) -> Result<bool, GpuError> {
+        let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
+        if let Some(work) = slot.work.clone()
+            && gpu.is_done(work)?
+        {
+            slot.work = None;
         }
-        let work = self.slot.as_mut().and_then(|slot| slot.work.take());
-        let mapping = self.start_mapping(wgpu::MapMode::Write)?;
-        let mapped = match work {
-            Some(work) => gpu.wait_for(work),
-            None => gpu.turn(),
-        };
-        // Another thread's poll may be the one that answers, a moment after our own.
-        let mapped = mapped.and_then(|()| match mapping.recv_timeout(GPU_WAIT) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(e)) => Err(GpuError::Device(e.to_string())),
-            Err(e) => Err(GpuError::Device(e.to_string())),
-        });
-        if mapped.is_err() {
-            self.unmap();
+        Ok(slot.work.is_none())
+    }
+
+    /// The canvas for the CPU to write to, once the shaders that draw on it are done.
+    pub(super) fn bytes_mut(&mut self, gpu: &Gpu) -> Result<&mut [u8], GpuError> {
+        self.wait(gpu)?;
+        Ok(self.slot.as_mut().ok_or(GpuError::NoCanvas)?.memory.bytes_mut())
+    }
+
+    /// Waits for the shaders that draw on the canvas.
+    pub(super) fn wait(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
+        let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
+        if let Some(work) = slot.work.clone() {
+            gpu.wait_for(work)?;
+            slot.work = None;
         }
-        mapped
+        Ok(())
     }
 }
 

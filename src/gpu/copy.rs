@@ -9,10 +9,10 @@ use super::color::Code;
 use crate::frame::{Picture, Plane};
 use crate::picture::Rect;
 
-/// A mapped canvas.
+/// A canvas that the CPU writes to.
 pub(super) struct MappedCanvas<'a> {
     pub(super) shape: CanvasShape,
-    pub(super) bytes: wgpu::BufferViewMut,
+    pub(super) bytes: &'a mut [u8],
     /// A row of chroma being interleaved; kept between frames.
     pub(super) row: &'a mut Vec<u8>,
 }
@@ -65,7 +65,7 @@ impl MappedCanvas<'_> {
         let height = self.shape.size.height_px;
         for y in rows.clone() {
             let start = self.start(y as usize, x);
-            self.bytes.slice(start..start + width).fill(y_code);
+            self.bytes[start..start + width].fill(y_code);
         }
         let chroma: Vec<u8> = [u, v].into_iter().cycle().take(width).collect();
         for y in height + rows.start / 2..height + rows.end.div_ceil(2) {
@@ -75,7 +75,7 @@ impl MappedCanvas<'_> {
 
     pub(super) fn put(&mut self, y: usize, x: usize, source: &[u8]) {
         let start = self.start(y, x);
-        self.bytes.slice(start..start + source.len()).copy_from_slice(source);
+        self.bytes[start..start + source.len()].copy_from_slice(source);
     }
 
     /// Chroma rows follow luma rows at the same distance, so row `height + n` is chroma row n.

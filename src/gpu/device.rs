@@ -6,12 +6,15 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::cache::Cache;
+use super::host_memory::Held;
 use super::interop::{self, Interop};
 use super::lent::HostCopies;
 use super::loans::Loans;
@@ -43,6 +46,8 @@ pub struct Gpu {
     faults: Arc<Faults>,
     cache: Option<Mutex<Cache>>,
     pub(super) pass_times: Arc<PassTimes>,
+    /// Memory that wgpu does not count.
+    pub(super) held: Held,
     /// None where other drivers cannot open its memory.
     pub(super) interop: Option<Interop>,
     pub(super) loans: Loans,
@@ -89,7 +94,8 @@ impl Gpu {
         let shaders = Shaders::new(&device, cache.as_ref().map(|cache| &cache.pipelines));
         let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
         let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));
-        let interop = Interop::of(&device);
+        let held = Held::default();
+        let interop = Interop::of(&device, &held);
         let gpu = Gpu {
             device,
             queue,
@@ -100,6 +106,7 @@ impl Gpu {
             faults,
             cache,
             pass_times,
+            held,
             interop,
             loans: Loans::default(),
             host_copies: Arc::clone(&kept.host_copies),
@@ -152,8 +159,8 @@ impl Gpu {
             counters.compute_pipelines.read(),
             counters.query_sets.read(),
         ];
-        let exported = self.interop.as_ref().map_or(0, Interop::bytes);
-        let bytes = counters.buffer_memory.read() + counters.texture_memory.read() + exported;
+        let wgpu_bytes = counters.buffer_memory.read() + counters.texture_memory.read();
+        let bytes = wgpu_bytes + self.held.load(Ordering::Relaxed);
         Census { objects: objects.iter().sum(), bytes }
     }
 
@@ -174,7 +181,7 @@ impl Gpu {
     pub fn destroy(&self) {
         self.device.destroy();
         // What came of it is told by `check`, as ever.
-        let _ = self.turn();
+        let _ = self.poll(wgpu::PollType::Poll);
     }
 
     /// Waits until the device has let go of what was dropped. For those who count.
@@ -213,31 +220,40 @@ impl Gpu {
     }
 
     /// Submits work; tells when other drivers may look at what it leaves, where they can be told.
-    pub(super) fn submit_raising(&self, work: wgpu::CommandBuffer) -> Option<Moment> {
+    pub(super) fn submit_raising(
+        &self,
+        work: wgpu::CommandBuffer,
+    ) -> (wgpu::SubmissionIndex, Option<Moment>) {
         let mut turn = self.interop.as_ref().map(Interop::turn);
         let moment = turn.as_mut().and_then(|turn| turn.raise(&self.queue));
-        self.queue.submit([work]);
-        moment
+        (self.queue.submit([work]), moment)
     }
 
-    /// Waits until everything submitted so far is done and its mappings are made.
+    /// Waits until everything submitted so far is done.
     pub(super) fn wait(&self) -> Result<(), GpuError> {
         self.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(GPU_WAIT) })
     }
 
-    /// Waits until this work is done and its mappings are made.
+    /// Waits until this work is done.
     pub(super) fn wait_for(&self, work: wgpu::SubmissionIndex) -> Result<(), GpuError> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(work), timeout: Some(GPU_WAIT) })
     }
 
-    /// Makes mappings whose work is done; does not wait.
-    pub(super) fn turn(&self) -> Result<(), GpuError> {
-        self.poll(wgpu::PollType::Poll)
+    /// Whether this work is done; does not wait.
+    pub(super) fn is_done(&self, work: wgpu::SubmissionIndex) -> Result<bool, GpuError> {
+        let now = Some(Duration::ZERO);
+        let how = wgpu::PollType::Wait { submission_index: Some(work), timeout: now };
+        match self.device.poll(how) {
+            Ok(_) => self.check().map(|()| true),
+            Err(wgpu::PollError::Timeout) => self.check().map(|()| false),
+            Err(e) => self.check().and(Err(GpuError::Device(e.to_string()))),
+        }
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {
-        self.device.poll(how).map_err(|e| GpuError::Device(e.to_string()))?;
-        self.check()
+        let polled = self.device.poll(how);
+        self.check()?;
+        polled.map(drop).map_err(|e| GpuError::Device(e.to_string()))
     }
 }
 
@@ -253,9 +269,6 @@ fn request_device(
 ) -> Result<(wgpu::Device, wgpu::Queue), GpuError> {
     // Samples of more than 8 bits are textures of 16.
     let mut features = wgpu::Features::IMMEDIATES | wgpu::Features::TEXTURE_FORMAT_16BIT_NORM;
-    if info.software {
-        features |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
-    }
     let (there, limits) = (adapter.features(), adapter.limits());
     if !there.contains(features) || limits.max_immediate_size < IMMEDIATE_BYTES {
         return Err(GpuError::Unfit(format!("it lacks {:?}", features - there)));

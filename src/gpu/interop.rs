@@ -8,13 +8,14 @@
 
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::{khr, vk};
 use wgpu::hal::api::Vulkan;
 
 use super::GpuError;
+use super::host_memory::Held;
 use crate::device_memory::{Allocation, DeviceUuid, Exported, Moment, Timeline};
 
 const OPAQUE: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
@@ -55,15 +56,15 @@ pub(super) fn request_device(
 pub(super) struct Interop {
     uuid: DeviceUuid,
     kind: Allocation,
-    /// Memory of buffers made here, which wgpu does not count.
-    bytes: Arc<AtomicIsize>,
+    /// Counts memory, which wgpu does not.
+    held: Held,
     /// Held while something is submitted, since what is staged goes with whatever comes next.
     raiser: Mutex<Option<Raiser>>,
 }
 
 impl Interop {
     /// None where memory cannot be exported.
-    pub(super) fn of(device: &wgpu::Device) -> Option<Interop> {
+    pub(super) fn of(device: &wgpu::Device, held: &Held) -> Option<Interop> {
         if !device.features().contains(wgpu::Features::VULKAN_EXTERNAL_MEMORY_FD) {
             return None;
         }
@@ -98,16 +99,11 @@ impl Interop {
                 .ok(),
             false => None,
         };
-        Some(Interop { uuid, kind, bytes: Arc::default(), raiser: Mutex::new(raiser) })
+        Some(Interop { uuid, kind, held: Arc::clone(held), raiser: Mutex::new(raiser) })
     }
 
     pub(super) fn uuid(&self) -> DeviceUuid {
         self.uuid
-    }
-
-    /// Memory of buffers made here, bytes.
-    pub(super) fn bytes(&self) -> isize {
-        self.bytes.load(Ordering::Relaxed)
     }
 
     /// A buffer in the device's memory, with its descriptor. What is in it at first is arbitrary.
@@ -126,8 +122,8 @@ impl Interop {
         let memories =
             unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
         let allocated = raw.allocate(&memories, self.kind)?;
-        raw.counted = Some((Arc::clone(&self.bytes), allocated as isize));
-        self.bytes.fetch_add(allocated as isize, Ordering::Relaxed);
+        raw.counted = Some((Arc::clone(&self.held), allocated as isize));
+        self.held.fetch_add(allocated as isize, Ordering::Relaxed);
         let opener = khr::external_memory_fd::Device::new(instance, hal.raw_device());
         let wanted = vk::MemoryGetFdInfoKHR::default().memory(raw.memory).handle_type(OPAQUE);
         // SAFETY: the memory was allocated to be exported like this.
@@ -188,7 +184,7 @@ struct Raw {
     buffer: vk::Buffer,
     /// Null until it is allocated.
     memory: vk::DeviceMemory,
-    counted: Option<(Arc<AtomicIsize>, isize)>,
+    counted: Option<(Held, isize)>,
 }
 
 impl Raw {
@@ -246,8 +242,8 @@ impl Drop for Raw {
             self.device.destroy_buffer(self.buffer, None);
             self.device.free_memory(self.memory, None);
         }
-        if let Some((bytes, count)) = &self.counted {
-            bytes.fetch_sub(*count, Ordering::Relaxed);
+        if let Some((held, count)) = &self.counted {
+            held.fetch_sub(*count, Ordering::Relaxed);
         }
     }
 }

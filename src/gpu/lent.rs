@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use crossbeam_channel::bounded;
 
 use super::GpuError;
-use super::canvas::{CanvasShape, Lease, Sheet, buffer, planes};
+use super::canvas::{CanvasShape, Lease, Sheet, planes};
 use super::device::Gpu;
+use super::host_memory::HostBuffer;
 use crate::device_memory::{Exported, Moment, OnDevice, Place};
 use crate::frame::{Color, Picture, PixelFormat, Plane};
-use crate::limits::GPU_WAIT;
 
 /// Where pictures are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(super) struct Pixels {
 }
 
 /// What pictures of one ring go to the host through, made when the first does.
-pub(super) type Staging = Arc<Mutex<Option<wgpu::Buffer>>>;
+pub(super) type Staging = Arc<Mutex<Option<HostBuffer>>>;
 
 /// A finished sheet.
 #[derive(Debug)]
@@ -98,7 +97,7 @@ impl OnDevice for Part {
 
     fn fetch(&self) -> Result<Vec<Plane>, String> {
         let bytes = self.lent.fetch(self.place.offset_bytes, &self.shape);
-        bytes.map(|bytes| planes(&bytes, 0, self.shape).into()).map_err(|error| error.to_string())
+        bytes.map(|bytes| planes(&bytes, 0, self.shape)).map_err(|error| error.to_string())
     }
 }
 
@@ -108,27 +107,19 @@ impl Lent {
         let gpu = &self.gpu;
         // One after the other, by whoever needs them.
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
-        let largest = self.sheet.parts().map(|(_, shape)| shape.bytes()).max().unwrap_or(0);
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let to = staging.get_or_insert_with(|| buffer(gpu, largest, usage));
+        let to = match &*staging {
+            Some(to) => to,
+            None => {
+                let largest = self.sheet.parts().map(|(_, shape)| shape.bytes()).max().unwrap_or(0);
+                staging.insert(HostBuffer::new(gpu, largest, wgpu::BufferUsages::COPY_DST)?)
+            }
+        };
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(self.lease.pixels()?, start, to, 0, Some(shape.bytes()));
-        let work = gpu.submit(Some(encoder.finish()));
-        let (answer, mapped) = bounded(1);
-        to.map_async(wgpu::MapMode::Read, ..shape.bytes(), move |result| {
-            let _ = answer.try_send(result);
-        });
-        let device = |error: &dyn std::fmt::Display| GpuError::Device(error.to_string());
-        let there = gpu.wait_for(work).and_then(|()| match mapped.recv_timeout(GPU_WAIT) {
-            Ok(result) => result.map_err(|error| device(&error)),
-            Err(error) => Err(device(&error)),
-        });
-        let bytes = there.and_then(|()| {
-            let view = to.get_mapped_range(..shape.bytes()).map_err(|error| device(&error))?;
-            Ok(Bytes::copy_from_slice(&view))
-        });
-        to.unmap();
-        self.gpu.host_copies.add(usize::from(bytes.is_ok()));
-        bytes
+        let bytes = Some(shape.bytes());
+        encoder.copy_buffer_to_buffer(self.lease.pixels()?, start, to.buffer(), 0, bytes);
+        to.hand_to_cpu(&mut encoder);
+        gpu.wait_for(gpu.submit(Some(encoder.finish())))?;
+        gpu.host_copies.add(1);
+        Ok(Bytes::copy_from_slice(&to.bytes()[..shape.bytes() as usize]))
     }
 }

@@ -3,8 +3,8 @@
 //! Two paths give the same pictures. *Shared* (software adapters): the CPU maps the canvas, copies what is opaque and
 //! unscaled, lets shaders do the rest, and reads where they drew. *Staged* (hardware): shaders draw everything on one canvas
 //! in the GPU's memory, which is copied to a read-back buffer and collected some ticks later; or, where pictures are wanted on
-//! the device, to memory that other drivers may open, on software adapters too. Where two pictures become one,
-//! or a veil lies over one, each is drawn on a canvas of its own first.
+//! the device, to memory that other drivers may open, by software adapters too. Where two pictures become one, or a veil lies
+//! over one, each is drawn on a canvas of its own first.
 //!
 //! Must not know ticks beyond their number. Invariant: `collect` gives exactly one picture for each successful `draw`, in the
 //! order of the draws.
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::GpuError;
-use super::canvas::{CanvasShape, Lease, Mapping, Ring, Sheet};
+use super::canvas::{CanvasShape, Lease, Ring, Sheet};
 use super::device::Gpu;
 use super::lent::{self, Delivery};
 use super::overlays::Overlays;
@@ -51,6 +51,8 @@ pub struct Compositor {
     overlays: Overlays,
     quality: ScaleQuality,
     watch: Watch,
+    /// Renditions that there is no memory for.
+    refused: Option<Vec<CanvasShape>>,
     /// Picture of each shown input that was measured last.
     measured: BTreeMap<InputKey, u64>,
     /// Number of draws so far; what is idle is measured in it.
@@ -81,12 +83,11 @@ impl Composed {
     /// With its grids made by the GPU.
     fn read(
         gpu: &Arc<Gpu>,
-        (tick, mut lease): (u64, Lease),
+        (tick, lease): (u64, Lease),
         readings: &Readings,
     ) -> Result<Composed, GpuError> {
         let (pictures, bytes) = if lease.is_lent() {
-            let bytes = Bytes::copy_from_slice(&lease.view()?);
-            lease.unmap();
+            let bytes = Bytes::copy_from_slice(lease.bytes()?);
             (lent::pictures(gpu, lease, readings.ready.clone())?, bytes)
         } else {
             lease.into_pictures()?
@@ -136,18 +137,18 @@ enum Path {
 }
 
 impl Path {
-    fn of(gpu: &Gpu, shape: &CanvasShape, delivery: Delivery) -> Path {
-        match (gpu.is_software(), delivery) {
-            (true, Delivery::Host) => Path::Shared(Shared::new(gpu, *shape)),
+    fn of(gpu: &Gpu, shape: &CanvasShape, delivery: Delivery) -> Result<Path, GpuError> {
+        Ok(match (gpu.is_software(), delivery) {
+            (true, Delivery::Host) => Path::Shared(Shared::new(gpu, *shape)?),
             (true, Delivery::Device) | (false, _) => Path::Staged(Staged::new(gpu, shape)),
-        }
+        })
     }
 }
 
 /// What finished pictures are copied to.
 fn ring(gpu: &Gpu, sheet: Sheet, delivery: Delivery) -> Result<Ring, GpuError> {
     match delivery {
-        Delivery::Host => Ok(Ring::readback(gpu, sheet)),
+        Delivery::Host => Ring::readback(gpu, sheet),
         Delivery::Device => Ring::lent(gpu, sheet),
     }
 }
@@ -156,7 +157,7 @@ fn ring(gpu: &Gpu, sheet: Sheet, delivery: Delivery) -> Result<Ring, GpuError> {
 #[derive(Debug)]
 enum Pending {
     Ready(Composed),
-    Reading(Lease, Mapping, Readings),
+    Reading(Lease, Readings),
     /// The same as the one before.
     Repeat,
 }
@@ -174,7 +175,7 @@ impl Compositor {
     /// A side that is odd or out of range; no memory.
     pub fn new(gpu: Arc<Gpu>, canvas: Size) -> Result<Compositor, GpuError> {
         let shape = CanvasShape::new(canvas)?;
-        let path = Path::of(&gpu, &shape, Delivery::Host);
+        let path = Path::of(&gpu, &shape, Delivery::Host)?;
         Compositor::on(gpu, shape, path)
     }
 
@@ -190,8 +191,8 @@ impl Compositor {
 
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
-            Path::Shared(_) => Ring::shared(&gpu, shape),
-            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES)),
+            Path::Shared(_) => Ring::shared(&gpu, shape)?,
+            Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES))?,
         };
         gpu.check()?;
         Ok(Compositor {
@@ -204,6 +205,7 @@ impl Compositor {
             overlays: Overlays::new(shape.size.height_px),
             quality: ScaleQuality::default(),
             watch: Watch::Somebody,
+            refused: None,
             measured: BTreeMap::new(),
             draws: 0,
             newest: None,
@@ -220,7 +222,6 @@ impl Compositor {
         }
         if let Err(error) = self.deliver(wanted) {
             tracing::warn!(%error, "pictures are not left on the device");
-            self.fall_back();
         }
     }
 
@@ -229,30 +230,30 @@ impl Compositor {
         self.delivery
     }
 
-    /// Makes what pictures are drawn on, without renditions.
+    /// Makes what pictures are drawn on and left in, without renditions.
     fn deliver(&mut self, delivery: Delivery) -> Result<(), GpuError> {
+        if delivery == self.delivery {
+            return Ok(());
+        }
         let shape = CanvasShape::of(self.shape.size, delivery)?;
-        let path = Path::of(&self.gpu, &shape, delivery);
+        let path = Path::of(&self.gpu, &shape, delivery)?;
         self.ring = match path {
-            Path::Shared(_) => Ring::shared(&self.gpu, shape),
+            Path::Shared(_) => Ring::shared(&self.gpu, shape)?,
             Path::Staged(_) => ring(&self.gpu, Sheet::new(shape, &[], READINGS_BYTES), delivery)?,
         };
         (self.shape, self.path, self.delivery) = (shape, path, delivery);
-        self.newest = None;
+        (self.newest, self.refused) = (None, None);
         Ok(())
     }
 
-    /// Delivers to the host, since nothing else can be.
-    fn fall_back(&mut self) {
-        // What is wrong with the device is told by the next draw.
-        let _ = self.deliver(Delivery::Host);
-    }
-
     /// Has each picture from the next draw on come with smaller versions of itself, as far as the GPU makes them in the same
-    /// go: a software adapter whose pictures are wanted on the host has none to offer, and sizes that are no smaller canvas are
-    /// left out. Cheap when nothing changes.
-    pub fn set_renditions(&mut self, sizes: &[Size]) {
-        let Path::Staged(staged) = &mut self.path else { return };
+    /// go: a software adapter has none to offer on the host, and sizes that are no smaller canvas are left out. Cheap when
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// No memory for them. It is told once; pictures come as before, and these are not tried again before others were.
+    pub fn set_renditions(&mut self, sizes: &[Size]) -> Result<(), GpuError> {
+        let Path::Staged(staged) = &mut self.path else { return Ok(()) };
         let (whole, delivery) = (self.shape.size, self.delivery);
         let smaller = |size: &&Size| {
             (size.width_px <= whole.width_px && size.height_px <= whole.height_px)
@@ -265,18 +266,16 @@ impl Compositor {
                 shapes.push(shape);
             }
         }
-        if !staged.set_renditions(&self.gpu, &shapes) {
-            return;
+        if !staged.has_renditions(&shapes) && self.refused.as_ref() != Some(&shapes) {
+            let sheet = Sheet::new(self.shape, &shapes, READINGS_BYTES);
+            self.refused = Some(shapes.clone());
+            self.ring = ring(&self.gpu, sheet, delivery)?;
+            self.refused = None;
+            staged.set_renditions(&self.gpu, &shapes);
+            // What is drawn next comes with them, even if it shows the same.
+            self.newest = None;
         }
-        // What is drawn next comes with them, even if it shows the same.
-        self.newest = None;
-        match ring(&self.gpu, Sheet::new(self.shape, &shapes, READINGS_BYTES), delivery) {
-            Ok(ring) => self.ring = ring,
-            Err(error) => {
-                tracing::warn!(%error, "pictures are not left on the device any more");
-                self.fall_back();
-            }
-        }
+        Ok(())
     }
 
     /// Draws the picture of `tick`. An input without a frame is left out. What is the same as in the draw before is not
@@ -333,11 +332,10 @@ impl Compositor {
                 })
             }
             Path::Staged(staged) => {
-                let drawn = staged.draw(&painter, &mut lease, (&paintings, &new))?;
-                let (mapping, readings) = drawn;
+                let readings = staged.draw(&painter, &mut lease, (&paintings, &new))?;
                 let ids = readings.grids.iter().filter_map(|of| Some((of.input?, of.picture_id)));
                 self.measured.extend(ids);
-                Pending::Reading(lease, mapping, readings)
+                Pending::Reading(lease, readings)
             }
         };
         self.gpu.check()?;
@@ -352,13 +350,10 @@ impl Compositor {
     /// # Errors
     /// What the driver says; the picture asked for is lost, the next call gives the one after it.
     pub fn collect(&mut self) -> Result<Option<Composed>, GpuError> {
-        if let Some((_, Pending::Reading(_, mapping, _))) = self.in_flight.front() {
-            if mapping.is_empty() {
-                self.gpu.turn()?;
-            }
-            if mapping.is_empty() {
-                return Ok(None);
-            }
+        if let Some((_, Pending::Reading(lease, _))) = self.in_flight.front_mut()
+            && !lease.is_done(&self.gpu)?
+        {
+            return Ok(None);
         }
         let Some((tick, pending)) = self.in_flight.pop_front() else { return Ok(None) };
         let composed = match pending {
@@ -367,13 +362,9 @@ impl Compositor {
                 Some(composed) => Composed { tick, ..composed.clone() },
                 None => return Err(GpuError::Device("the picture to repeat was lost".into())),
             },
-            Pending::Reading(lease, mapping, readings) => {
+            Pending::Reading(lease, readings) => {
                 self.collected = None;
-                match mapping.try_recv() {
-                    Ok(Ok(())) => Composed::read(&self.gpu, (tick, lease), &readings)?,
-                    Ok(Err(e)) => return Err(GpuError::Device(e.to_string())),
-                    Err(e) => return Err(GpuError::Device(e.to_string())),
-                }
+                Composed::read(&self.gpu, (tick, lease), &readings)?
             }
         };
         self.collected = Some(composed.clone());

@@ -1,6 +1,6 @@
 //! The path of software adapters: the CPU and the shaders take turns on a canvas that both see.
 //!
-//! Must not know where steps come from. Invariant: a canvas is handed out mapped.
+//! Must not know where steps come from. Invariant: a canvas is handed out when its work is done.
 
 use super::passes::Painter;
 use super::steps::{Painting, Paintings, Step};
@@ -19,12 +19,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(gpu: &Gpu, shape: CanvasShape) -> Shared {
-        let scratch = [(); 2].map(|()| Lease::scratch(gpu, shape));
-        Shared { scratch, row: Vec::new() }
+    pub(super) fn new(gpu: &Gpu, shape: CanvasShape) -> Result<Shared, GpuError> {
+        let scratch = [Lease::scratch(gpu, shape)?, Lease::scratch(gpu, shape)?];
+        Ok(Shared { scratch, row: Vec::new() })
     }
 
-    /// Leaves the finished picture on the canvas, mapped.
+    /// Leaves the finished picture on the canvas, waited for.
     pub(super) fn draw(
         &mut self,
         painter: &Painter<'_>,
@@ -41,10 +41,10 @@ impl Shared {
             paint(painter, second, row, painting)?;
         } else {
             // Nothing of it is seen, but it is asked for all the same.
-            second.map(painter.gpu)?;
+            second.wait(painter.gpu)?;
         }
         let mut canvas = mapped(painter, lease, row)?;
-        blending.write(&mut canvas, &first.view()?, &second.view()?);
+        blending.write(&mut canvas, first.bytes()?, second.bytes()?);
         Ok(())
     }
 }
@@ -70,25 +70,21 @@ fn paint(
                 }
             }
         } else {
-            lease.unmap();
             let mut encoder = painter.gpu.device.create_command_encoder(&Default::default());
             if let Some(canvas) = lease.bind_group()? {
                 let mut pass = painter.begin(&mut encoder, canvas, None);
                 painter.dispatch(&mut pass, turn);
             }
-            lease.submitted(painter.gpu.submit(Some(encoder.finish())));
+            lease.submit(painter.gpu, encoder)?;
         }
     }
-    lease.map(painter.gpu)
+    lease.wait(painter.gpu)
 }
 
 fn mapped<'a>(
     painter: &Painter<'_>,
-    lease: &mut Lease,
+    lease: &'a mut Lease,
     row: &'a mut Vec<u8>,
 ) -> Result<MappedCanvas<'a>, GpuError> {
-    lease.map(painter.gpu)?;
-    let bytes = lease.buffer()?.get_mapped_range_mut(..);
-    let bytes = bytes.map_err(|e| GpuError::Device(e.to_string()))?;
-    Ok(MappedCanvas { shape: painter.shape, bytes, row })
+    Ok(MappedCanvas { shape: painter.shape, bytes: lease.bytes_mut(painter.gpu)?, row })
 }

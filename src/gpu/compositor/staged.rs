@@ -1,5 +1,5 @@
-//! The path of hardware: shaders draw on a canvas in the GPU's memory, which is copied to where it is wanted: out, to be read some
-//! ticks later, or to memory that other drivers of the device may open.
+//! The path of hardware: shaders draw on a canvas in the GPU's memory, which is copied to where it is wanted: out, to be
+//! read some ticks later, or to memory that other drivers may open.
 //!
 //! Must not know where steps come from. Invariant: nothing here waits.
 
@@ -8,7 +8,7 @@ use super::steps::{Painting, Paintings};
 use crate::device_memory::Moment;
 use crate::frame::{Color, Picture, PixelFormat, Range};
 use crate::gpu::GpuError;
-use crate::gpu::canvas::{CanvasShape, Lease, Mapping, buffer, canvas_bind_group, canvas_buffer};
+use crate::gpu::canvas::{CanvasShape, Lease, buffer, canvas_bind_group, canvas_buffer};
 use crate::gpu::device::Gpu;
 use crate::gpu::pass_times::{Pass, STAMP_BYTES, Stamps};
 use crate::gpu::shaders::{BlendParams, LumaParams, ScaleParams};
@@ -86,12 +86,13 @@ impl Staged {
         Staged { canvas, output, scratch, pair, whole, renditions, grids, grids_output, stamps }
     }
 
-    /// Makes the canvases for these renditions, unless they are those that are there; tells whether it did.
-    pub(super) fn set_renditions(&mut self, gpu: &Gpu, shapes: &[CanvasShape]) -> bool {
-        let there = self.renditions.iter().map(|rendition| rendition.shape);
-        if there.eq(shapes.iter().copied()) {
-            return false;
-        }
+    /// Whether it makes just these renditions.
+    pub(super) fn has_renditions(&self, shapes: &[CanvasShape]) -> bool {
+        self.renditions.iter().map(|rendition| rendition.shape).eq(shapes.iter().copied())
+    }
+
+    /// Makes the canvases for these renditions.
+    pub(super) fn set_renditions(&mut self, gpu: &Gpu, shapes: &[CanvasShape]) {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
         let rendition = |&shape: &CanvasShape| {
             let canvas = canvas_buffer(gpu, &shape, usage);
@@ -99,18 +100,15 @@ impl Staged {
             Rendition { shape, canvas, output }
         };
         self.renditions = shapes.iter().map(rendition).collect();
-        true
     }
 
-    /// Draws and has the picture copied to `lease`, with grids of it and of what is new (as far as it was uploaded) behind;
-    /// the answer comes when it can be read there.
+    /// Draws and has the picture copied to `lease`, with grids of it and of what is new (as far as it was uploaded) behind.
     pub(super) fn draw(
         &mut self,
         painter: &Painter<'_>,
         lease: &mut Lease,
         (paintings, new): (&Paintings<'_>, &[(InputKey, &Picture)]),
-    ) -> Result<(Mapping, Readings), GpuError> {
-        lease.unmap();
+    ) -> Result<Readings, GpuError> {
         let gpu = painter.gpu;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         let mut passes = Vec::new();
@@ -152,14 +150,11 @@ impl Staged {
         } else {
             passes.clear();
         }
-        let ready = if lease.is_lent() {
-            gpu.submit_raising(encoder.finish())
-        } else {
-            gpu.submit(Some(encoder.finish()));
+        let ready = lease.submit(gpu, encoder)?;
+        if !lease.is_lent() {
             gpu.host_copies.add(lease.sheet()?.count());
-            None
-        };
-        Ok((lease.start_mapping(wgpu::MapMode::Read)?, Readings { grids, passes, ready }))
+        }
+        Ok(Readings { grids, passes, ready })
     }
 
     fn around(&self, pass: Pass) -> Option<wgpu::ComputePassTimestampWrites<'_>> {

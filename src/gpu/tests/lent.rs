@@ -49,7 +49,7 @@ fn pictures_on_the_device_are_those_of_the_host() {
     let mut noises = [Noise(77), Noise(77)];
     for sizes in [&[][..], &SMALLER[..], &SMALLER[1..]] {
         let [a, b] = [&mut lending, &mut ordinary].map(|compositor| {
-            compositor.set_renditions(sizes);
+            compositor.set_renditions(sizes).unwrap();
             compositor
         });
         let (a, b) = (compose(a, &mut noises[0]), compose(b, &mut noises[1]));
@@ -80,7 +80,7 @@ fn pictures_on_the_device_are_those_of_the_host() {
 #[test]
 fn canvases_come_back_when_nobody_has_their_pictures() {
     let (mut lending, _kept) = lending();
-    lending.set_renditions(&SMALLER[..1]);
+    lending.set_renditions(&SMALLER[..1]).unwrap();
     let mut noise = Noise(3);
     let mut held: Vec<Composed> =
         (0..CANVAS_RING).map(|_| compose(&mut lending, &mut noise)).collect();

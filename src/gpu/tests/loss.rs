@@ -6,11 +6,12 @@ use crate::time::Clock;
 
 #[test]
 fn a_lost_device_is_told_and_another_one_draws_the_same() {
-    let size = Size::new(64, 48);
+    // So large that a driver gives its memory back at once.
+    let size = Size::new(640, 360);
     let mut noise = Noise(41);
     let pictures = [0, 1].map(|_| noise.picture(PixelFormat::I420, size, Color::CANVAS));
     let frames = pictures.each_ref().map(|picture| [(InputKey(1), frame(picture))]);
-    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 64, 48))]);
+    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 640, 360))]);
     for is_staged in [true, false] {
         let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
         let mut compositor = match is_staged {

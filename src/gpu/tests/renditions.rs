@@ -37,7 +37,7 @@ fn renditions_agree_with_their_twin() {
                 (least + u32::from(noise.bytes(1)[0]) * (whole - least) / 255) / 2 * 2
             };
             let sizes = [(); 9].map(|()| Size::new(side(width), side(height)));
-            compositor.set_renditions(&sizes);
+            compositor.set_renditions(&sizes).unwrap();
             let picture = noise.picture(PixelFormat::Nv12, size, Color::CANVAS);
             let composed = compose(&mut compositor, &picture);
             for got in &composed.renditions {
@@ -76,7 +76,7 @@ fn renditions_look_like_those_of_the_cpu() {
     let sizes =
         [Size::new(854, 480), Size::new(640, 360), Size::new(480, 270), Size::new(320, 180)];
     let mut compositor = staged(size);
-    compositor.set_renditions(&sizes);
+    compositor.set_renditions(&sizes).unwrap();
     let composed = compose(&mut compositor, &waves(size));
     assert_eq!(composed.renditions.len(), sizes.len());
     for rendition in &composed.renditions {
@@ -110,7 +110,7 @@ fn passes_are_timed_where_the_adapter_can() {
     let mut compositor = Compositor::on(gpu, shape, path).unwrap();
     let mut noise = Noise(23);
     for sizes in [&[][..], &[Size::new(32, 24)]] {
-        compositor.set_renditions(sizes);
+        compositor.set_renditions(sizes).unwrap();
         let picture = noise.picture(PixelFormat::Nv12, size, Color::CANVAS);
         compose(&mut compositor, &picture);
     }
@@ -131,7 +131,7 @@ fn renditions_come_and_go_between_draws() {
     // Not smaller, no canvas, twice the same.
     let odd = [size, Size::new(66, 20), Size::new(31, 24), half, half];
     for (tick, sizes) in [(0, &[][..]), (1, &odd), (2, &odd), (3, &[half, third]), (4, &[])] {
-        compositor.set_renditions(sizes);
+        compositor.set_renditions(sizes).unwrap();
         compositor.draw(tick, &list, &frames).unwrap();
     }
     let finished = compositor.finish().unwrap();
@@ -145,7 +145,7 @@ fn renditions_come_and_go_between_draws() {
     let [a, b] = [1, 2].map(|i: usize| finished[i].renditions[0].id());
     assert_eq!(a, b);
     if let Some(mut shared) = compositors(size).into_iter().rev().nth(1) {
-        shared.set_renditions(&[half]);
+        shared.set_renditions(&[half]).unwrap();
         assert!(compose(&mut shared, &picture).renditions.is_empty());
     }
 }

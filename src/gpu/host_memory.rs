@@ -1,0 +1,196 @@
+//! Buffers that the GPU writes and the CPU reads, in memory of our own.
+//!
+//! wgpu frees the buffers of a device that is lost, mapped or not, while encoders may still read pictures in them. So this memory is
+//! not wgpu's. Must not know what lies in it. Invariant: it is there as long as the GPU or anybody on the CPU may look at it, whatever
+//! becomes of the device.
+
+#![expect(unsafe_code, reason = "Vulkan's own memory, which wgpu has no safe word for")]
+
+use std::fmt;
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+use ash::vk;
+use wgpu::hal::api::Vulkan;
+use wgpu::hal::vulkan;
+
+use super::GpuError;
+use super::device::Gpu;
+
+/// Bytes of such memory on a device.
+pub(super) type Held = Arc<AtomicIsize>;
+
+/// A buffer that the CPU sees all the time.
+#[derive(Debug)]
+pub(super) struct HostBuffer {
+    buffer: wgpu::Buffer,
+    // Behind the buffer: wgpu lets go of it first.
+    memory: Arc<HostMemory>,
+}
+
+impl HostBuffer {
+    /// A buffer of zeros for the GPU to use like this; it needs no usage for mapping.
+    ///
+    /// # Errors
+    /// No memory, or a device that is lost.
+    pub(super) fn new(
+        gpu: &Gpu,
+        size: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<HostBuffer, GpuError> {
+        let memory = Arc::new(HostMemory::new(gpu, size, usage)?);
+        let theirs = Arc::clone(&memory);
+        // SAFETY: the handle lives as long as `memory`, of which wgpu holds a share until its own buffer is destroyed.
+        let raw = unsafe {
+            vulkan::Buffer::from_raw_externally_owned(memory.buffer, Box::new(move || drop(theirs)))
+        };
+        let label = Some("host memory");
+        let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+        // SAFETY: it was made on this device with this size, for this usage, and was filled with zeros.
+        let buffer = unsafe { gpu.device.create_buffer_from_hal::<Vulkan>(raw, &descriptor) };
+        Ok(HostBuffer { buffer, memory })
+    }
+
+    pub(super) fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
+    /// What is in it. Whoever looks has waited for the GPU's work on it, which ended with [`HostBuffer::hand_to_cpu`].
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.memory.bytes()
+    }
+
+    /// The same, to write to. What is written is seen by work that is submitted later.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        let HostMemory { start, len, .. } = *self.memory;
+        // SAFETY: the memory is mapped for `len` bytes until it is freed, all of them initialized. Only this value gives out
+        // references to it, so this one is alone.
+        unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) }
+    }
+
+    /// Makes what the work before wrote visible to the CPU, once that work is done.
+    pub(super) fn hand_to_cpu(&self, encoder: &mut wgpu::CommandEncoder) {
+        let state = wgpu::BufferUses::MAP_READ;
+        let transition = wgpu::BufferTransition { buffer: &self.buffer, state };
+        encoder.transition_resources([transition].into_iter(), std::iter::empty());
+    }
+}
+
+/// A buffer and its memory, mapped.
+struct HostMemory {
+    /// Vulkan's functions of the device.
+    raw: ash::Device,
+    buffer: vk::Buffer,
+    memory: vk::DeviceMemory,
+    start: NonNull<u8>,
+    len: usize,
+    held: Held,
+    /// Keeps the device that the handles are of; goes after them.
+    _device: wgpu::Device,
+}
+
+// SAFETY: handles and mapped memory belong to no thread; who may look at the bytes and when is the owner's matter.
+unsafe impl Send for HostMemory {}
+// SAFETY: as above; there is nothing to change through a shared reference.
+unsafe impl Sync for HostMemory {}
+
+impl fmt::Debug for HostMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostMemory").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl HostMemory {
+    fn new(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> Result<HostMemory, GpuError> {
+        let error = |what: &str, code: vk::Result| GpuError::Device(format!("{what}: {code}"));
+        let len = usize::try_from(size).map_err(|e| GpuError::Device(e.to_string()))?;
+        // SAFETY: nothing is destroyed through it.
+        let device = unsafe { gpu.device.as_hal::<Vulkan>() };
+        let device = device.ok_or_else(|| GpuError::Device("it is not Vulkan's".into()))?;
+        let raw = device.raw_device().clone();
+        let info = vk::BufferCreateInfo::default().size(size).usage(usage_of(usage));
+        // SAFETY: the device lives, the description is complete.
+        let buffer = unsafe { raw.create_buffer(&info, None) };
+        let buffer = buffer.map_err(|code| error("a buffer", code))?;
+        // SAFETY: the buffer is of this device.
+        let needs = unsafe { raw.get_buffer_memory_requirements(buffer) };
+        let mapped = allocate(&device, &needs).and_then(|memory| {
+            // SAFETY: memory and buffer are of this device, bound once, and large enough; the memory is mapped once.
+            unsafe {
+                let start = raw.bind_buffer_memory(buffer, memory, 0).and_then(|()| {
+                    raw.map_memory(memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty())
+                });
+                let start = start.map(|start| NonNull::new(start.cast::<u8>()));
+                let start =
+                    start.and_then(|start| start.ok_or(vk::Result::ERROR_MEMORY_MAP_FAILED));
+                start.map(|start| (memory, start)).inspect_err(|_| raw.free_memory(memory, None))
+            }
+        });
+        let (memory, start) = mapped.map_err(|code| {
+            // SAFETY: nobody uses the buffer.
+            unsafe { raw.destroy_buffer(buffer, None) };
+            error("memory of a buffer", code)
+        })?;
+        // SAFETY: the memory is mapped for at least as many bytes as the buffer has.
+        unsafe { start.write_bytes(0, len) };
+        let held = Arc::clone(&gpu.held);
+        held.fetch_add(len as isize, Ordering::Relaxed);
+        Ok(HostMemory { raw, buffer, memory, start, len, held, _device: gpu.device.clone() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the memory is mapped for `len` bytes until it is freed, all of them initialized. The GPU writes to it only
+        // while its owner holds no reference.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.len as isize, Ordering::Relaxed);
+        // SAFETY: wgpu has let go of the buffer, which it does when the GPU is done with it, and nobody reads any more.
+        unsafe {
+            self.raw.destroy_buffer(self.buffer, None);
+            self.raw.free_memory(self.memory, None);
+        }
+    }
+}
+
+/// Memory that needs no flushing; cached, where there is such: it is mostly read.
+fn allocate(
+    device: &vulkan::Device,
+    needs: &vk::MemoryRequirements,
+) -> Result<vk::DeviceMemory, vk::Result> {
+    use vk::MemoryPropertyFlags as Flags;
+    let (instance, physical) = (device.shared_instance(), device.raw_physical_device());
+    // SAFETY: the adapter is of this instance.
+    let all = unsafe { instance.raw_instance().get_physical_device_memory_properties(physical) };
+    let seen = Flags::HOST_VISIBLE | Flags::HOST_COHERENT;
+    let fits = |(index, kind): &(u32, &vk::MemoryType)| {
+        needs.memory_type_bits & (1 << index) != 0 && kind.property_flags.contains(seen)
+    };
+    // Of equals, the driver's first.
+    let kinds = (0..).zip(all.memory_types_as_slice()).filter(fits);
+    let best = kinds.min_by_key(|(_, kind)| !kind.property_flags.contains(Flags::HOST_CACHED));
+    let (index, _) = best.ok_or(vk::Result::ERROR_FEATURE_NOT_PRESENT)?;
+    let info =
+        vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(index);
+    // SAFETY: the device lives, the description is complete.
+    unsafe { device.raw_device().allocate_memory(&info, None) }
+}
+
+/// The usages that such buffers have.
+fn usage_of(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
+    let mut flags = vk::BufferUsageFlags::empty();
+    for (ours, theirs) in [
+        (wgpu::BufferUsages::STORAGE, vk::BufferUsageFlags::STORAGE_BUFFER),
+        (wgpu::BufferUsages::COPY_DST, vk::BufferUsageFlags::TRANSFER_DST),
+    ] {
+        if usage.contains(ours) {
+            flags |= theirs;
+        }
+    }
+    flags
+}
