@@ -1,4 +1,4 @@
-//! Buffers that the GPU writes and the CPU reads, in memory of our own.
+//! Buffers that the GPU and the CPU both see, in memory of our own.
 //!
 //! wgpu frees the buffers of a device that is lost, mapped or not, while encoders may still read pictures in them. So this memory is
 //! not wgpu's. Must not know what lies in it. Invariant: it is there as long as the GPU or anybody on the CPU may look at it, whatever
@@ -18,6 +18,7 @@ use wgpu::hal::vulkan;
 
 use super::GpuError;
 use super::device::Gpu;
+use super::interop::vk_usage;
 
 /// Bytes of such memory on a device.
 pub(super) type Held = Arc<AtomicIsize>;
@@ -110,13 +111,13 @@ impl HostMemory {
         let device = unsafe { gpu.device.as_hal::<Vulkan>() };
         let device = device.ok_or_else(|| GpuError::Device("it is not Vulkan's".into()))?;
         let raw = device.raw_device().clone();
-        let info = vk::BufferCreateInfo::default().size(size).usage(usage_of(usage));
+        let info = vk::BufferCreateInfo::default().size(size).usage(vk_usage(usage));
         // SAFETY: the device lives, the description is complete.
         let buffer = unsafe { raw.create_buffer(&info, None) };
         let buffer = buffer.map_err(|code| error("a buffer", code))?;
         // SAFETY: the buffer is of this device.
         let needs = unsafe { raw.get_buffer_memory_requirements(buffer) };
-        let mapped = allocate(&device, &needs).and_then(|memory| {
+        let mapped = allocate(&device, &needs, usage).and_then(|memory| {
             // SAFETY: memory and buffer are of this device, bound once, and large enough; the memory is mapped once.
             unsafe {
                 let start = raw.bind_buffer_memory(buffer, memory, 0).and_then(|()| {
@@ -158,10 +159,11 @@ impl Drop for HostMemory {
     }
 }
 
-/// Memory that needs no flushing; cached, where there is such: it is mostly read.
+/// Memory that needs no flushing; cached where there is such, unless the CPU only writes to it.
 fn allocate(
     device: &vulkan::Device,
     needs: &vk::MemoryRequirements,
+    usage: wgpu::BufferUsages,
 ) -> Result<vk::DeviceMemory, vk::Result> {
     use vk::MemoryPropertyFlags as Flags;
     let (instance, physical) = (device.shared_instance(), device.raw_physical_device());
@@ -173,24 +175,12 @@ fn allocate(
     };
     // Of equals, the driver's first.
     let kinds = (0..).zip(all.memory_types_as_slice()).filter(fits);
-    let best = kinds.min_by_key(|(_, kind)| !kind.property_flags.contains(Flags::HOST_CACHED));
+    let is_read = usage != wgpu::BufferUsages::COPY_SRC;
+    let is_cached = |kind: &vk::MemoryType| kind.property_flags.contains(Flags::HOST_CACHED);
+    let best = kinds.min_by_key(|(_, kind)| is_cached(kind) != is_read);
     let (index, _) = best.ok_or(vk::Result::ERROR_FEATURE_NOT_PRESENT)?;
     let info =
         vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(index);
     // SAFETY: the device lives, the description is complete.
     unsafe { device.raw_device().allocate_memory(&info, None) }
-}
-
-/// The usages that such buffers have.
-fn usage_of(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
-    let mut flags = vk::BufferUsageFlags::empty();
-    for (ours, theirs) in [
-        (wgpu::BufferUsages::STORAGE, vk::BufferUsageFlags::STORAGE_BUFFER),
-        (wgpu::BufferUsages::COPY_DST, vk::BufferUsageFlags::TRANSFER_DST),
-    ] {
-        if usage.contains(ours) {
-            flags |= theirs;
-        }
-    }
-    flags
 }

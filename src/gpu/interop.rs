@@ -165,7 +165,8 @@ impl Turn<'_> {
     }
 }
 
-fn vk_usage(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
+/// The usages of buffers that are made without wgpu.
+pub(super) fn vk_usage(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
     use wgpu::BufferUsages as U;
     let pairs = [
         (U::STORAGE, vk::BufferUsageFlags::STORAGE_BUFFER),
