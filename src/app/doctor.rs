@@ -3,6 +3,7 @@
 //! Must not change anything. Invariant: it says what was tried just now, never what should be there.
 
 use crate::config::DoctorArgs;
+use crate::device_memory::DeviceUuid;
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu};
 use crate::media::nvenc::{self, NvencCodec, NvencSettings};
@@ -20,7 +21,9 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
         println!("adapter   {index}: {info}");
     }
     let choice = AdapterChoice(args.adapter.clone());
+    let mut device = None;
     match Gpu::open(&choice).and_then(|gpu| {
+        device = gpu.exports_as();
         println!("compose   with {}", gpu.info());
         gpu.warm_up()?;
         Compositor::new(gpu, Size::new(1920, 1080)).map(drop)
@@ -35,7 +38,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
             missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));
         }
     }
-    let encoder = tell_nvenc(args);
+    let encoder = tell_nvenc(args, device);
     println!("encoder   {encoder}");
     if missing.is_empty() {
         println!("all good");
@@ -45,9 +48,9 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
 }
 
 /// Tries NVENC, a session of each codec, and says what encodes.
-fn tell_nvenc(args: &DoctorArgs) -> &'static str {
+fn tell_nvenc(args: &DoctorArgs, adapter: Option<DeviceUuid>) -> &'static str {
     let libraries = args.nvidia_libraries.clone();
-    let settings = NvencSettings { libraries, ..NvencSettings::default() };
+    let settings = NvencSettings { libraries, adapter, ..NvencSettings::default() };
     let tried = match nvenc::codecs(&settings) {
         Ok(tried) => tried,
         Err(why) => {

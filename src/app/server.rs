@@ -29,6 +29,7 @@ use crate::api::media::Media;
 use crate::api::tls::Tls;
 use crate::api::{control, grpc, http, openapi, rtmp};
 use crate::config::{self, Config, TlsFiles};
+use crate::device_memory::DeviceUuid;
 use crate::gpu::{AdapterChoice, Supply};
 use crate::input::AllowList;
 use crate::library::{Bounds, Library};
@@ -89,9 +90,10 @@ fn tls(config: &Config) -> Result<Option<Tls>, String> {
 }
 
 /// Tries NVIDIA's driver, so that no show waits for that.
-async fn look_for_nvenc(config: &Config) -> Result<(), String> {
+async fn look_for_nvenc(config: &Config, adapter: Option<DeviceUuid>) -> Result<(), String> {
     let config = config.clone();
-    let found = tokio::task::spawn_blocking(move || (encoders::report(&config), config.encoder));
+    let look = move || (encoders::report(&config, adapter), config.encoder);
+    let found = tokio::task::spawn_blocking(look);
     let (report, choice) = found.await.map_err(|error| error.to_string())?;
     if choice == config::EncoderChoice::Nvenc
         && let Some(NvencReport { device: Err(why), .. }) = report
@@ -145,7 +147,7 @@ impl Server {
             key,
             watch: tellers.watch_key.clone(),
         });
-        look_for_nvenc(&config).await?;
+        look_for_nvenc(&config, gpu.exports_as()).await?;
         let (recordings, left) = Recordings::open(store.clone(), &config).await?;
         let world = Arc::new(World {
             admission: Admission::new(&config),
@@ -217,7 +219,7 @@ impl Server {
                 disk_free_bytes: shelves.free_bytes(),
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
-                nvenc: encoders::report(&admission.config),
+                nvenc: encoders::report(&admission.config, gpus.exports_as()),
                 max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };
             metrics_page::text(&studio.snapshots(), counts, (&gpus, &machine))

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuError;
 use super::device::{AdapterChoice, Census, Gpu, Kept};
 use super::pass_times::PassTime;
+use crate::device_memory::DeviceUuid;
 
 /// A source of graphics devices; one per process.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Supply {
     choice: AdapterChoice,
     kept: Kept,
     is_software: bool,
+    device: Option<DeviceUuid>,
     current: Mutex<Current>,
     lost: AtomicU64,
 }
@@ -36,14 +38,19 @@ impl Supply {
     pub fn open(choice: AdapterChoice, cache_dir: Option<PathBuf>) -> Result<Supply, GpuError> {
         let kept = Kept { cache_dir, ..Kept::default() };
         let gpu = ready(&choice, &kept)?;
-        let is_software = gpu.is_software();
+        let (is_software, device) = (gpu.is_software(), gpu.exports_as());
         let current = Mutex::new(Current { gpu, counted: false });
-        Ok(Supply { choice, kept, is_software, current, lost: AtomicU64::new(0) })
+        Ok(Supply { choice, kept, is_software, device, current, lost: AtomicU64::new(0) })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
     pub fn is_software(&self) -> bool {
         self.is_software
+    }
+
+    /// What other drivers know the device by, if they may open its memory; of the first one, by which encoders are chosen.
+    pub fn exports_as(&self) -> Option<DeviceUuid> {
+        self.device
     }
 
     /// Devices lost so far.
