@@ -132,7 +132,7 @@ fn check(args: &[String]) -> Result<(), String> {
     let info = supply.gpu().map_err(|error| error.to_string())?.info();
     println!("adapter: {info}");
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(&supply);
-    let uuid = supply.uuid().ok_or("the adapter exports no memory")?;
+    let uuid = supply.exports_as().ok_or("the adapter exports no memory")?;
     let nvdec = match has("--software") {
         true => None,
         false => Some(Nvdec::open(None, uuid, lender).map_err(|why| why.to_string())?),
