@@ -336,6 +336,8 @@ pub struct EncoderStatus {
     pub name: &'static str,
     /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there; else empty.
     pub nvenc_refused: String,
+    /// Why it takes pictures by way of the host, though they lay on its device; empty where it does not.
+    pub nvenc_copies: String,
 }
 
 /// What a relay does besides.

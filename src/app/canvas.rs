@@ -76,10 +76,11 @@ impl InFlight {
 
 impl Canvas {
     pub(super) fn new(
-        compositor: Compositor,
+        mut compositor: Compositor,
         output: Arc<Output>,
         supply: Option<Arc<Supply>>,
     ) -> Canvas {
+        compositor.deliver_to(output.device());
         Canvas {
             drawing: Drawing::With(Box::new(compositor)),
             supply,
@@ -132,7 +133,9 @@ impl Canvas {
         self.lookout.keep(|input| list.shows(input) || covered(input));
         let sizes = self.output.rendition_sizes();
         while pace == Pace::OnTime && matches!(result, Err(GpuError::NoCanvas)) {
+            let device = self.output.device();
             result = self.compositor().and_then(|compositor| {
+                compositor.deliver_to(device);
                 if let Err(error) = compositor.set_renditions(&sizes) {
                     tracing::warn!(%error, "renditions are scaled by the CPU");
                 }

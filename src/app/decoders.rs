@@ -60,7 +60,7 @@ impl Decoders {
 
 /// NVDEC on the device in use.
 pub(super) fn try_nvdec(config: &Config, gpu: &Arc<Supply>) -> Result<Arc<Nvdec>, NoNvdec> {
-    let uuid = gpu.uuid().ok_or(NoNvdec::OtherDevice)?;
+    let uuid = gpu.exports_as().ok_or(NoNvdec::OtherDevice)?;
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(gpu);
     Nvdec::open(config.nvenc.libraries.as_deref(), uuid, lender)
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::config::DoctorArgs;
-use crate::device_memory::Lender;
+use crate::device_memory::{DeviceUuid, Lender};
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu, Supply};
 use crate::media::nvdec::Nvdec;
@@ -48,7 +48,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
             missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));
         }
     }
-    let encoder = tell_nvenc(args);
+    let encoder = tell_nvenc(args, gpu.as_ref().and_then(|gpu| gpu.exports_as()));
     println!("encoder   {encoder}");
     if let Some(gpu) = gpu {
         println!("decoder   {}", tell_nvdec(args, gpu));
@@ -62,7 +62,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
 
 /// Tries NVDEC, and says what decodes.
 fn tell_nvdec(args: &DoctorArgs, gpu: Arc<Supply>) -> &'static str {
-    let Some(uuid) = gpu.uuid() else { return "software" };
+    let Some(uuid) = gpu.exports_as() else { return "software" };
     let is_software = gpu.is_software();
     let lender: Arc<dyn Lender> = gpu;
     match Nvdec::open(args.nvidia_libraries.as_deref(), uuid, lender) {
@@ -83,9 +83,9 @@ fn tell_nvdec(args: &DoctorArgs, gpu: Arc<Supply>) -> &'static str {
 }
 
 /// Tries NVENC, a session of each codec, and says what encodes.
-fn tell_nvenc(args: &DoctorArgs) -> &'static str {
+fn tell_nvenc(args: &DoctorArgs, adapter: Option<DeviceUuid>) -> &'static str {
     let libraries = args.nvidia_libraries.clone();
-    let settings = NvencSettings { libraries, ..NvencSettings::default() };
+    let settings = NvencSettings { libraries, adapter, ..NvencSettings::default() };
     let tried = match nvenc::codecs(&settings) {
         Ok(tried) => tried,
         Err(why) => {

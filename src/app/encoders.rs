@@ -3,6 +3,7 @@
 //! Must not open any. Invariant: what is configured is what is asked for.
 
 use crate::config::{self, Config, EncoderChoice};
+use crate::device_memory::DeviceUuid;
 use crate::media::encode::EncoderPolicy;
 use crate::media::nvenc::{self, NvencPreset, NvencRate, NvencReport, NvencSettings, NvencTuning};
 
@@ -16,13 +17,13 @@ pub(super) fn policy(choice: EncoderChoice) -> EncoderPolicy {
 }
 
 /// How NVENC fares, where it is looked for; the driver is tried when it is first asked for.
-pub(super) fn report(config: &Config) -> Option<NvencReport> {
+pub(super) fn report(config: &Config, adapter: Option<DeviceUuid>) -> Option<NvencReport> {
     let is_wanted = config.encoder != EncoderChoice::X264;
-    is_wanted.then(|| nvenc::report(&nvenc(&config.nvenc)))
+    is_wanted.then(|| nvenc::report(&nvenc(&config.nvenc, adapter)))
 }
 
-/// How NVENC is used.
-pub(super) fn nvenc(nvenc: &config::Nvenc) -> NvencSettings {
+/// How NVENC is used, beside this graphics adapter.
+pub(super) fn nvenc(nvenc: &config::Nvenc, adapter: Option<DeviceUuid>) -> NvencSettings {
     NvencSettings {
         preset: match nvenc.preset {
             config::NvencPreset::P1 => NvencPreset::P1,
@@ -44,5 +45,6 @@ pub(super) fn nvenc(nvenc: &config::Nvenc) -> NvencSettings {
         },
         most_sessions: nvenc.most_sessions,
         libraries: nvenc.libraries.clone(),
+        adapter,
     }
 }

@@ -372,6 +372,7 @@ fn server_metrics(
         ),
         ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
         ("gpu_device_lost", "Graphics devices lost and replaced", gpus.lost()),
+        ("gpu_host_copies", "Pictures copied from the device to the host", gpus.host_copies()),
         ("library_uploads", "Uploads that the media library took", library.uploads),
         ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
     ] {

@@ -39,7 +39,7 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
     video.policy = encoders::policy(world.config.encoder);
-    video.nvenc = encoders::nvenc(&world.config.nvenc);
+    video.nvenc = encoders::nvenc(&world.config.nvenc, world.gpu.exports_as());
     video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
         + rate.den() / 2)
         / rate.den();

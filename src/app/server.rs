@@ -92,7 +92,7 @@ fn tls(config: &Config) -> Result<Option<Tls>, String> {
 /// Tries NVIDIA's driver, so that no show waits for that; what decodes.
 async fn look_for_driver(config: &Config, gpu: &Arc<Supply>) -> Result<Decoders, String> {
     let (choice, config, gpu) = (config.encoder, config.clone(), Arc::clone(gpu));
-    let look = move || (encoders::report(&config), Decoders::look(&config, &gpu));
+    let look = move || (encoders::report(&config, gpu.exports_as()), Decoders::look(&config, &gpu));
     let found = tokio::task::spawn_blocking(look).await;
     let (report, decoders) = found.map_err(|error| error.to_string())?;
     if choice == config::EncoderChoice::Nvenc
@@ -220,7 +220,7 @@ impl Server {
                 disk_free_bytes: shelves.free_bytes(),
                 shed_level: studio.shed_level() as u64,
                 load: admission.admission.load(),
-                nvenc: encoders::report(&admission.config),
+                nvenc: encoders::report(&admission.config, gpus.exports_as()),
                 nvdec: admission.decoders.report(),
                 max_encoders: admission.admission.max_encoders().unwrap_or(0) as u64,
             };

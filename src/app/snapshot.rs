@@ -117,6 +117,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         restarts: stats.restarts,
         name: stats.maker.name(),
         nvenc_refused: stats.passed_over.clone().unwrap_or_default(),
+        nvenc_copies: stats.copied_because.clone().unwrap_or_default(),
     }
 }
 

@@ -312,13 +312,16 @@ impl Shaders {
         }
         match adapter.software {
             true => drop(self.layer(LayerKind::scaled_ahead())),
-            false => {
-                self.blend();
-                self.scale();
-                self.luma();
-                LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
-            }
+            false => self.make_staged(),
         }
+    }
+
+    /// Those by which shaders alone draw a picture.
+    pub(super) fn make_staged(&self) {
+        self.blend();
+        self.scale();
+        self.luma();
+        LayerKind::usual().into_iter().for_each(|kind| drop(self.layer(kind)));
     }
 
     /// The pipeline that fills with one colour.

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuError;
 use super::adapter::AdapterChoice;
 use super::device::{Census, Gpu, Kept};
-use super::interop::Interop;
 use super::meter::{BusLoad, CardLoad, Meter};
 use super::pass_times::PassTime;
 use crate::device_memory::{DeviceUuid, Exported, Lender, Loan};
@@ -21,7 +20,7 @@ pub struct Supply {
     choice: AdapterChoice,
     kept: Kept,
     is_software: bool,
-    uuid: Option<DeviceUuid>,
+    device: Option<DeviceUuid>,
     meter: Meter,
     current: Mutex<Current>,
     lost: AtomicU64,
@@ -42,12 +41,11 @@ impl Supply {
     pub fn open(choice: AdapterChoice, cache_dir: Option<PathBuf>) -> Result<Supply, GpuError> {
         let kept = Kept { cache_dir, ..Kept::default() };
         let gpu = ready(&choice, &kept)?;
-        let is_software = gpu.is_software();
-        let uuid = gpu.interop.as_ref().map(Interop::uuid);
+        let (is_software, device) = (gpu.is_software(), gpu.exports_as());
         let meter = Meter::of(&gpu.info());
         let current = Mutex::new(Current { gpu, counted: false });
         let lost = AtomicU64::new(0);
-        Ok(Supply { choice, kept, is_software, uuid, meter, current, lost })
+        Ok(Supply { choice, kept, is_software, device, meter, current, lost })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
@@ -55,9 +53,10 @@ impl Supply {
         self.is_software
     }
 
-    /// What CUDA and NVML know the device by; of the first one. None where other drivers cannot open its memory.
-    pub fn uuid(&self) -> Option<DeviceUuid> {
-        self.uuid
+    /// What other drivers know the device by, if they may open its memory; of the first one, by which encoders and decoders are
+    /// chosen.
+    pub fn exports_as(&self) -> Option<DeviceUuid> {
+        self.device
     }
 
     /// What the card tells of itself, where it is one that NVML knows.

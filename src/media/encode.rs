@@ -16,11 +16,13 @@ use crate::time::FrameRate;
 mod aac;
 mod avc;
 mod codec;
+mod intake;
 mod maker;
 mod x264;
 
 pub use aac::AacEncoder;
 pub(super) use codec::{Encoded, stereo_layout};
+pub use intake::Intake;
 pub use maker::{EncoderPolicy, Maker, VideoEncoder};
 
 /// Speed of x264 against quality per bit.

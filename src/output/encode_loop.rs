@@ -181,8 +181,10 @@ impl EncodeLoop {
             self.encode((missing - first, Idr::Auto), &silence, lines, stop)?;
         }
         match picture {
-            Some(picture) => self.show(Shown { picture, renditions }),
-            None => lines.outlet.count(|stats| stats.repeated += 1),
+            Some(picture) if self.video.can_have(&picture) => {
+                self.show(Shown { picture, renditions });
+            }
+            Some(_) | None => lines.outlet.count(|stats| stats.repeated += 1),
         }
         self.encode((tick - first, idr), &audio, lines, stop)?;
         self.ticks = Some((first, tick + 1));

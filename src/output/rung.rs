@@ -17,6 +17,7 @@ use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
 use super::{StartError, end_worker};
+use crate::device_memory::DeviceUuid;
 use crate::fault;
 use crate::frame::{Picture, VideoFrame};
 use crate::limits::{ENCODER_QUEUE_TICKS, RENDITION_HUNG, STOP_POLL, THREADS_LEFT_BEHIND};
@@ -71,6 +72,15 @@ impl Ladder {
         each.fold(1, |common, ticks| {
             (1..=ticks).map(|n| n * common).find(|n| n.is_multiple_of(ticks)).unwrap_or(common)
         })
+    }
+
+    /// A device whose memory one of them takes pictures from.
+    pub(super) fn device(&self) -> Option<DeviceUuid> {
+        let shown = self.lock();
+        shown
+            .iter()
+            .filter(|rung| !rung.is_shed())
+            .find_map(|rung| rung.line.outlet.counters.device())
     }
 
     /// Hands a tick to all, without waiting.
@@ -425,7 +435,15 @@ impl<'a> RungLoop<'a> {
         }
         let size = self.line.header.size;
         let mut all = std::iter::once(&shown.picture).chain(&shown.renditions);
-        if let Some(picture) = all.find(|picture| picture.size() == size) {
+        let found = all.find(|picture| picture.size() == size);
+        let can_have = match found {
+            Some(picture) => self.encoder.can_have(picture),
+            None => shown.picture.fetch().is_ok(),
+        };
+        if !can_have {
+            return self.line.outlet.count(|stats| stats.repeated += 1);
+        }
+        if let Some(picture) = found {
             self.picture = Arc::clone(picture);
         } else {
             let picture = Arc::clone(&shown.picture);

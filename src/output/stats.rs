@@ -5,8 +5,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Output;
+use crate::device_memory::DeviceUuid;
 use crate::limits::ENCODE_TIMES;
-use crate::media::encode::Maker;
+use crate::media::encode::{Intake, Maker};
 
 /// Times to encode a tick (video and audio), of the last [`ENCODE_TIMES`] ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct OutputStats {
     pub maker: Maker,
     /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.
     pub passed_over: Option<String>,
+    /// Why NVENC takes pictures by way of the host, though they lay on its device.
+    pub copied_because: Option<String>,
     /// Encoders that failed and were replaced within the stream.
     pub restarts: u64,
     /// Threads of the output that broke or hung and were replaced: of a rendition, of the delay, of sinks for the hub and HLS.
@@ -73,6 +77,7 @@ pub(super) struct Counters(Mutex<Inner>);
 struct Inner {
     stats: OutputStats,
     recent_us: VecDeque<u64>,
+    intake: Intake,
 }
 
 impl Counters {
@@ -82,6 +87,16 @@ impl Counters {
 
     pub(super) fn count(&self, change: impl FnOnce(&mut OutputStats)) {
         change(&mut self.lock().stats);
+    }
+
+    /// Where the encoder that is at work now takes pictures from.
+    pub(super) fn set_intake(&self, intake: Intake) {
+        self.lock().intake = intake;
+    }
+
+    /// The device that the encoder takes pictures from, without the host.
+    pub(super) fn device(&self) -> Option<DeviceUuid> {
+        self.lock().intake.device()
     }
 
     pub(super) fn encoded_in(&self, us: u64) {
@@ -98,7 +113,9 @@ impl Counters {
     pub(super) fn snapshot(&self) -> OutputStats {
         let (mut stats, mut recent) = {
             let inner = self.lock();
-            (inner.stats.clone(), Vec::from_iter(inner.recent_us.iter().copied()))
+            let copied_because = inner.intake.refused().map(ToOwned::to_owned);
+            let stats = OutputStats { copied_because, ..inner.stats.clone() };
+            (stats, Vec::from_iter(inner.recent_us.iter().copied()))
         };
         recent.sort_unstable();
         let at = |percent: usize| {
@@ -107,5 +124,12 @@ impl Counters {
         };
         (stats.encode.p50_us, stats.encode.p99_us) = (at(50), at(99));
         stats
+    }
+}
+
+impl Output {
+    /// A device whose memory one of its encoders takes pictures from, without the host, if there is any.
+    pub fn device(&self) -> Option<DeviceUuid> {
+        self.counters.device().or_else(|| self.ladder.device())
     }
 }

@@ -19,7 +19,7 @@ use crate::frame::Picture;
 use crate::limits::{
     ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, RESTART_WINDOW, STOP_POLL,
 };
-use crate::media::encode::{EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings};
+use crate::media::encode::{EncodeError, Idr, Intake, Latency, Maker, VideoEncoder, VideoSettings};
 use crate::media::packet::Packet;
 use crate::time::Clock;
 use crate::worker::{self, Pulse, Rest, StopToken, Worker};
@@ -136,6 +136,7 @@ pub(super) struct SteadyEncoder {
     station: Option<Station>,
     counters: Arc<Counters>,
     maker: Maker,
+    intake: Intake,
     /// When NVENC broke last, ns.
     nvenc_broke_ns: Option<u64>,
     clock: Clock,
@@ -174,7 +175,8 @@ impl SteadyEncoder {
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
-        let (avcc, maker) = (encoder.avcc(), encoder.maker());
+        let (avcc, maker, intake) = (encoder.avcc(), encoder.maker(), encoder.intake());
+        counters.set_intake(intake.clone());
         counters.count(|stats| {
             stats.maker = maker;
             stats.passed_over = encoder.passed_over().map(ToString::to_string);
@@ -190,6 +192,7 @@ impl SteadyEncoder {
             station,
             counters,
             maker,
+            intake,
             nvenc_broke_ns: None,
             clock: Clock::real(),
             rest: Rest::default(),
@@ -201,6 +204,13 @@ impl SteadyEncoder {
     /// `AVCDecoderConfigurationRecord` of all of its encoders.
     pub(super) fn avcc(&self) -> Bytes {
         self.avcc.clone()
+    }
+
+    /// Whether it can have a picture: one that lies on its device, or on the host; those on a device are copied there, unless that
+    /// is lost.
+    pub(super) fn can_have(&self, picture: &Picture) -> bool {
+        let place = picture.keeper().map(|keeper| keeper.place().memory.device());
+        place.is_some() && place == self.intake.device() || picture.fetch().is_ok()
     }
 
     /// Encodes the picture of `tick`, which must grow. Offline, where nothing may be missing, a failure is final.
@@ -265,6 +275,8 @@ impl SteadyEncoder {
             }
         }
         let encoder = self.another(&failure)?;
+        self.intake = encoder.intake();
+        self.counters.set_intake(self.intake.clone());
         let reason = |error: std::io::Error| error.to_string();
         let started = Station::start(&self.name, encoder).map_err(reason);
         let started = started.map_err(|reason| EncodeError::Ffmpeg { what: "a thread", reason })?;

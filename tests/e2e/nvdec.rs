@@ -9,7 +9,7 @@ use crate::support::{Folder, From, Server, Studio, run_ffmpeg};
 /// The UUID of the adapter that composes, as the doctor's line would have it, by Vulkan's own word.
 fn own_device() -> String {
     let supply = onair::gpu::Supply::open(onair::gpu::AdapterChoice::default(), None).unwrap();
-    let digits = supply.uuid().unwrap().map(|byte| format!("{byte:02x}"));
+    let digits = supply.exports_as().unwrap().map(|byte| format!("{byte:02x}"));
     format!("uuid={}", digits.concat())
 }
 

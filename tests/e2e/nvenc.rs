@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
+use onair::gpu::{AdapterChoice, Gpu};
 
 use crate::edges::get;
 use crate::faults::metric;
@@ -30,6 +31,13 @@ pub(crate) fn simulator() -> Folder {
     folder
 }
 
+/// Faults of a simulator that has the UUID of the graphics device, so that memory goes from one to the other.
+fn beside_adapter(faults: &str) -> String {
+    let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
+    let uuid = gpu.exports_as().expect("software Vulkan exports memory");
+    format!("uuid={:032x},{faults}", u128::from_be_bytes(uuid))
+}
+
 /// A server with the simulator, whose report comes to be at the path when it ends.
 fn start(libraries: &Folder, faults: &str) -> (Server, PathBuf) {
     let report = libraries.path("report");
@@ -42,13 +50,24 @@ fn start(libraries: &Folder, faults: &str) -> (Server, PathBuf) {
 }
 
 /// Ends the server as an operator does; nothing of the driver's may be left.
-fn check_end(server: &mut Server, report: &Path) {
+fn check_end(server: &mut Server, report: &Path) -> String {
     server.process.signal("TERM");
     assert!(server.process.wait(Duration::from_secs(20)).success());
     let told = std::fs::read_to_string(report).unwrap();
     println!("{told}");
-    let empty = "0 contexts, 0 sessions, 0 input buffers, 0 bitstream buffers held";
+    let empty = "0 contexts, 0 sessions, 0 input buffers, 0 bitstream buffers, 0 memories, 0 timelines, 0 streams, \
+                 0 registered held";
     assert!(told.contains(empty) && told.ends_with(" 0 violations"), "{told}");
+    told
+}
+
+/// Pictures that the simulator encoded, and those of them that lay in the graphics device's memory.
+fn encoded(told: &str) -> (u64, u64) {
+    let before = |word: &str| {
+        let (head, _) = told.split_once(word).unwrap();
+        head.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    (before(" pictures,"), before(" of them direct"))
 }
 
 /// The pattern on air, with every rung.
@@ -125,9 +144,9 @@ fn encoders(state: &v1::WatchCasterResponse) -> Vec<(&str, &str, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pgm_and_three_rungs_go_through_nvenc() {
+async fn pgm_and_three_rungs_go_from_the_canvas_to_nvenc_without_the_host() {
     let libraries = simulator();
-    let (mut server, report) = start(&libraries, "");
+    let (mut server, report) = start(&libraries, &beside_adapter(""));
     let mut studio = show(&server).await;
     let taps = taps(&server, &studio);
     let state = studio.state().await;
@@ -143,7 +162,29 @@ async fn pgm_and_three_rungs_go_through_nvenc() {
     wait_for("all sessions to end", Duration::from_secs(5), || {
         (metric(&server, "onair_nvenc_sessions ") == 0.0).then_some(())
     });
-    assert!(metric(&server, "onair_nvenc_host_copies_total") > 4.0 * 150.0);
+    assert_eq!(metric(&server, "onair_nvenc_host_copies_total"), 0.0);
+    assert_eq!(metric(&server, "onair_gpu_host_copies_total"), 0.0);
+    let (pictures, direct) = encoded(&check_end(&mut server, &report));
+    // What is encoded before the first picture has come is black, and the host's own.
+    assert!(direct > 4 * 150 && pictures - direct < 4 * 30, "{direct} of {pictures}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cuda_or_nvenc_refuses_goes_by_way_of_the_host() {
+    let libraries = simulator();
+    // On air: PGM at one tick, the smallest rung later.
+    let faults = beside_adapter("unmappable=480@120,unmappable=360@200");
+    let (mut server, report) = start(&libraries, &faults);
+    let mut studio = show(&server).await;
+    let taps = taps(&server, &studio);
+    let proofs = proofs(taps, 300);
+    check_same(&proofs, 75, metric(&server, DROPPED));
+    let state = studio.state().await;
+    assert_eq!(encoders(&state).iter().filter(|of| of.1 == "nvenc" && of.2 == 0).count(), 4);
+    let copied =
+        state.outputs.iter().filter(|of| of.nvenc_copies.contains("NV_ENC_ERR_MAP_FAILED"));
+    assert_eq!(copied.count(), 2, "{state:?}");
+    assert!(metric(&server, "onair_gpu_host_copies_total") > 100.0);
     check_end(&mut server, &report);
 }
 
@@ -151,7 +192,7 @@ async fn pgm_and_three_rungs_go_through_nvenc() {
 async fn nvenc_that_breaks_on_air_costs_no_frame_anywhere() {
     let libraries = simulator();
     // PGM's session is lost for good, later the smallest picture's once. Two rungs have PGM's height or the other's.
-    let (mut server, report) = start(&libraries, "gone=480@200,lost=360@260");
+    let (mut server, report) = start(&libraries, &beside_adapter("gone=480@200,lost=360@260"));
     let mut studio = show(&server).await;
     let taps = taps(&server, &studio);
     let clock = onair::time::Clock::real();

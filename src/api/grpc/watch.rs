@@ -216,5 +216,6 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         relay: output.relay.as_ref().map(relay),
         encoder: encoder.map_or("", |encoder| encoder.name).to_owned(),
         nvenc_refused: encoder.map_or_else(String::new, |encoder| encoder.nvenc_refused.clone()),
+        nvenc_copies: encoder.map_or_else(String::new, |encoder| encoder.nvenc_copies.clone()),
     }
 }

@@ -21,6 +21,7 @@ use super::lent::{self, Delivery};
 use super::overlays::Overlays;
 use super::pass_times;
 use super::sources::Sources;
+use crate::device_memory::DeviceUuid;
 use crate::frame::{Picture, Size, VideoFrame};
 use crate::ids::InputKey;
 use crate::luma::LumaGrid;
@@ -140,7 +141,12 @@ impl Path {
     fn of(gpu: &Gpu, shape: &CanvasShape, delivery: Delivery) -> Result<Path, GpuError> {
         Ok(match (gpu.is_software(), delivery) {
             (true, Delivery::Host) => Path::Shared(Shared::new(gpu, *shape)?),
-            (true, Delivery::Device) | (false, _) => Path::Staged(Staged::new(gpu, shape)),
+            (true, Delivery::Device) => {
+                // Where canvases are shared nobody else needs these.
+                gpu.shaders.make_staged();
+                Path::Staged(Staged::new(gpu, shape))
+            }
+            (false, _) => Path::Staged(Staged::new(gpu, shape)),
         })
     }
 }
@@ -223,6 +229,12 @@ impl Compositor {
         if let Err(error) = self.deliver(wanted) {
             tracing::warn!(%error, "pictures are not left on the device");
         }
+    }
+
+    /// Has them be on this device, if it is the compositor's own, else on the host.
+    pub fn deliver_to(&mut self, device: Option<DeviceUuid>) {
+        let is_own = device.is_some() && device == self.gpu.exports_as();
+        self.set_delivery(if is_own { Delivery::Device } else { Delivery::Host });
     }
 
     /// Where pictures are delivered; on the host where the device does not export its memory.

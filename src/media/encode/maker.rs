@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::x264::{SetId, X264Encoder};
-use super::{EncodeError, Idr, VideoSettings, avc};
+use super::{EncodeError, Idr, Intake, VideoSettings, avc};
 use crate::frame::Picture;
 use crate::media::nvenc::{NoNvenc, NvencEncoder};
 use crate::media::packet::Packet;
@@ -59,7 +59,7 @@ pub struct VideoEncoder {
 #[derive(Debug)]
 enum Encoder {
     X264(X264Encoder),
-    Nvenc(NvencEncoder),
+    Nvenc(Box<NvencEncoder>),
 }
 
 impl Encoder {
@@ -67,7 +67,7 @@ impl Encoder {
         Ok(match maker {
             Maker::X264 => Encoder::X264(X264Encoder::open(settings, SetId::First)?),
             Maker::StandIn => Encoder::X264(X264Encoder::open(settings, SetId::Second)?),
-            Maker::Nvenc => Encoder::Nvenc(NvencEncoder::open(settings)?),
+            Maker::Nvenc => Encoder::Nvenc(Box::new(NvencEncoder::open(settings)?)),
         })
     }
 
@@ -154,6 +154,14 @@ impl VideoEncoder {
     /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there.
     pub fn passed_over(&self) -> Option<&NoNvenc> {
         self.passed_over.as_ref()
+    }
+
+    /// Where it takes pictures from.
+    pub fn intake(&self) -> Intake {
+        match &self.encoder {
+            Encoder::X264(_) => Intake::default(),
+            Encoder::Nvenc(encoder) => encoder.intake(),
+        }
     }
 
     /// `AVCDecoderConfigurationRecord` of the stream.

@@ -10,7 +10,7 @@ pub(in crate::media) fn supply() -> Arc<Supply> {
 
 /// What has a simulated device say that it is the adapter.
 pub(in crate::media) fn own_device(supply: &Supply) -> String {
-    let digits = supply.uuid().unwrap().map(|byte| format!("{byte:02x}"));
+    let digits = supply.exports_as().unwrap().map(|byte| format!("{byte:02x}"));
     format!("uuid={}", digits.concat())
 }
 
@@ -19,7 +19,7 @@ pub(in crate::media) fn nvdec(simulator: &Simulator, supply: &Arc<Supply>) -> Ar
     let cuda = Cuda::open(simulator.settings().libraries.as_deref()).unwrap();
     let cuda: &'static Cuda = Box::leak(Box::new(cuda));
     let device = cuda.devices().remove(0);
-    assert_eq!(Some(device.uuid), supply.uuid());
+    assert_eq!(Some(device.uuid), supply.exports_as());
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(supply);
     Arc::new(Nvdec {
         context: cuda.retain(device.id).unwrap(),

@@ -134,7 +134,7 @@ fn surfaces_are_bounded_and_go_round() {
 #[test]
 fn without_all_of_the_driver_it_is_refused_by_name() {
     let supply = supply();
-    let uuid = supply.uuid().unwrap();
+    let uuid = supply.exports_as().unwrap();
     let open = |faults: &str| {
         let simulator = Simulator::new(faults);
         let lender: Arc<dyn Lender> = Arc::<Supply>::clone(&supply);

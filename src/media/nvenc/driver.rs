@@ -13,6 +13,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
 use super::session::Session;
 use super::{NoNvenc, NvencCodec, NvencReport};
+use crate::device_memory::DeviceUuid;
 use crate::media::cuda::{Cuda, Device, function, open_library};
 
 /// A function on a session and a struct. The answer is an `NVENCSTATUS`, as the number that it is: a later driver may know more
@@ -45,6 +46,10 @@ pub(super) struct Api {
     pub(super) destroy_output: OnBuffer,
     pub(super) lock_input: OnStruct<nv::NV_ENC_LOCK_INPUT_BUFFER>,
     pub(super) unlock_input: OnBuffer,
+    pub(super) register: OnStruct<nv::NV_ENC_REGISTER_RESOURCE>,
+    pub(super) unregister: OnBuffer,
+    pub(super) map: OnStruct<nv::NV_ENC_MAP_INPUT_RESOURCE>,
+    pub(super) unmap: OnBuffer,
     pub(super) encode: OnStruct<nv::NV_ENC_PIC_PARAMS>,
     pub(super) lock_output: OnStruct<nv::NV_ENC_LOCK_BITSTREAM>,
     pub(super) unlock_output: OnBuffer,
@@ -79,6 +84,10 @@ impl Api {
             destroy_output: numbered!(list.nvEncDestroyBitstreamBuffer),
             lock_input: numbered!(list.nvEncLockInputBuffer),
             unlock_input: numbered!(list.nvEncUnlockInputBuffer),
+            register: numbered!(list.nvEncRegisterResource),
+            unregister: numbered!(list.nvEncUnregisterResource),
+            map: numbered!(list.nvEncMapInputResource),
+            unmap: numbered!(list.nvEncUnmapInputResource),
             encode: numbered!(list.nvEncEncodePicture),
             lock_output: numbered!(list.nvEncLockBitstream),
             unlock_output: numbered!(list.nvEncUnlockBitstream),
@@ -172,10 +181,17 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// Opens the libraries and finds the first device that encodes H.264, by opening a session on it.
-    pub(super) fn open(directory: Option<&Path>) -> Result<Driver, NoNvenc> {
+    /// Opens the libraries and finds a device that encodes H.264, by opening a session on it: the adapter's own or, where CUDA
+    /// does not know that, the first.
+    pub(super) fn open(
+        directory: Option<&Path>,
+        adapter: Option<DeviceUuid>,
+    ) -> Result<Driver, NoNvenc> {
         let (cuda, api) = (Cuda::open(directory)?, Api::open(directory)?);
-        let devices = cuda.devices();
+        let mut devices = cuda.devices();
+        if devices.iter().any(|device| Some(device.uuid) == adapter) {
+            devices.retain(|device| Some(device.uuid) == adapter);
+        }
         let none = Device { id: 0, name: String::new(), uuid: [0; 16] };
         let count = AtomicU64::default;
         let mut driver = Driver {

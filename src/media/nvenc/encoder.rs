@@ -1,18 +1,22 @@
 //! Pictures of ticks to packets, by a session of NVENC.
 //!
 //! Must not know other encoders. Invariants: packet times are tick times; no B-frames; a keyframe where it is forced and where the
-//! group of pictures is over, nowhere else. Pictures come from the host's memory and are copied into NVENC's.
+//! group of pictures is over, nowhere else. Pictures on NVENC's own device are encoded from where they are, and kept until that is
+//! done; others come from the host's memory and are copied into NVENC's.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::direct::Direct;
 use super::session::{Given, Input, Output, Session};
 use super::{NoNvenc, NvencCodec, driver};
 use crate::frame::{Picture, Size};
 use crate::limits::NVENC_BUFFERS;
-use crate::media::encode::{EncodeError, Encoded, Idr, Timing, VideoSettings, check_picture};
+use crate::media::encode::{
+    EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture,
+};
 use crate::media::packet::Packet;
 
 /// Buffers for one picture.
@@ -26,6 +30,25 @@ struct Buffers {
 #[expect(unsafe_code, reason = "handles of the driver may move between threads")]
 unsafe impl Send for Buffers {}
 
+/// A picture that was handed in and not yet read.
+#[derive(Debug)]
+struct Pending {
+    buffers: Buffers,
+    /// It lies on the device, mapped like this.
+    mapped: Option<Mapped>,
+}
+
+/// A picture that must stay until it is unmapped.
+#[derive(Debug)]
+struct Mapped {
+    input: Input,
+    _picture: Arc<Picture>,
+}
+
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "handles of the driver may move between threads")]
+unsafe impl Send for Mapped {}
+
 /// An open NVENC.
 #[derive(Debug)]
 pub struct NvencEncoder {
@@ -33,7 +56,9 @@ pub struct NvencEncoder {
     buffers: Vec<Buffers>,
     free: VecDeque<Buffers>,
     /// Handed in, not yet read.
-    pending: VecDeque<Buffers>,
+    pending: VecDeque<Pending>,
+    direct: Direct,
+    intake: Intake,
     size: Size,
     timing: Timing,
     gop_pictures: u64,
@@ -49,7 +74,7 @@ impl NvencEncoder {
     /// # Errors
     /// Why there is none.
     pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
-        let driver = driver(video.nvenc.libraries.as_deref())?;
+        let driver = driver(&video.nvenc)?;
         let session = Session::open(driver, video.nvenc.most_sessions)?;
         session.initialize(NvencCodec::H264, video)?;
         let parameter_sets = session.parameter_sets()?.into();
@@ -57,6 +82,8 @@ impl NvencEncoder {
             buffers: Vec::new(),
             free: VecDeque::new(),
             pending: VecDeque::new(),
+            direct: Direct::new(),
+            intake: Intake::of(driver.device().uuid),
             size: video.size,
             timing: Timing::of(video),
             gop_pictures: u64::from((video.gop_ticks / video.picture_ticks.max(1)).max(1)),
@@ -88,6 +115,11 @@ impl NvencEncoder {
         &self.parameter_sets
     }
 
+    /// Where it takes pictures from.
+    pub(in crate::media) fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
     /// Encodes the picture of `tick`; gives what is ready.
     pub(in crate::media) fn encode(
         &mut self,
@@ -103,14 +135,35 @@ impl NvencEncoder {
             reason: format!("{NVENC_BUFFERS} pictures are held back"),
         };
         let buffers = self.free.pop_front().ok_or_else(held_back)?;
-        let pitch = self.session.upload(buffers.input, picture)?;
-        let source = (buffers.input, pitch, self.size);
+        let (mapped, pitch) = match self.map(picture) {
+            Some((mapped, pitch)) => (Some(mapped), pitch),
+            None => (None, self.session.upload(buffers.input, picture)?),
+        };
+        let input = mapped.as_ref().map_or(buffers.input, |mapped| mapped.input);
+        // Whatever comes of it, it is given back.
+        self.pending.push_back(Pending { buffers, mapped });
+        let source = (input, pitch, self.size);
         let given = self.session.encode(source, buffers.output, (tick, idr))?;
-        self.pending.push_back(buffers);
         self.since_idr = if idr == Idr::Force { 1 } else { self.since_idr + 1 };
         match given {
             Given::All => self.read(),
             Given::Later => Ok(Vec::new()),
+        }
+    }
+
+    /// Maps a picture that lies on the encoder's device, with its pitch. If that fails once, pictures are copied from then on.
+    fn map(&mut self, picture: &Arc<Picture>) -> Option<(Mapped, u32)> {
+        let place = picture.keeper()?.place();
+        if self.intake.device() != Some(place.memory.device()) {
+            return None;
+        }
+        match self.direct.map(&self.session, place, self.size) {
+            Ok(input) => Some((Mapped { input, _picture: Arc::clone(picture) }, place.pitch_bytes)),
+            Err(error) => {
+                tracing::warn!(%error, "pictures are copied by way of the host from now on");
+                self.intake.refuse(error.to_string());
+                None
+            }
         }
     }
 
@@ -124,8 +177,12 @@ impl NvencEncoder {
     /// Reads all that was handed in.
     fn read(&mut self) -> Result<Vec<Packet>, EncodeError> {
         let mut packets = Vec::new();
-        while let Some(buffers) = self.pending.pop_front() {
-            let unit = self.session.read(buffers.output)?;
+        while let Some(first) = self.pending.front() {
+            let unit = self.session.read(first.buffers.output)?;
+            let Some(Pending { buffers, mapped }) = self.pending.pop_front() else { break };
+            if let Some(mapped) = mapped {
+                self.session.unmap(mapped.input)?;
+            }
             self.free.push_back(buffers);
             let tick = i64::try_from(unit.time).unwrap_or(i64::MAX);
             packets.push(self.timing.packet(&Encoded {
@@ -150,6 +207,12 @@ impl Drop for NvencEncoder {
         if let Err(error) = flushed {
             tracing::debug!(%error, "a session of NVENC ends without a flush");
         }
+        for mapped in self.pending.drain(..).filter_map(|pending| pending.mapped) {
+            if let Err(error) = self.session.unmap(mapped.input) {
+                tracing::debug!(%error, "a picture is not unmapped");
+            }
+        }
+        self.direct.close(&self.session);
         for buffers in std::mem::take(&mut self.buffers) {
             let destroyed = self.session.destroy_input(buffers.input);
             if let Err(error) = destroyed.and(self.session.destroy_output(buffers.output)) {

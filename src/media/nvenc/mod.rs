@@ -4,12 +4,14 @@
 //! buffers. Must not know streams' stand-ins or queues. Invariants: without the libraries nothing happens and nothing is
 //! missing; what was opened is given back in the opposite order, on every path.
 //!
-//! `driver` opens the libraries (CUDA's next door), `session` is one encode session as `setup` describes it, `encoder` makes packets of pictures with it.
+//! `driver` opens the libraries (CUDA's next door), `session` is one encode session as `setup` describes it, `direct` feeds it from the device's memory, `encoder` makes packets of
+//! pictures with it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+mod direct;
 mod driver;
 mod encoder;
 mod session;
@@ -20,6 +22,7 @@ pub use encoder::NvencEncoder;
 use session::Session;
 
 use super::cuda::CudaError;
+use crate::device_memory::DeviceUuid;
 
 /// Quality per bit against speed: P1 is the fastest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct NvencSettings {
     pub most_sessions: u32,
     /// Directory of `libcuda.so.1` and `libnvidia-encode.so.1`; none: where the system finds libraries.
     pub libraries: Option<PathBuf>,
+    /// The graphics adapter, on which NVENC is used where CUDA knows it; none, or another's: the first device that encodes.
+    pub adapter: Option<DeviceUuid>,
 }
 
 /// Why there is no NVENC, or no session of it.
@@ -203,14 +208,17 @@ pub type Tried = (NvencCodec, Result<(), NoNvenc>);
 
 type Found = Result<&'static Driver, NoNvenc>;
 
-/// The driver of these libraries. They are opened, and its devices tried, when it is first asked for; a driver stays in the
-/// process once it is loaded.
-fn driver(libraries: Option<&Path>) -> Found {
-    static FOUND: Mutex<BTreeMap<Option<PathBuf>, Found>> = Mutex::new(BTreeMap::new());
+/// What a driver is found by.
+type Wanted = (Option<PathBuf>, Option<DeviceUuid>);
+
+/// The driver of these libraries, for this adapter. They are opened, and its devices tried, when it is first asked for; a driver
+/// stays in the process once it is loaded.
+fn driver(settings: &NvencSettings) -> Found {
+    static FOUND: Mutex<BTreeMap<Wanted, Found>> = Mutex::new(BTreeMap::new());
     let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = libraries.map(Path::to_path_buf);
+    let key = (settings.libraries.clone(), settings.adapter);
     let opened = found.entry(key).or_insert_with(|| {
-        let opened = Driver::open(libraries);
+        let opened = Driver::open(settings.libraries.as_deref(), settings.adapter);
         match &opened {
             Ok(driver) => tracing::info!(device = driver.device().name, "NVENC is ready"),
             Err(NoNvenc::NoDriver) => {}
@@ -223,7 +231,7 @@ fn driver(libraries: Option<&Path>) -> Found {
 
 /// How NVENC fares; opens the libraries if nobody has.
 pub fn report(settings: &NvencSettings) -> NvencReport {
-    match driver(settings.libraries.as_deref()) {
+    match driver(settings) {
         Ok(driver) => driver.report(),
         Err(why) => {
             NvencReport { device: Err(why), sessions: 0, opened: 0, refused: 0, host_copies: 0 }
@@ -236,7 +244,7 @@ pub fn report(settings: &NvencSettings) -> NvencReport {
 /// # Errors
 /// Why there is no NVENC at all.
 pub fn codecs(settings: &NvencSettings) -> Result<Vec<Tried>, NoNvenc> {
-    let driver = driver(settings.libraries.as_deref())?;
+    let driver = driver(settings)?;
     let tried = NvencCodec::ALL.map(|codec| (codec, Session::probe(driver, codec)));
     Ok(tried.into())
 }

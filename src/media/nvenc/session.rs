@@ -32,6 +32,10 @@ const MORE_INPUT: u32 = nv::NVENCSTATUS::NV_ENC_ERR_NEED_MORE_INPUT as u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Input(*mut c_void);
 
+/// Memory that is not the session's own, registered with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Registered(*mut c_void);
+
 /// A bitstream buffer of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Output(*mut c_void);
@@ -101,6 +105,11 @@ impl<'a> Session<'a> {
             }
             _ => Err(session.refusal("a session", status)),
         }
+    }
+
+    /// Where it works.
+    pub(super) fn context(&self) -> &Context<'a> {
+        &self.context
     }
 
     /// Opens a session of a codec, and closes it.
@@ -256,6 +265,47 @@ impl<'a> Session<'a> {
 
     pub(super) fn destroy_output(&self, output: Output) -> Result<(), NoNvenc> {
         self.on_buffer("to destroy a bitstream buffer", self.driver.api.destroy_output, output.0)
+    }
+
+    /// Registers NV12 pictures at an address of the device.
+    pub(super) fn register(
+        &self,
+        address: u64,
+        pitch_bytes: u32,
+        size: Size,
+    ) -> Result<Registered, NoNvenc> {
+        let mut params = nv::NV_ENC_REGISTER_RESOURCE {
+            version: nv::NV_ENC_REGISTER_RESOURCE_VER,
+            resourceType: nv::NV_ENC_INPUT_RESOURCE_TYPE::NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR,
+            width: size.width_px,
+            height: size.height_px,
+            pitch: pitch_bytes,
+            resourceToRegister: address as *mut c_void,
+            bufferFormat: nv::NV_ENC_BUFFER_FORMAT::NV_ENC_BUFFER_FORMAT_NV12,
+            bufferUsage: nv::NV_ENC_BUFFER_USAGE::NV_ENC_INPUT_IMAGE,
+            ..Default::default()
+        };
+        self.call("to register memory", self.driver.api.register, &mut params)?;
+        Ok(Registered(params.registeredResource))
+    }
+
+    pub(super) fn unregister(&self, Registered(resource): Registered) -> Result<(), NoNvenc> {
+        self.on_buffer("to unregister memory", self.driver.api.unregister, resource)
+    }
+
+    /// What is registered as an input, until it is unmapped.
+    pub(super) fn map(&self, Registered(resource): Registered) -> Result<Input, NoNvenc> {
+        let mut params = nv::NV_ENC_MAP_INPUT_RESOURCE {
+            version: nv::NV_ENC_MAP_INPUT_RESOURCE_VER,
+            registeredResource: resource,
+            ..Default::default()
+        };
+        self.call("to map memory", self.driver.api.map, &mut params)?;
+        Ok(Input(params.mappedResource))
+    }
+
+    pub(super) fn unmap(&self, input: Input) -> Result<(), NoNvenc> {
+        self.on_buffer("to unmap memory", self.driver.api.unmap, input.0)
     }
 
     /// Copies an NV12 picture of the buffer's size into it; gives the bytes from row to row there.

@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 use libloading::Library;
 
 use super::NvencSettings;
+use crate::device_memory::DeviceUuid;
 use crate::media::cuda::Cuda;
 use crate::media::encode::testing::Dir;
 
@@ -56,6 +57,11 @@ impl Simulator {
             ask.unwrap()(text.as_ptr());
         }
         simulator
+    }
+
+    /// One with the UUID of a graphics device, and these faults.
+    pub(crate) fn beside(device: DeviceUuid, faults: &str) -> Simulator {
+        Simulator::new(&format!("uuid={:032x},{faults}", u128::from_be_bytes(device)))
     }
 
     /// Settings that lead to it.

@@ -11,6 +11,9 @@ use crate::media::packet::Packet;
 use crate::metrics::open_descriptors;
 use crate::time::FrameRate;
 
+#[path = "tests/direct.rs"]
+mod direct;
+
 fn video(simulator: &Simulator) -> VideoSettings {
     VideoSettings { policy: EncoderPolicy::Nvenc, nvenc: simulator.settings(), ..settings() }
 }

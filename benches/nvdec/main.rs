@@ -1,13 +1,15 @@
 //! NVDEC into the compositor, on a real card: the second half of `./dev gpu-check`.
 //!
+//! `pictures` compares samples, `pace` is one caster.
+//!
 //! Each codec is decoded by the card and in software, and every sample compared; what the compositor makes of a picture that
-//! stayed on the card is compared with what it makes of the same samples from the host; copies to the host are counted; then
-//! casters (decode one 1080p30, compose one, read it back) are added until they are late. Links FFmpeg. Prints a line each;
-//! exit status 1 when something differs. Arguments: an adapter; `--quick` to leave the casters out; `--software` to try the
-//! check itself where there is no card, by software in the place of NVDEC.
+//! stayed on the card is compared with what it makes of the same samples from the host; copies to the host are counted; a
+//! hundred decoders that come and go leave nothing; then casters (decode one 1080p30, compose one, read it back) are added
+//! until they are late. Links FFmpeg. Prints a line each; exit status 1 when something differs. Arguments: an adapter;
+//! `--quick` to leave the casters out; `--software` to try the check itself where there is no card, by software in the place
+//! of NVDEC.
 #![expect(clippy::disallowed_methods, reason = "a clock of its own")]
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use onair::config::RenderArgs;
 use onair::device_memory::Lender;
-use onair::frame::{Picture, PixelFormat, Plane, Size, VideoFrame};
+use onair::frame::{Picture, Size, VideoFrame};
 use onair::gpu::{AdapterChoice, Compositor, Supply};
 use onair::ids::InputKey;
 use onair::input::{
@@ -25,6 +27,12 @@ use onair::input::{
 use onair::media::nvdec::{Decoder, NoNvdec, Nvdec, NvdecReport};
 use onair::picture::{DrawList, DrawOp, Rect};
 use onair::time::Clock;
+
+mod pace;
+mod pictures;
+
+use pace::{Run, caster};
+use pictures::{largest_difference, on_host, samples};
 
 /// A clip of `benches/clips`, and whether NVDEC must keep its pictures on the card.
 struct Clip {
@@ -47,7 +55,7 @@ macro_rules! clip {
     ($name:literal, $stays:ident) => {
         Clip {
             name: $name,
-            bytes: include_bytes!(concat!("clips/", $name, ".mkv")),
+            bytes: include_bytes!(concat!("../clips/", $name, ".mkv")),
             stays: Stays::$stays,
         }
     };
@@ -68,11 +76,12 @@ const CLIPS: [Clip; 9] = [
 const KEY: InputKey = InputKey(1);
 const CANVAS: Size = Size::new(640, 360);
 const HD: Size = Size::new(1920, 1080);
-const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 30);
 /// How long so many casters run.
 const PACED: Duration = Duration::from_secs(3);
 /// How long the most that are not late do.
 const HELD: Duration = Duration::from_secs(10);
+/// How often a decoder is opened and closed.
+const CYCLES: u32 = 100;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Half a second of what an HD source is, as a show of its own makes it.
@@ -123,7 +132,7 @@ fn check(args: &[String]) -> Result<(), String> {
     let info = supply.gpu().map_err(|error| error.to_string())?.info();
     println!("adapter: {info}");
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(&supply);
-    let uuid = supply.uuid().ok_or("the adapter exports no memory")?;
+    let uuid = supply.exports_as().ok_or("the adapter exports no memory")?;
     let nvdec = match has("--software") {
         true => None,
         false => Some(Nvdec::open(None, uuid, lender).map_err(|why| why.to_string())?),
@@ -144,6 +153,13 @@ fn check(args: &[String]) -> Result<(), String> {
                 println!("{:<16} WRONG: {why}", clip.name);
                 wrong.push(clip.name);
             }
+        }
+    }
+    match bench.cycles() {
+        Ok(line) => println!("{line}"),
+        Err(why) => {
+            println!("WRONG: {why}");
+            wrong.push("cycles");
         }
     }
     let measured = if has("--quick") { Ok(()) } else { bench.casters(adapter) };
@@ -294,6 +310,29 @@ impl Bench {
         Ok(pictures)
     }
 
+    /// Opens and closes decoders again and again; nothing may be left of them.
+    fn cycles(&self) -> Result<String, String> {
+        let path = self.dir.join("h264.mkv");
+        let used = || self.supply.card_load().and_then(|load| load.memory_used_bytes).unwrap_or(0);
+        let mut before = None;
+        for cycle in 0..=CYCLES {
+            let (frames, _) = self.decode(&path, self.decoder())?;
+            self.compose(&frames)?;
+            drop(frames);
+            // The first ones make what stays.
+            if cycle == CYCLES / 4 {
+                before = Some((onair::metrics::open_descriptors(), used()));
+            }
+        }
+        let (descriptors, bytes) = before.unwrap_or_default();
+        let more = onair::metrics::open_descriptors().saturating_sub(descriptors);
+        let grown_mib = used().saturating_sub(bytes) >> 20;
+        let line = format!(
+            "{CYCLES} decoders opened and closed: {more} more descriptors, {grown_mib} MiB more of the card's memory"
+        );
+        if more == 0 && grown_mib <= 8 { Ok(line) } else { Err(line) }
+    }
+
     /// Adds casters until they are late.
     fn casters(&self, adapter: Option<String>) -> Result<(), String> {
         let (script, output) = (self.dir.join("hd.toml"), self.dir.join("hd.mp4"));
@@ -364,113 +403,4 @@ impl Bench {
         }
         Ok(sum)
     }
-}
-
-/// What came of a run.
-#[derive(Default)]
-struct Run {
-    ticks: u64,
-    /// Ticks whose canvas was not there two ticks later.
-    late: u64,
-    /// Ticks without a new picture.
-    missed: u64,
-    /// Cores in use meanwhile.
-    cores: f64,
-}
-
-impl Run {
-    /// More than one of a hundred.
-    fn is_late(&self) -> bool {
-        (self.late + self.missed) * 100 > self.ticks
-    }
-}
-
-impl fmt::Display for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Run { ticks, late, missed, cores } = self;
-        write!(f, "{ticks} ticks, {late} late, {missed} missed; {cores:.2} cores")
-    }
-}
-
-/// Decodes, composes and reads back.
-fn caster(
-    input: &Input,
-    mut compositor: Compositor,
-    (begin, time): (Instant, Duration),
-) -> Result<Run, String> {
-    let whole = Rect { x_px: 0, y_px: 0, width_px: HD.width_px, height_px: HD.height_px };
-    let list = DrawList::of(HD, vec![DrawOp::layer(KEY, whole)]);
-    let mut run = Run::default();
-    let mut done = 0;
-    while begin.elapsed() < time {
-        let tick = u32::try_from(run.ticks).unwrap_or(u32::MAX);
-        std::thread::sleep((begin + PERIOD * tick).saturating_duration_since(Instant::now()));
-        let mut taken = None;
-        input.poll(Take { video: 1, audio: usize::MAX }, &mut |delivery| {
-            if let Delivery::Video(frame) = delivery {
-                taken = Some(frame);
-            }
-        });
-        run.ticks += 1;
-        let Some(frame) = taken else {
-            run.missed += 1;
-            continue;
-        };
-        compositor.draw(tick.into(), &list, &[(KEY, frame)]).map_err(|error| error.to_string())?;
-        // Two may be on their way.
-        while run.ticks - run.missed > done + 2 {
-            match compositor.collect().map_err(|error| error.to_string())? {
-                Some(_) => done += 1,
-                None => std::thread::sleep(Duration::from_micros(200)),
-            }
-        }
-        run.late += u64::from(begin.elapsed() > PERIOD * (tick + 2));
-    }
-    compositor.finish().map_err(|error| error.to_string())?;
-    Ok(run)
-}
-
-/// The picture as one whose planes came from the host.
-fn on_host(frame: &VideoFrame) -> Result<VideoFrame, String> {
-    let picture = &frame.picture;
-    let planes = picture.planes().iter().map(|plane| Plane {
-        data: bytes::Bytes::copy_from_slice(&plane.data),
-        stride_bytes: plane.stride_bytes,
-    });
-    let host = Picture::new(picture.format(), picture.size(), picture.color(), planes.collect())?;
-    let host = host.with_site(picture.site());
-    Ok(VideoFrame { pts_ns: frame.pts_ns, picture: Arc::new(host), scaled: Vec::new() })
-}
-
-/// Y, U and V, each sample at its own depth, without padding.
-fn samples(picture: &Picture) -> [Vec<u16>; 3] {
-    let (format, planes) = (picture.format(), picture.planes());
-    let bytes = format.sample_bytes();
-    let plane = |index: usize| -> Vec<u16> {
-        let (row_bytes, rows) = format.plane_shapes(picture.size())[index];
-        let plane = &planes[index];
-        let row = |row: usize| &plane.data[row * plane.stride_bytes..][..row_bytes];
-        let all = (0..rows).flat_map(row).copied().collect::<Vec<u8>>();
-        let sample = |bytes: &[u8]| match *bytes {
-            [low, high] => u16::from_le_bytes([low, high]),
-            _ => bytes[0].into(),
-        };
-        let shift = if format == PixelFormat::P010 { 6 } else { 0 };
-        all.chunks(bytes).map(|bytes| sample(bytes) >> shift).collect()
-    };
-    if format.plane_count() == 3 {
-        return [plane(0), plane(1), plane(2)];
-    }
-    let chroma = plane(1);
-    let lane = |lane: usize| chroma.iter().skip(lane).step_by(2).copied().collect();
-    [plane(0), lane(0), lane(1)]
-}
-
-fn largest_difference(a: &[Vec<u16>; 3], b: &[Vec<u16>; 3]) -> u16 {
-    let planes = a.iter().zip(b);
-    let of_plane = |(a, b): (&Vec<u16>, &Vec<u16>)| match a.len() == b.len() {
-        true => a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0),
-        false => u16::MAX,
-    };
-    planes.map(of_plane).max().unwrap_or(0)
 }
