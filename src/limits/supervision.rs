@@ -34,6 +34,9 @@ pub const OUTPUT_HUNG: Duration = Duration::from_secs(10);
 pub const SINK_HUNG: Duration = Duration::from_secs(30);
 /// The same of a source: longer than one that is delivered in segments may be ahead of its time, which is a minute.
 pub const INPUT_HUNG: Duration = Duration::from_secs(90);
+/// The same of the programme's own, which another one follows before the show counts as broken ([`OUTPUT_HUNG`]): its queue holds
+/// the ticks of that time.
+pub const PROGRAMME_HUNG: Duration = FRAMES_HUNG;
 /// Hung threads of one rendition, or of one sink, that are left behind; after that it stays as it is.
 pub const THREADS_LEFT_BEHIND: u32 = 3;
 /// Time that a thread gets which was told to stop what it does, before it is left behind: FFmpeg looks ten times a second.

@@ -4,8 +4,8 @@
 //! with its picture (or the last one) and exactly its samples; each tick that is a multiple of the group of pictures begins one; renditions get each tick as it was encoded.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -14,6 +14,7 @@ use super::rung::{Ladder, RungJob, RungTick};
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
+use crate::fault;
 use crate::frame::{Picture, PixelFormat, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
@@ -73,21 +74,43 @@ pub(super) struct Lines {
     pub(super) ladder: Arc<Ladder>,
     /// What the delay of the public sinks shall be, ticks.
     pub(super) delay_ticks: Arc<AtomicU64>,
-    /// Of the loop.
-    pub(super) pulse: Pulse,
+    /// Its name where tests cause faults.
+    pub(super) place: String,
 }
 
-pub(super) struct EncodeLoop {
-    video: SteadyEncoder,
-    audio: AacEncoder,
-    header: StreamHeader,
-    shown: Arc<Shown>,
-    /// The last pictures, held for renditions that are a little behind.
-    recent: VecDeque<Arc<Shown>>,
+/// Where a loop goes on.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
     /// First tick ever, and the next one to encode.
     ticks: Option<(u64, u64)>,
+    /// Samples of the ticks in between.
+    samples: u64,
+    shown: Arc<Shown>,
     /// A keyframe was asked for and has not come yet.
     is_owed: bool,
+}
+
+impl Progress {
+    /// Of a loop that has not begun.
+    pub(super) fn black(size: Size) -> Progress {
+        Progress { ticks: None, samples: 0, shown: Arc::new(Shown::black(size)), is_owed: false }
+    }
+
+    /// How many samples have been handed on.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+}
+
+pub(super) struct EncodeLoop<'a> {
+    video: SteadyEncoder,
+    audio: AacEncoder,
+    header: &'a StreamHeader,
+    now: Progress,
+    /// What has been handed on: where another loop goes on should this one break.
+    kept: &'a Mutex<Progress>,
+    /// The last pictures, held for renditions that are a little behind.
+    recent: VecDeque<Arc<Shown>>,
 }
 
 /// What a tick shows.
@@ -110,30 +133,29 @@ enum Flow {
     End,
 }
 
-impl EncodeLoop {
+impl<'a> EncodeLoop<'a> {
+    /// One that goes on where `kept` says.
     pub(super) fn new(
-        video: SteadyEncoder,
-        audio: AacEncoder,
-        header: &StreamHeader,
-    ) -> EncodeLoop {
-        EncodeLoop {
-            video,
-            audio,
-            header: header.clone(),
-            shown: Arc::new(Shown::black(header.size)),
-            recent: VecDeque::new(),
-            ticks: None,
-            is_owed: false,
-        }
+        (video, audio): (SteadyEncoder, AacEncoder),
+        header: &'a StreamHeader,
+        kept: &'a Mutex<Progress>,
+    ) -> EncodeLoop<'a> {
+        let now = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        EncodeLoop { video, audio, header, now, kept, recent: VecDeque::new() }
     }
 
     /// Encodes until the queue is closed and empty, or `stop`.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>, lines: &Lines, stop: &StopToken) {
+    pub(super) fn run(
+        mut self,
+        jobs: &Receiver<Job>,
+        lines: &Lines,
+        (stop, pulse): (&StopToken, &Pulse),
+    ) {
         loop {
             if stop.is_stopped() {
                 return;
             }
-            lines.pulse.beat();
+            pulse.beat();
             let result = match jobs.recv_timeout(STOP_POLL) {
                 Ok(job) => self.take(job, lines, stop),
                 Err(RecvTimeoutError::Timeout) => Ok(Flow::Go),
@@ -142,6 +164,8 @@ impl EncodeLoop {
             match result {
                 Ok(Flow::Go) => {}
                 Ok(Flow::End) => return,
+                // One that is told to stop is not to blame.
+                Err(_) if stop.is_stopped() => return,
                 Err(error) => return lines.outlet.fail(&error),
             }
         }
@@ -152,7 +176,7 @@ impl EncodeLoop {
 
     /// Gives what the encoders held back.
     fn finish(mut self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
-        let tick = self.ticks.map_or(0, |(first, next)| next - first);
+        let tick = self.now.ticks.map_or(0, |(first, next)| next - first);
         let (mut packets, audio) = (self.video.finish(stop)?, self.audio.finish()?);
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
         lines.ladder.offer(&RungJob::Tail(audio.clone()));
@@ -164,7 +188,8 @@ impl EncodeLoop {
     /// Encodes a tick and whatever is missing before it.
     fn take(&mut self, job: Job, lines: &Lines, stop: &StopToken) -> Result<Flow, EncodeError> {
         let Job { media: TickMedia { tick, picture, renditions, audio }, idr } = job;
-        let (first, next) = *self.ticks.get_or_insert_with(|| {
+        fault::strikes(&lines.place);
+        let (first, next) = *self.now.ticks.get_or_insert_with(|| {
             self.header.origin.tell(unix_ms());
             (tick, tick)
         });
@@ -187,16 +212,15 @@ impl EncodeLoop {
             Some(_) | None => lines.outlet.count(|stats| stats.repeated += 1),
         }
         self.encode((tick - first, idr), &audio, lines, stop)?;
-        self.ticks = Some((first, tick + 1));
         Ok(Flow::Go)
     }
 
     fn show(&mut self, shown: Shown) {
-        self.shown = Arc::new(shown);
+        self.now.shown = Arc::new(shown);
         if self.recent.len() >= RENDITION_PICTURES {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::clone(&self.shown));
+        self.recent.push_back(Arc::clone(&self.now.shown));
     }
 
     /// Encodes a tick (counted from the first) and sends it on its ways.
@@ -209,16 +233,16 @@ impl EncodeLoop {
     ) -> Result<(), EncodeError> {
         // One that is asked for in between changes nothing about the others: segments are cut at these. It comes when all
         // renditions have a picture.
-        self.is_owed |= asked == Idr::Force;
+        self.now.is_owed |= asked == Idr::Force;
         let is_due = tick.is_multiple_of(self.header.gop_ticks.into())
-            || (self.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
-        self.is_owed &= !is_due;
+            || (self.now.is_owed && tick.is_multiple_of(lines.ladder.common_ticks()));
+        self.now.is_owed &= !is_due;
         if is_due && !tick.is_multiple_of(self.header.gop_ticks.into()) {
             lines.outlet.count(|stats| stats.keyframes_forced += 1);
         }
         let idr = if is_due { Idr::Force } else { Idr::Auto };
         let (mut packets, audio) = lines.outlet.timed(|| {
-            let packets = self.video.encode(tick, &self.shown.picture, (idr, stop))?;
+            let packets = self.video.encode(tick, &self.now.shown.picture, (idr, stop))?;
             Ok((packets, self.audio.encode(samples)?))
         })?;
         // An encoder that took the place of another begins with one.
@@ -226,7 +250,15 @@ impl EncodeLoop {
         let is_key = is_due || packets.iter().any(|packet| packet.key && packet.pts_ns == now_ns);
         let idr = if is_key { Idr::Force } else { Idr::Auto };
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-        let shown = Arc::downgrade(&self.shown);
+        // One that hung and comes to itself again has a successor.
+        if stop.is_stopped() {
+            return Ok(());
+        }
+        self.now.ticks = self.now.ticks.map(|(first, _)| (first, first + tick + 1));
+        self.now.samples += samples.len() as u64;
+        // Before it is handed on, so that nobody gets a tick twice.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.now);
+        let shown = Arc::downgrade(&self.now.shown);
         let audio_too = audio.clone();
         let job = RungTick { tick, delay_ticks, idr, shown, audio: audio_too };
         lines.ladder.offer(&RungJob::Tick(job));

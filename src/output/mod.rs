@@ -14,20 +14,22 @@ use crossbeam_channel::{Sender, TrySendError};
 use crate::frame::{Picture, Size, StereoSample};
 use crate::limits::{
     CUT_TIMEOUT, DRAIN_TIMEOUT, ENCODER_QUEUE, ENCODER_QUEUE_TICKS, MAX_DELAY_S, MAX_RENDITIONS,
-    OUTPUT_HUNG, STOP_POLL,
+    STOP_POLL,
 };
 use crate::media::encode::{AacEncoder, EncodeError, Idr, VideoSettings};
 use crate::media::packet::{Origin, StreamHeader};
 use crate::time::Clock;
-use crate::worker::{self, Pulse, StopToken, Worker};
+use crate::worker::{Pulse, StopToken, Worker};
 
 mod backoff;
 mod delay;
 mod encode_loop;
 mod fan_out;
 mod hls;
+mod life;
 mod part_file;
 mod playlist;
+mod programme;
 mod record;
 mod recover;
 mod rendition;
@@ -48,8 +50,9 @@ pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, Timing, redacted};
 pub use stats::{EncodeTimes, OutputStats};
 
-use encode_loop::{EncodeLoop, Lines, Outlet};
+use encode_loop::{Lines, Outlet};
 use fan_out::{Common, FanOut, finish_all};
+use programme::Programme;
 use rung::{Ladder, Pictures, Rung};
 use stats::Counters;
 use steady::SteadyEncoder;
@@ -131,8 +134,7 @@ pub struct Output {
     /// Renditions are changed by one at a time.
     changing: Mutex<()>,
     delay_ticks: Arc<AtomicU64>,
-    encoder: Mutex<Option<Worker>>,
-    pulse: Pulse,
+    programme: Programme,
 }
 
 /// A rendition and how it fares.
@@ -174,20 +176,14 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let fan_out = Arc::new(FanOut::new(settings.name.clone(), stream, common.clone()));
     let ladder = Arc::new(Ladder::default());
     let delay_ticks = Arc::new(AtomicU64::new(0));
-    let encode_loop = EncodeLoop::new(video, audio, &header);
     let lines = Lines {
         outlet: Outlet { fan_out: Arc::clone(&fan_out), counters: Arc::clone(&counters) },
         ladder: Arc::clone(&ladder),
         delay_ticks: Arc::clone(&delay_ticks),
-        pulse: pulse.clone(),
+        place: format!("enc-{}", settings.name),
     };
-    let name = format!("enc-{}", settings.name);
-    let encoder = worker::spawn(&name, StopToken::new(), move |stop| {
-        // Told also when the loop panics, so that no sink waits for ever.
-        let _end = EndOfPackets(Arc::clone(&lines.outlet.fan_out));
-        let _ladder_end = EndOfTicks(Arc::clone(&lines.ladder));
-        encode_loop.run(&receiver, &lines, &stop);
-    })?;
+    let encoders = ((video, audio), pulse);
+    let programme = Programme::start(settings, encoders, &header, (receiver, lines))?;
     let output = Output {
         name: settings.name.clone(),
         header,
@@ -201,28 +197,11 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         ladder,
         changing: Mutex::default(),
         delay_ticks,
-        encoder: Mutex::new(Some(encoder)),
-        pulse,
+        programme,
     };
     output.set_delay(settings.delay_ticks);
     output.set_renditions(&settings.renditions)?;
     Ok(output)
-}
-
-struct EndOfTicks(Arc<Ladder>);
-
-impl Drop for EndOfTicks {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-struct EndOfPackets(Arc<FanOut>);
-
-impl Drop for EndOfPackets {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }
 
 impl Output {
@@ -242,6 +221,7 @@ impl Output {
     /// [`Full`] when even [`ENCODER_QUEUE_TICKS`] are waiting, or the encoder has failed: the whole tick is lost and counted.
     pub fn try_push(&self, mut media: TickMedia) -> Result<(), Full> {
         let Some(sender) = self.sender() else { return Err(Full) };
+        self.programme.look_after();
         let dropped = sender.len() >= ENCODER_QUEUE && media.picture.take().is_some();
         match sender.try_send(self.job(media)) {
             Ok(()) => {
@@ -300,13 +280,12 @@ impl Output {
 
     /// Whether the encoder has ended (by itself only when it failed).
     pub fn is_finished(&self) -> bool {
-        let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        encoder.as_ref().is_none_or(Worker::is_finished)
+        self.programme.is_finished()
     }
 
-    /// Whether the thread before the encoder has shown no sign of life for [`OUTPUT_HUNG`].
+    /// Whether the thread before the encoder has shown no sign of life for [`crate::limits::OUTPUT_HUNG`].
     pub fn is_hung(&self) -> bool {
-        self.pulse.silence() > OUTPUT_HUNG
+        self.programme.is_hung()
     }
 
     /// Adds a sink; it begins with a keyframe, which is asked for.
@@ -448,10 +427,7 @@ impl Output {
     pub fn finish(&self, deadline: Duration) -> Vec<SinkStats> {
         let left = time_left(deadline);
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(encoder) = encoder {
-            end_worker(encoder, &left);
-        }
+        self.programme.finish(&left);
         end_rungs(&self.ladder.rungs(), left());
         finish_all(&self.fan_outs(), left());
         self.fan_out.stats()

@@ -404,7 +404,11 @@ impl Take {
         (plan.news.0)(RecordNews::Complete(file));
         let named = match text {
             None => self.part.finish(&name),
-            Some(_) if is_left => Err(std::io::Error::other("a segment has no name yet")),
+            Some(_) if is_left => {
+                // Whoever finishes it can have it.
+                drop(self.part);
+                Err(std::io::Error::other("a segment has no name yet"))
+            }
             Some(text) => self.part.finish_as(&text, &name),
         };
         (plan.news.0)(RecordNews::Named);

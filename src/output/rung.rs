@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::encode_loop::{Outlet, Shown, black};
 use super::fan_out::{Batch, Common, FanOut};
+use super::life::{Life, Parted};
 use super::rendition::RenditionSettings;
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
@@ -20,11 +21,11 @@ use super::{StartError, end_worker};
 use crate::device_memory::DeviceUuid;
 use crate::fault;
 use crate::frame::{Picture, VideoFrame};
-use crate::limits::{ENCODER_QUEUE_TICKS, RENDITION_HUNG, STOP_POLL, THREADS_LEFT_BEHIND};
+use crate::limits::{ENCODER_QUEUE_TICKS, RENDITION_HUNG, STOP_POLL};
 use crate::media::encode::{EncodeError, Idr, Latency};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
-use crate::worker::{self, Outcome, Pulse, Rest, StopToken, Worker};
+use crate::worker::{self, Pulse, StopToken, Worker};
 
 /// What the programme hands to a rendition.
 #[derive(Clone)]
@@ -142,16 +143,6 @@ struct Progress {
     sound: Vec<Packet>,
 }
 
-/// The thread at work.
-#[derive(Debug)]
-struct Life {
-    /// None while what broke rests.
-    worker: Option<Worker>,
-    pulse: Pulse,
-    rest: Rest,
-    left_behind: u32,
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -187,20 +178,6 @@ impl Line {
                 Err(error) => line.outlet.fail(&error),
             }
         })
-    }
-}
-
-impl Life {
-    /// Parts with a thread that broke off or hangs; says what was wrong.
-    fn part(&mut self, worker: Worker) -> String {
-        match worker.end_within(Duration::ZERO) {
-            Some(Outcome::Panicked(why)) => format!("its thread panicked: {why}"),
-            Some(Outcome::Returned) => "its encoder was given up".into(),
-            None => {
-                self.left_behind += 1;
-                format!("its thread showed no sign of life for {RENDITION_HUNG:?}")
-            }
-        }
     }
 }
 
@@ -242,7 +219,7 @@ impl Rung {
                 sound: Vec::new(),
             }),
         });
-        let worker = Some(line.begin(Some(encoder), pulse.clone())?);
+        let worker = line.begin(Some(encoder), pulse.clone())?;
         Ok(Rung {
             settings: settings.clone(),
             header,
@@ -250,7 +227,7 @@ impl Rung {
             jobs: Mutex::new(Some(sender)),
             ticks_refused: AtomicU64::new(0),
             line,
-            life: Mutex::new(Life { worker, pulse, rest: Rest::default(), left_behind: 0 }),
+            life: Mutex::new(Life::new(worker, pulse)),
         })
     }
 
@@ -268,31 +245,15 @@ impl Rung {
 
     /// Puts another thread in the place of one that broke off or hangs.
     fn look_after(&self) {
-        let life = &mut *lock(&self.life);
-        let is_broken =
-            |worker: &mut Worker| worker.is_finished() || life.pulse.silence() > RENDITION_HUNG;
-        if let Some(worker) = life.worker.take_if(is_broken) {
-            let why = life.part(worker);
-            let rest = life.rest.broke();
-            let is_given_up = life.left_behind > THREADS_LEFT_BEHIND;
-            tracing::error!(rendition = self.line.name, ?rest, is_given_up, "{why}");
-            self.line.outlet.count(|stats| {
-                stats.failure = is_given_up.then(|| format!("{why}, again and again: given up"));
-                stats.last_fault = Some(why);
-                stats.thread_restarts += u64::from(!is_given_up);
-            });
-        }
-        let begins = life.rest.is_over() && life.left_behind <= THREADS_LEFT_BEHIND;
-        if life.worker.is_none() && begins {
-            life.pulse = Pulse::default();
-            match self.line.begin(None, life.pulse.clone()) {
-                Ok(worker) => life.worker = Some(worker),
-                Err(error) => {
-                    tracing::error!(%error, "no thread for a rendition");
-                    life.rest.broke();
-                }
-            }
-        }
+        let begin = |pulse| self.line.begin(None, pulse);
+        let Some(parted) = lock(&self.life).look_after(RENDITION_HUNG, begin) else { return };
+        let Parted { why, rest, is_given_up } = parted;
+        tracing::error!(rendition = self.line.name, ?rest, is_given_up, "{why}");
+        self.line.outlet.count(|stats| {
+            stats.failure = is_given_up.then(|| format!("{why}, again and again: given up"));
+            stats.last_fault = Some(why);
+            stats.thread_restarts += u64::from(!is_given_up);
+        });
     }
 
     pub(super) fn close(&self) {
@@ -319,7 +280,7 @@ impl Rung {
     /// Lets the encoder finish for as long as is `left`; its sinks are ended by themselves.
     pub(super) fn finish(&self, left: impl Fn() -> Duration) {
         self.close();
-        let worker = lock(&self.life).worker.take();
+        let worker = lock(&self.life).take();
         if let Some(worker) = worker {
             end_worker(worker, left);
         }

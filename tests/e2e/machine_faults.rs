@@ -10,7 +10,7 @@ use onair::time::Clock;
 use crate::faults::FAKETIME;
 use crate::peers::Disk;
 use crate::recordings::await_list;
-use crate::support::{Folder, PROGRAM, Server};
+use crate::support::{Folder, From, PROGRAM, Server, is_thorough, run_ffmpeg};
 use crate::through::{Row, Seen, Show};
 
 const RECORDINGS: usize = 3;
@@ -57,6 +57,26 @@ fn stepped_s([before, now]: [&Seen; 2]) -> Option<i64> {
     let [before, now] = [before, now].map(|seen| seen.state.tick0_unix_ns);
     Some((now? - before? + 500_000_000).div_euclid(1_000_000_000))
 }
+
+/// It takes a minute and a half to be noticed: [`onair::limits::INPUT_HUNG`].
+const HANGS: Row<Machine> = Row {
+    name: "a file's worker hangs",
+    lane: "source",
+    of: "RV02",
+    cause: |machine| machine.strike("input"),
+    told: |_, of, [before, now]| {
+        let input = now.input(of);
+        let mut events = now.since(before).iter().filter(|e| e.resource_id == input.resource_id);
+        let event = events.find(|event| event.code == "ThreadRestarted")?;
+        Some(format!("ThreadRestarted: {}", event.message))
+    },
+    says: "",
+    mend: nothing,
+    is_over: |_, of, [before, now]| {
+        let (was, is) = (before.input(of), now.input(of));
+        is.restarts > was.restarts && is.message.is_empty() && is.frames > 60
+    },
+};
 
 const MACHINE: [Row<Machine>; 6] = [
     Row {
@@ -148,11 +168,13 @@ async fn faults_of_the_machine_cost_no_output_a_frame_and_its_end_no_recording()
         return;
     };
     let folder = Folder::new();
-    let [clock, encoder, device] =
-        ["clock", "encoder", "device"].map(|name| folder.path(name).display().to_string());
-    let faults = format!("x264-pgm-test:panic@{encoder},tick-pgm-test:fail@{device}");
+    let [clock, encoder, device, input] =
+        ["clock", "encoder", "device", "input"].map(|name| folder.path(name).display().to_string());
+    let faults = format!(
+        "x264-pgm-test:panic@{encoder},tick-pgm-test:fail@{device},input-source RV02:hang@{input}"
+    );
     let mut variables = vec![("ONAIR_FAULTS", faults.as_str())];
-    let mut rows = &MACHINE[..];
+    let mut rows = Vec::from(MACHINE);
     if Path::new(FAKETIME).exists() {
         variables.extend([
             ("LD_PRELOAD", FAKETIME),
@@ -162,7 +184,7 @@ async fn faults_of_the_machine_cost_no_output_a_frame_and_its_end_no_recording()
         ]);
     } else {
         println!("skipped: the clock's rows, since libfaketime is not installed");
-        rows = &MACHINE[..MACHINE.len() - 2];
+        rows.truncate(MACHINE.len() - 2);
     }
     let record_dir = disk.path();
     let place = record_dir.display().to_string();
@@ -171,14 +193,22 @@ async fn faults_of_the_machine_cost_no_output_a_frame_and_its_end_no_recording()
     let machine = Machine { disk, folder };
     machine.set_clock("+0");
     let server = Server::start_by(Command::new(PROGRAM), &flags, &variables);
-    let mut show = Show::start(server, (vec![], vec![]), record_dir.clone(), machine).await;
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=160x90:rate=30 -t 4 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 30 {}",
+        server.folder.path("media").join("clip.mp4").display()
+    ));
+    let sources = vec![From::Vod("file:clip.mp4")];
+    let mut show = Show::start(server, (sources, vec![]), record_dir.clone(), machine).await;
     show.until("it to record", |seen| {
         let outputs = seen.state.outputs.iter().filter(|o| o.name.starts_with("record-"));
         outputs.filter(|output| output.frames > 60).count() == RECORDINGS
     })
     .await;
-    let outcomes = show.apply(rows).await;
-    // What could not be finished is tried again every ten seconds.
+    match is_thorough() {
+        true => rows.push(HANGS),
+        false => println!("skipped: {}, which takes a minute and a half", HANGS.name),
+    }
+    let outcomes = show.apply(&rows).await;
     await_list(show.server.http, "finishing", <[_]>::is_empty);
     let seen = show.look().await;
     assert_eq!(seen.state.restarts, 0, "{:?}", seen.state);

@@ -72,12 +72,16 @@ impl Watch {
         watch
     }
 
-    /// Waits until PGM shows this.
+    /// Waits until PGM shows this, and what it shows has been told if it ever was.
     pub(crate) async fn until(&mut self, shows: v1::StandIn) {
         let clock = onair::time::Clock::real();
         loop {
             let state = self.studio.state().await;
-            if state.stand_in() == shows {
+            self.listen().await;
+            let is_shown = |code: &&String| ["Own", "Standby", "Slate"].contains(&code.as_str());
+            let told = self.codes.iter().rev().find(is_shown).map(|code| code.to_uppercase());
+            let is_told = told.is_none_or(|code| shows.as_str_name().ends_with(&code));
+            if state.stand_in() == shows && is_told {
                 return;
             }
             assert!(clock.now_ns() < 30_000_000_000, "{shows:?} never came: {state:?}");

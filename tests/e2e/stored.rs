@@ -213,6 +213,15 @@ async fn every_format_arrives_whole_comes_back_and_goes() {
 
 /// A finished file of so many bytes, which is not compressible, whose upload a process did not come to.
 fn plant(folder: &Folder, name: &str, bytes: usize) -> (RecordingId, Vec<u8>) {
+    plant_for(folder, (BUCKET, name), bytes)
+}
+
+/// The same for a bucket.
+fn plant_for(
+    folder: &Folder,
+    (bucket, name): (&str, &str),
+    bytes: usize,
+) -> (RecordingId, Vec<u8>) {
     let mut state = 0x9E37_79B9_u32;
     let content: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -230,7 +239,7 @@ fn plant(folder: &Folder, name: &str, bytes: usize) -> (RecordingId, Vec<u8>) {
         stream: "pgm".into(),
         format: RecordFormat::Flv,
         state: RecordingState::Uploading,
-        uri: Some(format!("s3://{BUCKET}/{PREFIX}/{name}")),
+        uri: Some(format!("s3://{bucket}/{PREFIX}/{name}")),
         name: name.to_owned(),
         part: None,
         start_unix_ms: 1_000_000,
@@ -353,6 +362,34 @@ async fn a_key_that_is_not_accepted_is_told_once_and_not_tried_again_and_again()
     assert_eq!(count(&codes, "StorageFailed"), 1, "{codes:?}");
     assert_eq!(metric(server.http, "onair_upload_failures_total"), 1);
     assert_eq!(storage.seen(&[""]).len(), 1, "{:?}", storage.seen(&[""]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_fails_keeps_no_other_waiting_and_what_was_for_it_can_be_deleted() {
+    let storage = Storage::start(Keys::Any);
+    let folder = Folder::new();
+    let (id, _) = plant_for(&folder, ("gone", "clip.flv"), 1000);
+    std::fs::create_dir_all(folder.path("media")).unwrap();
+    let endpoint = endpoint(&storage);
+    let mut variables = variables(&endpoint, "until-uploaded");
+    variables.push(("ONAIR_STORAGE_BUCKETS", "gone"));
+    let server = Server::run_in(folder, &[], &variables);
+    wait_for("a failure", LONG, || {
+        (metric(server.http, "onair_upload_failures_total") > 0).then_some(())
+    });
+    // What is finished from now on is for another one. The one that failed rests for a minute.
+    let _studio = studio(&server, 0, 1, "").await;
+    await_list(server.http, "stored", |all| all.len() >= 3);
+    assert_eq!(metric(server.http, "onair_upload_failures_total"), 1);
+    let delete = format!("DELETE /recordings/{id}");
+    variables.pop();
+    let Server { process, folder, .. } = server;
+    drop(process);
+    let server = Server::run_in(folder, &[], &variables);
+    let path = record_dir(&server).join("clip.flv");
+    assert!(path.exists(), "it is on the disk");
+    assert_eq!(media(server.http, &delete, b"").0, 200, "its bucket is not configured any more");
+    assert!(!path.exists(), "it is gone");
 }
 
 #[test]

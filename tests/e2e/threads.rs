@@ -62,9 +62,9 @@ async fn await_restarts(studio: &mut Studio, [of_outputs, of_sources]: [usize; 2
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rendition_a_sink_and_a_source_that_break_begin_again() {
+async fn a_programme_a_rendition_a_sink_and_a_source_that_break_begin_again() {
     let server = Server::start_with_faults(
-        "lld-pgm-test:panic@300,hls-pgm-test:panic@700,input-source RV01:panic@400",
+        "lld-pgm-test:panic@300,hls-pgm-test:panic@700,input-source RV01:panic@400,enc-pgm-test:panic@350",
     );
     let script = server.folder.path("clip.toml");
     std::fs::write(&script, CLIP).unwrap();
@@ -81,7 +81,7 @@ async fn a_rendition_a_sink_and_a_source_that_break_begin_again() {
     let rung = studio.flv().replace(".flv", "_lld.flv");
     let files = ["pgm.flv", "lld.flv"].map(|name| server.folder.path(name));
     let recorders = [record(&studio.flv(), &files[0]), record(&rung, &files[1])];
-    let told = await_restarts(&mut studio, [2, 1]).await;
+    let told = await_restarts(&mut studio, [3, 1]).await;
     println!("{told:#?}");
     let last = ticks(&files[0]).last().copied().unwrap_or(0);
     wait_for("both to go on", LONG, || {
@@ -93,10 +93,10 @@ async fn a_rendition_a_sink_and_a_source_that_break_begin_again() {
     let restarts = |name: &str| {
         state.outputs.iter().find(|output| output.name == name).map(|output| output.restarts)
     };
-    assert_eq!((restarts("pgm"), restarts("pgm_lld")), (Some(1), Some(1)), "{state:?}");
+    assert_eq!((restarts("pgm"), restarts("pgm_lld")), (Some(2), Some(1)), "{state:?}");
     assert_eq!((state.inputs[0].restarts, state.restarts), (1, 0), "{state:?}");
     assert_eq!(state.outputs[0].frames_dropped, 0, "{state:?}");
-    assert_eq!(metric(&server, "onair_output_thread_restarts_total"), 2.0);
+    assert_eq!(metric(&server, "onair_output_thread_restarts_total"), 3.0);
     assert_eq!(metric(&server, "onair_input_restarts_total"), 1.0);
     for (recorder, file) in recorders.into_iter().zip(&files) {
         finish(recorder, file);

@@ -73,7 +73,10 @@ impl Recordings {
                 is_known
             }
             // Its recorder is at it, or was a moment ago.
-            Some(Ok((Recovered::Nothing, _))) if self.is_there(&left) => false,
+            Some(Ok((Recovered::Nothing, _))) if self.is_there(&left) => {
+                self.stuck.add(&left.id, "somebody has it");
+                false
+            }
             Some(Ok((Recovered::Empty | Recovered::Nothing, _))) => {
                 tracing::warn!(name = left.name, "there is nothing to play of a recording");
                 self.stuck.remove(&left.id);
@@ -133,6 +136,7 @@ impl Recordings {
         if !self.write(Entry::Recording(recording.clone())).await {
             return false;
         }
+        self.stuck.remove(&recording.id);
         let Recording { name, duration_ms, bytes, .. } = &recording;
         tracing::info!(name, duration_ms, bytes, "a recording is finished");
         studio.recorded(recording);

@@ -44,6 +44,21 @@ impl AacEncoder {
         Ok(AacEncoder { codec, pending: Vec::new(), next_sample: 0 })
     }
 
+    /// Opens one that goes on in the stream of another one, which was given so many samples: its first packet is the one that
+    /// the other did not come to give, which is that of the frame before the last that was full. What that held is silence,
+    /// 43 ms at most.
+    ///
+    /// # Errors
+    /// When FFmpeg lacks or refuses it.
+    pub fn resume(bitrate_bps: u32, samples: u64) -> Result<AacEncoder, EncodeError> {
+        let mut encoder = AacEncoder::open(bitrate_bps)?;
+        let size = encoder.codec.frame_size() as u64;
+        encoder.next_sample = (samples / size).saturating_sub(1) * size;
+        let held = samples - encoder.next_sample;
+        encoder.pending = vec![[0.0; 2]; usize::try_from(held).unwrap_or(0)];
+        Ok(encoder)
+    }
+
     /// `AudioSpecificConfig`.
     pub fn asc(&self) -> Bytes {
         Bytes::copy_from_slice(self.codec.extradata())

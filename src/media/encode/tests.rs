@@ -99,3 +99,27 @@ fn settings_have_names_and_defaults() {
         VideoSettings::for_size(Size::new(1280, 720), FrameRate::new(30_000, 1001).unwrap());
     assert_eq!(defaults.gop_ticks, 59);
 }
+
+#[test]
+fn sound_goes_on_in_another_encoder_without_a_packet_missing() {
+    const TICK: u64 = 1600;
+    for ticks in [0, 1, 2, 3, 16, 40, 41] {
+        let samples = vec![[0.1; 2]; TICK as usize];
+        let mut packets = Vec::new();
+        let mut one = AacEncoder::open(96_000).unwrap();
+        for _ in 0..ticks {
+            packets.extend(one.encode(&samples).unwrap());
+        }
+        let mut other = AacEncoder::resume(96_000, ticks * TICK).unwrap();
+        for _ in 0..10 {
+            packets.extend(other.encode(&samples).unwrap());
+        }
+        packets.extend(other.finish().unwrap());
+        let frames: Vec<i64> = packets
+            .iter()
+            .map(|packet| (packet.pts_ns * 48 + 24_000_000) / 1_024_000_000)
+            .collect();
+        assert!(frames.iter().copied().eq(0..frames.len() as i64), "{ticks}: {frames:?}");
+        assert!(frames.len() as u64 >= (ticks + 10) * TICK / 1024, "{ticks}: {frames:?}");
+    }
+}

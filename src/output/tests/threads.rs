@@ -56,6 +56,29 @@ fn a_rendition_whose_thread_breaks_goes_on_in_the_same_stream() {
 }
 
 #[test]
+fn a_programme_whose_thread_breaks_goes_on_in_the_same_streams() {
+    for (kind, steps, restarts) in [("panic", "40", 1), ("hang", "40", 1), ("panic", "40-42", 3)] {
+        let (dir, name) = (Dir::new(), format!("whole-{kind}-{restarts}"));
+        let live = live(&name, &dir, &[&format!("enc-{name}:{kind}@{steps}")]);
+        let main = || live.output.stats();
+        await_long("other threads", || main().thread_restarts == restarts);
+        let encoded = main().encoded;
+        await_long("it goes on", || main().encoded > encoded + 60);
+        let (main, rung) = (main(), live.output.renditions().remove(0).stats);
+        // The tick that it broke at is filled in.
+        assert_eq!((main.filled, &main.failure), (restarts, &None), "{kind}");
+        assert_eq!((rung.thread_restarts, &rung.failure), (0, &None), "{rung:?}");
+        assert!(main.last_fault.is_some_and(|fault| fault.contains("thread")), "{kind}");
+        assert!(!live.output.is_finished() && !live.output.is_hung(), "{kind}");
+        assert!(live.output.finish(LONG).iter().all(|sink| sink.state == SinkState::Ended));
+        for file in ["main.mp4", "lld.mp4"] {
+            check(&dir, file);
+            check_sound(&dir, file);
+        }
+    }
+}
+
+#[test]
 fn a_sink_that_panics_begins_again_and_no_other_notices() {
     let (dir, hub, server, name) = (Dir::new(), Hub::new(), Server::start(), "sinks");
     for kind in ["hub", "hls", "relay"] {
