@@ -28,6 +28,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("media", &[]),
     ("config", &[]),
     ("limits", &[]),
+    ("frame", &[]),
 ];
 
 /// Leaves that every room may name; pure rooms only those of [`PURE_LEAVES`].
