@@ -27,6 +27,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("sound", &[]),
     ("media", &[]),
     ("config", &[]),
+    ("frame", &[]),
     ("limits", &[]),
     ("frame", &[]),
 ];
