@@ -12,6 +12,7 @@ use crate::ids::InputKey;
 use crate::media::encode::testing::{RATE, await_true};
 use crate::media::nvenc::NvencReport;
 use crate::picture::{DrawList, DrawOp, Rect};
+use crate::worker::{self, Outcome, StopToken};
 
 const SMALL: Size = Size::new(160, 90);
 
@@ -239,13 +240,14 @@ fn nvenc_waits_until_a_picture_is_there() {
     let place = Place { ready, ..keeper.place().clone() };
     let later = Arc::new(Later { keeper, place });
     let picture = Arc::new(Picture::on_device(PixelFormat::Nv12, SIZE, Color::CANVAS, later));
-    let encoding = std::thread::spawn(move || {
+    let encoding = worker::spawn("encodes", StopToken::new(), move |_| {
         assert_eq!(encoder.encode(0, &picture, Idr::Auto).unwrap().len(), 1);
-    });
+    })
+    .unwrap();
     await_true("the wait", || path.simulator.held().brought_in[1] == 1);
     assert_eq!(path.simulator.held().pictures, 0);
     file.write_all(&1_u64.to_le_bytes()).unwrap();
-    encoding.join().unwrap();
+    assert_eq!(encoding.join(), Outcome::Returned);
     assert_eq!(path.simulator.held().direct, 1);
     path.simulator.check_empty();
 }
