@@ -1,4 +1,4 @@
-//! Buffers that the GPU and the CPU both see, in memory of our own.
+//! Buffers that the GPU writes and the CPU reads, in memory of our own.
 //!
 //! wgpu frees the buffers of a device that is lost, mapped or not, while encoders may still read pictures in them. So this memory is
 //! not wgpu's. Must not know what lies in it. Invariant: it is there as long as the GPU or anybody on the CPU may look at it, whatever
@@ -117,7 +117,7 @@ impl HostMemory {
         let buffer = buffer.map_err(|code| error("a buffer", code))?;
         // SAFETY: the buffer is of this device.
         let needs = unsafe { raw.get_buffer_memory_requirements(buffer) };
-        let mapped = allocate(&device, &needs, usage).and_then(|memory| {
+        let mapped = allocate(&device, &needs).and_then(|memory| {
             // SAFETY: memory and buffer are of this device, bound once, and large enough; the memory is mapped once.
             unsafe {
                 let start = raw.bind_buffer_memory(buffer, memory, 0).and_then(|()| {
@@ -159,11 +159,10 @@ impl Drop for HostMemory {
     }
 }
 
-/// Memory that needs no flushing; cached where there is such, unless the CPU only writes to it.
+/// Memory that needs no flushing; cached, where there is such: it is mostly read.
 fn allocate(
     device: &vulkan::Device,
     needs: &vk::MemoryRequirements,
-    usage: wgpu::BufferUsages,
 ) -> Result<vk::DeviceMemory, vk::Result> {
     use vk::MemoryPropertyFlags as Flags;
     let (instance, physical) = (device.shared_instance(), device.raw_physical_device());
@@ -175,9 +174,7 @@ fn allocate(
     };
     // Of equals, the driver's first.
     let kinds = (0..).zip(all.memory_types_as_slice()).filter(fits);
-    let is_read = usage != wgpu::BufferUsages::COPY_SRC;
-    let is_cached = |kind: &vk::MemoryType| kind.property_flags.contains(Flags::HOST_CACHED);
-    let best = kinds.min_by_key(|(_, kind)| is_cached(kind) != is_read);
+    let best = kinds.min_by_key(|(_, kind)| !kind.property_flags.contains(Flags::HOST_CACHED));
     let (index, _) = best.ok_or(vk::Result::ERROR_FEATURE_NOT_PRESENT)?;
     let info =
         vk::MemoryAllocateInfo::default().allocation_size(needs.size).memory_type_index(index);

@@ -4,14 +4,13 @@
 //! Must not know where on the canvas a source is shown. Invariant: a picture is uploaded at most once, and textures are
 //! made anew only when an input's size or format changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::GpuError;
 use super::device::Gpu;
-use super::staging::{Staged, Staging};
 use crate::device_memory::{OnDevice, Place};
-use crate::frame::{Picture, PixelFormat, Size};
+use crate::frame::{Picture, PixelFormat, Plane, Size};
 use crate::ids::InputKey;
 use crate::limits::SOURCE_IDLE_DRAWS;
 use crate::shot::Shot;
@@ -27,19 +26,9 @@ pub(super) struct SourceKey {
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     by_key: BTreeMap<SourceKey, Source>,
-    /// Copies onto textures that were not submitted yet, and what they are made from.
+    /// Copies out of lent memory that were not submitted yet, and whose they are.
     copies: Option<wgpu::CommandEncoder>,
-    copied: Vec<Copied>,
-    /// What the first that could not be copied came to grief by.
-    failed: Option<GpuError>,
-}
-
-/// What must stay as it is until it was copied.
-#[derive(Debug)]
-#[expect(dead_code, reason = "it is held")]
-enum Copied {
-    Lent(Arc<dyn OnDevice>),
-    Staged(Staged),
+    copied: Vec<Arc<dyn OnDevice>>,
 }
 
 #[derive(Debug)]
@@ -47,8 +36,6 @@ struct Source {
     format: PixelFormat,
     size: Size,
     planes: Vec<wgpu::Texture>,
-    /// What pictures of the host come through.
-    staging: Staging,
     bind_group: wgpu::BindGroup,
     /// Id of the picture on the textures.
     uploaded: u64,
@@ -65,44 +52,29 @@ impl Sources {
             *entry = Source::new(gpu, format, size);
         }
         entry.used = draw;
-        if entry.uploaded == picture.id() {
-            return;
-        }
-        let new = || gpu.device.create_command_encoder(&Default::default());
-        let copies = self.copies.get_or_insert_with(new);
-        if let Some((keeper, buffer)) = lent(gpu, picture) {
-            let Place { offset_bytes, pitch_bytes, .. } = *keeper.place();
-            let pitches = entry.planes.iter().map(|_| pitch_bytes);
-            entry.copy(copies, &buffer, (offset_bytes, pitches));
-            self.copied.push(Copied::Lent(Arc::clone(keeper)));
-        } else {
-            match entry.staging.put(gpu, picture) {
-                Ok(staged) => {
-                    if let Some(buffer) = staged.buffer() {
-                        entry.copy(copies, buffer, (0, entry.staging.pitches_bytes()));
-                    }
-                    self.copied.push(Copied::Staged(staged));
-                }
-                Err(error) => {
-                    self.failed.get_or_insert(error);
-                    return;
-                }
+        if entry.uploaded != picture.id() {
+            entry.uploaded = picture.id();
+            if let Some((keeper, buffer)) = lent(gpu, picture) {
+                let new = || gpu.device.create_command_encoder(&Default::default());
+                entry.copy(self.copies.get_or_insert_with(new), &buffer, keeper.place());
+                self.copied.push(Arc::clone(keeper));
+                return;
+            }
+            let shapes = format.plane_shapes(size);
+            for ((texture, plane), (row_bytes, _)) in
+                entry.planes.iter().zip(picture.planes()).zip(shapes)
+            {
+                write(gpu, texture, plane, row_bytes);
             }
         }
-        entry.uploaded = picture.id();
     }
 
-    /// Has what was uploaded be copied before anything that is submitted from now on. Pictures of the device are held until then.
-    ///
-    /// # Errors
-    /// When something was not uploaded, for want of memory.
-    pub(super) fn flush(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
-        if let Some(copies) = self.copies.take() {
-            let copied = std::mem::take(&mut self.copied);
-            gpu.submit(Some(copies.finish()));
-            gpu.queue.on_submitted_work_done(move || drop(copied));
-        }
-        self.failed.take().map_or(Ok(()), Err)
+    /// Has what lies in lent memory be copied, before anything that is submitted from now on. Its pictures are held until then.
+    pub(super) fn flush(&mut self, gpu: &Gpu) {
+        let Some(copies) = self.copies.take() else { return };
+        let copied = std::mem::take(&mut self.copied);
+        gpu.submit(Some(copies.finish()));
+        gpu.queue.on_submitted_work_done(move || drop(copied));
     }
 
     /// What a layer that shows this picture binds.
@@ -129,22 +101,18 @@ fn lent<'a>(gpu: &Gpu, picture: &'a Picture) -> Option<(&'a Arc<dyn OnDevice>, A
 }
 
 impl Source {
-    /// Copies each plane from where it lies in a buffer: from a byte on, rows of each plane at such distances.
-    fn copy(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        buffer: &wgpu::Buffer,
-        (mut offset, pitches_bytes): (u64, impl Iterator<Item = u32>),
-    ) {
-        for (texture, pitch_bytes) in self.planes.iter().zip(pitches_bytes) {
+    /// Copies each plane from where it lies on the device.
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer, place: &Place) {
+        let mut offset = place.offset_bytes;
+        for texture in &self.planes {
             let layout = wgpu::TexelCopyBufferLayout {
                 offset,
-                bytes_per_row: Some(pitch_bytes),
+                bytes_per_row: Some(place.pitch_bytes),
                 rows_per_image: None,
             };
             let from = wgpu::TexelCopyBufferInfo { buffer, layout };
             encoder.copy_buffer_to_texture(from, texture.as_image_copy(), texture.size());
-            offset += u64::from(pitch_bytes) * u64::from(texture.height());
+            offset += u64::from(place.pitch_bytes) * u64::from(texture.height());
         }
     }
 
@@ -172,8 +140,7 @@ impl Source {
             entries: &entries,
         });
         // No picture has the id 0.
-        let staging = Staging::new(format, size);
-        Source { format, size, planes, staging, bind_group, uploaded: 0, used: 0 }
+        Source { format, size, planes, bind_group, uploaded: 0, used: 0 }
     }
 }
 
@@ -203,4 +170,25 @@ fn plane(gpu: &Gpu, size: Size, format: wgpu::TextureFormat) -> wgpu::Texture {
 
 pub(super) fn extent(size: Size) -> wgpu::Extent3d {
     wgpu::Extent3d { width: size.width_px, height: size.height_px, depth_or_array_layers: 1 }
+}
+
+fn write(gpu: &Gpu, texture: &wgpu::Texture, plane: &Plane, row_bytes: usize) {
+    // A stride that is no whole number of texels cannot be named to the driver.
+    let texel_bytes = texture.format().block_copy_size(None).unwrap_or(1) as usize;
+    let (data, stride) = if plane.stride_bytes.is_multiple_of(texel_bytes) {
+        (Cow::Borrowed(&plane.data[..]), plane.stride_bytes)
+    } else {
+        let rows = plane.data.chunks(plane.stride_bytes).filter(|row| row.len() >= row_bytes);
+        (Cow::Owned(rows.flat_map(|row| &row[..row_bytes]).copied().collect()), row_bytes)
+    };
+    gpu.queue.write_texture(
+        texture.as_image_copy(),
+        &data,
+        wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: u32::try_from(stride).ok(),
+            rows_per_image: None,
+        },
+        texture.size(),
+    );
 }

@@ -324,7 +324,7 @@ impl Compositor {
         self.overlays.forget_idle(self.draws);
         let mut lease = self.ring.take()?;
         let paintings = self.paintings(list, frames);
-        self.sources.flush(&self.gpu)?;
+        self.sources.flush(&self.gpu);
         self.measured.retain(|input, _| list.shows(*input));
         let new = unmeasured(list, frames, &self.measured);
         let painter = Painter {
