@@ -47,3 +47,30 @@ fn a_lost_device_is_told_and_another_one_draws_the_same() {
         }
     }
 }
+
+/// Threads of the software driver.
+fn driver_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("llvmpipe")).count()
+}
+
+#[test]
+fn a_lost_device_goes_with_the_last_who_draws_on_it() {
+    let size = Size::new(64, 48);
+    let frame = [(InputKey(1), frame(&Noise(41).picture(PixelFormat::I420, size, Color::CANVAS)))];
+    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 32, 24))]);
+    for is_lost in [false, true] {
+        let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
+        let mut compositor = Compositor::new(Arc::clone(&gpu), size).unwrap();
+        draw_one(&mut compositor, &list, &frame);
+        assert!(driver_threads() > 0 || !gpu.is_software());
+        if is_lost {
+            gpu.destroy();
+            assert!(compositor.draw(1, &list, &frame).is_err());
+        }
+        drop((gpu, compositor));
+        assert_eq!(driver_threads(), 0, "lost: {is_lost}");
+    }
+}
