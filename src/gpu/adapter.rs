@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::GpuError;
 use super::device::ready;
+use crate::device_memory::DeviceUuid;
 
 /// Which adapter to use: an index of [`Gpu::adapters`](super::Gpu::adapters), a PCI address (`0000:3b:00.0`, leading zeros or
 /// the domain may be missing), a UUID as `nvidia-smi -L` has it (`GPU-…`, or as many of its digits as are clear) or a part of a
@@ -24,7 +25,7 @@ pub struct GpuInfo {
     /// Where it is on the PCI bus, domain:bus:device.function; empty where it is on none.
     pub pci: String,
     /// What CUDA and NVML know the device by; none where Vulkan is too old to tell.
-    pub uuid: Option<[u8; 16]>,
+    pub uuid: Option<DeviceUuid>,
     /// It is the CPU: pictures are copied where they can be and read back for nothing.
     pub software: bool,
 }
@@ -131,7 +132,7 @@ pub(super) fn info_of(adapter: &wgpu::Adapter) -> GpuInfo {
 }
 
 /// What Vulkan 1.1 says; wgpu keeps it to itself.
-fn uuid_of(adapter: &wgpu::Adapter) -> Option<[u8; 16]> {
+fn uuid_of(adapter: &wgpu::Adapter) -> Option<DeviceUuid> {
     // SAFETY: nothing of it is destroyed.
     let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
     let shared = adapter.shared_instance();

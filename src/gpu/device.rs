@@ -95,7 +95,7 @@ impl Gpu {
         let (painter, gallery) = (Mutex::new(TextPainter::new()), Gallery::default());
         let (cache, pass_times) = (cache.map(Mutex::new), Arc::clone(&kept.pass_times));
         let held = Held::default();
-        let interop = Interop::of(&device, &held);
+        let interop = info.uuid.and_then(|uuid| Interop::of(&device, uuid, &held));
         let gpu = Gpu {
             device,
             queue,

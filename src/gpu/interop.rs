@@ -63,8 +63,8 @@ pub(super) struct Interop {
 }
 
 impl Interop {
-    /// None where memory cannot be exported.
-    pub(super) fn of(device: &wgpu::Device, held: &Held) -> Option<Interop> {
+    /// Of the device with this UUID; none where memory cannot be exported.
+    pub(super) fn of(device: &wgpu::Device, uuid: DeviceUuid, held: &Held) -> Option<Interop> {
         if !device.features().contains(wgpu::Features::VULKAN_EXTERNAL_MEMORY_FD) {
             return None;
         }
@@ -72,16 +72,11 @@ impl Interop {
         let hal = unsafe { device.as_hal::<Vulkan>() }?;
         let instance = hal.shared_instance().raw_instance();
         let physical = hal.raw_physical_device();
-        let mut ids = vk::PhysicalDeviceIDProperties::default();
-        let mut properties = vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
-        // SAFETY: the physical device is the instance's, and external memory came with Vulkan 1.1, which has this.
-        unsafe { instance.get_physical_device_properties2(physical, &mut properties) };
-        let uuid = ids.device_uuid;
         let info = vk::PhysicalDeviceExternalBufferInfo::default()
             .usage(vk_usage(wgpu::BufferUsages::STORAGE))
             .handle_type(OPAQUE);
         let mut answer = vk::ExternalBufferProperties::default();
-        // SAFETY: as above.
+        // SAFETY: the physical device is the instance's, and external memory came with Vulkan 1.1, which has this.
         unsafe {
             instance.get_physical_device_external_buffer_properties(physical, &info, &mut answer);
         }

@@ -1,17 +1,8 @@
 //! Which decoder reads sources, in the built binary: without a driver as ever, with one that lacks NVDEC refused by name.
 
-use std::process::Command;
-
 use crate::faults::metric;
-use crate::nvenc::simulator;
+use crate::nvenc::{beside_adapter, doctor, simulator};
 use crate::support::{Folder, From, Server, Studio, run_ffmpeg};
-
-/// The UUID of the adapter that composes, as the doctor's line would have it, by Vulkan's own word.
-fn own_device() -> String {
-    let supply = onair::gpu::Supply::open(onair::gpu::AdapterChoice::default(), None).unwrap();
-    let digits = supply.exports_as().unwrap().map(|byte| format!("{byte:02x}"));
-    format!("uuid={}", digits.concat())
-}
 
 /// A file on air, and a server that decodes by these rules.
 async fn show(variables: &[(&str, &str)]) -> (Server, Studio) {
@@ -28,7 +19,7 @@ async fn show(variables: &[(&str, &str)]) -> (Server, Studio) {
 #[tokio::test(flavor = "multi_thread")]
 async fn software_decodes_where_nvdec_is_not_and_all_are_told_why() {
     let (with, without) = (simulator(), Folder::new());
-    let own = own_device();
+    let own = beside_adapter("");
     for (decoder, libraries, faults, state) in [
         ("auto", &without, "", Some("software_adapter")),
         ("software", &with, &own[..], None),
@@ -59,20 +50,13 @@ async fn software_decodes_where_nvdec_is_not_and_all_are_told_why() {
 #[test]
 fn the_doctor_tells_what_decodes() {
     let (with, without) = (simulator(), Folder::new());
-    let own = own_device();
+    let own = beside_adapter("");
     for (libraries, faults, told) in [
         (&without, "", "nvdec     there is no NVIDIA driver"),
         (&with, "", "nvdec     CUDA does not see the adapter that composes"),
         (&with, &own[..], "nvdec     NVIDIA's driver: "),
     ] {
-        let run = Command::new(env!("CARGO_BIN_EXE_onair"))
-            .arg("doctor")
-            .env("ONAIR_NVIDIA_LIBRARIES", libraries.path(""))
-            .env("ONAIR_NVIDIA_SIM", faults)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(run.stdout).unwrap();
-        assert!(run.status.success(), "{text}");
+        let text = doctor(libraries, faults);
         assert!(text.contains(told) && text.contains("decoder   software"), "{text}");
     }
 }

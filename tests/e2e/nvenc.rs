@@ -32,10 +32,23 @@ pub(crate) fn simulator() -> Folder {
 }
 
 /// Faults of a simulator that has the UUID of the graphics device, so that memory goes from one to the other.
-fn beside_adapter(faults: &str) -> String {
+pub(crate) fn beside_adapter(faults: &str) -> String {
     let gpu = Gpu::open(&AdapterChoice::default()).unwrap();
     let uuid = gpu.exports_as().expect("software Vulkan exports memory");
     format!("uuid={:032x},{faults}", u128::from_be_bytes(uuid))
+}
+
+/// What the doctor says with these libraries; all is good.
+pub(crate) fn doctor(libraries: &Folder, faults: &str) -> String {
+    let run = Command::new(env!("CARGO_BIN_EXE_onair"))
+        .arg("doctor")
+        .env("ONAIR_NVIDIA_LIBRARIES", libraries.path(""))
+        .env("ONAIR_NVIDIA_SIM", faults)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{faults}: {text}");
+    text
 }
 
 /// A server with the simulator, whose report comes to be at the path when it ends.
@@ -274,14 +287,7 @@ fn the_doctor_tells_what_it_tried() {
         (&with, "no-device", &["CUDA finds no device", "encoder   x264"]),
         (&with, "sessions=0", &["no session of NVENC is free", "encoder   x264"]),
     ] {
-        let run = Command::new(env!("CARGO_BIN_EXE_onair"))
-            .arg("doctor")
-            .env("ONAIR_NVIDIA_LIBRARIES", libraries.path(""))
-            .env("ONAIR_NVIDIA_SIM", faults)
-            .output()
-            .unwrap();
-        let text = String::from_utf8(run.stdout).unwrap();
-        assert!(run.status.success(), "{faults}: {text}");
+        let text = doctor(libraries, faults);
         for line in told {
             assert!(text.contains(line), "{faults}: {line} is not in\n{text}");
         }
