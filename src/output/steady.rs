@@ -147,9 +147,10 @@ pub(super) struct SteadyEncoder {
 }
 
 impl SteadyEncoder {
-    /// Opens the first encoder; its thread is called `name`. Whoever encodes beats `pulse` while it waits.
+    /// Opens the first encoder of an output or rendition, on a thread called `encode-{name}`. Whoever encodes beats `pulse` while
+    /// it waits.
     pub(super) fn open(
-        name: String,
+        name: &str,
         settings: &VideoSettings,
         counters: Arc<Counters>,
         pulse: Pulse,
@@ -160,7 +161,7 @@ impl SteadyEncoder {
 
     /// Opens an encoder for a stream that was begun by another one of these settings and has this record.
     pub(super) fn resume(
-        (name, settings): (String, &VideoSettings),
+        (name, settings): (&str, &VideoSettings),
         avcc: &Bytes,
         counters: Arc<Counters>,
         pulse: Pulse,
@@ -171,10 +172,11 @@ impl SteadyEncoder {
 
     fn with(
         encoder: VideoEncoder,
-        (name, settings): (String, &VideoSettings),
+        (name, settings): (&str, &VideoSettings),
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
+        let name = format!("encode-{name}");
         let (avcc, maker, intake) = (encoder.avcc(), encoder.maker(), encoder.intake());
         counters.set_intake(intake.clone());
         counters.count(|stats| {

@@ -123,7 +123,7 @@ fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
 #[test]
 fn nvenc_that_hangs_is_not_asked_again() {
     let (dir, simulator) = (Dir::new(), Simulator::new(""));
-    fault::arm("x264-stuck:hang@40");
+    fault::arm("encode-stuck:hang@40");
     let (output, made) = begin("stuck", &simulator, EncoderPolicy::Auto, &dir);
     made.unwrap();
     for tick in 0..TICKS {
