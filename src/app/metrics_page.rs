@@ -63,7 +63,7 @@ const OUTPUT_COUNTERS: [OutputMetric; 10] = [
     }),
 ];
 
-const OUTPUT_GAUGES: [OutputMetric; 5] = [
+const OUTPUT_GAUGES: [OutputMetric; 6] = [
     ("output_subscribers", "Players, or 1 for a relay or recording that works", |output| {
         output.subscribers.into()
     }),
@@ -72,6 +72,9 @@ const OUTPUT_GAUGES: [OutputMetric; 5] = [
     }),
     ("output_queue_packets", "Packets that wait for a relay or recording", |output| {
         output.queued_packets
+    }),
+    ("output_video_bps", "Video bit rate that the last picture was encoded at", |output| {
+        of_encoder(output, |e| e.video_bps.into())
     }),
     (
         "output_encode_p50_microseconds",
