@@ -23,7 +23,8 @@ use crate::picture::Rect;
 /// Largest side of a canvas.
 const MAX_SIDE_PX: u32 = 8192;
 
-/// Rows that NVIDIA's engines read begin at multiples of this, as where CUDA allocates pictures.
+/// Rows that NVIDIA's engines read begin at multiples of this. NVENC's header asks for a multiple of 4 (`NV_ENC_REGISTER_RESOURCE`,
+/// `pitch`); 256 is what FFmpeg's own pictures for CUDA have, which it hands to NVENC (`CUDA_FRAME_ALIGNMENT` in hwcontext_cuda.c).
 const DEVICE_PITCH_BYTES: u32 = 256;
 
 /// How a canvas lies in memory: rows of luma, then rows of interleaved chroma, each row a whole number of words.

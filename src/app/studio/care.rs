@@ -130,7 +130,7 @@ impl Studio {
         for running in
             before.map_or(Ok(Vec::new()), |before| outputs::encoders(&self.world, before))?
         {
-            if let Some(index) = more.iter().position(|wanted| *wanted == running) {
+            if let Some(index) = more.iter().position(|wanted| wanted.is_like(&running)) {
                 more.remove(index);
             }
         }
