@@ -104,7 +104,7 @@ impl Sheet {
         })
     }
 
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.readings_start() + self.readings_bytes
     }
 

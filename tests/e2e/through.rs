@@ -21,9 +21,9 @@ use crate::support::{
 
 /// More open files than before, as those who watch open and close.
 const OPENED: f64 = 2.0;
-/// Threads of a graphics device, by what their names begin with: one that is lost keeps its own, a few of each.
-const GRAPHICS: [&str; 3] = ["gpu-renewal", "llvmpipe-", "onair:disk$"];
-const GRAPHICS_THREADS: usize = 3;
+/// Threads that a graphics driver does not name bear the name of who opened the device: at first this, then [`RENEWAL`].
+const MAIN: &str = "onair";
+const RENEWAL: &str = "gpu-renewal";
 /// What a fault may take to be told, and to be over.
 const LONG: Duration = Duration::from_secs(120);
 /// Frames that everything shows after the last fault.
@@ -302,11 +302,8 @@ impl<P> Show<P> {
         self.until(FILES, |seen| seen.metric(FILES, FILES) <= then + OPENED).await;
         let (pid, clock) = (self.server.process.0.id(), Clock::real());
         loop {
-            let more = |(name, count): &(String, usize)| {
-                let is_of_graphics = GRAPHICS.iter().any(|graphics| name.starts_with(graphics));
-                let may = if is_of_graphics { GRAPHICS_THREADS } else { 0 };
-                *count > threads.get(name).copied().unwrap_or(0) + may
-            };
+            let more =
+                |(name, count): &(String, usize)| *count > threads.get(name).copied().unwrap_or(0);
             let more: Vec<_> = threads_of(pid).into_iter().filter(more).collect();
             if more.is_empty() {
                 return;
@@ -357,7 +354,8 @@ fn threads_of(pid: u32) -> BTreeMap<String, usize> {
         // It may have ended meanwhile.
         let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         if !name.is_empty() && !name.starts_with("tokio") {
-            *counts.entry(name.trim().to_owned()).or_default() += 1;
+            let name = if name.trim() == RENEWAL { MAIN } else { name.trim() };
+            *counts.entry(name.to_owned()).or_default() += 1;
         }
     }
     counts
