@@ -335,6 +335,8 @@ pub struct EncoderStatus {
     pub sound_ahead_ns: Option<i64>,
     /// How often it failed and was replaced.
     pub restarts: u64,
+    /// Video bit rate that the last picture was encoded at, bit/s.
+    pub video_bps: u32,
     /// Its name: `nvenc` or `x264`.
     pub name: &'static str,
     /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there; else empty.

@@ -61,7 +61,7 @@ type EngineAnswer = oneshot::Receiver<Result<engine::Applied, Refusal>>;
 pub(super) struct OnAir {
     world: Arc<World>,
     caster: Arc<Caster>,
-    /// As it was when it went on air: output and encoder stay so until it begins again.
+    /// As it was when it went on air: output and encoder stay so until it begins again, but for the bit rate.
     started: Arc<Caster>,
     messages: Sender<Message>,
     report: watch::Receiver<Arc<Report>>,

@@ -12,10 +12,11 @@ use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
 use crate::config::{self, Config};
 use crate::ids::Bus;
 use crate::limits;
-use crate::media::encode::{EncodeError, Profile, VideoSettings};
+use crate::media::encode::{EncodeError, Profile, VideoSettings, default_bitrate_bps};
 use crate::media::nvenc::NoNvenc;
 use crate::output::{
-    OnRecord, Output, RecordPlan, RenditionSettings, Sink, SinkId, StartError, Timing,
+    OnRecord, Output, RecordPlan, RenditionSettings, RenditionStats, Sink, SinkId, StartError,
+    Timing,
 };
 use crate::record_name::{BadRecordName, DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 use crate::recording::RecordFormat;
@@ -95,7 +96,9 @@ impl Extras {
             let plan = plan(&world.config, format, (stream, news)).map_err(refused)?;
             plans.push(((format.clone(), place.clone()), plan));
         }
-        set_renditions(world, caster, (stream, pgm))?;
+        let video = video_on_air(caster, pgm)?;
+        set_renditions(world, &wanted_renditions(world, caster, &video), (stream, pgm))?;
+        pgm.set_bitrate(video.bitrate_bps);
         for (format, sink) in std::mem::take(&mut self.recordings) {
             if plans.iter().any(|(wanted, _)| *wanted == format) {
                 self.recordings.push((format, sink));
@@ -112,29 +115,51 @@ impl Extras {
         }
         let delay = Duration::from_millis(caster.config.delay_ms.into());
         let delay_ns = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        pgm.set_delay(caster.config.rate.tick_at(delay_ns));
+        pgm.set_delay(video.rate.tick_at(delay_ns));
         Ok(())
     }
 }
 
+/// What PGM is asked for from now on: what it was begun with, but for the bit rate, which alone may change on air.
+///
+/// # Errors
+/// When its streams' parameter sets do not allow the bit rate.
+fn video_on_air(caster: &Caster, pgm: &Output) -> Result<VideoSettings, Refused> {
+    let video = pgm.video();
+    let asked = caster.config.encoder.video_bps;
+    let bitrate_bps = asked.unwrap_or_else(|| default_bitrate_bps(video.size));
+    let most_bps = pgm.most_bps();
+    if bitrate_bps > most_bps {
+        let message = format!(
+            "Caster is in use: what is on air may have {most_bps} bit/s by the H.264 level that it was begun with; {bitrate_bps} \
+             can be set when the caster is stopped."
+        );
+        return Err(Refused::new(ErrorCode::CasterInUse, message));
+    }
+    Ok(VideoSettings { bitrate_bps, ..video })
+}
+
 fn set_renditions(
     world: &World,
-    caster: &Caster,
+    wanted: &[RenditionSettings],
     (name, pgm): (&str, &Output),
 ) -> Result<(), Refused> {
-    let video = video(world, caster)?;
-    let wanted = wanted_renditions(world, caster, &video);
-    let before: Vec<_> = pgm.renditions().into_iter().map(|running| running.settings).collect();
-    pgm.set_renditions(&wanted).map_err(no_encoder)?;
-    let of_rendition = |settings: &RenditionSettings| format!("{name}_{}", settings.name);
-    for gone in before.iter().filter(|settings| !wanted.contains(settings)) {
-        world.remove_hls(&of_rendition(gone));
+    let before = pgm.renditions();
+    pgm.set_renditions(wanted).map_err(no_encoder)?;
+    let running = pgm.renditions();
+    // One that was begun has no sinks yet.
+    let (new, stays): (Vec<_>, Vec<_>) = running.iter().partition(|rung| rung.sinks.is_empty());
+    let is_kept =
+        |rung: &&RenditionStats| stays.iter().any(|kept| kept.settings.name == rung.settings.name);
+    let of_rendition = |rendition: &str| format!("{name}_{rendition}");
+    for gone in before.iter().filter(|rung| !is_kept(rung)) {
+        world.remove_hls(&of_rendition(&gone.settings.name));
     }
-    for new in wanted.iter().filter(|settings| !before.contains(settings)) {
-        let name = of_rendition(new);
+    for RenditionStats { settings, .. } in new {
+        let name = of_rendition(&settings.name);
         let hub = Sink::Hub { hub: world.hub.clone(), name: stream(&name) };
         for sink in [hub, world.hls(&name)] {
-            pgm.add_rendition_sink(&new.name, sink).map_err(internal)?;
+            pgm.add_rendition_sink(&settings.name, sink).map_err(internal)?;
         }
     }
     world.name_rungs(name, wanted.iter().map(|rung| rung.name.as_str()));

@@ -189,7 +189,7 @@ pub enum Effect {
     FollowSet,
     /// The list of destinations is another.
     RelaysChanged,
-    /// Renditions, delay or recordings are others.
+    /// Bit rate, renditions, delay or recordings are others.
     OutputsChanged,
     /// The source of standby is another: start its input, or end it.
     StandbyChanged,

@@ -14,13 +14,14 @@ use crate::media::packet::{Packet, Track};
 use crate::time::FrameRate;
 
 mod aac;
-mod avc;
+pub(super) mod avc;
 mod codec;
 mod intake;
 mod maker;
 mod x264;
 
 pub use aac::AacEncoder;
+pub use avc::most_bps;
 pub(super) use codec::{Encoded, stereo_layout};
 pub use intake::Intake;
 pub use maker::{EncoderPolicy, Maker, VideoEncoder};
@@ -123,6 +124,11 @@ pub struct VideoSettings {
 }
 
 impl VideoSettings {
+    /// Whether they differ in the bit rate alone, which may change while an encoder works, or not at all.
+    pub fn is_like(&self, other: &VideoSettings) -> bool {
+        VideoSettings { bitrate_bps: other.bitrate_bps, ..self.clone() } == *other
+    }
+
     /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, a picture
     /// every tick, veryfast, high profile, no delay, by x264.
     pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
@@ -192,6 +198,9 @@ pub enum EncodeError {
     /// NVENC.
     #[error(transparent)]
     Nvenc(#[from] NoNvenc),
+    /// Offline the rate is kept on average over all of the stream.
+    #[error("an offline encoder keeps one bit rate")]
+    OneRate,
     /// Made no parameter sets.
     #[error("the encoder gave no usable parameter sets")]
     NoParameterSets,

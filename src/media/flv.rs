@@ -186,7 +186,7 @@ pub fn metadata(header: &StreamHeader) -> FlvTag {
         ("height", f64::from(header.size.height_px)),
         ("framerate", header.pictures_per_s()),
         ("videocodecid", 7.0),
-        ("videodatarate", f64::from(header.video_bps) / 1000.0),
+        ("videodatarate", f64::from(header.video_bps.bps()) / 1000.0),
         ("audiocodecid", 10.0),
         ("audiosamplerate", f64::from(SAMPLE_RATE)),
         ("audiosamplesize", 16.0),

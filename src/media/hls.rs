@@ -104,7 +104,7 @@ pub struct Measured {
 ///
 /// The bandwidth is the measured peak, but no less than what the encoder may come to send at any moment.
 pub fn variant(header: &StreamHeader, measured: Measured) -> String {
-    let granted_bps = u64::from(header.video_bps) + u64::from(header.audio_bps);
+    let granted_bps = u64::from(header.video_bps.bps()) + u64::from(header.audio_bps);
     let bandwidth_bps = measured.peak_bps.max(granted_bps).max(1);
     let average_bps = measured.average_bps.max(1);
     let rate = header.pictures_per_s();
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::frame::Size;
-    use crate::media::packet::Origin;
+    use crate::media::packet::{BitRate, Origin};
     use crate::time::FrameRate;
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             rate: FrameRate::FPS_30,
             avcc: Bytes::from_static(b"\x01\x64\x00\x1f\xff"),
             asc: Bytes::from_static(b"\x11\x90"),
-            video_bps: 1_000_000,
+            video_bps: BitRate::new(1_000_000),
             audio_bps: 96_000,
             gop_ticks: 60,
             picture_ticks: 1,

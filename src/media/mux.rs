@@ -371,7 +371,7 @@ fn describe_video(
     parameters.width = header.size.width_px as c_int;
     parameters.height = header.size.height_px as c_int;
     parameters.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
-    parameters.bit_rate = i64::from(header.video_bps);
+    parameters.bit_rate = i64::from(header.video_bps.bps());
     parameters.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
     parameters.color_primaries = ffi::AVColorPrimaries::AVCOL_PRI_BT709;
     parameters.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;

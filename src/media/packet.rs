@@ -3,6 +3,7 @@
 //! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is
 //! AVCC (4-byte lengths), audio data is raw AAC frames.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -47,8 +48,8 @@ pub struct StreamHeader {
     pub avcc: Bytes,
     /// `AudioSpecificConfig`, 48 kHz stereo.
     pub asc: Bytes,
-    /// Video bit rate, bit/s.
-    pub video_bps: u32,
+    /// Video bit rate; it may change.
+    pub video_bps: BitRate,
     /// Audio bit rate, bit/s.
     pub audio_bps: u32,
     /// Ticks from keyframe to keyframe: all that are multiples of it have one.
@@ -64,6 +65,27 @@ impl StreamHeader {
     pub fn pictures_per_s(&self) -> f64 {
         let ticks_per_s = f64::from(self.rate.num()) / f64::from(self.rate.den());
         ticks_per_s / f64::from(self.picture_ticks.max(1))
+    }
+}
+
+/// A bit rate that may change while a stream runs; all clones are that stream's.
+#[derive(Clone, Debug, Default)]
+pub struct BitRate(Arc<AtomicU32>);
+
+impl BitRate {
+    /// One of so many bit/s.
+    pub fn new(bps: u32) -> BitRate {
+        BitRate(Arc::new(AtomicU32::new(bps)))
+    }
+
+    /// As it is now, bit/s.
+    pub fn bps(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Makes it another one, bit/s.
+    pub fn set(&self, bps: u32) {
+        self.0.store(bps, Ordering::Relaxed);
     }
 }
 

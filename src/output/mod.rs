@@ -22,6 +22,7 @@ use crate::time::Clock;
 use crate::worker::{Pulse, StopToken, Worker};
 
 mod backoff;
+mod bitrate;
 mod delay;
 mod encode_loop;
 mod fan_out;
@@ -156,15 +157,15 @@ pub struct RenditionStats {
 /// When an encoder or a thread is refused.
 pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
-    let name = format!("x264-{}", settings.name);
-    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters), pulse.clone())?;
+    let counts = Arc::clone(&counters);
+    let video = SteadyEncoder::open(&settings.name, &settings.video, counts, pulse.clone())?;
     let audio = AacEncoder::open(settings.audio_bps)?;
     let header = StreamHeader {
         size: settings.video.size,
         rate: settings.video.rate,
         avcc: video.avcc(),
         asc: audio.asc(),
-        video_bps: settings.video.bitrate_bps,
+        video_bps: video.bitrate(),
         audio_bps: settings.audio_bps,
         gop_ticks: settings.video.gop_ticks.max(1),
         picture_ticks: 1,
@@ -329,7 +330,7 @@ impl Output {
     /// Every rendition and how it fares.
     pub fn renditions(&self) -> Vec<RenditionStats> {
         let stats = |rung: &Arc<Rung>| RenditionStats {
-            settings: rung.settings.clone(),
+            settings: rung.asked(),
             stats: rung.stats(),
             is_shed: rung.is_shed(),
             sinks: rung.fan_out.stats(),
@@ -364,7 +365,8 @@ impl Output {
         rungs.iter().find(|rung| rung.settings.name == rendition).map(|rung| rung.header.clone())
     }
 
-    /// Makes these the renditions. Those that stay go on undisturbed with their sinks; the others end with their sinks,
+    /// Makes these the renditions. Those that stay go on undisturbed with their sinks, at another bit rate if that is all that
+    /// changes; the others end with their sinks,
     /// finished as far as [`DRAIN_TIMEOUT`] allows; new ones have no sinks and begin with a keyframe of all.
     ///
     /// # Errors
@@ -382,7 +384,7 @@ impl Output {
         let old = self.ladder.rungs();
         let rungs: Result<Vec<Arc<Rung>>, StartError> = wanted
             .iter()
-            .map(|settings| match old.iter().find(|rung| rung.settings == *settings) {
+            .map(|settings| match old.iter().find(|rung| rung.can_be(settings)) {
                 Some(rung) => Ok(Arc::clone(rung)),
                 None => self.start_rung(settings),
             })
@@ -392,6 +394,9 @@ impl Output {
         gone.retain(|rung| !rungs.iter().any(|kept| Arc::ptr_eq(kept, rung)));
         if rungs.iter().any(|rung| !old.iter().any(|other| Arc::ptr_eq(other, rung))) {
             self.request_idr();
+        }
+        for (rung, settings) in rungs.iter().zip(wanted) {
+            rung.header.video_bps.set(settings.video.bitrate_bps);
         }
         end_rungs(&gone, DRAIN_TIMEOUT);
         let fan_outs: Vec<_> = gone.iter().map(|rung| Arc::clone(&rung.fan_out)).collect();

@@ -68,8 +68,8 @@ impl Line {
     fn reopen(&self, pulse: Pulse) -> Result<Encoders, StartError> {
         let samples = self.lock_progress().samples();
         let counters = Arc::clone(&self.lines.outlet.counters);
-        let named = (format!("x264-{}", self.name), &self.video);
-        let video = SteadyEncoder::resume(named, &self.header.avcc, counters, pulse)?;
+        let named = (&self.name[..], &self.video);
+        let video = SteadyEncoder::resume(named, &self.header, counters, pulse)?;
         Ok((video, AacEncoder::resume(self.audio_bps, samples)?))
     }
 
@@ -119,6 +119,11 @@ impl Programme {
         });
         let worker = line.begin(Some(encoders), pulse.clone())?;
         Ok(Programme { line, life: Mutex::new(Life::new(worker, pulse)) })
+    }
+
+    /// What its video was asked for at the beginning.
+    pub(super) fn video(&self) -> &VideoSettings {
+        &self.line.video
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

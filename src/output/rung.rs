@@ -22,7 +22,7 @@ use crate::device_memory::DeviceUuid;
 use crate::fault;
 use crate::frame::{Picture, VideoFrame};
 use crate::limits::{ENCODER_QUEUE_TICKS, RENDITION_HUNG, STOP_POLL};
-use crate::media::encode::{EncodeError, Idr, Latency};
+use crate::media::encode::{EncodeError, Idr, Latency, VideoSettings, most_bps};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
 use crate::worker::{self, Pulse, StopToken, Worker};
@@ -111,6 +111,7 @@ pub(super) enum Pictures {
 /// A running rendition.
 #[derive(Debug)]
 pub(super) struct Rung {
+    /// As it was begun.
     pub(super) settings: RenditionSettings,
     pub(super) header: StreamHeader,
     pub(super) fan_out: Arc<FanOut>,
@@ -156,8 +157,7 @@ impl Line {
     fn open(&self, pulse: Pulse) -> Result<SteadyEncoder, StartError> {
         let counters = Arc::clone(&self.outlet.counters);
         let video = &self.settings.video;
-        let named = (format!("x264-{}", self.name), video);
-        SteadyEncoder::resume(named, &self.header.avcc, counters, pulse)
+        SteadyEncoder::resume((&self.name, video), &self.header, counters, pulse)
     }
 
     /// Starts a thread, with this encoder or one of its own.
@@ -191,16 +191,12 @@ impl Rung {
     ) -> Result<Rung, StartError> {
         let name = format!("{}-{output}", settings.name);
         let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
-        let encoder = SteadyEncoder::open(
-            format!("x264-{name}"),
-            &settings.video,
-            Arc::clone(&counters),
-            pulse.clone(),
-        )?;
+        let encoder =
+            SteadyEncoder::open(&name, &settings.video, Arc::clone(&counters), pulse.clone())?;
         let header = StreamHeader {
             size: settings.video.size,
             avcc: encoder.avcc(),
-            video_bps: settings.video.bitrate_bps,
+            video_bps: encoder.bitrate(),
             picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
         };
@@ -255,6 +251,23 @@ impl Rung {
             stats.last_fault = Some(why);
             stats.thread_restarts += u64::from(!is_given_up);
         });
+    }
+
+    /// What it was asked for last.
+    pub(super) fn asked(&self) -> RenditionSettings {
+        let RenditionSettings { name, video } = self.settings.clone();
+        let video = VideoSettings { bitrate_bps: self.header.video_bps.bps(), ..video };
+        RenditionSettings { name, video }
+    }
+
+    /// Whether it can come to be what is wanted without beginning anew: by another bit rate, as far as its parameter sets
+    /// allow that.
+    pub(super) fn can_be(&self, wanted: &RenditionSettings) -> bool {
+        let RenditionSettings { name, video } = &self.settings;
+        *name == wanted.name
+            && video.is_like(&wanted.video)
+            && (wanted.video.bitrate_bps == self.header.video_bps.bps()
+                || wanted.video.bitrate_bps <= most_bps(&self.header.avcc))
     }
 
     pub(super) fn close(&self) {

@@ -55,6 +55,8 @@ pub struct OutputStats {
     pub keyframes_forced: u64,
     /// Times.
     pub encode: EncodeTimes,
+    /// Video bit rate that the last picture was encoded at, bit/s.
+    pub bitrate_bps: u32,
     /// What encodes.
     pub maker: Maker,
     /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.

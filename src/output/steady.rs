@@ -20,13 +20,14 @@ use crate::limits::{
     ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, RESTART_WINDOW, STOP_POLL,
 };
 use crate::media::encode::{EncodeError, Idr, Intake, Latency, Maker, VideoEncoder, VideoSettings};
-use crate::media::packet::Packet;
+use crate::media::packet::{BitRate, Packet, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, Pulse, Rest, StopToken, Worker};
 
 /// What an encoder is told.
 enum Order {
-    Picture(u64, Arc<Picture>, Idr),
+    /// With the bit rate that is kept from it on.
+    Picture(u64, Arc<Picture>, Idr, u32),
     /// Give what was held back.
     Finish,
 }
@@ -79,7 +80,9 @@ impl Station {
                         let reason = "a test asked for it".to_owned();
                         Err(EncodeError::Ffmpeg { what: "encoding", reason })
                     }
-                    Order::Picture(tick, picture, idr) => encoder.encode(tick, &picture, idr),
+                    Order::Picture(tick, picture, idr, bps) => {
+                        encoder.set_bitrate(bps).and_then(|()| encoder.encode(tick, &picture, idr))
+                    }
                     Order::Finish => {
                         let _ = outbox.send(encoder.finish());
                         return;
@@ -133,6 +136,9 @@ pub(super) struct SteadyEncoder {
     name: String,
     settings: VideoSettings,
     avcc: Bytes,
+    /// What it shall keep, and what it was seen to keep, bit/s.
+    bitrate: BitRate,
+    kept_bps: u32,
     station: Option<Station>,
     counters: Arc<Counters>,
     maker: Maker,
@@ -147,34 +153,38 @@ pub(super) struct SteadyEncoder {
 }
 
 impl SteadyEncoder {
-    /// Opens the first encoder; its thread is called `name`. Whoever encodes beats `pulse` while it waits.
+    /// Opens the first encoder of an output or rendition, on a thread called `encode-{name}`. Whoever encodes beats `pulse` while
+    /// it waits.
     pub(super) fn open(
-        name: String,
+        name: &str,
         settings: &VideoSettings,
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
         let encoder = VideoEncoder::open(settings)?;
-        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+        let bitrate = BitRate::new(settings.bitrate_bps);
+        SteadyEncoder::with((encoder, bitrate), (name, settings), counters, pulse)
     }
 
-    /// Opens an encoder for a stream that was begun by another one of these settings and has this record.
+    /// Opens an encoder for a stream that was begun by another one of these settings.
     pub(super) fn resume(
-        (name, settings): (String, &VideoSettings),
-        avcc: &Bytes,
+        (name, settings): (&str, &VideoSettings),
+        stream: &StreamHeader,
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
-        let encoder = VideoEncoder::resume(settings, avcc)?;
-        SteadyEncoder::with(encoder, (name, settings), counters, pulse)
+        let encoder = VideoEncoder::resume(settings, &stream.avcc)?;
+        let bitrate = stream.video_bps.clone();
+        SteadyEncoder::with((encoder, bitrate), (name, settings), counters, pulse)
     }
 
     fn with(
-        encoder: VideoEncoder,
-        (name, settings): (String, &VideoSettings),
+        (encoder, bitrate): (VideoEncoder, BitRate),
+        (name, settings): (&str, &VideoSettings),
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
+        let name = format!("encode-{name}");
         let (avcc, maker, intake) = (encoder.avcc(), encoder.maker(), encoder.intake());
         counters.set_intake(intake.clone());
         counters.count(|stats| {
@@ -189,6 +199,8 @@ impl SteadyEncoder {
             name,
             settings: settings.clone(),
             avcc,
+            bitrate,
+            kept_bps: 0,
             station,
             counters,
             maker,
@@ -204,6 +216,11 @@ impl SteadyEncoder {
     /// `AVCDecoderConfigurationRecord` of all of its encoders.
     pub(super) fn avcc(&self) -> Bytes {
         self.avcc.clone()
+    }
+
+    /// The bit rate that it keeps: what this is set to holds from the next picture on, in the same stream.
+    pub(super) fn bitrate(&self) -> BitRate {
+        self.bitrate.clone()
     }
 
     /// Whether it can have a picture: one that lies on its device, or on the host; those on a device are copied there, unless that
@@ -228,10 +245,14 @@ impl SteadyEncoder {
                 true => Arc::clone(picture),
                 false => Arc::new(black(self.settings.size)),
             };
-            let order = Order::Picture(tick, shown, idr);
+            let bps = self.bitrate.bps();
+            let order = Order::Picture(tick, shown, idr, bps);
             let failure = match &self.station {
                 Some(station) => match station.carry_out(order, limit, (stop, &self.pulse)) {
-                    Ok(packets) => return Ok(packets),
+                    Ok(packets) => {
+                        self.told_bitrate(bps);
+                        return Ok(packets);
+                    }
                     Err(failure) => failure,
                 },
                 None => Failure::Stopped,
@@ -244,6 +265,18 @@ impl SteadyEncoder {
             // A picture is not to blame before the encoder that stands in has failed at it too.
             attempt = if self.maker == before { attempt + 1 } else { 0 };
             idr = Idr::Force;
+        }
+    }
+
+    /// Notes the bit rate that a picture was encoded at.
+    fn told_bitrate(&mut self, bps: u32) {
+        let before = std::mem::replace(&mut self.kept_bps, bps);
+        if before == bps {
+            return;
+        }
+        self.counters.count(|stats| stats.bitrate_bps = bps);
+        if before != 0 {
+            tracing::info!(encoder = self.name, before, bps, "another bit rate");
         }
     }
 

@@ -24,6 +24,7 @@ mod mischief;
 mod moves;
 mod nvdec;
 mod nvenc;
+mod nvenc_choices;
 mod peers;
 mod proof;
 mod recordings;

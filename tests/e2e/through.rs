@@ -24,6 +24,8 @@ const OPENED: f64 = 2.0;
 /// Threads that a graphics driver does not name bear the name of who opened the device: at first this, then [`RENEWAL`].
 const MAIN: &str = "onair";
 const RENEWAL: &str = "gpu-renewal";
+/// Threads of sources, which are numbered.
+const INPUTS: &str = "input#";
 /// What a fault may take to be told, and to be over.
 const LONG: Duration = Duration::from_secs(120);
 /// Frames that everything shows after the last fault.
@@ -295,15 +297,20 @@ impl<P> Show<P> {
         outcomes
     }
 
-    /// Nothing is left behind: no thread, no open file but those that players open and close again.
+    /// Nothing is left behind: no thread but those that hang, no open file but those that players open and close again.
     async fn await_rest(&mut self, before: &Seen, threads: &BTreeMap<String, usize>) {
         const FILES: &str = "onair_process_open_fds";
+        const HUNG: &str = "onair_process_threads_hung";
+        let now = self.look().await;
+        let hung = (now.metric(HUNG, HUNG) - before.metric(HUNG, HUNG)) as usize;
         let then = before.metric(FILES, FILES);
         self.until(FILES, |seen| seen.metric(FILES, FILES) <= then + OPENED).await;
         let (pid, clock) = (self.server.process.0.id(), Clock::real());
         loop {
-            let more =
-                |(name, count): &(String, usize)| *count > threads.get(name).copied().unwrap_or(0);
+            let more = |(name, count): &(String, usize)| {
+                let may = if name == INPUTS { hung } else { 0 };
+                *count > threads.get(name).copied().unwrap_or(0) + may
+            };
             let more: Vec<_> = threads_of(pid).into_iter().filter(more).collect();
             if more.is_empty() {
                 return;
@@ -354,7 +361,11 @@ fn threads_of(pid: u32) -> BTreeMap<String, usize> {
         // It may have ended meanwhile.
         let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         if !name.is_empty() && !name.starts_with("tokio") {
-            let name = if name.trim() == RENEWAL { MAIN } else { name.trim() };
+            let name = match name.trim() {
+                name if name.starts_with(INPUTS) => INPUTS,
+                RENEWAL => MAIN,
+                name => name,
+            };
             *counts.entry(name.to_owned()).or_default() += 1;
         }
     }

@@ -42,7 +42,16 @@ impl OnAir {
         let (extras, done, caster) = changed.await?;
         self.extras = extras;
         done?;
+        self.follow_bitrate(&caster);
         self.set_relays(&caster).await
+    }
+
+    /// PVW has PGM's bit rate, also when it is made later.
+    fn follow_bitrate(&mut self, caster: &Caster) {
+        if let Some(pvw) = &self.pvw {
+            pvw.set_bitrate(self.pgm.video().bitrate_bps);
+        }
+        Arc::make_mut(&mut self.started).config.encoder.video_bps = caster.config.encoder.video_bps;
     }
 
     /// Starts the relays that are new and ends those that are gone; if one cannot start, all stays as it was. A server that is

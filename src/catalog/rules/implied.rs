@@ -69,9 +69,10 @@ fn image_of<'a>(caster: &'a Caster, showing: Showing<'_>) -> Option<&'a Place> {
     }
 }
 
-/// What PGM goes out as.
-fn outputs(caster: &Caster) -> (&[Rendition], u32, Option<&RecordConfig>) {
-    (&caster.config.renditions, caster.config.delay_ms, caster.recorded())
+/// What PGM goes out as, as far as that may change on air.
+fn outputs(caster: &Caster) -> (&[Rendition], Option<u32>, u32, Option<&RecordConfig>) {
+    let config = &caster.config;
+    (&config.renditions, config.encoder.video_bps, config.delay_ms, caster.recorded())
 }
 
 /// How a scene's change from `old` to `new` is accepted.

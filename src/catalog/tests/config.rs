@@ -126,6 +126,21 @@ fn check(draft: ConfigDraft, code: Option<ErrorCode>) {
 }
 
 #[test]
+fn the_bit_rate_changes_on_air_and_the_rest_of_the_encoder_waits() {
+    let mut world = World::on_air();
+    for (edit, effects) in [
+        ((|d| d.video_bps = Some(500_000)) as fn(&mut ConfigDraft), &[Effect::OutputsChanged][..]),
+        (|d| d.x264_preset = "fast".into(), &[]),
+        (|d| d.frame_rate = "25".into(), &[]),
+    ] {
+        let mut draft = config();
+        draft.video_bps = world.the_caster().config.encoder.video_bps;
+        edit(&mut draft);
+        assert_eq!(world.ok(set(&world, draft)).effects, effects);
+    }
+}
+
+#[test]
 fn standby_is_what_moves_before_what_stands_still() {
     let all = Standby {
         live_url: Some("rtmp://a/b".into()),

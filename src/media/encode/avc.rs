@@ -86,25 +86,71 @@ pub(super) fn configuration(annex_b: &[u8]) -> Option<Bytes> {
     Some(record.freeze())
 }
 
-/// Whether a record has each parameter set that is found in Annex B.
-pub(super) fn holds(record: &[u8], annex_b: &[u8]) -> bool {
-    let mut rest = record.get(5..).unwrap_or_default();
-    let mut known = Vec::new();
+/// Parameter sets of a record, SPS first; none when it is cut short.
+fn sets(record: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut rest = record.get(5..)?;
+    let mut sets = Vec::new();
     for mask in [0x1f, 0xff] {
-        let Some((count, sets)) = rest.split_first() else { return false };
-        rest = sets;
+        let (count, after) = rest.split_first()?;
+        rest = after;
         for _ in 0..count & mask {
-            let Some((len, sets)) = rest.split_first_chunk::<2>() else { return false };
-            let Some((set, sets)) = sets.split_at_checked(u16::from_be_bytes(*len).into()) else {
-                return false;
-            };
-            known.push(set);
-            rest = sets;
+            let (len, after) = rest.split_first_chunk::<2>()?;
+            let (set, after) = after.split_at_checked(u16::from_be_bytes(*len).into())?;
+            sets.push(set);
+            rest = after;
         }
     }
+    Some(sets)
+}
+
+/// Whether a record has each parameter set that is found in Annex B.
+pub(super) fn holds(record: &[u8], annex_b: &[u8]) -> bool {
+    let Some(known) = sets(record) else { return false };
     let mut sets = units(annex_b);
     sets.retain(|unit| matches!(unit[0] & 0x1f, NAL_SPS | NAL_PPS));
     !sets.is_empty() && sets.iter().all(|set| known.contains(set))
+}
+
+/// `level_idc` of the first SPS in Annex B; 1b is 9.
+pub(in crate::media) fn level(annex_b: &[u8]) -> Option<u8> {
+    units(annex_b).into_iter().find(|unit| unit[0] & 0x1f == NAL_SPS)?.get(3).copied()
+}
+
+/// MaxBR of levels, in units of 1000 bit/s (H.264, table A-1), by `level_idc`; those that are not here have the most.
+const MAX_BR: [(u8, u32); 19] = [
+    (9, 128),
+    (10, 64),
+    (11, 192),
+    (12, 384),
+    (13, 768),
+    (20, 2000),
+    (21, 4000),
+    (22, 4000),
+    (30, 10_000),
+    (31, 14_000),
+    (32, 20_000),
+    (40, 20_000),
+    (41, 50_000),
+    (42, 50_000),
+    (50, 135_000),
+    (51, 240_000),
+    (52, 240_000),
+    (60, 240_000),
+    (61, 480_000),
+];
+
+/// Highest bit rate that the levels of all SPS of a record allow, bit/s.
+pub fn most_bps(record: &[u8]) -> u32 {
+    let of = |sps: &[u8]| {
+        let [_, profile, _, level, ..] = *sps else { return 0 };
+        let known = MAX_BR.iter().find(|(known, _)| *known == level);
+        // High may have a quarter more (cpbBrVclFactor).
+        let factor = if profile == 100 { 1250 } else { 1000 };
+        known.map_or(800_000, |(_, kbps)| *kbps) * factor
+    };
+    let sets = sets(record).unwrap_or_default();
+    let sps = sets.into_iter().filter(|set| set.first().is_some_and(|kind| kind & 0x1f == NAL_SPS));
+    sps.map(of).min().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -142,5 +188,23 @@ mod tests {
             assert_eq!(holds(&record, sets), held, "{sets:?}");
         }
         assert!((0..record.len()).all(|len| !holds(&record[..len], second)), "cut short");
+    }
+
+    #[test]
+    fn levels_bound_the_bit_rate() {
+        let sps = |profile, level| [0, 0, 1, 0x67, profile, 0, level, 0xaa];
+        let pps = b"\0\0\x01\x68\xee";
+        for (of, bps) in [
+            (vec![sps(100, 30)], 12_500_000),
+            (vec![sps(77, 30)], 10_000_000),
+            (vec![sps(100, 31), sps(100, 30)], 12_500_000),
+            (vec![sps(66, 9)], 128_000),
+            (vec![sps(100, 62)], 1_000_000_000),
+        ] {
+            let record = configuration(&[&of.concat()[..], pps].concat()).unwrap();
+            assert_eq!(most_bps(&record), bps, "{of:?}");
+            assert_eq!(level(&of.concat()), Some(of[0][6]));
+        }
+        assert_eq!(most_bps(b"\x01\x64\0"), 0);
     }
 }

@@ -74,6 +74,16 @@ impl Codec {
         }
     }
 
+    /// Keeps another bit rate from the next frame on, within a buffer of 1 s as before. FFmpeg's libx264 looks at these fields
+    /// before each frame; x264 takes them where it keeps the rate by such a buffer, without a keyframe or other parameter sets.
+    pub(super) fn set_rate(&mut self, bps: u32) {
+        // SAFETY: the context is open, ours, and nobody else refers to it.
+        let context = unsafe { self.context.as_mut() };
+        context.bit_rate = i64::from(bps);
+        context.rc_max_rate = i64::from(bps);
+        context.rc_buffer_size = i32::try_from(bps).unwrap_or(i32::MAX);
+    }
+
     /// Samples per frame, for audio.
     pub(super) fn frame_size(&self) -> usize {
         // SAFETY: the context is open and ours.

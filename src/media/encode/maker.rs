@@ -169,6 +169,17 @@ impl VideoEncoder {
         self.avcc.clone()
     }
 
+    /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe.
+    ///
+    /// # Errors
+    /// When the encoder will not, or works offline.
+    pub fn set_bitrate(&mut self, bps: u32) -> Result<(), EncodeError> {
+        match &mut self.encoder {
+            Encoder::X264(encoder) => encoder.set_bitrate(bps),
+            Encoder::Nvenc(encoder) => encoder.set_bitrate(bps).map_err(EncodeError::from),
+        }
+    }
+
     /// Encodes the picture of `tick`, which must grow; gives what is ready.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{EncoderPolicy, Latency, Profile, VideoSettings, X264Preset};
+use super::{EncoderPolicy, Idr, Latency, Profile, VideoEncoder, VideoSettings, X264Preset};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::media::nvenc::NvencSettings;
 use crate::time::FrameRate;
@@ -45,6 +45,47 @@ pub(crate) fn flat(luma: u8) -> Arc<Picture> {
         stride_bytes: row,
     });
     Arc::new(Picture::new(PixelFormat::Nv12, SIZE, Color::CANVAS, planes.collect()).unwrap())
+}
+
+/// A picture that no encoder can foresee, so that it takes as many bits as it may.
+pub(crate) fn noise(tick: u64) -> Arc<Picture> {
+    let mut state = tick + 1;
+    let mut random = || {
+        // Knuth's MMIX.
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        112 + (state >> 59) as u8
+    };
+    let planes = PixelFormat::Nv12.plane_shapes(SIZE).into_iter().map(|(row, rows)| Plane {
+        data: (0..row * rows).map(|_| random()).collect::<Vec<u8>>().into(),
+        stride_bytes: row,
+    });
+    Arc::new(Picture::new(PixelFormat::Nv12, SIZE, Color::CANVAS, planes.collect()).unwrap())
+}
+
+/// Halves and doubles an encoder's bit rate: the bytes follow, and nothing else changes.
+pub(crate) fn check_rates(encoder: &mut VideoEncoder, begun_bps: u32) {
+    const SECOND: u64 = 30;
+    let avcc = encoder.avcc();
+    let mut next = 0;
+    for bps in [begun_bps, begun_bps / 2, begun_bps] {
+        encoder.set_bitrate(bps).unwrap();
+        let mut bytes = 0;
+        // What the buffer held before may go on for a second.
+        for tick in next..next + 3 * SECOND {
+            let packets = encoder.encode(tick, &noise(tick), Idr::Auto).unwrap();
+            assert_eq!(packets.len(), 1, "{bps} bit/s: tick {tick}");
+            assert_eq!(packets[0].key, tick.is_multiple_of(GOP.into()), "{bps} bit/s: tick {tick}");
+            assert_eq!(packets[0].pts_ns, RATE.tick_ns(tick).cast_signed());
+            if tick >= next + SECOND {
+                bytes += packets[0].data.len() as u32;
+            }
+        }
+        next += 3 * SECOND;
+        let kept_bps = bytes * 8 / 2;
+        assert!(kept_bps.abs_diff(bps) < bps / 5, "{kept_bps}, not {bps} bit/s");
+    }
+    assert_eq!(encoder.avcc(), avcc);
 }
 
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.

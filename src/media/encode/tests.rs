@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::testing::{SIZE, picture, settings};
+use super::testing::{SIZE, check_rates, picture, settings};
 use super::{
     AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
@@ -33,6 +33,15 @@ fn packets_bear_the_times_of_their_ticks() {
             assert_eq!(keys, [0, 17], "{rate}");
         }
     }
+}
+
+#[test]
+fn a_bit_rate_changes_within_the_stream() {
+    check_rates(&mut VideoEncoder::open(&settings()).unwrap(), settings().bitrate_bps);
+    let offline = VideoSettings { latency: Latency::Normal, ..settings() };
+    let mut encoder = VideoEncoder::open(&offline).unwrap();
+    encoder.set_bitrate(offline.bitrate_bps).unwrap();
+    assert_eq!(encoder.set_bitrate(200_000).unwrap_err(), EncodeError::OneRate);
 }
 
 #[test]

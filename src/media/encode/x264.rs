@@ -26,6 +26,8 @@ pub(super) struct X264Encoder {
     codec: Codec,
     size: Size,
     timing: Timing,
+    latency: Latency,
+    bitrate_bps: u32,
 }
 
 impl X264Encoder {
@@ -53,12 +55,31 @@ impl X264Encoder {
         let codec = Codec::open(("libx264", c"libx264"), &mut options, |context| {
             configure(context, settings);
         })?;
-        Ok(X264Encoder { codec, size: settings.size, timing: Timing::of(settings) })
+        Ok(X264Encoder {
+            codec,
+            size: settings.size,
+            timing: Timing::of(settings),
+            latency: settings.latency,
+            bitrate_bps: settings.bitrate_bps,
+        })
     }
 
     /// SPS and PPS, Annex B.
     pub(super) fn parameter_sets(&self) -> &[u8] {
         self.codec.extradata()
+    }
+
+    /// Keeps another bit rate from the next picture on.
+    pub(super) fn set_bitrate(&mut self, bps: u32) -> Result<(), EncodeError> {
+        if bps == self.bitrate_bps {
+            return Ok(());
+        }
+        if self.latency == Latency::Normal {
+            return Err(EncodeError::OneRate);
+        }
+        self.codec.set_rate(bps);
+        self.bitrate_bps = bps;
+        Ok(())
     }
 
     pub(super) fn encode(

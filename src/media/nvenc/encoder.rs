@@ -12,8 +12,9 @@ use bytes::Bytes;
 use super::direct::Direct;
 use super::session::{Given, Input, Output, Session};
 use super::{NoNvenc, NvencCodec, driver};
-use crate::frame::{Picture, Size};
+use crate::frame::Picture;
 use crate::limits::NVENC_BUFFERS;
+use crate::media::encode::avc;
 use crate::media::encode::{
     EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture,
 };
@@ -59,7 +60,7 @@ pub struct NvencEncoder {
     pending: VecDeque<Pending>,
     direct: Direct,
     intake: Intake,
-    size: Size,
+    video: VideoSettings,
     timing: Timing,
     gop_pictures: u64,
     /// Pictures since the last keyframe, itself included; 0 before the first.
@@ -84,7 +85,7 @@ impl NvencEncoder {
             pending: VecDeque::new(),
             direct: Direct::new(),
             intake: Intake::of(driver.device().uuid),
-            size: video.size,
+            video: video.clone(),
             timing: Timing::of(video),
             gop_pictures: u64::from((video.gop_ticks / video.picture_ticks.max(1)).max(1)),
             since_idr: 0,
@@ -99,7 +100,7 @@ impl NvencEncoder {
     }
 
     fn add_buffers(&mut self) -> Result<(), NoNvenc> {
-        let input = self.session.create_input(self.size)?;
+        let input = self.session.create_input(self.video.size)?;
         match self.session.create_output() {
             Ok(output) => self.buffers.push(Buffers { input, output }),
             Err(refusal) => {
@@ -120,6 +121,21 @@ impl NvencEncoder {
         self.intake.clone()
     }
 
+    /// Keeps another bit rate from the next picture on.
+    pub(in crate::media) fn set_bitrate(&mut self, bps: u32) -> Result<(), NoNvenc> {
+        if bps == self.video.bitrate_bps {
+            return Ok(());
+        }
+        let video = VideoSettings { bitrate_bps: bps, ..self.video.clone() };
+        self.session.reconfigure(&video, avc::level(&self.parameter_sets).unwrap_or(0))?;
+        if self.session.parameter_sets()? != self.parameter_sets {
+            let reason = "it changes the parameter sets".to_owned();
+            return Err(NoNvenc::Refused { what: "another bit rate", reason });
+        }
+        self.video = video;
+        Ok(())
+    }
+
     /// Encodes the picture of `tick`; gives what is ready.
     pub(in crate::media) fn encode(
         &mut self,
@@ -127,7 +143,7 @@ impl NvencEncoder {
         picture: &Arc<Picture>,
         idr: Idr,
     ) -> Result<Vec<Packet>, EncodeError> {
-        check_picture(picture, self.size)?;
+        check_picture(picture, self.video.size)?;
         let is_due = self.since_idr == 0 || self.since_idr >= self.gop_pictures;
         let idr = if is_due { Idr::Force } else { idr };
         let held_back = || NoNvenc::Refused {
@@ -142,7 +158,7 @@ impl NvencEncoder {
         let input = mapped.as_ref().map_or(buffers.input, |mapped| mapped.input);
         // Whatever comes of it, it is given back.
         self.pending.push_back(Pending { buffers, mapped });
-        let source = (input, pitch, self.size);
+        let source = (input, pitch, self.video.size);
         let given = self.session.encode(source, buffers.output, (tick, idr))?;
         self.since_idr = if idr == Idr::Force { 1 } else { self.since_idr + 1 };
         match given {
@@ -157,7 +173,7 @@ impl NvencEncoder {
         if self.intake.device() != Some(place.memory.device()) {
             return None;
         }
-        match self.direct.map(&self.session, place, self.size) {
+        match self.direct.map(&self.session, place, self.video.size) {
             Ok(input) => Some((Mapped { input, _picture: Arc::clone(picture) }, place.pitch_bytes)),
             Err(error) => {
                 tracing::warn!(%error, "pictures are copied by way of the host from now on");

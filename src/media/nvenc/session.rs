@@ -11,7 +11,7 @@ use std::ptr;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
 use super::driver::{Driver, OnBuffer, OnStruct, Place, status_name};
-use super::setup::{codec_guid, configure, parameters, preset_guid, tuning_info};
+use super::setup::{codec_guid, configure, keep_level, parameters, preset_guid, tuning_info};
 use super::{NoNvenc, NvencCodec};
 use crate::frame::{Picture, Size};
 use crate::media::cuda::Context;
@@ -186,13 +186,12 @@ impl<'a> Session<'a> {
         Ok(guids)
     }
 
-    /// Says what is to be encoded.
-    pub(super) fn initialize(
+    /// A preset's configuration, changed to what is asked for.
+    fn preset(
         &self,
         codec: NvencCodec,
         video: &VideoSettings,
-    ) -> Result<(), NoNvenc> {
-        let api = &self.driver.api;
+    ) -> Result<Box<nv::NV_ENC_PRESET_CONFIG>, NoNvenc> {
         let mut preset = Box::new(nv::NV_ENC_PRESET_CONFIG {
             version: nv::NV_ENC_PRESET_CONFIG_VER,
             ..Default::default()
@@ -203,15 +202,24 @@ impl<'a> Session<'a> {
             let tuning = tuning_info(video.nvenc.tuning);
             let (codec, wanted) = (codec_guid(codec), preset_guid(video.nvenc.preset));
             // SAFETY: the session is open and the struct bears its version.
-            unsafe { (api.preset)(self.handle, codec, wanted, tuning, &mut *preset) }
+            unsafe { (self.driver.api.preset)(self.handle, codec, wanted, tuning, &mut *preset) }
         };
         if status != SUCCESS {
             return Err(self.refusal("a preset", status));
         }
-        let config = &mut preset.presetCfg;
-        configure(config, codec, video);
-        let mut params = parameters(config, codec, video);
-        match self.status(api.initialize, &mut params)? {
+        configure(&mut preset.presetCfg, codec, video);
+        Ok(preset)
+    }
+
+    /// Says what is to be encoded.
+    pub(super) fn initialize(
+        &self,
+        codec: NvencCodec,
+        video: &VideoSettings,
+    ) -> Result<(), NoNvenc> {
+        let mut preset = self.preset(codec, video)?;
+        let mut params = parameters(&mut preset.presetCfg, codec, video);
+        match self.status(self.driver.api.initialize, &mut params)? {
             SUCCESS => Ok(()),
             // Some drivers give out sessions first and count them here.
             status @ (NO_MEMORY | NO_KEY) => {
@@ -220,6 +228,19 @@ impl<'a> Session<'a> {
             }
             status => Err(self.refusal("settings", status)),
         }
+    }
+
+    /// Goes on with H.264 of another bit rate, with the next picture. The level of the stream is named, so that the driver has no
+    /// reason to write another SPS; neither is the rate control reset nor a keyframe made.
+    pub(super) fn reconfigure(&self, video: &VideoSettings, level: u8) -> Result<(), NoNvenc> {
+        let mut preset = self.preset(NvencCodec::H264, video)?;
+        keep_level(&mut preset.presetCfg, level);
+        let mut params = nv::NV_ENC_RECONFIGURE_PARAMS {
+            version: nv::NV_ENC_RECONFIGURE_PARAMS_VER,
+            reInitEncodeParams: parameters(&mut preset.presetCfg, NvencCodec::H264, video),
+            ..Default::default()
+        };
+        self.call("another bit rate", self.driver.api.reconfigure, &mut params)
     }
 
     /// SPS and PPS, Annex B.

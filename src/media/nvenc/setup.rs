@@ -95,6 +95,14 @@ fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
     vui.bitstreamRestrictionFlag = 1;
 }
 
+/// Names the level of H.264 instead of leaving it to the driver.
+pub(super) fn keep_level(config: &mut nv::NV_ENC_CONFIG, level: u8) {
+    // SAFETY: the caller's codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
+    let avc = unsafe { &mut config.encodeCodecConfig.h264Config };
+    // NVENC's numbers of levels are `level_idc`.
+    avc.level = u32::from(level);
+}
+
 /// The parameters of a session; `config` must outlive the call that they are for.
 pub(super) fn parameters(
     config: &mut nv::NV_ENC_CONFIG,

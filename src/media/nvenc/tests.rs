@@ -3,7 +3,9 @@
 use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
-use crate::media::encode::testing::{Dir, SIZE, flat, picture, probe, settings, tool_output};
+use crate::media::encode::testing::{
+    Dir, SIZE, check_rates, flat, picture, probe, settings, tool_output,
+};
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
 };
@@ -215,6 +217,24 @@ fn pictures_that_are_held_back_come_later() {
     assert_eq!([0, 1, 2, 3].map(&mut encode), [const { Ok(0) }; 4]);
     let error = encode(4).unwrap_err().to_string();
     assert!(error.contains("4 pictures are held back"), "{error}");
+    drop(encoder);
+    simulator.check_empty();
+}
+
+#[test]
+fn a_bit_rate_changes_within_the_session() {
+    let simulator = Simulator::new("");
+    let video = video(&simulator);
+    let mut encoder = VideoEncoder::open(&video).unwrap();
+    let opened = simulator.held().opened;
+    check_rates(&mut encoder, video.bitrate_bps);
+    assert_eq!(simulator.held().opened, opened);
+    drop(encoder);
+    simulator.check_empty();
+    let simulator = Simulator::new("no-reconfigure");
+    let mut encoder = VideoEncoder::open(&self::video(&simulator)).unwrap();
+    let error = encoder.set_bitrate(200_000).unwrap_err().to_string();
+    assert!(error.contains("another bit rate: NV_ENC_ERR_UNSUPPORTED_PARAM"), "{error}");
     drop(encoder);
     simulator.check_empty();
 }

@@ -131,6 +131,18 @@ fn rungs_come_and_go_while_the_output_runs() {
         live.output.set_renditions(&[]).unwrap();
         assert!(!hub.is_live("caster/comes_lld"));
     }
+    // More than its H.264 level allows: another one in its place, whose sets are others.
+    live.output.set_renditions(std::slice::from_ref(&lld)).unwrap();
+    live.output.add_rendition_sink("lld", publish("caster/comes_lld")).unwrap();
+    for (bitrate_bps, sinks) in [(150_000, 1), (60_000_000, 0)] {
+        let video = VideoSettings { bitrate_bps, ..lld.video.clone() };
+        live.output.set_renditions(&[RenditionSettings { video, ..lld.clone() }]).unwrap();
+        let rung = live.output.renditions().remove(0);
+        assert_eq!((rung.settings.video.bitrate_bps, rung.sinks.len()), (bitrate_bps, sinks));
+    }
+    live.output.set_renditions(&[]).unwrap();
+    live.output.set_bitrate(u32::MAX);
+    assert_eq!(live.output.video().bitrate_bps, live.output.most_bps(), "no more than its level");
     let other_rate =
         VideoSettings { rate: crate::time::FrameRate::SUPPORTED[0], ..lld.video.clone() };
     for bad in [

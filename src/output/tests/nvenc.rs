@@ -121,9 +121,56 @@ fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
 }
 
 #[test]
+fn a_bit_rate_that_changes_costs_no_picture() {
+    use Maker::{Nvenc, StandIn, X264};
+    for (policy, faults, maker, restarts) in [
+        (EncoderPolicy::X264, "", X264, 0),
+        (EncoderPolicy::Nvenc, "", Nvenc, 0),
+        // Whatever comes later has the rate that holds.
+        (EncoderPolicy::Nvenc, "lost=180@100", Nvenc, 1),
+        (EncoderPolicy::Nvenc, "gone=180@100", StandIn, 1),
+        // Reconfigured in vain, opened again, in vain again: x264 keeps it.
+        (EncoderPolicy::Nvenc, "no-reconfigure", StandIn, 2),
+    ] {
+        let (dir, simulator) = (Dir::new(), Simulator::new(faults));
+        let (output, made) = begin("rates", &simulator, policy, &dir);
+        made.unwrap();
+        let mut lld = output.renditions().remove(0).settings;
+        let before = output.video();
+        for tick in 0..TICKS {
+            if tick == 40 {
+                output.set_bitrate(200_000);
+                lld.video.bitrate_bps = 100_000;
+                output.set_renditions(std::slice::from_ref(&lld)).unwrap();
+            }
+            output.push_wait(media(tick)).unwrap();
+        }
+        output.finish(LONG);
+        assert_eq!(output.video(), VideoSettings { bitrate_bps: 200_000, ..before });
+        let rung = output.renditions().remove(0);
+        assert_eq!(rung.settings, lld, "{faults}");
+        let main = output.stats();
+        assert_eq!([main.bitrate_bps, rung.stats.bitrate_bps], [200_000, 100_000], "{faults}");
+        assert_eq!((main.maker, main.restarts), (maker, restarts), "{faults}");
+        assert_eq!((main.failure, rung.stats.failure), (None, None), "{faults}");
+        // The rendition's sink is there still.
+        check_pictures(&dir);
+        for name in ["main.mp4", "lld.mp4"] {
+            let keys = check_file(&dir, name);
+            let grid: Vec<u64> =
+                keys.iter().copied().filter(|key| key % u64::from(GOP) == 0).collect();
+            assert_eq!(grid, [0, 30, 60, 90], "{faults}: {name}");
+            assert!(restarts > 0 || keys == grid, "{policy:?}: {name}: {keys:?}");
+        }
+        drop(output);
+        simulator.check_empty();
+    }
+}
+
+#[test]
 fn nvenc_that_hangs_is_not_asked_again() {
     let (dir, simulator) = (Dir::new(), Simulator::new(""));
-    fault::arm("x264-stuck:hang@40");
+    fault::arm("encode-stuck:hang@40");
     let (output, made) = begin("stuck", &simulator, EncoderPolicy::Auto, &dir);
     made.unwrap();
     for tick in 0..TICKS {

@@ -42,6 +42,8 @@ pub struct Faults {
     pub no_import: bool,
     /// `no-register`: NVENC takes no memory that is not its own.
     pub no_register: bool,
+    /// `no-reconfigure`: sessions stay as they were initialized.
+    pub no_reconfigure: bool,
     /// `unmappable=HEIGHT@PICTURE`
     pub unmappable: Vec<Unmappable>,
     /// `uuid=DIGITS`: no fault, but the UUID of the device, 32 hexadecimal digits.
@@ -62,6 +64,7 @@ impl Faults {
                 "sessions" => faults.sessions = Some(number(value) as usize),
                 "no-memory" => faults.no_memory = true,
                 "no-import" => faults.no_import = true,
+                "no-reconfigure" => faults.no_reconfigure = true,
                 "no-register" => faults.no_register = true,
                 "uuid" => {
                     let uuid = u128::from_str_radix(value, 16).unwrap_or_else(|_| unknown(word));

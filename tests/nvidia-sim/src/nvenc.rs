@@ -9,27 +9,15 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
 use crate::cuda;
-use crate::session::{Handed, Held, Input, Output, Refusal, Session, Setup, wrong};
+use crate::session::{Handed, Held, Input, Output, Refusal, Session, wrong};
 use crate::world::{CONTEXT, say, world};
-use crate::x264::Wish;
 
 mod registered;
+mod setup;
 
 /// The codecs of a card of the Turing generation.
 const CODECS: [nv::GUID; 2] = [nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID];
-const PRESETS: [nv::GUID; 7] = [
-    nv::NV_ENC_PRESET_P1_GUID,
-    nv::NV_ENC_PRESET_P2_GUID,
-    nv::NV_ENC_PRESET_P3_GUID,
-    nv::NV_ENC_PRESET_P4_GUID,
-    nv::NV_ENC_PRESET_P5_GUID,
-    nv::NV_ENC_PRESET_P6_GUID,
-    nv::NV_ENC_PRESET_P7_GUID,
-];
 
-/// What the smallest card encodes, px.
-const SMALLEST: (u32, u32) = (145, 49);
-const LARGEST: u32 = 4096;
 /// Rows of a picture begin at multiples of this, bytes.
 const PITCH: u32 = 256;
 
@@ -100,8 +88,9 @@ unsafe extern "C" fn NvEncodeAPICreateInstance(
     list.nvEncOpenEncodeSessionEx = Some(open);
     list.nvEncGetEncodeGUIDCount = Some(codec_count);
     list.nvEncGetEncodeGUIDs = Some(codecs);
-    list.nvEncGetEncodePresetConfigEx = Some(preset);
-    list.nvEncInitializeEncoder = Some(initialize);
+    list.nvEncGetEncodePresetConfigEx = Some(setup::preset);
+    list.nvEncInitializeEncoder = Some(setup::initialize);
+    list.nvEncReconfigureEncoder = Some(setup::reconfigure);
     list.nvEncGetSequenceParams = Some(sequence);
     list.nvEncCreateInputBuffer = Some(create_input);
     list.nvEncDestroyInputBuffer = Some(destroy_input);
@@ -171,102 +160,6 @@ unsafe extern "C" fn codecs(
         }
         Ok(())
     })
-}
-
-fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
-    match CODECS.contains(&codec) && PRESETS.contains(&preset) {
-        true => Ok(()),
-        false => Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec or preset that is not there")),
-    }
-}
-
-unsafe extern "C" fn preset(
-    encoder: *mut c_void,
-    codec: nv::GUID,
-    preset: nv::GUID,
-    tuning: nv::NV_ENC_TUNING_INFO,
-    config: *mut nv::NV_ENC_PRESET_CONFIG,
-) -> NVENCSTATUS {
-    // SAFETY: the interface wants a valid pointer.
-    let preset_config = unsafe { &mut *config };
-    with(encoder, |_| {
-        version(preset_config.version, nv::NV_ENC_PRESET_CONFIG_VER)?;
-        version(preset_config.presetCfg.version, nv::NV_ENC_CONFIG_VER)?;
-        known(codec, preset)?;
-        let config = &mut preset_config.presetCfg;
-        // As a card's: B-frames for quality, none for low latency.
-        let is_quality = tuning == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_HIGH_QUALITY;
-        config.frameIntervalP = if is_quality { 4 } else { 1 };
-        config.gopLength = 250;
-        config.rcParams.version = nv::NV_ENC_RC_PARAMS_VER;
-        config.rcParams.rateControlMode = nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR;
-        config.rcParams.averageBitRate = 2_000_000;
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn initialize(
-    encoder: *mut c_void,
-    params: *mut nv::NV_ENC_INITIALIZE_PARAMS,
-) -> NVENCSTATUS {
-    // SAFETY: the interface wants a valid pointer, and its config is null or valid.
-    let (params, config) = unsafe { (&*params, (*params).encodeConfig.as_ref()) };
-    with(encoder, |session| {
-        version(params.version, nv::NV_ENC_INITIALIZE_PARAMS_VER)?;
-        known(params.encodeGUID, params.presetGUID)?;
-        let none = wrong(NV_ENC_ERR_INVALID_PARAM, "initialized without a config");
-        let config = config.ok_or(none)?;
-        version(config.version, nv::NV_ENC_CONFIG_VER)?;
-        version(config.rcParams.version, nv::NV_ENC_RC_PARAMS_VER)?;
-        let (width, height) = (params.encodeWidth, params.encodeHeight);
-        if width < SMALLEST.0 || height < SMALLEST.1 || width > LARGEST || height > LARGEST {
-            return Err((NV_ENC_ERR_INVALID_PARAM, None));
-        }
-        let gone = world().gone.iter().any(|lost| *lost == 0 || *lost == height);
-        if gone {
-            return Err((NV_ENC_ERR_DEVICE_NOT_EXIST, None));
-        }
-        if params.enableEncodeAsync != 0 || params.enablePTD != 1 {
-            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a mode that Linux does not have"));
-        }
-        if params.tuningInfo == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED {
-            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
-        }
-        session.initialize(setup(params, config))
-    })
-}
-
-fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
-    // SAFETY: the union holds plain numbers; for H.264 its caller wrote this member.
-    let avc = unsafe { &config.encodeCodecConfig.h264Config };
-    let vui = &avc.h264VUIParameters;
-    let profile = match config.profileGUID {
-        nv::NV_ENC_H264_PROFILE_BASELINE_GUID => "baseline",
-        nv::NV_ENC_H264_PROFILE_MAIN_GUID => "main",
-        _ => "high",
-    };
-    let described = vui.videoSignalTypePresentFlag == 1 && vui.colourDescriptionPresentFlag == 1;
-    let colors =
-        [vui.colourPrimaries as u32, vui.transferCharacteristics as u32, vui.colourMatrix as u32];
-    Setup {
-        wish: Wish {
-            width: params.encodeWidth as i32,
-            height: params.encodeHeight as i32,
-            rate: (params.frameRateNum as i32, params.frameRateDen as i32),
-            bitrate_bps: config.rcParams.averageBitRate.into(),
-            vbv_bits: config.rcParams.vbvBufferSize as i32,
-            profile,
-            colors: described.then_some(colors),
-            full_range: vui.videoFullRangeFlag == 1,
-            chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
-        },
-        gop_pictures: config.gopLength,
-        repeats_sets: avc.repeatSPSPPS() == 1,
-        is_avc: params.encodeGUID == nv::NV_ENC_CODEC_H264_GUID,
-        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1)
-            + u64::from(config.rcParams.enableLookahead())
-                * u64::from(config.rcParams.lookaheadDepth),
-    }
 }
 
 unsafe extern "C" fn sequence(

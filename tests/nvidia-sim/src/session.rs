@@ -30,6 +30,21 @@ pub struct Setup {
     pub is_avc: bool,
     /// Pictures that are held back besides what faults ask for: B-frames, look-ahead.
     pub hold: u64,
+    /// What cannot be changed in a session.
+    pub fixed: Fixed,
+}
+
+/// What the header says that reconfiguration does not support: a change of the GOP structure, of the mode, of the largest size; and
+/// of what it says nothing about: the codec, and what `NvEncInitializeEncoder` alone is told.
+#[derive(PartialEq)]
+pub struct Fixed {
+    pub codec: nv::GUID,
+    pub gop_length: u32,
+    pub interval_p: i32,
+    pub idr_period: u32,
+    pub look_ahead: (u32, u32),
+    pub mode: (u32, u32),
+    pub largest: (u32, u32),
 }
 
 /// A buffer for pictures.
@@ -99,6 +114,8 @@ pub struct Session {
     held: Vec<usize>,
     pub pictures: u64,
     since_idr: u32,
+    /// Reconfiguration asked for a keyframe.
+    is_idr_due: bool,
     /// The encoder is lost: every call fails.
     pub is_lost: bool,
     is_flushed: bool,
@@ -115,6 +132,25 @@ impl Session {
             let opened = X264::open(&setup.wish);
             self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
         }
+        self.setup = Some(setup);
+        Ok(())
+    }
+
+    /// Goes on as another setup says; `is_idr`: with a keyframe.
+    pub fn reconfigure(&mut self, setup: Setup, is_idr: bool) -> Result<(), Refusal> {
+        let before = self.setup()?;
+        if before.fixed != setup.fixed {
+            return Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "reconfigured what cannot be"));
+        }
+        let Wish { bitrate_bps, vbv_bits, .. } = setup.wish;
+        if (Wish { bitrate_bps, vbv_bits, ..before.wish.clone() }) != setup.wish {
+            // A card could: another size or frame rate.
+            return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
+        }
+        if let Some(x264) = &mut self.x264 {
+            x264.set_rate(bitrate_bps, vbv_bits);
+        }
+        self.is_idr_due |= is_idr;
         self.setup = Some(setup);
         Ok(())
     }
@@ -142,6 +178,7 @@ impl Session {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a picture of another size"));
         }
         let is_forced = picture.flags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_FORCEIDR as u32 != 0;
+        let is_forced = is_forced || std::mem::take(&mut self.is_idr_due);
         let is_idr = is_forced || self.pictures == 0 || self.since_idr >= gop_pictures;
         let bytes = self.encoded(picture, is_idr)?;
         let asks_sets =

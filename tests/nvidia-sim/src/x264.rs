@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use ffmpeg_next::ffi;
 
 /// What to encode and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
     pub width: i32,
     pub height: i32,
@@ -105,6 +105,15 @@ impl X264 {
             rest = &unit[next.unwrap_or(unit.len())..];
         }
         sets
+    }
+
+    /// Keeps another bit rate from the next picture on: x264 looks at these fields before each.
+    pub fn set_rate(&mut self, bitrate_bps: i64, vbv_bits: i32) {
+        // SAFETY: the context is open and ours.
+        let context = unsafe { self.context.as_mut() };
+        context.bit_rate = bitrate_bps;
+        context.rc_max_rate = bitrate_bps;
+        context.rc_buffer_size = vbv_bits;
     }
 
     /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives Annex B.

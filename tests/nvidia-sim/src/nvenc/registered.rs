@@ -11,7 +11,7 @@ use super::{take, version, with};
 use crate::session::{Resource, wrong};
 use crate::world::{say, world};
 
-/// Rows begin at multiples of this, bytes, as they do where CUDA allocates them.
+/// Rows begin at multiples of this, bytes, says the header of `NV_ENC_REGISTER_RESOURCE::pitch`.
 const ROW: u32 = 4;
 
 pub unsafe extern "C" fn register(

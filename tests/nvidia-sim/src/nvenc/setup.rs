@@ -1,0 +1,162 @@
+//! What a session is asked for, at first and later.
+//!
+//! Must not encode. Invariant: whatever the header forbids is refused before the session is touched.
+
+use std::ffi::c_void;
+
+use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
+use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
+
+use super::{CODECS, version, with};
+use crate::session::{Fixed, Refusal, Setup, wrong};
+use crate::world::{say, world};
+use crate::x264::Wish;
+
+const PRESETS: [nv::GUID; 7] = [
+    nv::NV_ENC_PRESET_P1_GUID,
+    nv::NV_ENC_PRESET_P2_GUID,
+    nv::NV_ENC_PRESET_P3_GUID,
+    nv::NV_ENC_PRESET_P4_GUID,
+    nv::NV_ENC_PRESET_P5_GUID,
+    nv::NV_ENC_PRESET_P6_GUID,
+    nv::NV_ENC_PRESET_P7_GUID,
+];
+
+/// What the smallest card encodes, px.
+const SMALLEST: (u32, u32) = (145, 49);
+const LARGEST: u32 = 4096;
+
+fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
+    match CODECS.contains(&codec) && PRESETS.contains(&preset) {
+        true => Ok(()),
+        false => Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec or preset that is not there")),
+    }
+}
+
+pub unsafe extern "C" fn preset(
+    encoder: *mut c_void,
+    codec: nv::GUID,
+    preset: nv::GUID,
+    tuning: nv::NV_ENC_TUNING_INFO,
+    config: *mut nv::NV_ENC_PRESET_CONFIG,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let preset_config = unsafe { &mut *config };
+    with(encoder, |_| {
+        version(preset_config.version, nv::NV_ENC_PRESET_CONFIG_VER)?;
+        version(preset_config.presetCfg.version, nv::NV_ENC_CONFIG_VER)?;
+        known(codec, preset)?;
+        let config = &mut preset_config.presetCfg;
+        // As a card's: B-frames for quality, none for low latency.
+        let is_quality = tuning == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_HIGH_QUALITY;
+        config.frameIntervalP = if is_quality { 4 } else { 1 };
+        config.gopLength = 250;
+        config.rcParams.version = nv::NV_ENC_RC_PARAMS_VER;
+        config.rcParams.rateControlMode = nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR;
+        config.rcParams.averageBitRate = 2_000_000;
+        Ok(())
+    })
+}
+
+pub unsafe extern "C" fn initialize(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_INITIALIZE_PARAMS,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &*params };
+    with(encoder, |session| {
+        let setup = checked(params)?;
+        let height = params.encodeHeight;
+        let gone = world().gone.iter().any(|lost| *lost == 0 || *lost == height);
+        if gone {
+            return Err((NV_ENC_ERR_DEVICE_NOT_EXIST, None));
+        }
+        session.initialize(setup)
+    })
+}
+
+pub unsafe extern "C" fn reconfigure(
+    encoder: *mut c_void,
+    params: *mut nv::NV_ENC_RECONFIGURE_PARAMS,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &*params };
+    with(encoder, |session| {
+        version(params.version, nv::NV_ENC_RECONFIGURE_PARAMS_VER)?;
+        session.setup()?;
+        let setup = checked(&params.reInitEncodeParams)?;
+        if world().faults.no_reconfigure {
+            say("nothing is reconfigured");
+            return Err((NV_ENC_ERR_UNSUPPORTED_PARAM, None));
+        }
+        let bps = setup.wish.bitrate_bps;
+        // A reset forces a keyframe where the encoder decides on the kinds of pictures.
+        session.reconfigure(setup, params.resetEncoder() == 1 || params.forceIDR() == 1)?;
+        say(&format!("a session goes on with {bps} bit/s"));
+        Ok(())
+    })
+}
+
+/// What a session is asked for, checked as far as the session itself does not matter.
+fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
+    version(params.version, nv::NV_ENC_INITIALIZE_PARAMS_VER)?;
+    known(params.encodeGUID, params.presetGUID)?;
+    // SAFETY: the interface wants it null or valid.
+    let config = unsafe { params.encodeConfig.as_ref() };
+    let config = config.ok_or(wrong(NV_ENC_ERR_INVALID_PARAM, "asked for without a config"))?;
+    version(config.version, nv::NV_ENC_CONFIG_VER)?;
+    version(config.rcParams.version, nv::NV_ENC_RC_PARAMS_VER)?;
+    let (width, height) = (params.encodeWidth, params.encodeHeight);
+    if width < SMALLEST.0 || height < SMALLEST.1 || width > LARGEST || height > LARGEST {
+        return Err((NV_ENC_ERR_INVALID_PARAM, None));
+    }
+    if params.enableEncodeAsync != 0 || params.enablePTD != 1 {
+        return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a mode that Linux does not have"));
+    }
+    if params.tuningInfo == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED {
+        return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
+    }
+    Ok(setup(params, config))
+}
+
+fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
+    // SAFETY: the union holds plain numbers; for H.264 its caller wrote this member.
+    let avc = unsafe { &config.encodeCodecConfig.h264Config };
+    let vui = &avc.h264VUIParameters;
+    let profile = match config.profileGUID {
+        nv::NV_ENC_H264_PROFILE_BASELINE_GUID => "baseline",
+        nv::NV_ENC_H264_PROFILE_MAIN_GUID => "main",
+        _ => "high",
+    };
+    let described = vui.videoSignalTypePresentFlag == 1 && vui.colourDescriptionPresentFlag == 1;
+    let colors =
+        [vui.colourPrimaries as u32, vui.transferCharacteristics as u32, vui.colourMatrix as u32];
+    Setup {
+        wish: Wish {
+            width: params.encodeWidth as i32,
+            height: params.encodeHeight as i32,
+            rate: (params.frameRateNum as i32, params.frameRateDen as i32),
+            bitrate_bps: config.rcParams.averageBitRate.into(),
+            vbv_bits: config.rcParams.vbvBufferSize as i32,
+            profile,
+            colors: described.then_some(colors),
+            full_range: vui.videoFullRangeFlag == 1,
+            chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
+        },
+        gop_pictures: config.gopLength,
+        repeats_sets: avc.repeatSPSPPS() == 1,
+        is_avc: params.encodeGUID == nv::NV_ENC_CODEC_H264_GUID,
+        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1)
+            + u64::from(config.rcParams.enableLookahead())
+                * u64::from(config.rcParams.lookaheadDepth),
+        fixed: Fixed {
+            codec: params.encodeGUID,
+            gop_length: config.gopLength,
+            interval_p: config.frameIntervalP,
+            idr_period: avc.idrPeriod,
+            look_ahead: (config.rcParams.enableLookahead(), config.rcParams.lookaheadDepth.into()),
+            mode: (params.enableEncodeAsync, params.enablePTD),
+            largest: (params.maxEncodeWidth, params.maxEncodeHeight),
+        },
+    }
+}
