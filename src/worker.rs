@@ -15,6 +15,14 @@ use std::time::Duration;
 use crate::limits::{RESTART_REST, RESTART_REST_MAX, RESTART_WINDOW, RESTARTS, STOP_POLL};
 use crate::time::Clock;
 
+/// See [`left_behind`].
+static LEFT_BEHIND: AtomicU64 = AtomicU64::new(0);
+
+/// Threads of this process, since its start, that did not end when they were told to and were left behind.
+pub fn left_behind() -> u64 {
+    LEFT_BEHIND.load(Ordering::Relaxed)
+}
+
 /// Tells a worker to stop; cheap to clone, wakes those who wait on it.
 #[derive(Clone, Debug, Default)]
 pub struct StopToken(Arc<StopState>);
@@ -109,6 +117,7 @@ impl Worker {
             let left = limit.saturating_sub(Duration::from_nanos(clock.now_ns()));
             if left.is_zero() {
                 tracing::error!(worker = self.name, "does not end and is left behind");
+                LEFT_BEHIND.fetch_add(1, Ordering::Relaxed);
                 self.thread = None;
                 return None;
             }

@@ -31,7 +31,10 @@ use card::{Asked, Card};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begins {
     /// A show: a canvas is composed that was not before.
-    Show,
+    Show {
+        /// Whether it has sources that the card may decode.
+        decodes: bool,
+    },
     /// Further encoders of one that runs.
     Encoders,
 }
@@ -128,10 +131,12 @@ impl Admission {
             ));
         }
         let Some(max_load) = self.max_load else { return Ok(()) };
-        if let (Begins::Show, Some(card), Some(pgm)) = (begins, &self.card, more.first()) {
+        if let (Begins::Show { decodes }, Some(card), Some(pgm)) =
+            (begins, &self.card, more.first())
+        {
             let rate = f64::from(pgm.rate.num()) / f64::from(pgm.rate.den());
             let bytes = if on_card(more) > 0 { 0.0 } else { pixels(pgm.size) as f64 * 1.5 };
-            card.admit(Asked { rate, bytes }, max_load)?;
+            card.admit(Asked { rate, bytes, decodes }, max_load)?;
         }
         let (mut needed, mut rate) = (0.0, 0.0);
         for encoder in more.iter().skip(on_card(more)) {
@@ -233,6 +238,8 @@ mod tests {
     use crate::media::nvenc::NvencSettings;
     use crate::media::nvenc::testing::Simulator;
 
+    const SHOW: Begins = Begins::Show { decodes: false };
+
     fn admission(cores: f64, max_load: Option<f64>, max_encoders: Option<usize>) -> Admission {
         let costs = Mutex::new(BTreeMap::from([("veryfast", 10e-9)]));
         Admission { cores, max_load, max_encoders, costs, used: Mutex::default(), card: None }
@@ -255,7 +262,7 @@ mod tests {
         ] {
             let admission = admission(cores, max_load, max_encoders);
             admission.used.lock().unwrap().extend([(100.0, 5.0), (110.0, 5.0 + 10.0 * used_cores)]);
-            match (admission.admit(2, (Begins::Show, &more)), told) {
+            match (admission.admit(2, (SHOW, &more)), told) {
                 (Ok(()), None) => {}
                 (Err(why), Some(told)) => assert!(why.contains(told), "{why}"),
                 (got, told) => panic!("{got:?}, not {told:?}"),
@@ -273,8 +280,7 @@ mod tests {
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };
             let full = VideoSettings::for_size(Size::new(1920, 1080), FrameRate::FPS_30);
             let full = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..full };
-            let admitted =
-                admission(2.0, Some(1.0), None).admit(0, (Begins::Show, &vec![full; encoders]));
+            let admitted = admission(2.0, Some(1.0), None).admit(0, (SHOW, &vec![full; encoders]));
             assert_eq!(admitted.is_ok(), fits, "{most_sessions} {encoders}: {admitted:?}");
         }
     }

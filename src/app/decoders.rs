@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::Source;
 use crate::config::{Config, DecoderChoice};
 use crate::device_memory::Lender;
 use crate::gpu::Supply;
@@ -47,6 +48,16 @@ impl Decoders {
             Some(Ok(nvdec)) => Decoder::Nvdec(Arc::clone(nvdec)),
             Some(Err(_)) | None => Decoder::Software,
         }
+    }
+
+    /// Whether the card may have to decode this source; what its codec is, nobody knows before it is opened.
+    pub(super) fn may_take(&self, source: &Source) -> bool {
+        let is_video = match source {
+            Source::Live { .. } => true,
+            Source::Vod { place, .. } => !place.url().starts_with("pattern:"),
+            Source::Image { .. } => false,
+        };
+        is_video && matches!(self.found, Some(Ok(_)))
     }
 
     /// How NVDEC fares, where it is looked for.

@@ -25,6 +25,7 @@ use crate::luma::LumaStatus;
 use crate::media::nvdec::NvdecReport;
 use crate::media::nvenc::NvencReport;
 use crate::metrics::{Timing, open_descriptors, resident_bytes, threads};
+use crate::worker::left_behind;
 
 mod card;
 mod decoders;
@@ -406,6 +407,7 @@ fn server_metrics(
         ("process_resident_bytes", "Resident memory of the process", resident_bytes()),
         ("process_open_fds", "Open file descriptors of the process", open_descriptors()),
         ("process_threads", "Threads of the process", threads()),
+        ("process_threads_hung", "Threads that did not end and were left behind", left_behind()),
         ("disk_free_bytes", "Room on the disk of the data directory", machine.disk_free_bytes),
         ("overload_level", "0, or how much is not made for lack of time", machine.shed_level),
         ("encoders_max", "How many video encoders may run; 0: no limit", machine.max_encoders),

@@ -13,7 +13,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use super::GpuError;
 use super::device::Gpu;
 use super::host_memory::HostBuffer;
-use super::lent::{Delivery, Pixels, Staging};
+use super::interop::Shared;
+use super::lent::{Delivery, Staging};
 use crate::device_memory::{Exported, Moment};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::limits::CANVAS_RING;
@@ -116,6 +117,11 @@ impl Sheet {
         self.readings_start() + self.readings_bytes
     }
 
+    /// How many of them a ring has: an encoder that is slow holds a picture, and with it the sheet.
+    fn slots(&self) -> usize {
+        CANVAS_RING + self.canvases.len() - 1 + self.held
+    }
+
     /// How many canvases there are.
     pub(super) fn count(&self) -> usize {
         self.canvases.len()
@@ -139,25 +145,14 @@ struct Slot {
     /// The last work that writes to it, until it was waited for: then the CPU may look.
     work: Option<wgpu::SubmissionIndex>,
     /// Where the pictures are when they stay on the device; only what is behind them is in the memory then.
-    lent: Option<(Pixels, Staging)>,
+    lent: Option<(Shared, Staging)>,
 }
 
 impl Slot {
-    fn new(gpu: &Gpu, sheet: Arc<Sheet>, usage: wgpu::BufferUsages) -> Result<Slot, GpuError> {
-        let memory = HostBuffer::new(gpu, sheet.bytes(), usage)?;
-        let drawn_on = usage.contains(wgpu::BufferUsages::STORAGE);
+    fn new(gpu: &Gpu, sheet: &Arc<Sheet>, memory: HostBuffer) -> Slot {
+        let drawn_on = memory.buffer().usage().contains(wgpu::BufferUsages::STORAGE);
         let bind_group = drawn_on.then(|| canvas_bind_group(gpu, memory.buffer()));
-        Ok(Slot { sheet, memory, bind_group, work: None, lent: None })
-    }
-
-    fn lent(gpu: &Gpu, sheet: Arc<Sheet>, staging: &Staging) -> Result<Slot, GpuError> {
-        let none = || GpuError::Unfit("its memory cannot be exported".into());
-        let interop = gpu.interop.as_ref().ok_or_else(none)?;
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let (buffer, exported) = interop.buffer(&gpu.device, sheet.readings_start(), usage)?;
-        let lent = Some((Pixels { buffer, memory: exported }, Arc::clone(staging)));
-        let memory = HostBuffer::new(gpu, sheet.readings_bytes, wgpu::BufferUsages::COPY_DST)?;
-        Ok(Slot { sheet, memory, bind_group: None, work: None, lent })
+        Slot { sheet: Arc::clone(sheet), memory, bind_group, work: None, lent: None }
     }
 }
 
@@ -191,26 +186,33 @@ impl Ring {
 
     /// Memory that a canvas and its renditions are copied to for other drivers to read; the CPU reads what is behind them.
     pub(super) fn lent(gpu: &Gpu, sheet: Sheet) -> Result<Ring, GpuError> {
-        let staging = Staging::default();
-        Ring::with(sheet, |sheet| Slot::lent(gpu, sheet, &staging))
+        use wgpu::BufferUsages as U;
+        let none = || GpuError::Unfit("its memory cannot be exported".into());
+        let interop = gpu.interop.as_ref().ok_or_else(none)?;
+        let (count, staging) = (sheet.slots(), Staging::default());
+        let pixels = (sheet.readings_start(), U::COPY_DST | U::COPY_SRC);
+        let pixels = interop.several(&gpu.device, count, pixels)?;
+        let readings = HostBuffer::several(gpu, count, (sheet.readings_bytes, U::COPY_DST))?;
+        let sheet = Arc::new(sheet);
+        let slot = |(pixels, readings)| {
+            let lent = Some((pixels, Arc::clone(&staging)));
+            Slot { lent, ..Slot::new(gpu, &sheet, readings) }
+        };
+        Ok(Ring::with(pixels.into_iter().zip(readings).map(slot).collect()))
     }
 
     fn of(gpu: &Gpu, sheet: Sheet, usage: wgpu::BufferUsages) -> Result<Ring, GpuError> {
-        Ring::with(sheet, |sheet| Slot::new(gpu, sheet, usage))
+        let memories = HostBuffer::several(gpu, sheet.slots(), (sheet.bytes(), usage))?;
+        let sheet = Arc::new(sheet);
+        Ok(Ring::with(memories.into_iter().map(|memory| Slot::new(gpu, &sheet, memory)).collect()))
     }
 
-    fn with(
-        sheet: Sheet,
-        slot: impl Fn(Arc<Sheet>) -> Result<Slot, GpuError>,
-    ) -> Result<Ring, GpuError> {
-        // An encoder that is slow holds a picture, and with it the sheet.
-        let count = CANVAS_RING + sheet.canvases.len() - 1 + sheet.held;
-        let (home, free) = bounded(count);
-        let sheet = Arc::new(sheet);
-        for _ in 0..count {
-            let _ = home.try_send(slot(Arc::clone(&sheet))?);
+    fn with(slots: Vec<Slot>) -> Ring {
+        let (home, free) = bounded(slots.len());
+        for slot in slots {
+            let _ = home.try_send(slot);
         }
-        Ok(Ring { home, free })
+        Ring { home, free }
     }
 
     /// A canvas that nobody looks at any more.
@@ -252,7 +254,8 @@ impl Lease {
     /// A canvas like those of [`Ring::shared`] that belongs to no ring.
     pub(super) fn scratch(gpu: &Gpu, shape: CanvasShape) -> Result<Lease, GpuError> {
         let sheet = Arc::new(Sheet::new(shape, &[], 0));
-        let slot = Slot::new(gpu, sheet, wgpu::BufferUsages::STORAGE)?;
+        let memory = HostBuffer::new(gpu, sheet.bytes(), wgpu::BufferUsages::STORAGE)?;
+        let slot = Slot::new(gpu, &sheet, memory);
         // Nobody listens at its home, so it ends with its lease.
         Ok(Lease { slot: Some(slot), home: bounded(0).0 })
     }
@@ -299,10 +302,10 @@ impl Lease {
         Ok((slot.memory.buffer(), start))
     }
 
-    /// The memory of pictures that stay on the device, and what they go to the host through.
-    pub(super) fn exported(&self) -> Result<(Arc<Exported>, Staging), GpuError> {
+    /// The memory of pictures that stay on the device, where in it they begin, and what they go to the host through.
+    pub(super) fn exported(&self) -> Result<(Arc<Exported>, u64, Staging), GpuError> {
         let (pixels, staging) = self.slot()?.lent.as_ref().ok_or(GpuError::NoCanvas)?;
-        Ok((Arc::clone(&pixels.memory), Arc::clone(staging)))
+        Ok((Arc::clone(&pixels.memory), pixels.offset_bytes, Arc::clone(staging)))
     }
 
     /// What is on the canvas, which was waited for.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
+use super::block::Held;
 use super::cache::Cache;
-use super::host_memory::Held;
 use super::interop::{self, Interop};
 use super::lent::HostCopies;
 use super::loans::Loans;

@@ -6,22 +6,18 @@
 
 #![expect(unsafe_code, reason = "Vulkan's own memory, which wgpu has no safe word for")]
 
-use std::fmt;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering};
 
 use ash::vk;
 use wgpu::hal::api::Vulkan;
 use wgpu::hal::vulkan;
 
 use super::GpuError;
+use super::block::{Placed, Source, place};
 use super::device::Gpu;
 use super::interop::vk_usage;
-
-/// Bytes of such memory on a device.
-pub(super) type Held = Arc<AtomicIsize>;
 
 /// A buffer that the CPU sees all the time.
 #[derive(Debug)]
@@ -41,17 +37,35 @@ impl HostBuffer {
         size: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<HostBuffer, GpuError> {
-        let memory = Arc::new(HostMemory::new(gpu, size, usage)?);
-        let theirs = Arc::clone(&memory);
-        // SAFETY: the handle lives as long as `memory`, of which wgpu holds a share until its own buffer is destroyed.
-        let raw = unsafe {
-            vulkan::Buffer::from_raw_externally_owned(memory.buffer, Box::new(move || drop(theirs)))
+        let made = HostBuffer::several(gpu, 1, (size, usage))?.pop();
+        made.ok_or_else(|| GpuError::Device("no buffer".into()))
+    }
+
+    /// As many of them, of one size, in one allocation, which goes with the last of them.
+    ///
+    /// # Errors
+    /// As [`HostBuffer::new`].
+    pub(super) fn several(
+        gpu: &Gpu,
+        count: usize,
+        (size, usage): (u64, wgpu::BufferUsages),
+    ) -> Result<Vec<HostBuffer>, GpuError> {
+        let wrap = |memory: HostMemory| {
+            let memory = Arc::new(memory);
+            let theirs = Arc::clone(&memory);
+            let gone = Box::new(move || drop(theirs));
+            // SAFETY: the handle lives as long as `memory`, of which wgpu holds a share until its own buffer is destroyed.
+            let raw =
+                unsafe { vulkan::Buffer::from_raw_externally_owned(memory.placed.buffer(), gone) };
+            let label = Some("host memory");
+            let descriptor =
+                wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
+            // SAFETY: it was made on this device with this size, for this usage, and was filled with zeros.
+            let buffer = unsafe { gpu.device.create_buffer_from_hal::<Vulkan>(raw, &descriptor) };
+            HostBuffer { buffer, memory }
         };
-        let label = Some("host memory");
-        let descriptor = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation: false };
-        // SAFETY: it was made on this device with this size, for this usage, and was filled with zeros.
-        let buffer = unsafe { gpu.device.create_buffer_from_hal::<Vulkan>(raw, &descriptor) };
-        Ok(HostBuffer { buffer, memory })
+        let memories = HostMemory::several(gpu, count, (size, usage))?;
+        Ok(memories.into_iter().map(wrap).collect())
     }
 
     pub(super) fn buffer(&self) -> &wgpu::Buffer {
@@ -79,17 +93,12 @@ impl HostBuffer {
     }
 }
 
-/// A buffer and its memory, mapped.
+/// A buffer in memory that is mapped.
+#[derive(Debug)]
 struct HostMemory {
-    /// Vulkan's functions of the device.
-    raw: ash::Device,
-    buffer: vk::Buffer,
-    memory: vk::DeviceMemory,
+    placed: Placed,
     start: NonNull<u8>,
     len: usize,
-    held: Held,
-    /// Keeps the device that the handles are of; goes after them.
-    _device: wgpu::Device,
 }
 
 // SAFETY: handles and mapped memory belong to no thread; who may look at the bytes and when is the owner's matter.
@@ -97,65 +106,45 @@ unsafe impl Send for HostMemory {}
 // SAFETY: as above; there is nothing to change through a shared reference.
 unsafe impl Sync for HostMemory {}
 
-impl fmt::Debug for HostMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostMemory").field("len", &self.len).finish_non_exhaustive()
-    }
-}
-
 impl HostMemory {
-    fn new(gpu: &Gpu, size: u64, usage: wgpu::BufferUsages) -> Result<HostMemory, GpuError> {
-        let error = |what: &str, code: vk::Result| GpuError::Device(format!("{what}: {code}"));
+    fn several(
+        gpu: &Gpu,
+        count: usize,
+        (size, usage): (u64, wgpu::BufferUsages),
+    ) -> Result<Vec<HostMemory>, GpuError> {
+        let error = |code: vk::Result| GpuError::Device(format!("host memory: {code}"));
         let len = usize::try_from(size).map_err(|e| GpuError::Device(e.to_string()))?;
         // SAFETY: nothing is destroyed through it.
         let device = unsafe { gpu.device.as_hal::<Vulkan>() };
         let device = device.ok_or_else(|| GpuError::Device("it is not Vulkan's".into()))?;
-        let raw = device.raw_device().clone();
+        let raw = device.raw_device();
         let info = vk::BufferCreateInfo::default().size(size).usage(vk_usage(usage));
-        // SAFETY: the device lives, the description is complete.
-        let buffer = unsafe { raw.create_buffer(&info, None) };
-        let buffer = buffer.map_err(|code| error("a buffer", code))?;
-        // SAFETY: the buffer is of this device.
-        let needs = unsafe { raw.get_buffer_memory_requirements(buffer) };
-        let mapped = allocate(&device, &needs).and_then(|memory| {
-            // SAFETY: memory and buffer are of this device, bound once, and large enough; the memory is mapped once.
-            unsafe {
-                let start = raw.bind_buffer_memory(buffer, memory, 0).and_then(|()| {
-                    raw.map_memory(memory, 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty())
-                });
-                let start = start.map(|start| NonNull::new(start.cast::<u8>()));
-                let start =
-                    start.and_then(|start| start.ok_or(vk::Result::ERROR_MEMORY_MAP_FAILED));
-                start.map(|start| (memory, start)).inspect_err(|_| raw.free_memory(memory, None))
-            }
-        });
-        let (memory, start) = mapped.map_err(|code| {
-            // SAFETY: nobody uses the buffer.
-            unsafe { raw.destroy_buffer(buffer, None) };
-            error("memory of a buffer", code)
-        })?;
-        // SAFETY: the memory is mapped for at least as many bytes as the buffer has.
-        unsafe { start.write_bytes(0, len) };
-        let held = Arc::clone(&gpu.held);
-        held.fetch_add(len as isize, Ordering::Relaxed);
-        Ok(HostMemory { raw, buffer, memory, start, len, held, _device: gpu.device.clone() })
+        let source = Source { device: &gpu.device, raw, held: &gpu.held };
+        let placed = place(&source, (count, &info), |needs, _| allocate(&device, needs));
+        let placed = placed.map_err(error)?;
+        let Some(first) = placed.first() else { return Ok(Vec::new()) };
+        // SAFETY: the memory is of this device, can be mapped, and is mapped here once; it is unmapped when it is freed.
+        let mapped = unsafe {
+            raw.map_memory(first.memory(), 0, vk::WHOLE_SIZE, vk::MemoryMapFlags::empty())
+        };
+        let base = NonNull::new(mapped.map_err(error)?.cast::<u8>());
+        let base = base.ok_or_else(|| error(vk::Result::ERROR_MEMORY_MAP_FAILED))?;
+        let part = |placed: Placed| {
+            // SAFETY: the memory is mapped from its first byte on for all of its buffers, each of which has `len` bytes at least.
+            let start = unsafe {
+                let start = base.add(placed.offset_bytes() as usize);
+                start.write_bytes(0, len);
+                start
+            };
+            HostMemory { placed, start, len }
+        };
+        Ok(placed.into_iter().map(part).collect())
     }
 
     fn bytes(&self) -> &[u8] {
         // SAFETY: the memory is mapped for `len` bytes until it is freed, all of them initialized. The GPU writes to it only
         // while its owner holds no reference.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
-    }
-}
-
-impl Drop for HostMemory {
-    fn drop(&mut self) {
-        self.held.fetch_sub(self.len as isize, Ordering::Relaxed);
-        // SAFETY: wgpu has let go of the buffer, which it does when the GPU is done with it, and nobody reads any more.
-        unsafe {
-            self.raw.destroy_buffer(self.buffer, None);
-            self.raw.free_memory(self.memory, None);
-        }
     }
 }
 
@@ -181,3 +170,7 @@ fn allocate(
     // SAFETY: the device lives, the description is complete.
     unsafe { device.raw_device().allocate_memory(&info, None) }
 }
+
+#[cfg(test)]
+#[path = "tests/host_memory.rs"]
+mod tests;

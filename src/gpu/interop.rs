@@ -8,14 +8,13 @@
 
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ash::{khr, vk};
 use wgpu::hal::api::Vulkan;
 
 use super::GpuError;
-use super::host_memory::Held;
+use super::block::{Held, Placed, Source, place};
 use crate::device_memory::{Allocation, DeviceUuid, Exported, Moment, Timeline};
 
 const OPAQUE: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
@@ -101,47 +100,88 @@ impl Interop {
         self.uuid
     }
 
-    /// A buffer in the device's memory, with its descriptor. What is in it at first is arbitrary.
+    /// A buffer in the device's memory, which is its alone. What is in it at first is arbitrary.
     pub(super) fn buffer(
         &self,
         device: &wgpu::Device,
         size: u64,
         usage: wgpu::BufferUsages,
-    ) -> Result<(wgpu::Buffer, Arc<Exported>), GpuError> {
+    ) -> Result<Shared, GpuError> {
+        let made = self.several(device, 1, (size, usage))?.pop();
+        made.ok_or_else(|| refused(vk::Result::ERROR_UNKNOWN))
+    }
+
+    /// As many of them, of one size, one behind the other in one allocation where the driver permits that.
+    pub(super) fn several(
+        &self,
+        device: &wgpu::Device,
+        count: usize,
+        (size, usage): (u64, wgpu::BufferUsages),
+    ) -> Result<Vec<Shared>, GpuError> {
+        let at_once = match self.kind {
+            Allocation::Plain => count,
+            Allocation::Dedicated => 1,
+        };
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count {
+            all.extend(self.block(device, at_once, (size, usage))?);
+        }
+        Ok(all)
+    }
+
+    fn block(
+        &self,
+        device: &wgpu::Device,
+        count: usize,
+        (size, usage): (u64, wgpu::BufferUsages),
+    ) -> Result<Vec<Shared>, GpuError> {
         // SAFETY: nothing of it is destroyed.
         let hal = unsafe { device.as_hal::<Vulkan>() };
         let hal = hal.ok_or_else(|| GpuError::Lost("the device is gone".into()))?;
-        let mut raw = Raw::new(hal.raw_device(), size, usage)?;
+        let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(OPAQUE);
+        let info = vk::BufferCreateInfo::default()
+            .size(size)
+            .usage(vk_usage(usage))
+            .sharing_mode(vk::SharingMode::EXCLUSIVE)
+            .push_next(&mut external);
         let instance = hal.shared_instance().raw_instance();
         // SAFETY: the physical device is the instance's.
         let memories =
             unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
-        let allocated = raw.allocate(&memories, self.kind)?;
-        raw.counted = Some((Arc::clone(&self.held), allocated as isize));
-        self.held.fetch_add(allocated as isize, Ordering::Relaxed);
-        let opener = khr::external_memory_fd::Device::new(instance, hal.raw_device());
-        let wanted = vk::MemoryGetFdInfoKHR::default().memory(raw.memory).handle_type(OPAQUE);
+        let raw = hal.raw_device();
+        let source = Source { device, raw, held: &self.held };
+        let placed = place(&source, (count, &info), |needs, first| {
+            allocate(raw, (needs, first), (&memories, self.kind))
+        });
+        let placed = placed.map_err(refused)?;
+        let Some(first) = placed.first() else { return Ok(Vec::new()) };
+        let opener = khr::external_memory_fd::Device::new(instance, raw);
+        let wanted = vk::MemoryGetFdInfoKHR::default().memory(first.memory()).handle_type(OPAQUE);
         // SAFETY: the memory was allocated to be exported like this.
         let descriptor = unsafe { opener.get_memory_fd(&wanted) }.map_err(refused)?;
         // SAFETY: Vulkan has given the descriptor away.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
-        let exported = Exported::new(self.uuid, (allocated, self.kind), descriptor);
-        let buffer = raw.buffer;
+        let memory =
+            Arc::new(Exported::new(self.uuid, (first.block_bytes(), self.kind), descriptor));
         drop(hal);
-        // SAFETY: the buffer has its memory, and both live until wgpu drops what is given to it here, after the last work on
-        // them and before the device.
-        let buffer = unsafe {
-            let gone = Box::new(move || drop(raw));
-            let hal = wgpu::hal::vulkan::Buffer::from_raw_externally_owned(buffer, gone);
-            let descriptor = wgpu::BufferDescriptor {
-                label: Some("exported"),
-                size,
-                usage,
-                mapped_at_creation: false,
+        let wrap = |placed: Placed| {
+            let (offset_bytes, raw) = (placed.offset_bytes(), placed.buffer());
+            // SAFETY: the buffer has its memory, and both live until wgpu drops what is given to it here, after the last work on
+            // them and before the device.
+            let buffer = unsafe {
+                let gone = Box::new(move || drop(placed));
+                let hal = wgpu::hal::vulkan::Buffer::from_raw_externally_owned(raw, gone);
+                let descriptor = wgpu::BufferDescriptor {
+                    label: Some("exported"),
+                    size,
+                    usage,
+                    mapped_at_creation: false,
+                };
+                device.create_buffer_from_hal::<Vulkan>(hal, &descriptor)
             };
-            device.create_buffer_from_hal::<Vulkan>(hal, &descriptor)
+            Shared { buffer, memory: Arc::clone(&memory), offset_bytes }
         };
-        Ok((buffer, Arc::new(exported)))
+        Ok(placed.into_iter().map(wrap).collect())
     }
 
     /// The turn to submit.
@@ -174,74 +214,40 @@ pub(super) fn vk_usage(usage: wgpu::BufferUsages) -> vk::BufferUsageFlags {
         .fold(vk::BufferUsageFlags::empty(), |all, (_, theirs)| all | theirs)
 }
 
-/// A buffer and its memory, as Vulkan has them.
-struct Raw {
-    device: ash::Device,
-    buffer: vk::Buffer,
-    /// Null until it is allocated.
-    memory: vk::DeviceMemory,
-    counted: Option<(Held, isize)>,
+/// A buffer that other drivers may open.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) memory: Arc<Exported>,
+    /// Where in the memory it begins.
+    pub(super) offset_bytes: u64,
 }
 
-impl Raw {
-    fn new(device: &ash::Device, size: u64, usage: wgpu::BufferUsages) -> Result<Raw, GpuError> {
-        let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(OPAQUE);
-        let info = vk::BufferCreateInfo::default()
-            .size(size)
-            .usage(vk_usage(usage))
-            .sharing_mode(vk::SharingMode::EXCLUSIVE)
-            .push_next(&mut external);
-        // SAFETY: the device is alive, and can export memory.
-        let buffer = unsafe { device.create_buffer(&info, None) }.map_err(refused)?;
-        let (device, memory) = (device.clone(), vk::DeviceMemory::null());
-        Ok(Raw { device, buffer, memory, counted: None })
+/// Memory of the device that can be exported, for buffers of which `first` is one.
+fn allocate(
+    device: &ash::Device,
+    (needs, first): (&vk::MemoryRequirements, vk::Buffer),
+    (memories, kind): (&vk::PhysicalDeviceMemoryProperties, Allocation),
+) -> Result<vk::DeviceMemory, vk::Result> {
+    let kinds = memories.memory_types_as_slice();
+    let is_there = |index: &u32| needs.memory_type_bits & (1 << index) != 0;
+    let is_local = |index: &u32| {
+        let flags = kinds[*index as usize].property_flags;
+        flags.contains(vk::MemoryPropertyFlags::DEVICE_LOCAL)
+    };
+    let index = (0..memories.memory_type_count).filter(is_there).find(is_local);
+    let index = index.ok_or(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY)?;
+    let mut export = vk::ExportMemoryAllocateInfo::default().handle_types(OPAQUE);
+    let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().buffer(first);
+    let mut info = vk::MemoryAllocateInfo::default()
+        .allocation_size(needs.size)
+        .memory_type_index(index)
+        .push_next(&mut export);
+    if kind == Allocation::Dedicated {
+        info = info.push_next(&mut dedicated);
     }
-
-    /// Gives it memory of the device; tells how much.
-    fn allocate(
-        &mut self,
-        memories: &vk::PhysicalDeviceMemoryProperties,
-        kind: Allocation,
-    ) -> Result<u64, GpuError> {
-        // SAFETY: the buffer is the device's.
-        let needs = unsafe { self.device.get_buffer_memory_requirements(self.buffer) };
-        let kinds = memories.memory_types_as_slice();
-        let is_there = |index: &u32| needs.memory_type_bits & (1 << index) != 0;
-        let is_local = |index: &u32| {
-            let flags = kinds[*index as usize].property_flags;
-            flags.contains(vk::MemoryPropertyFlags::DEVICE_LOCAL)
-        };
-        let index = (0..memories.memory_type_count).filter(is_there).find(is_local);
-        let index = index.ok_or_else(|| refused(vk::Result::ERROR_OUT_OF_DEVICE_MEMORY))?;
-        let mut export = vk::ExportMemoryAllocateInfo::default().handle_types(OPAQUE);
-        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().buffer(self.buffer);
-        let mut info = vk::MemoryAllocateInfo::default()
-            .allocation_size(needs.size)
-            .memory_type_index(index)
-            .push_next(&mut export);
-        if kind == Allocation::Dedicated {
-            info = info.push_next(&mut dedicated);
-        }
-        // SAFETY: the memory is of a kind and size that the buffer may have.
-        unsafe {
-            self.memory = self.device.allocate_memory(&info, None).map_err(refused)?;
-            self.device.bind_buffer_memory(self.buffer, self.memory, 0).map_err(refused)?;
-        }
-        Ok(needs.size)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // SAFETY: nobody else has them, and the device, whose work on them is done, is alive.
-        unsafe {
-            self.device.destroy_buffer(self.buffer, None);
-            self.device.free_memory(self.memory, None);
-        }
-        if let Some((held, count)) = &self.counted {
-            held.fetch_sub(*count, Ordering::Relaxed);
-        }
-    }
+    // SAFETY: the memory is of a kind that the buffers may have; one that is dedicated is for `first` alone.
+    unsafe { device.allocate_memory(&info, None) }
 }
 
 /// A timeline semaphore that submissions raise.

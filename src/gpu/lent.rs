@@ -12,7 +12,7 @@ use super::GpuError;
 use super::canvas::{CanvasShape, Lease, Sheet, planes};
 use super::device::Gpu;
 use super::host_memory::HostBuffer;
-use crate::device_memory::{Exported, Moment, OnDevice, Place};
+use crate::device_memory::{Moment, OnDevice, Place};
 use crate::frame::{Color, Picture, PixelFormat, Plane};
 
 /// Where pictures are wanted.
@@ -40,13 +40,6 @@ impl HostCopies {
     }
 }
 
-/// Memory that a sheet of canvases lies in.
-#[derive(Debug)]
-pub(super) struct Pixels {
-    pub(super) buffer: wgpu::Buffer,
-    pub(super) memory: Arc<Exported>,
-}
-
 /// What pictures of one ring go to the host through, made when the first does.
 pub(super) type Staging = Arc<Mutex<Option<HostBuffer>>>;
 
@@ -63,6 +56,8 @@ struct Lent {
 #[derive(Debug)]
 struct Part {
     lent: Arc<Lent>,
+    /// From which byte of the sheet on.
+    start: u64,
     shape: CanvasShape,
     place: Place,
 }
@@ -73,17 +68,17 @@ pub(super) fn pictures(
     lease: Lease,
     ready: Option<Moment>,
 ) -> Result<Vec<Arc<Picture>>, GpuError> {
-    let (memory, staging) = lease.exported()?;
+    let (memory, offset, staging) = lease.exported()?;
     let sheet = lease.shared_sheet()?;
     let lent = Arc::new(Lent { gpu: Arc::clone(gpu), lease, staging, sheet });
-    let picture = |(offset_bytes, shape): (u64, CanvasShape)| {
+    let picture = |(start, shape): (u64, CanvasShape)| {
         let place = Place {
             memory: Arc::clone(&memory),
-            offset_bytes,
+            offset_bytes: offset + start,
             pitch_bytes: shape.row_bytes,
             ready: ready.clone(),
         };
-        let part = Part { lent: Arc::clone(&lent), shape, place };
+        let part = Part { lent: Arc::clone(&lent), start, shape, place };
         let part = Arc::new(part);
         Arc::new(Picture::on_device(PixelFormat::Nv12, shape.size, Color::CANVAS, part))
     };
@@ -96,7 +91,7 @@ impl OnDevice for Part {
     }
 
     fn fetch(&self) -> Result<Vec<Plane>, String> {
-        let bytes = self.lent.fetch(self.place.offset_bytes, &self.shape);
+        let bytes = self.lent.fetch(self.start, &self.shape);
         bytes.map(|bytes| planes(&bytes, 0, self.shape)).map_err(|error| error.to_string())
     }
 }

@@ -16,14 +16,14 @@ pub(super) struct Loans(Mutex<BTreeMap<u64, Weak<wgpu::Buffer>>>);
 impl Loans {
     /// Lends so much memory, with arbitrary content.
     pub(super) fn lend(&self, gpu: &Gpu, bytes: u64) -> Result<Loan, GpuError> {
-        let (buffer, memory) = {
+        let lent = {
             let interop = gpu.interop.as_ref();
             let interop = interop.ok_or_else(|| GpuError::Unfit("it exports no memory".into()))?;
             interop.buffer(&gpu.device, bytes, wgpu::BufferUsages::COPY_SRC)?
         };
+        let (buffer, memory) = (Arc::new(lent.buffer), lent.memory);
         let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lent.retain(|_, buffer| buffer.strong_count() > 0);
-        let buffer = Arc::new(buffer);
         lent.insert(memory.id(), Arc::downgrade(&buffer));
         Ok(Loan::new(memory, buffer))
     }

@@ -103,6 +103,13 @@ impl Meter {
 }
 
 impl Meter {
+    /// How busy its decoders are, all programs together, 0 to 1.
+    pub(super) fn decoders(&self) -> Option<f64> {
+        let (nvml, uuid) = self.0.as_ref()?;
+        let card = nvml.device_by_uuid(uuid.as_str()).ok()?;
+        Some(f64::from(card.decoder_utilization().ok()?.utilization) / 100.0)
+    }
+
     /// What its bus carries now; the card counts for a fiftieth of a second.
     pub(super) fn bus(&self) -> Option<BusLoad> {
         let (nvml, uuid) = self.0.as_ref()?;

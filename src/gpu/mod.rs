@@ -1,6 +1,6 @@
 //! Draw lists → pixels: the only room that names wgpu and cosmic-text.
 //!
-//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `meter` (how busy the card is), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
+//! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `meter` (how busy the card is), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `block` (allocations that buffers share), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `lent` (those that stay on the device), `copy` (what a software adapter does by `memcpy`), `blend` (two
 //! pictures become one), `sources` and `overlays` (what is on the GPU), `loans` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
@@ -11,6 +11,7 @@
 
 mod adapter;
 mod blend;
+mod block;
 mod cache;
 mod canvas;
 mod compositor;

@@ -64,6 +64,11 @@ impl Supply {
         self.meter.load()
     }
 
+    /// How busy the card's decoders are, all programs together, 0 to 1, where NVML tells it.
+    pub fn decoder_load(&self) -> Option<f64> {
+        self.meter.decoders()
+    }
+
     /// What the card's bus carries now, where NVML tells it. Takes a fiftieth of a second.
     pub fn bus_load(&self) -> Option<BusLoad> {
         self.meter.bus()

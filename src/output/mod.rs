@@ -157,8 +157,8 @@ pub struct RenditionStats {
 /// When an encoder or a thread is refused.
 pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
-    let name = format!("x264-{}", settings.name);
-    let video = SteadyEncoder::open(name, &settings.video, Arc::clone(&counters), pulse.clone())?;
+    let counts = Arc::clone(&counters);
+    let video = SteadyEncoder::open(&settings.name, &settings.video, counts, pulse.clone())?;
     let audio = AacEncoder::open(settings.audio_bps)?;
     let header = StreamHeader {
         size: settings.video.size,

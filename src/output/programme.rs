@@ -68,7 +68,7 @@ impl Line {
     fn reopen(&self, pulse: Pulse) -> Result<Encoders, StartError> {
         let samples = self.lock_progress().samples();
         let counters = Arc::clone(&self.lines.outlet.counters);
-        let named = (format!("x264-{}", self.name), &self.video);
+        let named = (&self.name[..], &self.video);
         let video = SteadyEncoder::resume(named, &self.header, counters, pulse)?;
         Ok((video, AacEncoder::resume(self.audio_bps, samples)?))
     }

@@ -157,8 +157,7 @@ impl Line {
     fn open(&self, pulse: Pulse) -> Result<SteadyEncoder, StartError> {
         let counters = Arc::clone(&self.outlet.counters);
         let video = &self.settings.video;
-        let named = (format!("x264-{}", self.name), video);
-        SteadyEncoder::resume(named, &self.header, counters, pulse)
+        SteadyEncoder::resume((&self.name, video), &self.header, counters, pulse)
     }
 
     /// Starts a thread, with this encoder or one of its own.
@@ -192,12 +191,8 @@ impl Rung {
     ) -> Result<Rung, StartError> {
         let name = format!("{}-{output}", settings.name);
         let (counters, pulse) = (Arc::new(Counters::default()), Pulse::default());
-        let encoder = SteadyEncoder::open(
-            format!("x264-{name}"),
-            &settings.video,
-            Arc::clone(&counters),
-            pulse.clone(),
-        )?;
+        let encoder =
+            SteadyEncoder::open(&name, &settings.video, Arc::clone(&counters), pulse.clone())?;
         let header = StreamHeader {
             size: settings.video.size,
             avcc: encoder.avcc(),

@@ -164,9 +164,10 @@ struct Given {
 }
 
 impl SteadyEncoder {
-    /// Opens the first encoder; its thread is called `name`. Whoever encodes beats `pulse` while it waits.
+    /// Opens the first encoder of an output or rendition, on a thread called `encode-{name}`. Whoever encodes beats `pulse` while
+    /// it waits.
     pub(super) fn open(
-        name: String,
+        name: &str,
         settings: &VideoSettings,
         counters: Arc<Counters>,
         pulse: Pulse,
@@ -178,7 +179,7 @@ impl SteadyEncoder {
 
     /// Opens an encoder for a stream that was begun by another one of these settings.
     pub(super) fn resume(
-        (name, settings): (String, &VideoSettings),
+        (name, settings): (&str, &VideoSettings),
         stream: &StreamHeader,
         counters: Arc<Counters>,
         pulse: Pulse,
@@ -190,10 +191,11 @@ impl SteadyEncoder {
 
     fn with(
         (encoder, bitrate): (VideoEncoder, BitRate),
-        (name, settings): (String, &VideoSettings),
+        (name, settings): (&str, &VideoSettings),
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
+        let name = format!("encode-{name}");
         let (avcc, maker, intake) = (encoder.avcc(), encoder.maker(), encoder.intake());
         counters.set_intake(intake.clone());
         counters.count(|stats| {

@@ -89,7 +89,7 @@ fn numbers(file: &Path) -> Vec<Option<u64>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encoder_that_breaks_costs_no_frame() {
     for (kind, most_still) in [("panic", 15), ("hang", 150)] {
-        let server = Server::start_with_faults(&format!("x264-pgm-test:{kind}@200"));
+        let server = Server::start_with_faults(&format!("encode-pgm-test:{kind}@200"));
         let mut show = Show::start(server).await;
         show.until("another encoder", |state| state.outputs[0].restarts == 1).await;
         show.play_on(60);

@@ -171,7 +171,7 @@ async fn faults_of_the_machine_cost_no_output_a_frame_and_its_end_no_recording()
     let [clock, encoder, device, input] =
         ["clock", "encoder", "device", "input"].map(|name| folder.path(name).display().to_string());
     let faults = format!(
-        "x264-pgm-test:panic@{encoder},tick-pgm-test:fail@{device},input-source RV02:hang@{input}"
+        "encode-pgm-test:panic@{encoder},tick-pgm-test:fail@{device},input-source RV02:hang@{input}"
     );
     let mut variables = vec![("ONAIR_FAULTS", faults.as_str())];
     let mut rows = Vec::from(MACHINE);

@@ -24,6 +24,8 @@ const OPENED: f64 = 2.0;
 /// Threads of a graphics device, by what their names begin with: one that is lost keeps its own, a few of each.
 const GRAPHICS: [&str; 3] = ["gpu-renewal", "llvmpipe-", "onair:disk$"];
 const GRAPHICS_THREADS: usize = 3;
+/// Threads of sources, which are numbered.
+const INPUTS: &str = "input#";
 /// What a fault may take to be told, and to be over.
 const LONG: Duration = Duration::from_secs(120);
 /// Frames that everything shows after the last fault.
@@ -295,16 +297,23 @@ impl<P> Show<P> {
         outcomes
     }
 
-    /// Nothing is left behind: no thread, no open file but those that players open and close again.
+    /// Nothing is left behind: no thread but those that hang, no open file but those that players open and close again.
     async fn await_rest(&mut self, before: &Seen, threads: &BTreeMap<String, usize>) {
         const FILES: &str = "onair_process_open_fds";
+        const HUNG: &str = "onair_process_threads_hung";
+        let now = self.look().await;
+        let hung = (now.metric(HUNG, HUNG) - before.metric(HUNG, HUNG)) as usize;
         let then = before.metric(FILES, FILES);
         self.until(FILES, |seen| seen.metric(FILES, FILES) <= then + OPENED).await;
         let (pid, clock) = (self.server.process.0.id(), Clock::real());
         loop {
             let more = |(name, count): &(String, usize)| {
                 let is_of_graphics = GRAPHICS.iter().any(|graphics| name.starts_with(graphics));
-                let may = if is_of_graphics { GRAPHICS_THREADS } else { 0 };
+                let may = match name.as_str() {
+                    _ if is_of_graphics => GRAPHICS_THREADS,
+                    INPUTS => hung,
+                    _ => 0,
+                };
                 *count > threads.get(name).copied().unwrap_or(0) + may
             };
             let more: Vec<_> = threads_of(pid).into_iter().filter(more).collect();
@@ -357,7 +366,8 @@ fn threads_of(pid: u32) -> BTreeMap<String, usize> {
         // It may have ended meanwhile.
         let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         if !name.is_empty() && !name.starts_with("tokio") {
-            *counts.entry(name.trim().to_owned()).or_default() += 1;
+            let name = if name.starts_with(INPUTS) { INPUTS } else { name.trim() };
+            *counts.entry(name.to_owned()).or_default() += 1;
         }
     }
     counts

@@ -15,7 +15,7 @@ use crate::app::on_air::{Fault, OnAir};
 use crate::app::outputs;
 use crate::app::run_tick::Curtain;
 use crate::app::shedding::{self, Tally};
-use crate::catalog::{Caster, ErrorCode, Refused};
+use crate::catalog::{Caster, ErrorCode, Refused, Resource};
 use crate::ids::CasterId;
 use crate::limits;
 use crate::worker::Patience;
@@ -137,7 +137,9 @@ impl Studio {
         let is_encoder = |output: &&OutputStatus| output.encoder.is_some();
         let of = |snapshot: &Arc<Snapshot>| snapshot.outputs.iter().filter(is_encoder).count();
         let running = self.snapshots().iter().map(of).sum();
-        let begins = if before.is_none() { Begins::Show } else { Begins::Encoders };
+        let takes = |resource: &Resource| self.world.decoders.may_take(resource.configured());
+        let decodes = caster.resources.iter().any(takes);
+        let begins = if before.is_none() { Begins::Show { decodes } } else { Begins::Encoders };
         let world = self.world.clone();
         let admitted =
             tokio::task::spawn_blocking(move || world.admission.admit(running, (begins, &more)));

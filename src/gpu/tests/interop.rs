@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::super::{AdapterChoice, Gpu};
+use super::Shared;
 use crate::device_memory::{Allocation, Exported, Timeline};
 use crate::media::cuda::{ImportedMemory, ImportedTimeline, Stream};
 use crate::media::nvenc::testing::Simulator;
@@ -22,7 +23,8 @@ const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
 
 fn exported(gpu: &Gpu, bytes: &[u8]) -> (wgpu::Buffer, Arc<Exported>) {
     let interop = gpu.interop.as_ref().expect("software Vulkan exports memory");
-    let (buffer, memory) = interop.buffer(&gpu.device, bytes.len() as u64, USAGE).unwrap();
+    let shared = interop.buffer(&gpu.device, bytes.len() as u64, USAGE).unwrap();
+    let Shared { buffer, memory, .. } = shared;
     gpu.queue.write_buffer(&buffer, 0, bytes);
     gpu.submit(None);
     gpu.wait().unwrap();
@@ -52,6 +54,42 @@ fn what_the_device_writes_is_what_cuda_reads() {
         assert!(read == bytes, "{len}");
     }
     drop(context);
+    simulator.check_empty();
+}
+
+#[test]
+fn several_buffers_share_memory_and_nothing_else() {
+    let (gpu, simulator) = (Gpu::open(&AdapterChoice::default()).unwrap(), Simulator::new(""));
+    let cuda = simulator.cuda();
+    let context = cuda.retain(0).unwrap();
+    drop(exported(&gpu, &[1, 2, 3, 4]));
+    gpu.wait().unwrap();
+    let before = gpu.census();
+    let interop = gpu.interop.as_ref().unwrap();
+    let mut all = interop.several(&gpu.device, 5, (1004, USAGE)).unwrap();
+    let bytes = |index: u8| vec![index + 1; 1004];
+    for (index, shared) in (0..).zip(&all) {
+        gpu.queue.write_buffer(&shared.buffer, 0, &bytes(index));
+    }
+    gpu.submit(None);
+    gpu.wait().unwrap();
+    let imported = ImportedMemory::of(&all[0].memory, &context).unwrap();
+    for (index, shared) in (0..).zip(&all) {
+        assert_eq!(shared.memory.id(), all[0].memory.id());
+        let mut read = bytes(0);
+        imported.read(shared.offset_bytes, &mut read).unwrap();
+        assert!(read == bytes(index), "{index}");
+    }
+    let held = gpu.census().bytes - before.bytes;
+    assert!(held >= 5 * 1004, "{held}");
+    // It goes with the last of them.
+    let last = all.pop();
+    drop(all);
+    gpu.wait().unwrap();
+    assert_eq!(gpu.census().bytes - before.bytes, held);
+    drop((last, imported, context));
+    gpu.wait().unwrap();
+    assert_eq!(gpu.census(), before);
     simulator.check_empty();
 }
 

@@ -221,7 +221,7 @@ fn a_bit_rate_that_changes_costs_no_picture() {
 #[test]
 fn nvenc_that_hangs_is_not_asked_again() {
     let (dir, simulator) = (Dir::new(), Simulator::new(""));
-    fault::arm("x264-stuck:hang@40");
+    fault::arm("encode-stuck:hang@40");
     let (output, made) = begin("stuck", &simulator, EncoderPolicy::Auto, &dir);
     made.unwrap();
     for tick in 0..TICKS {

@@ -40,7 +40,7 @@ pub(super) fn check(dir: &Dir, name: &str) -> Vec<u64> {
 fn an_encoder_that_breaks_is_replaced_within_the_stream() {
     for kind in ["panic", "fail", "hang"] {
         let (dir, name) = (Dir::new(), format!("breaks-{kind}"));
-        let faults = [format!("x264-{name}:{kind}@40"), format!("x264-lld-{name}:{kind}@25")];
+        let faults = [format!("encode-{name}:{kind}@40"), format!("encode-lld-{name}:{kind}@25")];
         let live = live(&name, &dir, &faults.each_ref().map(String::as_str));
         await_true("both encoders were replaced", || restarts(&live) == [1, 1]);
         let encoded = live.output.stats().encoded;
@@ -58,7 +58,7 @@ fn an_encoder_that_breaks_is_replaced_within_the_stream() {
 #[test]
 fn a_picture_that_breaks_encoders_is_not_tried_for_ever() {
     let dir = Dir::new();
-    let live = live("poison", &dir, &["x264-poison:panic@30-31"]);
+    let live = live("poison", &dir, &["encode-poison:panic@30-31"]);
     await_true("both encoders were replaced", || live.output.stats().encoded > 60);
     assert_eq!(restarts(&live), [2, 0]);
     live.output.finish(LONG);
