@@ -42,6 +42,8 @@ pub struct Faults {
     pub no_import: bool,
     /// `no-register`: NVENC takes no memory that is not its own.
     pub no_register: bool,
+    /// `no-lookahead`: the card has none.
+    pub no_lookahead: bool,
     /// `no-reconfigure`: sessions stay as they were initialized.
     pub no_reconfigure: bool,
     /// `unmappable=HEIGHT@PICTURE`
@@ -64,6 +66,7 @@ impl Faults {
                 "sessions" => faults.sessions = Some(number(value) as usize),
                 "no-memory" => faults.no_memory = true,
                 "no-import" => faults.no_import = true,
+                "no-lookahead" => faults.no_lookahead = true,
                 "no-reconfigure" => faults.no_reconfigure = true,
                 "no-register" => faults.no_register = true,
                 "uuid" => {
