@@ -24,6 +24,7 @@ mod moves;
 mod nvdec;
 mod nvenc;
 mod nvenc_choices;
+mod nvenc_faults;
 mod peers;
 mod proof;
 mod recordings;
