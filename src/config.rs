@@ -293,6 +293,9 @@ pub struct Settings {
     /// where it has not, or software [default: auto].
     #[arg(long, env = "ONAIR_DECODER")]
     pub decoder: Option<DecoderChoice>,
+    /// Pictures that an encoder of PGM looks ahead, 0–31: better pictures at the same bit rate, by so many later [default: 0].
+    #[arg(long, env = "ONAIR_LOOKAHEAD_FRAMES")]
+    pub lookahead_frames: Option<u32>,
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
     #[arg(long, env = "ONAIR_NVENC_PRESET")]
     pub nvenc_preset: Option<NvencPreset>,
@@ -359,6 +362,7 @@ pub struct Config {
     pub max_encoders: u32,
     pub encoder: EncoderChoice,
     pub decoder: DecoderChoice,
+    pub lookahead: u32,
     pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
@@ -383,7 +387,7 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms, encoder, decoder, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            max_encoders, input_buffer_ms, encoder, decoder, lookahead_frames, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
             storage,
         );
         let nvenc = nvenc(&all)?;
@@ -433,6 +437,7 @@ impl Settings {
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),
+            lookahead: lookahead(all.lookahead_frames)?,
             nvenc,
             hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
             ladder: all.ladder.unwrap_or_default().checked()?,
@@ -450,6 +455,11 @@ fn nvenc(all: &Settings) -> Result<Nvenc, String> {
         most_sessions: in_range("nvenc-sessions", all.nvenc_sessions.unwrap_or(0), 0, 1000)?,
         libraries: all.nvidia_libraries.clone(),
     })
+}
+
+/// Pictures that an encoder looks ahead.
+fn lookahead(asked: Option<u32>) -> Result<u32, String> {
+    in_range("lookahead-frames", asked.unwrap_or(0), 0, limits::MAX_LOOKAHEAD_PICTURES)
 }
 
 fn loopback(port: u16) -> SocketAddr {

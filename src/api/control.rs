@@ -334,6 +334,8 @@ pub struct EncoderStatus {
     pub restarts: u64,
     /// Video bit rate that the last picture was encoded at, bit/s.
     pub video_bps: u32,
+    /// Pictures that it holds, to look ahead.
+    pub held: u64,
     /// Its name: `nvenc` or `x264`.
     pub name: &'static str,
     /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there; else empty.

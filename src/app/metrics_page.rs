@@ -63,7 +63,7 @@ const OUTPUT_COUNTERS: [OutputMetric; 10] = [
     }),
 ];
 
-const OUTPUT_GAUGES: [OutputMetric; 6] = [
+const OUTPUT_GAUGES: [OutputMetric; 7] = [
     ("output_subscribers", "Players, or 1 for a relay or recording that works", |output| {
         output.subscribers.into()
     }),
@@ -75,6 +75,9 @@ const OUTPUT_GAUGES: [OutputMetric; 6] = [
     }),
     ("output_video_bps", "Video bit rate that the last picture was encoded at", |output| {
         of_encoder(output, |e| e.video_bps.into())
+    }),
+    ("output_encoder_held", "Pictures that the encoder holds to look ahead", |output| {
+        of_encoder(output, |e| e.held)
     }),
     (
         "output_encode_p50_microseconds",

@@ -39,6 +39,7 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     let mut video = VideoSettings::for_size(size, rate);
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
+    video.lookahead_pictures = world.config.lookahead;
     video.policy = encoders::policy(world.config.encoder);
     video.nvenc = encoders::nvenc(&world.config.nvenc, world.gpu.exports_as());
     video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
@@ -56,6 +57,22 @@ fn wanted_renditions(
     let names = caster.config.renditions.iter().map(|rendition| rendition.as_str());
     let named = names.filter_map(|name| RenditionSettings::named(name, video));
     named.map(|rung| shaped(&world.config, rung)).collect()
+}
+
+/// How many of an output's pictures its encoders and those of renditions that it may come to have hold at a time: renditions get
+/// pictures when PGM's encoder has let go of them.
+pub(super) fn pictures_held(world: &World, video: &VideoSettings) -> usize {
+    let rungs = ["lld", "lsd", "lhd", "lud"].iter().filter_map(|name| {
+        let VideoSettings { lookahead_pictures, picture_ticks, .. } =
+            shaped(&world.config, RenditionSettings::named(name, video)?).video;
+        Some(lookahead_pictures * picture_ticks.max(1))
+    });
+    let longest = rungs.max().unwrap_or(0);
+    match video.lookahead_pictures + longest {
+        0 => 0,
+        // Those that are let go of late.
+        held => held as usize + limits::RENDITION_PICTURES,
+    }
 }
 
 /// The encoders that PGM of a caster needs, itself first.
@@ -172,6 +189,7 @@ fn shaped(config: &Config, mut rung: RenditionSettings) -> RenditionSettings {
     let video = &mut rung.video;
     video.bitrate_bps = asked.video_bps.unwrap_or(video.bitrate_bps);
     video.preset = asked.preset.map_or(video.preset, |preset| resolve::preset(None, preset));
+    video.lookahead_pictures = asked.lookahead_frames.unwrap_or(video.lookahead_pictures);
     video.profile = match asked.profile {
         None => video.profile,
         Some(config::Profile::Baseline) => Profile::Baseline,

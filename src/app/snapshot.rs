@@ -117,6 +117,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         restarts: stats.restarts,
         name: stats.maker.name(),
         video_bps: stats.bitrate_bps,
+        held: stats.held as u64,
         nvenc_refused: stats.passed_over.clone().unwrap_or_default(),
         nvenc_copies: stats.copied_because.clone().unwrap_or_default(),
     }

@@ -27,6 +27,8 @@ pub struct Rung {
     pub fps: Option<u32>,
     /// x264 preset.
     pub preset: Option<Preset>,
+    /// Pictures that its encoder looks ahead, 0–31; PGM's if it is not given.
+    pub lookahead_frames: Option<u32>,
     /// H.264 profile; PGM's is high.
     pub profile: Option<Profile>,
 }
@@ -59,6 +61,8 @@ impl LadderSettings {
             let (min, max) = (limits::MIN_VIDEO_BPS, limits::MAX_VIDEO_BPS);
             in_range("ladder video-bps", rung.video_bps.unwrap_or(min), min, max)?;
             in_range("ladder fps", rung.fps.unwrap_or(1), 1, 60)?;
+            let most = limits::MAX_LOOKAHEAD_PICTURES;
+            in_range("ladder lookahead-frames", rung.lookahead_frames.unwrap_or(0), 0, most)?;
         }
         Ok(self)
     }

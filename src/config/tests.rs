@@ -39,6 +39,8 @@ fn errors_name_the_setting() {
         ("decoder = 'cuvid'", &[], "decoder"),
         ("nvenc-preset = 'p8'", &[], "nvenc-preset"),
         ("video-codec = 'hevc'", &[], "video-codec"),
+        ("", &["--lookahead-frames", "32"], "lookahead-frames"),
+        ("[ladder.lld]\nlookahead-frames = 40", &[], "ladder lookahead-frames"),
         ("", &["--nvenc-sessions", "1001"], "nvenc-sessions"),
         ("[storage]\nbuckit = 'b'", &[], "buckit"),
         ("[storage]\nbucket = 'shows'", &[], "storage-endpoint"),

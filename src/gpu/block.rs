@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 
 use ash::vk;
 
+/// Buffers begin at multiples of it: what CUDA's own allocations are aligned to at least (CUDA C++ Programming Guide, "Device
+/// Memory Accesses"), which is what encoders and decoders there are used to.
+const ALIGNMENT_BYTES: u64 = 256;
+
 /// Bytes of such memory on a device.
 pub(super) type Held = Arc<AtomicIsize>;
 
@@ -101,7 +105,7 @@ pub(super) fn place(
     let Some(first) = all.first() else { return Ok(all) };
     // SAFETY: the buffer is of this device. The others are like it, and need the same.
     let mut needs = unsafe { raw.get_buffer_memory_requirements(first.buffer) };
-    let stride = needs.size.next_multiple_of(needs.alignment.max(1));
+    let stride = needs.size.next_multiple_of(needs.alignment.max(ALIGNMENT_BYTES));
     needs.size = stride * count as u64;
     let memory = allocate(&needs, first.buffer)?;
     let held = Arc::clone(source.held);

@@ -80,6 +80,8 @@ impl CanvasShape {
 pub(super) struct Sheet {
     canvases: Vec<CanvasShape>,
     readings_bytes: u64,
+    /// Pictures that encoders hold for long.
+    held: usize,
 }
 
 impl Sheet {
@@ -89,7 +91,12 @@ impl Sheet {
         readings_bytes: u64,
     ) -> Sheet {
         let canvases = std::iter::once(canvas).chain(renditions.iter().copied()).collect();
-        Sheet { canvases, readings_bytes }
+        Sheet { canvases, readings_bytes, held: 0 }
+    }
+
+    /// The same of a compositor whose pictures are held so many at a time.
+    pub(super) fn holding(self, held: usize) -> Sheet {
+        Sheet { held, ..self }
     }
 
     /// Where what is behind the pictures begins, in bytes.
@@ -112,7 +119,7 @@ impl Sheet {
 
     /// How many of them a ring has: an encoder that is slow holds a picture, and with it the sheet.
     fn slots(&self) -> usize {
-        CANVAS_RING + self.canvases.len() - 1
+        CANVAS_RING + self.canvases.len() - 1 + self.held
     }
 
     /// How many canvases there are.
@@ -168,8 +175,8 @@ impl Drop for Lease {
 
 impl Ring {
     /// Canvases that the CPU and shaders share (software adapters).
-    pub(super) fn shared(gpu: &Gpu, shape: CanvasShape) -> Result<Ring, GpuError> {
-        Ring::of(gpu, Sheet::new(shape, &[], 0), wgpu::BufferUsages::STORAGE)
+    pub(super) fn shared(gpu: &Gpu, shape: CanvasShape, held: usize) -> Result<Ring, GpuError> {
+        Ring::of(gpu, Sheet::new(shape, &[], 0).holding(held), wgpu::BufferUsages::STORAGE)
     }
 
     /// Buffers that a canvas and its renditions are copied to for the CPU to read.

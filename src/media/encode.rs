@@ -90,7 +90,7 @@ impl Profile {
 /// What an encoder may hold back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// Every picture leaves at once (x264's `zerolatency`), and the rate is kept at every moment (VBV of 1 s).
+    /// Every picture leaves at once (x264's `zerolatency`) but for what is looked ahead, and the rate is kept at every moment (VBV of 1 s).
     Zero,
     /// Look-ahead and frame threads, rate kept on average: better, cheaper and repeatable, some frames late.
     Normal,
@@ -115,6 +115,9 @@ pub struct VideoSettings {
     pub profile: Profile,
     /// Delay.
     pub latency: Latency,
+    /// Pictures that it looks ahead: it holds so many, for a better choice of where bits go. Live only; offline it looks as far as
+    /// its preset does.
+    pub lookahead_pictures: u32,
     /// Threads; 0: live as few as are quick enough, else as x264 chooses.
     pub threads: u32,
     /// Which encoders may be used.
@@ -141,6 +144,7 @@ impl VideoSettings {
             preset: X264Preset::Veryfast,
             profile: Profile::High,
             latency: Latency::Zero,
+            lookahead_pictures: 0,
             threads: 0,
             policy: EncoderPolicy::X264,
             nvenc: NvencSettings::default(),

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
@@ -18,7 +18,7 @@ use crate::fault;
 use crate::frame::{Picture, PixelFormat, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
-use crate::media::packet::{StreamHeader, Track};
+use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::time::{Clock, unix_ms};
 use crate::worker::{Pulse, StopToken};
 
@@ -107,10 +107,24 @@ pub(super) struct EncodeLoop<'a> {
     audio: AacEncoder,
     header: &'a StreamHeader,
     now: Progress,
+    /// Ticks whose pictures the encoder holds.
+    waiting: VecDeque<Waiting>,
     /// What has been handed on: where another loop goes on should this one break.
     kept: &'a Mutex<Progress>,
     /// The last pictures, held for renditions that are a little behind.
     recent: VecDeque<Arc<Shown>>,
+}
+
+/// A tick whose picture has not come out.
+struct Waiting {
+    tick: u64,
+    /// It begins a group of pictures, or was asked to be a keyframe.
+    is_due: bool,
+    samples: usize,
+    audio: Vec<Packet>,
+    shown: Weak<Shown>,
+    /// For renditions, which get the tick when it comes out. Offline there are none, and canvases are few.
+    held: Option<Arc<Shown>>,
 }
 
 /// What a tick shows.
@@ -141,7 +155,8 @@ impl<'a> EncodeLoop<'a> {
         kept: &'a Mutex<Progress>,
     ) -> EncodeLoop<'a> {
         let now = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        EncodeLoop { video, audio, header, now, kept, recent: VecDeque::new() }
+        let (waiting, recent) = (VecDeque::new(), VecDeque::new());
+        EncodeLoop { video, audio, header, now, waiting, kept, recent }
     }
 
     /// Encodes until the queue is closed and empty, or `stop`.
@@ -177,10 +192,11 @@ impl<'a> EncodeLoop<'a> {
     /// Gives what the encoders held back.
     fn finish(mut self, lines: &Lines, stop: &StopToken) -> Result<(), EncodeError> {
         let tick = self.now.ticks.map_or(0, |(first, next)| next - first);
-        let (mut packets, audio) = (self.video.finish(stop)?, self.audio.finish()?);
+        let last = self.video.finish(stop)?;
+        self.hand_on(last, lines, stop);
+        let packets = self.audio.finish()?;
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-        lines.ladder.offer(&RungJob::Tail(audio.clone()));
-        packets.extend(audio);
+        lines.ladder.offer(&RungJob::Tail(packets.clone()));
         lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
     }
@@ -217,10 +233,16 @@ impl<'a> EncodeLoop<'a> {
 
     fn show(&mut self, shown: Shown) {
         self.now.shown = Arc::new(shown);
+    }
+
+    /// Holds what was handed on last.
+    fn hold(&mut self, shown: &Weak<Shown>) {
+        let is_held = self.recent.back().is_some_and(|last| Arc::as_ptr(last) == shown.as_ptr());
+        let Some(shown) = shown.upgrade().filter(|_| !is_held) else { return };
         if self.recent.len() >= RENDITION_PICTURES {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::clone(&self.now.shown));
+        self.recent.push_back(shown);
     }
 
     /// Encodes a tick (counted from the first) and sends it on its ways.
@@ -241,30 +263,46 @@ impl<'a> EncodeLoop<'a> {
             lines.outlet.count(|stats| stats.keyframes_forced += 1);
         }
         let idr = if is_due { Idr::Force } else { Idr::Auto };
-        let (mut packets, audio) = lines.outlet.timed(|| {
+        let (packets, audio) = lines.outlet.timed(|| {
             let packets = self.video.encode(tick, &self.now.shown.picture, (idr, stop))?;
             Ok((packets, self.audio.encode(samples)?))
         })?;
-        // An encoder that took the place of another begins with one.
-        let now_ns = self.header.rate.tick_ns(tick).cast_signed();
-        let is_key = is_due || packets.iter().any(|packet| packet.key && packet.pts_ns == now_ns);
-        let idr = if is_key { Idr::Force } else { Idr::Auto };
-        let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-        // One that hung and comes to itself again has a successor.
-        if stop.is_stopped() {
-            return Ok(());
-        }
         self.now.ticks = self.now.ticks.map(|(first, _)| (first, first + tick + 1));
-        self.now.samples += samples.len() as u64;
-        // Before it is handed on, so that nobody gets a tick twice.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.now);
-        let shown = Arc::downgrade(&self.now.shown);
-        let audio_too = audio.clone();
-        let job = RungTick { tick, delay_ticks, idr, shown, audio: audio_too };
-        lines.ladder.offer(&RungJob::Tick(job));
-        packets.extend(audio);
-        lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        self.waiting.push_back(Waiting {
+            tick,
+            is_due,
+            samples: samples.len(),
+            audio,
+            shown: Arc::downgrade(&self.now.shown),
+            held: self.video.is_live().then(|| Arc::clone(&self.now.shown)),
+        });
+        self.hand_on(packets, lines, stop);
         Ok(())
+    }
+
+    /// Hands on the ticks whose pictures came out, one each.
+    fn hand_on(&mut self, packets: Vec<Packet>, lines: &Lines, stop: &StopToken) {
+        for packet in packets {
+            // One that hung and comes to itself again has a successor.
+            if stop.is_stopped() {
+                return;
+            }
+            let Some(waiting) = self.waiting.pop_front() else { return };
+            let Waiting { tick, is_due, samples, audio, shown, held: _held } = waiting;
+            self.now.samples += samples as u64;
+            self.hold(&shown);
+            // Before it is handed on, so that nobody gets a tick twice.
+            let ticks = self.now.ticks.map(|(first, _)| (first, first + tick + 1));
+            let handed_on = Progress { ticks, ..self.now.clone() };
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = handed_on;
+            // An encoder that took the place of another begins with one.
+            let idr = if is_due || packet.key { Idr::Force } else { Idr::Auto };
+            let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
+            let job = RungTick { tick, delay_ticks, idr, shown, audio: audio.clone() };
+            lines.ladder.offer(&RungJob::Tick(job));
+            let packets = std::iter::once(packet).chain(audio).collect();
+            lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! slow it repeats its last picture, and nobody else notices; when its thread breaks or hangs, another one goes on in the same
 //! stream.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -140,8 +141,8 @@ struct Progress {
     /// The tick that comes next; none: it has not begun.
     next: Option<u64>,
     picture: Arc<Picture>,
-    /// Sound of ticks that were taken and not handed on.
-    sound: Vec<Packet>,
+    /// Sound of ticks that were taken and not handed on, with their ticks.
+    sound: VecDeque<(u64, Packet)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -212,7 +213,7 @@ impl Rung {
             progress: Mutex::new(Progress {
                 next: None,
                 picture: Arc::new(black(settings.video.size)),
-                sound: Vec::new(),
+                sound: VecDeque::new(),
             }),
         });
         let worker = line.begin(Some(encoder), pulse.clone())?;
@@ -308,7 +309,17 @@ struct RungLoop<'a> {
     /// The picture that was scaled last.
     source_id: Option<u64>,
     picture: Arc<Picture>,
+    /// The tick that is taken next.
     next: Option<u64>,
+    /// Ticks that are not handed on, in order.
+    waiting: VecDeque<Waiting>,
+}
+
+/// A tick that the encoder holds the picture of, or that comes after one.
+struct Waiting {
+    tick: u64,
+    delay_ticks: u64,
+    has_picture: bool,
 }
 
 impl<'a> RungLoop<'a> {
@@ -318,7 +329,8 @@ impl<'a> RungLoop<'a> {
             (progress.next, Arc::clone(&progress.picture))
         };
         let scaler = Prescaler::default();
-        RungLoop { line, encoder, pulse, scaler, source_id: None, picture, next }
+        let waiting = VecDeque::new();
+        RungLoop { line, encoder, pulse, scaler, source_id: None, picture, next, waiting }
     }
 
     fn run(mut self, stop: &StopToken) -> Result<(), EncodeError> {
@@ -330,16 +342,22 @@ impl<'a> RungLoop<'a> {
                     delay_ticks = tick.delay_ticks;
                     self.take(tick, stop)?;
                 }
-                Ok(RungJob::Tail(audio)) => self.line.progress().sound.extend(audio),
+                Ok(RungJob::Tail(audio)) => self.hear(u64::MAX, audio),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let Some(tick) = self.next else { return Ok(()) };
-        let mut packets = self.encoder.finish(stop)?;
-        packets.append(&mut self.line.progress().sound);
+        let last = self.encoder.finish(stop)?;
+        self.hand_on(last, stop);
+        let packets = self.line.progress().sound.drain(..).map(|(_, packet)| packet).collect();
         self.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
+    }
+
+    /// Keeps the sound of a tick until that is handed on.
+    fn hear(&self, tick: u64, audio: Vec<Packet>) {
+        self.line.progress().sound.extend(audio.into_iter().map(|packet| (tick, packet)));
     }
 
     fn take(&mut self, job: RungTick, stop: &StopToken) -> Result<(), EncodeError> {
@@ -348,7 +366,7 @@ impl<'a> RungLoop<'a> {
             return Ok(());
         }
         let RungTick { tick, delay_ticks, idr, shown, audio } = job;
-        self.line.progress().sound.extend(audio);
+        self.hear(tick, audio);
         fault::strikes(&self.line.name);
         for missing in self.next.unwrap_or(tick)..tick {
             if stop.is_stopped() {
@@ -361,10 +379,10 @@ impl<'a> RungLoop<'a> {
             let begins = missing.is_multiple_of(self.line.header.gop_ticks.into());
             let idr = if begins { Idr::Force } else { Idr::Auto };
             let packets = self.encode((missing, idr), stop)?;
-            self.deliver(Batch { tick: missing, delay_ticks, packets }, stop);
+            self.taken(Waiting { tick: missing, delay_ticks, has_picture: true }, packets, stop);
         }
-        let mut packets = Vec::new();
-        if self.is_due(tick) {
+        let (mut packets, has_picture) = (Vec::new(), self.is_due(tick));
+        if has_picture {
             // What costs is a new picture; one that stands still is next to nothing.
             let stands_still = self.line.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
             match shown.upgrade() {
@@ -380,9 +398,33 @@ impl<'a> RungLoop<'a> {
             }
             packets = self.encode((tick, idr), stop)?;
         }
-        packets.append(&mut self.line.progress().sound);
-        self.deliver(Batch { tick, delay_ticks, packets }, stop);
+        self.taken(Waiting { tick, delay_ticks, has_picture }, packets, stop);
         Ok(())
+    }
+
+    /// Notes a tick, and hands on those whose pictures came out.
+    fn taken(&mut self, waiting: Waiting, packets: Vec<Packet>, stop: &StopToken) {
+        self.next = Some(waiting.tick + 1);
+        self.waiting.push_back(waiting);
+        self.hand_on(packets, stop);
+    }
+
+    /// Hands on the ticks whose pictures came out, one each, and those without one.
+    fn hand_on(&mut self, packets: Vec<Packet>, stop: &StopToken) {
+        let mut pictures = packets.into_iter();
+        while let Some(&Waiting { tick, delay_ticks, has_picture }) = self.waiting.front() {
+            let picture = if has_picture { pictures.next() } else { None };
+            if has_picture && picture.is_none() {
+                return;
+            }
+            self.waiting.pop_front();
+            let mut packets = Vec::from_iter(picture);
+            let mut progress = self.line.progress();
+            let sounds = progress.sound.partition_point(|(of, _)| *of <= tick);
+            packets.extend(progress.sound.drain(..sounds).map(|(_, packet)| packet));
+            drop(progress);
+            self.deliver(Batch { tick, delay_ticks, packets }, stop);
+        }
     }
 
     /// Hands on what belongs to a tick, once: whoever goes on here begins with the next.
@@ -391,8 +433,7 @@ impl<'a> RungLoop<'a> {
         if stop.is_stopped() {
             return;
         }
-        self.next = Some(batch.tick + 1);
-        self.line.progress().next = self.next;
+        self.line.progress().next = Some(batch.tick + 1);
         self.line.outlet.deliver(batch, stop);
     }
 

@@ -54,6 +54,8 @@ pub struct OutputStats {
     pub encode: EncodeTimes,
     /// Video bit rate that the last picture was encoded at, bit/s.
     pub bitrate_bps: u32,
+    /// Pictures that the encoder holds, to look ahead.
+    pub held: usize,
     /// What encodes.
     pub maker: Maker,
     /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.

@@ -5,6 +5,7 @@
 //! comes out as a packet of its tick, of a new encoder as a keyframe; the stream's parameter sets never change; whoever
 //! encodes waits for a hung encoder for [`ENCODER_HUNG`] at most.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,16 @@ pub(super) struct SteadyEncoder {
     /// Of the thread that encodes.
     pulse: Pulse,
     left_behind: u32,
+    /// Handed in and not come out; the encoder has had the first `fed` of them. Empty offline.
+    given: VecDeque<Given>,
+    fed: usize,
+}
+
+/// A picture that an encoder may hold.
+struct Given {
+    tick: u64,
+    picture: Arc<Picture>,
+    idr: Idr,
 }
 
 impl SteadyEncoder {
@@ -210,6 +221,8 @@ impl SteadyEncoder {
             rest: Rest::default(),
             pulse,
             left_behind: 0,
+            given: VecDeque::new(),
+            fed: 0,
         })
     }
 
@@ -230,42 +243,65 @@ impl SteadyEncoder {
         place.is_some() && place == self.intake.device() || picture.fetch().is_ok()
     }
 
-    /// Encodes the picture of `tick`, which must grow. Offline, where nothing may be missing, a failure is final.
+    /// Encodes the picture of `tick`, which must grow; gives the packets that come out, one for each picture, in order. Offline,
+    /// where nothing may be missing, a failure is final.
     pub(super) fn encode(
         &mut self,
         tick: u64,
         picture: &Arc<Picture>,
-        (mut idr, stop): (Idr, &StopToken),
+        (idr, stop): (Idr, &StopToken),
     ) -> Result<Vec<Packet>, EncodeError> {
-        let is_live = self.settings.latency == Latency::Zero;
-        let limit = is_live.then_some(ENCODER_HUNG);
+        self.given.push_back(Given { tick, picture: Arc::clone(picture), idr });
+        let mut packets = Vec::new();
         let mut attempt = 0;
         loop {
-            let shown = match attempt < ENCODE_ATTEMPTS {
-                true => Arc::clone(picture),
-                false => Arc::new(black(self.settings.size)),
+            let failure = match self.feed(attempt, &mut packets, stop) {
+                Ok(()) => return Ok(packets),
+                Err(failure) => failure,
             };
-            let bps = self.bitrate.bps();
-            let order = Order::Picture(tick, shown, idr, bps);
-            let failure = match &self.station {
-                Some(station) => match station.carry_out(order, limit, (stop, &self.pulse)) {
-                    Ok(packets) => {
-                        self.told_bitrate(bps);
-                        return Ok(packets);
-                    }
-                    Err(failure) => failure,
-                },
-                None => Failure::Stopped,
-            };
-            if !is_live || matches!(failure, Failure::Stopped) {
+            if !self.is_live() || matches!(failure, Failure::Stopped) {
                 return Err(failure.error());
             }
             let before = self.maker;
             self.replace(failure, stop)?;
             // A picture is not to blame before the encoder that stands in has failed at it too.
             attempt = if self.maker == before { attempt + 1 } else { 0 };
-            idr = Idr::Force;
         }
+    }
+
+    /// Whether it goes on when an encoder fails.
+    pub(super) fn is_live(&self) -> bool {
+        self.settings.latency == Latency::Zero
+    }
+
+    /// Gives the encoder what it has not had yet: the last picture; when it is a new one, also those that the one before held.
+    fn feed(
+        &mut self,
+        attempt: u32,
+        packets: &mut Vec<Packet>,
+        stop: &StopToken,
+    ) -> Result<(), Failure> {
+        let limit = self.is_live().then_some(ENCODER_HUNG);
+        while let Some(Given { tick, picture, idr }) = self.given.get(self.fed) {
+            let shown = match attempt < ENCODE_ATTEMPTS {
+                true => Arc::clone(picture),
+                false => Arc::new(black(self.settings.size)),
+            };
+            let bps = self.bitrate.bps();
+            let order = Order::Picture(*tick, shown, *idr, bps);
+            let station = self.station.as_ref().ok_or(Failure::Stopped)?;
+            let out = station.carry_out(order, limit, (stop, &self.pulse))?;
+            self.fed += 1;
+            // Offline nothing is given twice.
+            let gone = if self.is_live() { out.len().min(self.fed) } else { self.fed };
+            self.given.drain(..gone);
+            self.fed -= gone;
+            self.told_bitrate(bps);
+            packets.extend(out);
+            let held = self.fed;
+            self.counters.count(|stats| stats.held = held);
+        }
+        Ok(())
     }
 
     /// Notes the bit rate that a picture was encoded at.
@@ -314,6 +350,10 @@ impl SteadyEncoder {
         let started = Station::start(&self.name, encoder).map_err(reason);
         let started = started.map_err(|reason| EncodeError::Ffmpeg { what: "a thread", reason })?;
         self.station = Some(started);
+        self.fed = 0;
+        if let Some(first) = self.given.front_mut() {
+            first.idr = Idr::Force;
+        }
         Ok(())
     }
 
@@ -348,11 +388,23 @@ impl SteadyEncoder {
 
     /// Gives what was held back.
     pub(super) fn finish(&mut self, stop: &StopToken) -> Result<Vec<Packet>, EncodeError> {
-        let Some(station) = self.station.take() else { return Ok(Vec::new()) };
-        let finished =
-            station.carry_out(Order::Finish, None, (stop, &self.pulse)).map_err(Failure::error);
-        station.end();
-        finished
+        let mut packets = Vec::new();
+        let mut is_again = false;
+        while let Some(station) = self.station.take() {
+            let finished = station.carry_out(Order::Finish, None, (stop, &self.pulse));
+            station.end();
+            match finished {
+                Ok(last) => packets.extend(last),
+                // Another one may give what this one held.
+                Err(failure) if self.is_live() && !self.given.is_empty() && !is_again => {
+                    is_again = true;
+                    self.replace(failure, stop)?;
+                    self.feed(0, &mut packets, stop).map_err(Failure::error)?;
+                }
+                Err(failure) => return Err(failure.error()),
+            }
+        }
+        Ok(packets)
     }
 }
 

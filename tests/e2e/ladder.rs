@@ -70,7 +70,11 @@ pub(crate) fn recordings(dir: &Path) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
-    let server = Server::start();
+    prove_every_way(&Server::start()).await;
+}
+
+/// Has a show go out by every way, with rungs, and compares all of it.
+pub(crate) async fn prove_every_way(server: &Server) {
     // ffmpeg is the server that the relay pushes to.
     let relayed = format!("rtmp://127.0.0.1:{}/live/away", free_port());
     let relay_file = server.folder.path("relay.flv");
@@ -79,7 +83,7 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
         relay_file.display()
     ));
     let sources = [From::Vod("pattern:640x360@30")];
-    let mut studio = Studio::start_as(&server, &sources, |config| {
+    let mut studio = Studio::start_as(server, &sources, |config| {
         with_rungs(config, &RUNGS);
         config.side_output_urls = vec![relayed.clone()];
         let formats = ["flv", "mp4", "m3u8"];
@@ -93,13 +97,13 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
     .await;
     let full = studio.full("RV01").await;
     studio.take(&full).await;
-    let mut taps = tap_all(&server, &studio.pgm);
+    let mut taps = tap_all(server, &studio.pgm);
     assert_eq!(taps.len(), 9, "three formats of PGM and of two rungs");
     taps.push(("relay".into(), relay_file, listener));
     for (_, file, _) in &taps {
         await_frames(file, COMMON + 60);
     }
-    let dropped = metric(&server, DROPPED);
+    let dropped = metric(server, DROPPED);
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
     let mut proofs = Vec::new();

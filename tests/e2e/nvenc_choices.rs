@@ -8,7 +8,8 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
-use crate::nvenc::simulator;
+use crate::ladder::prove_every_way;
+use crate::nvenc::{beside_adapter, simulator};
 use crate::proof::tap;
 use crate::support::{From, Process, Server, Studio, run_ffmpeg, ticks, wait_for};
 
@@ -144,4 +145,24 @@ async fn a_bit_rate_changes_on_air_in_the_streams_of_nvenc() {
         ("ONAIR_NVIDIA_SIM", ""),
     ]);
     check(server, "nvenc").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_x264_looks_ahead_is_missing_nowhere() {
+    let server = Server::start_in(&[("ONAIR_ENCODER", "x264"), ("ONAIR_LOOKAHEAD_FRAMES", "8")]);
+    prove_every_way(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nvenc_looks_ahead_is_missing_nowhere() {
+    let libraries = simulator();
+    let server = Server::start_in(&[
+        ("ONAIR_LOOKAHEAD_FRAMES", "8"),
+        ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
+        ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
+    ]);
+    prove_every_way(&server).await;
+    // What it held lay on the device all the while.
+    assert_eq!(metric(&server, "onair_nvenc_host_copies_total"), 0.0);
+    assert_eq!(metric(&server, "onair_gpu_host_copies_total"), 0.0);
 }

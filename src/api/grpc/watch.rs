@@ -216,6 +216,7 @@ fn output(output: &OutputStatus) -> pb::OutputStatus {
         relay: output.relay.as_ref().map(relay),
         encoder: encoder.map_or("", |encoder| encoder.name).to_owned(),
         video_bps: encoder.map_or(0, |encoder| encoder.video_bps),
+        encoder_held: encoder.map_or(0, |encoder| encoder.held),
         nvenc_refused: encoder.map_or_else(String::new, |encoder| encoder.nvenc_refused.clone()),
         nvenc_copies: encoder.map_or_else(String::new, |encoder| encoder.nvenc_copies.clone()),
     }

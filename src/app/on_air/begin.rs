@@ -31,7 +31,11 @@ use crate::worker::{self, Pulse, StopToken, Worker};
 /// A compositor and an encoder with its sinks, for one scene.
 pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Canvas, Refused> {
     let scene = caster.scene(bus).ok_or_else(|| internal("the caster has no scenes"))?;
-    let video = outputs::video(world, caster)?;
+    let mut video = outputs::video(world, caster)?;
+    if bus == Bus::Pvw {
+        // An operator wants to see it now.
+        video.lookahead_pictures = 0;
+    }
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
     let settings = ProgrammeSettings {
         name,
@@ -47,14 +51,21 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     if bus == Bus::Pgm {
         output.add_sink(world.hls(&scene.stream_name)).map_err(internal)?;
     }
-    canvas_before(world, Arc::new(output))
+    // PVW has neither.
+    let held = if bus == Bus::Pvw { 0 } else { outputs::pictures_held(world, &output.video()) };
+    canvas_before(world, Arc::new(output), held)
 }
 
-/// A compositor before an encoder that is there.
-pub(super) fn canvas_before(world: &World, output: Arc<Output>) -> Result<Canvas, Refused> {
+/// A compositor before an encoder that is there, with canvases for so many pictures that encoders hold to look ahead.
+pub(super) fn canvas_before(
+    world: &World,
+    output: Arc<Output>,
+    held: usize,
+) -> Result<Canvas, Refused> {
     let gpu = world.gpu.gpu().map_err(internal)?;
     let compositor = Compositor::new(gpu, output.header().size).map_err(internal)?;
     let compositor = compositor.with_quality(world.config.scale_quality);
+    let compositor = compositor.with_held(held).map_err(internal)?;
     Ok(Canvas::new(compositor, output, Some(world.gpu.clone())))
 }
 

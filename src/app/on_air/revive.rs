@@ -12,7 +12,7 @@ use super::begin::{Before, begin_ticking, canvas_before, connect};
 use super::prepare::Ready;
 use super::{EngineAnswer, OnAir, off_thread};
 use crate::app::frame_thread::{Message, Report};
-use crate::app::outputs::internal;
+use crate::app::outputs::{self, internal};
 use crate::app::run_tick::Curtain;
 use crate::catalog::{Caster, Refused};
 use crate::engine::{self, Command, Readiness, Refusal, SceneSpec, Vigil, Way};
@@ -98,7 +98,8 @@ impl OnAir {
             if let Some(pvw) = pvw {
                 pvw.finish(Duration::ZERO);
             }
-            let canvas = canvas_before(&world, pgm)?;
+            let held = outputs::pictures_held(&world, &pgm.video());
+            let canvas = canvas_before(&world, pgm, held)?;
             begin_ticking(&world, (canvas, rate), Curtain::Closed, before)
         });
         let ticking = ticking.await??;

@@ -44,6 +44,8 @@ pub struct Compositor {
     gpu: Arc<Gpu>,
     shape: CanvasShape,
     ring: Ring,
+    /// How many of its pictures encoders hold for long.
+    held: usize,
     path: Path,
     /// Where pictures are wanted, and where they are delivered.
     wanted: Delivery,
@@ -195,15 +197,35 @@ impl Compositor {
         Compositor { watch: Watch::Nobody, ..self }
     }
 
+    /// The same compositor, whose pictures are held so many at a time, by encoders that look ahead.
+    ///
+    /// # Errors
+    /// No memory for so many.
+    pub fn with_held(mut self, held: usize) -> Result<Compositor, GpuError> {
+        self.held = held;
+        self.ring = self.rings(self.shape, &self.path, self.delivery)?;
+        Ok(self)
+    }
+
+    /// What pictures are drawn on and left in, without renditions.
+    fn rings(&self, shape: CanvasShape, path: &Path, delivery: Delivery) -> Result<Ring, GpuError> {
+        let sheet = Sheet::new(shape, &[], READINGS_BYTES).holding(self.held);
+        match path {
+            Path::Shared(_) => Ring::shared(&self.gpu, shape, self.held),
+            Path::Staged(_) => ring(&self.gpu, sheet, delivery),
+        }
+    }
+
     fn on(gpu: Arc<Gpu>, shape: CanvasShape, path: Path) -> Result<Compositor, GpuError> {
         let ring = match path {
-            Path::Shared(_) => Ring::shared(&gpu, shape)?,
+            Path::Shared(_) => Ring::shared(&gpu, shape, 0)?,
             Path::Staged(_) => Ring::readback(&gpu, Sheet::new(shape, &[], READINGS_BYTES))?,
         };
         gpu.check()?;
         Ok(Compositor {
             shape,
             ring,
+            held: 0,
             path,
             wanted: Delivery::Host,
             delivery: Delivery::Host,
@@ -249,10 +271,7 @@ impl Compositor {
         }
         let shape = CanvasShape::of(self.shape.size, delivery)?;
         let path = Path::of(&self.gpu, &shape, delivery)?;
-        self.ring = match path {
-            Path::Shared(_) => Ring::shared(&self.gpu, shape)?,
-            Path::Staged(_) => ring(&self.gpu, Sheet::new(shape, &[], READINGS_BYTES), delivery)?,
-        };
+        self.ring = self.rings(shape, &path, delivery)?;
         (self.shape, self.path, self.delivery) = (shape, path, delivery);
         (self.newest, self.refused) = (None, None);
         Ok(())
@@ -279,7 +298,7 @@ impl Compositor {
             }
         }
         if !staged.has_renditions(&shapes) && self.refused.as_ref() != Some(&shapes) {
-            let sheet = Sheet::new(self.shape, &shapes, READINGS_BYTES);
+            let sheet = Sheet::new(self.shape, &shapes, READINGS_BYTES).holding(self.held);
             self.refused = Some(shapes.clone());
             self.ring = ring(&self.gpu, sheet, delivery)?;
             self.refused = None;
@@ -388,7 +407,8 @@ impl Compositor {
     /// # Errors
     /// As [`Compositor::new`].
     pub fn renewed(&self, gpu: Arc<Gpu>) -> Result<Compositor, GpuError> {
-        let mut compositor = Compositor::new(gpu, self.shape.size)?.with_quality(self.quality);
+        let compositor = Compositor::new(gpu, self.shape.size)?.with_quality(self.quality);
+        let mut compositor = compositor.with_held(self.held)?;
         compositor.set_delivery(self.wanted);
         Ok(compositor)
     }

@@ -26,6 +26,7 @@ pub(crate) fn settings() -> VideoSettings {
         preset: X264Preset::Ultrafast,
         profile: Profile::High,
         latency: Latency::Zero,
+        lookahead_pictures: 0,
         threads: 1,
         policy: EncoderPolicy::X264,
         nvenc: NvencSettings::default(),
@@ -86,6 +87,26 @@ pub(crate) fn check_rates(encoder: &mut VideoEncoder, begun_bps: u32) {
         assert!(kept_bps.abs_diff(bps) < bps / 5, "{kept_bps}, not {bps} bit/s");
     }
     assert_eq!(encoder.avcc(), avcc);
+}
+
+/// Looks ahead by five pictures: so many are held, and nothing else changes.
+pub(crate) fn check_ahead(video: &VideoSettings) {
+    const AHEAD: u64 = 5;
+    let ahead = VideoSettings { lookahead_pictures: AHEAD as u32, ..video.clone() };
+    let mut encoder = VideoEncoder::open(&ahead).unwrap();
+    let mut packets = Vec::new();
+    for tick in 0..60 {
+        let idr = if tick == 17 { Idr::Force } else { Idr::Auto };
+        let ready = encoder.encode(tick, &picture(tick), idr).unwrap();
+        assert_eq!(ready.len(), usize::from(tick >= AHEAD), "tick {tick}");
+        packets.extend(ready);
+    }
+    packets.extend(encoder.finish().unwrap());
+    let told = packets.iter().map(|packet| (packet.pts_ns, packet.dts_ns));
+    let ticks = (0..60).map(|tick| video.rate.tick_ns(tick).cast_signed());
+    assert!(told.eq(ticks.map(|ns| (ns, ns))), "{packets:?}");
+    let keys: Vec<usize> = (0..60).filter(|n| packets[*n].key).collect();
+    assert_eq!(keys, [0, 17, 47]);
 }
 
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.

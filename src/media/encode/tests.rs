@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::testing::{SIZE, check_rates, picture, settings};
+use super::testing::{SIZE, check_ahead, check_rates, picture, settings};
 use super::{
     AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
@@ -42,6 +42,12 @@ fn a_bit_rate_changes_within_the_stream() {
     let mut encoder = VideoEncoder::open(&offline).unwrap();
     encoder.set_bitrate(offline.bitrate_bps).unwrap();
     assert_eq!(encoder.set_bitrate(200_000).unwrap_err(), EncodeError::OneRate);
+}
+
+#[test]
+fn what_is_looked_ahead_comes_so_much_later() {
+    check_ahead(&settings());
+    check_ahead(&VideoSettings { preset: X264Preset::Medium, ..settings() });
 }
 
 #[test]

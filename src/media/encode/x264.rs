@@ -48,6 +48,11 @@ impl X264Encoder {
         if settings.latency == Latency::Zero {
             pairs.push((c"tune", "zerolatency"));
         }
+        let lookahead = settings.lookahead_pictures.to_string();
+        if settings.latency == Latency::Zero && settings.lookahead_pictures > 0 {
+            // Both are off by zerolatency: how far it looks, and what it makes of what it sees.
+            pairs.extend([(c"rc-lookahead", lookahead.as_str()), (c"mbtree", "1")]);
+        }
         if id == SetId::Second {
             pairs.push((c"x264-params", "sps-id=1"));
         }

@@ -29,6 +29,8 @@ pub(super) struct Api {
         *mut nv::NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS,
         *mut *mut c_void,
     ) -> u32,
+    pub(super) caps:
+        unsafe extern "C" fn(*mut c_void, nv::GUID, *mut nv::NV_ENC_CAPS_PARAM, *mut i32) -> u32,
     pub(super) codec_count: OnStruct<u32>,
     pub(super) codecs: unsafe extern "C" fn(*mut c_void, *mut nv::GUID, u32, *mut u32) -> u32,
     pub(super) preset: unsafe extern "C" fn(
@@ -74,6 +76,7 @@ impl Api {
     fn of(list: &nv::NV_ENCODE_API_FUNCTION_LIST) -> Result<Api, NoNvenc> {
         Ok(Api {
             open: numbered!(list.nvEncOpenEncodeSessionEx),
+            caps: numbered!(list.nvEncGetEncodeCaps),
             codec_count: numbered!(list.nvEncGetEncodeGUIDCount),
             codecs: numbered!(list.nvEncGetEncodeGUIDs),
             preset: numbered!(list.nvEncGetEncodePresetConfigEx),

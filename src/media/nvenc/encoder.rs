@@ -43,7 +43,7 @@ struct Pending {
 #[derive(Debug)]
 struct Mapped {
     input: Input,
-    _picture: Arc<Picture>,
+    picture: Arc<Picture>,
 }
 
 // SAFETY: as above.
@@ -79,6 +79,7 @@ impl NvencEncoder {
         let session = Session::open(driver, video.nvenc.most_sessions)?;
         session.initialize(NvencCodec::H264, video)?;
         let parameter_sets = session.parameter_sets()?.into();
+        let ahead = video.lookahead_pictures as usize;
         let mut encoder = NvencEncoder {
             buffers: Vec::new(),
             free: VecDeque::new(),
@@ -92,7 +93,7 @@ impl NvencEncoder {
             parameter_sets,
             session,
         };
-        for _ in 0..NVENC_BUFFERS {
+        for _ in 0..NVENC_BUFFERS + ahead {
             encoder.add_buffers()?;
         }
         encoder.free.extend(&encoder.buffers);
@@ -148,7 +149,7 @@ impl NvencEncoder {
         let idr = if is_due { Idr::Force } else { idr };
         let held_back = || NoNvenc::Refused {
             what: "a picture",
-            reason: format!("{NVENC_BUFFERS} pictures are held back"),
+            reason: format!("{} pictures are held back", self.buffers.len()),
         };
         let buffers = self.free.pop_front().ok_or_else(held_back)?;
         let (mapped, pitch) = match self.map(picture) {
@@ -162,7 +163,7 @@ impl NvencEncoder {
         let given = self.session.encode(source, buffers.output, (tick, idr))?;
         self.since_idr = if idr == Idr::Force { 1 } else { self.since_idr + 1 };
         match given {
-            Given::All => self.read(),
+            Given::All => self.read(self.video.lookahead_pictures as usize),
             Given::Later => Ok(Vec::new()),
         }
     }
@@ -173,8 +174,21 @@ impl NvencEncoder {
         if self.intake.device() != Some(place.memory.device()) {
             return None;
         }
-        match self.direct.map(&self.session, place, self.video.size) {
-            Ok(input) => Some((Mapped { input, _picture: Arc::clone(picture) }, place.pitch_bytes)),
+        let is_it = |mapped: &&Mapped| {
+            mapped.picture.keeper().is_some_and(|keeper| {
+                let other = keeper.place();
+                Arc::ptr_eq(&other.memory, &place.memory)
+                    && other.offset_bytes == place.offset_bytes
+            })
+        };
+        // One that is shown again while it is held is mapped already; FFmpeg too counts how often it has handed one in.
+        let mapped = self.pending.iter().filter_map(|pending| pending.mapped.as_ref()).find(is_it);
+        let input = match mapped {
+            Some(mapped) => Ok(mapped.input),
+            None => self.direct.map(&self.session, place, self.video.size),
+        };
+        match input {
+            Ok(input) => Some((Mapped { input, picture: Arc::clone(picture) }, place.pitch_bytes)),
             Err(error) => {
                 tracing::warn!(%error, "pictures are copied by way of the host from now on");
                 self.intake.refuse(error.to_string());
@@ -183,20 +197,27 @@ impl NvencEncoder {
         }
     }
 
+    /// Whether a picture that was handed in and not read lies there.
+    fn is_mapped(&self, input: Input) -> bool {
+        self.pending
+            .iter()
+            .any(|pending| pending.mapped.as_ref().is_some_and(|of| of.input == input))
+    }
+
     /// Gives what was held back.
     pub(in crate::media) fn finish(mut self) -> Result<Vec<Packet>, EncodeError> {
         self.session.flush()?;
         self.since_idr = 0;
-        self.read()
+        self.read(0)
     }
 
-    /// Reads all that was handed in.
-    fn read(&mut self) -> Result<Vec<Packet>, EncodeError> {
+    /// Reads what was handed in, but for the last `ahead` pictures, which are only looked at yet.
+    fn read(&mut self, ahead: usize) -> Result<Vec<Packet>, EncodeError> {
         let mut packets = Vec::new();
-        while let Some(first) = self.pending.front() {
+        while let Some(first) = self.pending.front().filter(|_| self.pending.len() > ahead) {
             let unit = self.session.read(first.buffers.output)?;
             let Some(Pending { buffers, mapped }) = self.pending.pop_front() else { break };
-            if let Some(mapped) = mapped {
+            if let Some(mapped) = mapped.filter(|mapped| !self.is_mapped(mapped.input)) {
                 self.session.unmap(mapped.input)?;
             }
             self.free.push_back(buffers);
@@ -215,15 +236,19 @@ impl NvencEncoder {
 
 impl Drop for NvencEncoder {
     fn drop(&mut self) {
-        // A session is flushed before its buffers go. One that is lost refuses that, and says so only once more.
+        // A session is flushed, and what it held read, before its buffers go. One that is lost refuses that, and says so only
+        // once more.
         let flushed = match self.since_idr {
             0 => Ok(()),
             _ => self.session.flush(),
         };
-        if let Err(error) = flushed {
+        let ended = flushed.map_err(EncodeError::from).and_then(|()| self.read(0));
+        if let Err(error) = ended {
             tracing::debug!(%error, "a session of NVENC ends without a flush");
         }
-        for mapped in self.pending.drain(..).filter_map(|pending| pending.mapped) {
+        while let Some(pending) = self.pending.pop_front() {
+            let mapped = pending.mapped.filter(|mapped| !self.is_mapped(mapped.input));
+            let Some(mapped) = mapped else { continue };
             if let Err(error) = self.session.unmap(mapped.input) {
                 tracing::debug!(%error, "a picture is not unmapped");
             }

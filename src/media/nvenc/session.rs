@@ -211,12 +211,33 @@ impl<'a> Session<'a> {
         Ok(preset)
     }
 
+    /// Whether the card looks ahead where it encodes H.264.
+    fn looks_ahead(&self) -> Result<bool, NoNvenc> {
+        let mut params = nv::NV_ENC_CAPS_PARAM {
+            version: nv::NV_ENC_CAPS_PARAM_VER,
+            capsToQuery: nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD,
+            ..Default::default()
+        };
+        let mut value = 0;
+        let _current = self.context.current()?;
+        let codec = codec_guid(NvencCodec::H264);
+        // SAFETY: the session is open, the struct bears its version, and the other pointer is valid.
+        match unsafe { (self.driver.api.caps)(self.handle, codec, &mut params, &mut value) } {
+            SUCCESS => Ok(value != 0),
+            status => Err(self.refusal("capabilities", status)),
+        }
+    }
+
     /// Says what is to be encoded.
     pub(super) fn initialize(
         &self,
         codec: NvencCodec,
         video: &VideoSettings,
     ) -> Result<(), NoNvenc> {
+        if video.lookahead_pictures > 0 && !self.looks_ahead()? {
+            let reason = "this card has none".to_owned();
+            return Err(NoNvenc::Refused { what: "look-ahead", reason });
+        }
         let mut preset = self.preset(codec, video)?;
         let mut params = parameters(&mut preset.presetCfg, codec, video);
         match self.status(self.driver.api.initialize, &mut params)? {

@@ -1,6 +1,6 @@
 //! What an encoder is asked for, in NVENC's structs.
 //!
-//! Must not call the driver. Invariants: no B-frames and no look-ahead, so that each picture leaves when it came; keyframes only
+//! Must not call the driver. Invariants: no B-frames, so that pictures leave in the order in which they came; keyframes only
 //! where they are forced; the stream says what its colours are.
 
 #![expect(unsafe_code, reason = "a union of the driver's interface")]
@@ -58,8 +58,13 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: NvencCodec, video
     // One second, and half of it full at first: a keyframe comes first.
     rate.vbvBufferSize = video.bitrate_bps;
     rate.vbvInitialDelay = video.bitrate_bps / 2;
-    rate.set_enableLookahead(0);
-    rate.lookaheadDepth = 0;
+    // NVENC has no more than the limit, which is far below the end of the type.
+    let depth = u16::try_from(video.lookahead_pictures).unwrap_or(u16::MAX);
+    rate.set_enableLookahead((depth > 0).into());
+    rate.lookaheadDepth = depth;
+    // Keyframes are the output's business here too, and it makes no B-frames.
+    rate.set_disableIadapt(1);
+    rate.set_disableBadapt(1);
     rate.set_zeroReorderDelay(1);
     if codec == NvencCodec::H264 {
         config.profileGUID = match video.profile {

@@ -4,7 +4,7 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, check_rates, flat, picture, probe, settings, tool_output,
+    Dir, SIZE, check_ahead, check_rates, flat, picture, probe, settings, tool_output,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -236,6 +236,18 @@ fn a_bit_rate_changes_within_the_session() {
     let error = encoder.set_bitrate(200_000).unwrap_err().to_string();
     assert!(error.contains("another bit rate: NV_ENC_ERR_UNSUPPORTED_PARAM"), "{error}");
     drop(encoder);
+    simulator.check_empty();
+}
+
+#[test]
+fn what_is_looked_ahead_comes_so_much_later() {
+    let simulator = Simulator::new("");
+    check_ahead(&video(&simulator));
+    simulator.check_empty();
+    let simulator = Simulator::new("no-lookahead");
+    let video = VideoSettings { lookahead_pictures: 1, ..video(&simulator) };
+    let error = VideoEncoder::open(&video).unwrap_err().to_string();
+    assert!(error.contains("look-ahead: this card has none"), "{error}");
     simulator.check_empty();
 }
 

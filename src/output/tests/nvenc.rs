@@ -19,9 +19,20 @@ fn begin(
     policy: EncoderPolicy,
     dir: &Dir,
 ) -> (Output, Result<(), StartError>) {
+    begin_ahead(name, simulator, (policy, 0), dir)
+}
+
+/// The same, with encoders that look ahead by so many pictures.
+fn begin_ahead(
+    name: &str,
+    simulator: &Simulator,
+    (policy, lookahead_pictures): (EncoderPolicy, u32),
+    dir: &Dir,
+) -> (Output, Result<(), StartError>) {
     let file = |name: &str| Sink::File { path: dir.0.join(name), overflow: Overflow::Wait };
     let mut asked = settings(name);
-    asked.video = VideoSettings { policy, nvenc: simulator.settings(), ..asked.video };
+    let nvenc = simulator.settings();
+    asked.video = VideoSettings { policy, lookahead_pictures, nvenc, ..asked.video };
     let output = start(&asked).unwrap();
     output.add_sink(file("main.mp4")).unwrap();
     let video = VideoSettings { size: SMALL, ..asked.video };
@@ -118,6 +129,46 @@ fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
     check_file(&dir, "main.mp4");
     drop(output);
     simulator.check_empty();
+}
+
+#[test]
+fn what_an_encoder_held_when_it_broke_is_given_again() {
+    use Maker::{Nvenc, StandIn, X264};
+    for (policy, faults, maker, restarts) in [
+        (EncoderPolicy::X264, "", X264, 0),
+        (EncoderPolicy::Nvenc, "", Nvenc, 0),
+        (EncoderPolicy::Nvenc, "lost=180@40", Nvenc, 1),
+        // The second one breaks at what the first one held.
+        (EncoderPolicy::Nvenc, "lost=180@3,lost=180@3", StandIn, 2),
+        (EncoderPolicy::Nvenc, "gone=180@40", StandIn, 1),
+        (EncoderPolicy::Nvenc, "gone=180@119", StandIn, 1),
+        (EncoderPolicy::Nvenc, "gone=90@41", Nvenc, 0),
+    ] {
+        let (dir, simulator) = (Dir::new(), Simulator::new(faults));
+        let (output, made) = begin_ahead("ahead", &simulator, (policy, 5), &dir);
+        made.unwrap();
+        for tick in 0..TICKS {
+            output.push_wait(media(tick)).unwrap();
+        }
+        output.finish(LONG);
+        let (main, lld) = (output.stats(), output.renditions().remove(0).stats);
+        assert_eq!((main.maker, main.restarts), (maker, restarts), "{faults}");
+        assert_eq!((main.failure, lld.failure), (None, None), "{faults}");
+        assert_eq!((main.filled, lld.filled), (0, 0), "{faults}");
+        check_pictures(&dir);
+        for name in ["main.mp4", "lld.mp4"] {
+            let mut keys = check_file(&dir, name);
+            keys.retain(|key| key % u64::from(GOP) == 0);
+            assert_eq!(keys, [0, 30, 60, 90], "{faults}: {name}");
+            let sounds = probe(dir.0.join(name).to_str().unwrap(), 60).packets("audio");
+            assert!(sounds.len() >= TICKS as usize, "{faults}: {name}: {}", sounds.len());
+            for pair in sounds.windows(2) {
+                assert!((pair[1].0 - pair[0].0 - 1024.0 / 48_000.0).abs() < 0.002, "{pair:?}");
+            }
+        }
+        drop(output);
+        simulator.check_empty();
+    }
 }
 
 #[test]

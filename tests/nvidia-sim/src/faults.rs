@@ -22,6 +22,8 @@ pub struct Refusals {
     pub no_register: bool,
     /// `no-reconfigure`: sessions stay as they were initialized.
     pub no_reconfigure: bool,
+    /// `no-lookahead`: the card has none.
+    pub no_lookahead: bool,
 }
 
 impl Refusals {
@@ -43,6 +45,7 @@ impl Refusals {
             ("no-import", "") => self.no_import = true,
             ("no-register", "") => self.no_register = true,
             ("no-reconfigure", "") => self.no_reconfigure = true,
+            ("no-lookahead", "") => self.no_lookahead = true,
             _ => unknown(word),
         }
     }

@@ -86,6 +86,7 @@ unsafe extern "C" fn NvEncodeAPICreateInstance(
         return answer(Err(refusal));
     }
     list.nvEncOpenEncodeSessionEx = Some(open);
+    list.nvEncGetEncodeCaps = Some(setup::caps);
     list.nvEncGetEncodeGUIDCount = Some(codec_count);
     list.nvEncGetEncodeGUIDs = Some(codecs);
     list.nvEncGetEncodePresetConfigEx = Some(setup::preset);
@@ -210,7 +211,7 @@ unsafe extern "C" fn create_input(
         }
         let pitch = params.width.next_multiple_of(PITCH) as usize;
         let data = vec![0xee; pitch * params.height as usize * 3 / 2];
-        let input = Input { pitch, data, is_locked: false, used_by: None };
+        let input = Input { pitch, data, is_locked: false, used_by: Vec::new() };
         session.inputs.insert(handle, input);
         params.inputBuffer = handle as *mut c_void;
         Ok(())

@@ -28,8 +28,10 @@ pub struct Setup {
     pub repeats_sets: bool,
     /// The codec is H.264; others are known but not simulated.
     pub is_avc: bool,
-    /// Pictures that are held back besides what faults ask for: B-frames, look-ahead.
+    /// Pictures that are held back besides what faults ask for: B-frames.
     pub hold: u64,
+    /// Pictures that are only looked at yet.
+    pub ahead: u64,
     /// What cannot be changed in a session.
     pub fixed: Fixed,
 }
@@ -53,7 +55,7 @@ pub struct Input {
     pub data: Vec<u8>,
     pub is_locked: bool,
     /// The bitstream buffer that the picture in it goes to, until that is read.
-    pub used_by: Option<usize>,
+    pub used_by: Vec<usize>,
 }
 
 /// Memory that is not the session's own.
@@ -63,11 +65,27 @@ pub struct Resource {
     pub size: (u32, u32),
     /// What it is mapped as, while it is.
     pub mapped: Option<usize>,
-    /// As [`Input::used_by`].
-    pub used_by: Option<usize>,
+    /// As [`Input::used_by`]; it is only read, and may be several pictures (FFmpeg counts how often it has handed one in).
+    pub used_by: Vec<usize>,
+    /// What was seen of the picture there, which may not change while it is used.
+    pub seen: u64,
+}
+
+/// Something of a picture, by which another one is told from it.
+fn glance(nv12: &[u8]) -> u64 {
+    nv12.iter().step_by(61).fold(0, |sum: u64, sample| sum.wrapping_mul(31) + u64::from(*sample))
 }
 
 impl Resource {
+    /// What lies there.
+    fn data(&self) -> Result<&[u8], Refusal> {
+        if !world().is_readable(self.address, self.bytes()) {
+            return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "memory that is gone"));
+        }
+        // SAFETY: it is mapped, and stays so for as long as it is registered here.
+        Ok(unsafe { std::slice::from_raw_parts(self.address as *const u8, self.bytes()) })
+    }
+
     /// Bytes of NV12 there.
     pub fn bytes(&self) -> usize {
         self.pitch * self.size.1 as usize * 3 / 2
@@ -173,6 +191,7 @@ impl Session {
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
         let (hold, repeats_sets) = (hold + setup.hold, setup.repeats_sets);
+        let ahead = setup.ahead;
         let gop_pictures = setup.gop_pictures;
         if picture.size != (setup.wish.width as u32, setup.wish.height as u32) {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a picture of another size"));
@@ -194,9 +213,9 @@ impl Session {
         self.pictures += 1;
         self.since_idr = if is_idr { 1 } else { self.since_idr + 1 };
         self.is_flushed = false;
-        let is_ready = self.held.len() as u64 > hold;
+        let is_ready = self.held.len() as u64 > hold + ahead;
         if is_ready {
-            self.give_out();
+            self.give_out(ahead as usize);
         }
         Ok(is_ready)
     }
@@ -208,6 +227,7 @@ impl Session {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer that is in use"));
         }
         let is_it = |resource: &&mut Resource| resource.mapped == Some(picture.input);
+        let is_own = self.inputs.contains_key(&picture.input);
         let (pitch, used_by, data) = match self.inputs.get_mut(&picture.input) {
             Some(input) if input.is_locked => {
                 return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "an input buffer that is locked"));
@@ -215,23 +235,21 @@ impl Session {
             Some(input) => (input.pitch, &mut input.used_by, &input.data[..]),
             None => {
                 let resource = self.resources.values_mut().find(is_it).ok_or(missing)?;
-                let bytes = resource.bytes();
-                if !world().is_readable(resource.address, bytes) {
-                    return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "memory that is gone"));
-                }
-                // SAFETY: it is mapped, and stays so for as long as it is registered here.
-                let data =
-                    unsafe { std::slice::from_raw_parts(resource.address as *const u8, bytes) };
+                resource.seen = glance(resource.data()?);
+                // SAFETY: as in [`Resource::data`].
+                let data = unsafe {
+                    std::slice::from_raw_parts(resource.address as *const u8, resource.bytes())
+                };
                 (resource.pitch, &mut resource.used_by, data)
             }
         };
-        if pitch != picture.pitch || used_by.is_some() {
+        if pitch != picture.pitch || is_own && !used_by.is_empty() {
             return Err(wrong(
                 NV_ENC_ERR_INVALID_PARAM,
                 "an input that is in use, or another pitch",
             ));
         }
-        *used_by = Some(picture.output);
+        used_by.push(picture.output);
         let x264 = self.x264.as_mut().expect("initialized");
         let pts = self.pictures as i64;
         x264.encode(data, pitch, pts, is_idr).ok_or((NV_ENC_ERR_GENERIC, None))
@@ -257,15 +275,22 @@ impl Session {
         let is_it = |resource: &&mut Resource| resource.mapped == Some(handle);
         let missing = wrong(NV_ENC_ERR_RESOURCE_NOT_MAPPED, "not mapped");
         let resource = self.resources.values_mut().find(is_it).ok_or(missing)?;
-        if resource.used_by.is_some() && !self.is_lost {
+        if !resource.used_by.is_empty() && !self.is_lost {
             return Err(wrong(NV_ENC_ERR_INVALID_CALL, "unmapped while it is encoded"));
         }
         resource.mapped = None;
         Ok(())
     }
 
-    fn give_out(&mut self) {
-        for output in self.held.drain(..) {
+    /// Gives out all but the last `ahead`.
+    fn give_out(&mut self, ahead: usize) {
+        let ready = self.held.len().saturating_sub(ahead);
+        for output in self.held.drain(..ready) {
+            let uses_it = |resource: &&Resource| resource.used_by.contains(&output);
+            let resource = self.resources.values().find(uses_it);
+            if resource.is_some_and(|of| of.data().is_ok_and(|data| glance(data) != of.seen)) {
+                world().violated("a picture is overwritten while it is held");
+            }
             if let Some(output) = self.outputs.get_mut(&output) {
                 output.held = Held::Ready;
             }
@@ -275,7 +300,7 @@ impl Session {
     /// No more pictures come.
     pub fn flush(&mut self) -> Result<(), Refusal> {
         self.setup()?;
-        self.give_out();
+        self.give_out(0);
         self.is_flushed = true;
         Ok(())
     }
@@ -299,11 +324,11 @@ impl Session {
         let wrong =
             wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer is unlocked that is not locked");
         output.ok_or(wrong)?.held = Held::Nothing;
-        for input in self.inputs.values_mut().filter(|input| input.used_by == Some(handle)) {
-            input.used_by = None;
+        for input in self.inputs.values_mut() {
+            input.used_by.retain(|output| *output != handle);
         }
         for resource in self.resources.values_mut() {
-            resource.used_by = resource.used_by.filter(|output| *output != handle);
+            resource.used_by.retain(|output| *output != handle);
         }
         Ok(())
     }
@@ -311,7 +336,7 @@ impl Session {
     pub fn lock_input(&mut self, handle: usize) -> Result<&mut Input, Refusal> {
         let missing = wrong(NV_ENC_ERR_INVALID_PARAM, "no such input buffer");
         let input = self.inputs.get_mut(&handle).ok_or(missing)?;
-        if input.is_locked || input.used_by.is_some() {
+        if input.is_locked || !input.used_by.is_empty() {
             return Err(wrong(NV_ENC_ERR_LOCK_BUSY, "an input buffer is locked while in use"));
         }
         input.is_locked = true;

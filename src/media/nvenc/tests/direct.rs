@@ -103,6 +103,43 @@ fn pictures_and_renditions_never_see_the_host() {
 }
 
 #[test]
+fn what_is_held_to_look_ahead_stays_on_the_device_and_may_be_shown_again() {
+    const AHEAD: u32 = 8;
+    let mut path = Path::new("");
+    // Fewer canvases than are held without it.
+    path.compositor = path.compositor.with_held(AHEAD as usize).unwrap();
+    let nvenc = NvencSettings { adapter: path.gpu.exports_as(), ..path.simulator.settings() };
+    let ahead = VideoSettings { nvenc, lookahead_pictures: AHEAD, ..video(&path.simulator) };
+    let mut encoder = VideoEncoder::open(&ahead).unwrap();
+    // One that ends with what it holds.
+    let mut short = VideoEncoder::open(&ahead).unwrap();
+    for tick in 0..3 {
+        let held = path.compose(tick).picture;
+        assert!(short.encode(tick, &held, Idr::Auto).unwrap().is_empty());
+    }
+    drop(short);
+    let (mut packets, mut composed) = (Vec::new(), path.compose(0));
+    for tick in 0..40 {
+        // Each fourth shows once more what the encoder holds.
+        if tick % 4 != 3 {
+            composed = path.compose(tick);
+        }
+        packets.extend(encoder.encode(tick, &composed.picture, Idr::Auto).unwrap());
+    }
+    packets.extend(encoder.finish().unwrap());
+    let lumas = shown(&packets);
+    assert_eq!(lumas.len(), 40);
+    for (tick, luma) in (0_u32..).zip(lumas) {
+        let wanted = 40 + (tick - u32::from(tick % 4 == 3)) * 2;
+        assert!(luma.abs_diff(wanted) <= 3, "tick {tick}: {luma}, not {wanted}");
+    }
+    let held = path.simulator.held();
+    assert_eq!((held.pictures, held.direct), (43, 43));
+    assert_eq!((path.kept.host_copies.count(), path.report().host_copies), (0, 0));
+    path.simulator.check_empty();
+}
+
+#[test]
 fn what_fails_goes_by_way_of_the_host_without_a_frame_less() {
     for (faults, direct, told) in [
         ("no-import", 0, "cuImportExternalMemory: 2"),

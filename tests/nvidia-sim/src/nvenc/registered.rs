@@ -37,7 +37,8 @@ pub unsafe extern "C" fn register(
             pitch: params.pitch as usize,
             size: (params.width, params.height),
             mapped: None,
-            used_by: None,
+            used_by: Vec::new(),
+            seen: 0,
         };
         let mut world = world();
         if world.faults.refusals.no_register {

@@ -116,7 +116,32 @@ fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
     if params.tuningInfo == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
     }
+    // The range of `lookaheadDepth`, without B-frames.
+    if config.rcParams.lookaheadDepth > 31 {
+        return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a look-ahead that is too long"));
+    }
     Ok(setup(params, config))
+}
+
+pub unsafe extern "C" fn caps(
+    encoder: *mut c_void,
+    codec: nv::GUID,
+    params: *mut nv::NV_ENC_CAPS_PARAM,
+    value: *mut i32,
+) -> NVENCSTATUS {
+    // SAFETY: the interface wants a valid pointer.
+    let params = unsafe { &*params };
+    with(encoder, |_| {
+        version(params.version, nv::NV_ENC_CAPS_PARAM_VER)?;
+        let missing = wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec that is not there");
+        CODECS.contains(&codec).then_some(()).ok_or(missing)?;
+        if params.capsToQuery != nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD {
+            return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
+        }
+        // SAFETY: the interface wants a valid pointer.
+        unsafe { *value = i32::from(!world().faults.refusals.no_lookahead) };
+        Ok(())
+    })
 }
 
 fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
@@ -146,9 +171,9 @@ fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> S
         gop_pictures: config.gopLength,
         repeats_sets: avc.repeatSPSPPS() == 1,
         is_avc: params.encodeGUID == nv::NV_ENC_CODEC_H264_GUID,
-        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1)
-            + u64::from(config.rcParams.enableLookahead())
-                * u64::from(config.rcParams.lookaheadDepth),
+        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1),
+        ahead: u64::from(config.rcParams.enableLookahead())
+            * u64::from(config.rcParams.lookaheadDepth),
         fixed: Fixed {
             codec: params.encodeGUID,
             gop_length: config.gopLength,
