@@ -114,7 +114,7 @@ impl Sheet {
         })
     }
 
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.readings_start() + self.readings_bytes
     }
 

@@ -15,7 +15,7 @@ use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::block::Held;
 use super::cache::Cache;
 use super::interop::{self, Interop};
-use super::lent::HostCopies;
+use super::lent::Traffic;
 use super::loans::Loans;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
@@ -50,7 +50,7 @@ pub struct Gpu {
     /// None where other drivers cannot open its memory.
     pub(super) interop: Option<Interop>,
     pub(super) loans: Loans,
-    pub(super) host_copies: Arc<HostCopies>,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// What outlives a device.
@@ -60,8 +60,8 @@ pub struct Kept {
     pub cache_dir: Option<PathBuf>,
     /// Where times of passes are summed up.
     pub pass_times: Arc<PassTimes>,
-    /// Where pictures that are copied to the host are counted.
-    pub host_copies: Arc<HostCopies>,
+    /// Where it is counted what goes to them and comes from them.
+    pub traffic: Arc<Traffic>,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl Gpu {
             held,
             interop,
             loans: Loans::default(),
-            host_copies: Arc::clone(&kept.host_copies),
+            traffic: Arc::clone(&kept.traffic),
         };
         gpu.check()?;
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
@@ -210,6 +210,19 @@ impl Gpu {
             Some(error) => Err(GpuError::Device(error)),
             None => Ok(()),
         }
+    }
+
+    /// Has these bytes be on a part of a texture before anything that is submitted from now on.
+    pub(super) fn write_texture(
+        &self,
+        texture: &wgpu::Texture,
+        (bytes, layout): (&[u8], wgpu::TexelCopyBufferLayout),
+        part: wgpu::Extent3d,
+    ) {
+        self.queue.write_texture(texture.as_image_copy(), bytes, layout, part);
+        let texel_bytes = texture.format().block_copy_size(None).unwrap_or(1);
+        self.traffic
+            .upload(u64::from(part.width) * u64::from(part.height) * u64::from(texel_bytes));
     }
 
     /// Submits work.
