@@ -161,13 +161,13 @@ fn pictures(
     });
     let [Ok(direct), Ok(ordinary)] = &mut ways else { return Err("no compositor".into()) };
     let mut imports = Imports::new(context)?;
-    let (mut compared, before) = (0, kept.host_copies.count());
+    let (mut compared, before) = (0, kept.traffic.host_copies());
     for tick in 0..ticks {
         let one = |compositor: &mut Compositor| -> Result<Composed, GpuError> {
             compositor.draw(tick, &list, &frames[tick as usize % 2])?;
             compositor.finish()?.pop().ok_or(GpuError::NoCanvas)
         };
-        let copies = kept.host_copies.count();
+        let copies = kept.traffic.host_copies();
         let composed = one(direct)?;
         let all = || std::iter::once(&composed.picture).chain(&composed.renditions);
         ensure!(all().count() == 1 + case.renditions.len(), "a rendition is missing");
@@ -175,7 +175,7 @@ fn pictures(
         for picture in all() {
             seen.push(imports.read(keeper(picture)?.place(), picture.size())?.to_vec());
         }
-        ensure!(kept.host_copies.count() == copies, "pictures came to the host");
+        ensure!(kept.traffic.host_copies() == copies, "pictures came to the host");
         for (picture, bytes) in all().zip(&seen) {
             let pitch = keeper(picture)?.place().pitch_bytes as usize;
             let width = picture.size().width_px as usize;
@@ -202,7 +202,7 @@ fn pictures(
         case.name,
         imports.memories.len(),
         imports.waits,
-        kept.host_copies.count() - before
+        kept.traffic.host_copies() - before
     );
     Ok(())
 }
@@ -210,9 +210,9 @@ fn pictures(
 fn speed(gpu: &Arc<Gpu>, kept: &Kept, case: &Case) -> Checked<()> {
     let mut told = Vec::new();
     for (name, delivery) in [("on the device", Delivery::Device), ("read back", Delivery::Host)] {
-        let copies = kept.host_copies.count();
+        let copies = kept.traffic.host_copies();
         let (frames_per_s, gpu_ms) = measure(gpu, kept, (case, delivery))?;
-        let copies = kept.host_copies.count() - copies;
+        let copies = kept.traffic.host_copies() - copies;
         ensure!(delivery == Delivery::Host || copies == 0, "{copies} host copies");
         let gpu_ms = gpu_ms.map_or("not told".into(), |ms| format!("{ms:.3} ms"));
         told.push(format!("{name} {frames_per_s:.0} frames/s, GPU {gpu_ms}, {copies} host copies"));

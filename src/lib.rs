@@ -6,7 +6,7 @@
 //! ## The map, in reading order
 //!
 //! Leaves: [`time`] (rational ticks, the clock), [`frame`] (what moves), [`device_memory`] (where a graphics device has it), [`shot`] (how a picture is seen), `color` (code values of one kind → of another), [`source`] (how a source fares), [`luma`] (how bright, black, frozen), [`worker`] (threads, when they may begin again), `fault` (faults that tests cause), [`ids`],
-//! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), `trust` (whom connections over TLS trust), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
+//! [`limits`], [`config`], [`metrics`], `memory` (how large pieces are handed out), `trust` (whom connections over TLS trust), [`round_trip`] (how far away a server is), [`record_name`] (names of recorded files), [`recording`] (what is told of them).
 //!
 //! Pure rooms: [`catalog`] (what is configured), [`picture`] (what a picture is), [`sound`] (the mix),
 //! [`engine`] (what happens when).
@@ -45,6 +45,7 @@ pub mod output;
 pub mod picture;
 pub mod record_name;
 pub mod recording;
+pub mod round_trip;
 pub mod shot;
 pub mod sound;
 pub mod source;

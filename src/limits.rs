@@ -363,6 +363,8 @@ pub const GOP_CACHE_BYTES: usize = 32 << 20;
 pub const MAX_SUBSCRIBERS: usize = 512;
 /// Time that a relay's socket may block before it is cut.
 pub const RELAY_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two looks at how far away the server of a relay is: scrapes are seldom closer.
+pub const ROUND_TRIP_EVERY: Duration = Duration::from_secs(1);
 /// Ticks handed to an encoder in all: those over [`ENCODER_QUEUE`] lose their picture but keep their sound. Full: the tick is
 /// refused, the encoder repeats the last picture and fills in silence.
 pub const ENCODER_QUEUE_TICKS: usize = 512;

@@ -48,6 +48,7 @@ const LEAVES: &[&str] = &[
     "worker",
     "memory",
     "trust",
+    "round_trip",
     "fault",
     "config",
 ];

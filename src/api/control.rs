@@ -4,6 +4,7 @@
 //! that the app is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -330,6 +331,8 @@ pub struct EncoderStatus {
     pub pictures_dropped: u64,
     /// Packets lost where they waited for the output's delay to be over.
     pub delay_lost: u64,
+    /// How much more sound than pictures it was given, by their counts, ns; of renditions, whose sound is PGM's, none.
+    pub sound_ahead_ns: Option<i64>,
     /// How often it failed and was replaced.
     pub restarts: u64,
     /// Video bit rate that the last picture was encoded at, bit/s.
@@ -361,6 +364,8 @@ pub struct RelayStatus {
     pub last_error: String,
     /// Attempts to connect after the first.
     pub reconnects: u64,
+    /// How far away the server is, where that can be known.
+    pub round_trip: Option<Duration>,
 }
 
 /// How a relay fares.

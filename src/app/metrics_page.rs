@@ -15,9 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::events::EventCounts;
 use super::uploads::Counts;
-use crate::api::control::{
-    EncoderStatus, InputStatus, OutputStatus, RelayState, Snapshot, StageTiming,
-};
+use crate::api::control::{EncoderStatus, InputStatus, OutputStatus, Snapshot, StageTiming};
 use crate::engine::{Fault, InputState, StandIn};
 use crate::gpu::Supply;
 use crate::library::LibraryStats;
@@ -30,6 +28,7 @@ use crate::worker::left_behind;
 mod card;
 mod decoders;
 mod encoders;
+mod relays;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -249,6 +248,17 @@ fn drifts(registry: &mut Registry, inputs: &[(Labels, &InputStatus)]) {
     registry.register("input_drift_ppm", help, family);
 }
 
+fn sound_ahead(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for (labels, output) in outputs {
+        if let Some(ns) = output.encoder.as_ref().and_then(|encoder| encoder.sound_ahead_ns) {
+            family.get_or_create(labels).set(ns as f64 / 1e9);
+        }
+    }
+    let help = "How much more sound than pictures an output was given, by their counts";
+    registry.register("output_sound_ahead_seconds", help, family);
+}
+
 fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
     let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
     for (labels, output) in outputs {
@@ -333,21 +343,6 @@ fn watch_metrics(
     flags(registry, ("caster_shows", help), "shows", shown);
 }
 
-/// How relays fare.
-fn relay_metrics(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
-    let reconnects = Family::<Labels, Counter>::default();
-    let relays =
-        outputs.iter().filter_map(|(labels, output)| Some((labels, output.relay.as_ref()?)));
-    for (labels, relay) in relays.clone() {
-        reconnects.get_or_create(labels).inc_by(relay.reconnects);
-    }
-    let states = relays.flat_map(|(labels, relay)| {
-        RelayState::ALL.map(|state| (labels.clone(), state.as_str(), state == relay.state))
-    });
-    flags(registry, ("relay_state", "1 for the state that a relay is in"), "state", states);
-    registry.register("relay_reconnects", "Attempts to connect after the first", reconnects);
-}
-
 /// How uploads of recordings fare.
 fn upload_metrics(registry: &mut Registry, counts: &Counts) {
     for (name, help, value) in [
@@ -370,6 +365,7 @@ fn server_metrics(
     (events, library): (EventCounts, LibraryStats),
     (gpus, machine): (&Supply, &Machine),
 ) {
+    let traffic = gpus.traffic();
     for (name, help, value) in [
         ("callbacks_delivered", "Events that their receiver took", events.delivered),
         (
@@ -379,7 +375,9 @@ fn server_metrics(
         ),
         ("callbacks_dropped", "Events given up: too old or too many", events.dropped),
         ("gpu_device_lost", "Graphics devices lost and replaced", gpus.lost()),
-        ("gpu_host_copies", "Pictures copied from the device to the host", gpus.host_copies()),
+        ("gpu_host_copies", "Pictures copied from the device to the host", traffic.host_copies()),
+        ("gpu_read_bytes", "Bytes copied from the device to the host", traffic.read_bytes()),
+        ("gpu_upload_bytes", "Bytes of sources and overlays uploaded", traffic.uploaded_bytes()),
         ("library_uploads", "Uploads that the media library took", library.uploads),
         ("library_uploads_failed", "Uploads refused or broken off", library.uploads_failed),
     ] {
@@ -466,13 +464,14 @@ pub(super) fn text(
     }
     drifts(&mut registry, &inputs);
     encode_seconds(&mut registry, &outputs);
+    sound_ahead(&mut registry, &outputs);
     for metric in OUTPUT_COUNTERS {
         counters(&mut registry, metric, &outputs);
     }
     for metric in INPUT_COUNTERS {
         counters(&mut registry, metric, &inputs);
     }
-    relay_metrics(&mut registry, &outputs);
+    relays::relays(&mut registry, &outputs);
     encoders::output_encoders(&mut registry, &outputs);
     decoders::input_decoders(&mut registry, &inputs);
     watch_metrics(&mut registry, &inputs, &casters);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, oneshot};
 
 use self::finishing::Stuck;
+pub(super) use self::finishing::shaped_after_all;
 use super::studio::Studio;
 use super::uploads::{ObjectPlace, Uploads};
 use crate::api::recordings::{Ask, Found, not_found};
@@ -23,7 +24,7 @@ use crate::ids::{CasterId, RecordingId};
 use crate::limits;
 use crate::output::{self, OnRecord, RecordNews, RecordedFile};
 use crate::recording::{Recording, RecordingState};
-use crate::store::{Entry, Keeper, Store};
+use crate::store::{Entry, Keeper, Page, Store};
 use crate::time;
 use crate::worker::{self, StopToken, Worker};
 
@@ -117,7 +118,7 @@ impl Recordings {
         config: &Config,
     ) -> Result<(Arc<Recordings>, Vec<Recording>), String> {
         let state = RecordingState::Recording;
-        let left = store.read(move |store| store.recordings_in(state, usize::MAX >> 1)).await;
+        let left = store.read(move |store| store.recordings_in(state, &Page::whole())).await;
         let uploads = Uploads::open(config, &store)?;
         let recordings = Recordings {
             store,
@@ -240,7 +241,8 @@ impl Recordings {
     async fn start_uploads(&self, studio: &Arc<Studio>) -> Option<(oneshot::Sender<()>, Worker)> {
         let Some(uploads) = self.uploads.clone() else {
             let state = RecordingState::Uploading;
-            let waiting = self.store.read(move |store| store.recordings_in(state, 1)).await;
+            let first = Page::first(1);
+            let waiting = self.store.read(move |store| store.recordings_in(state, &first)).await;
             if waiting.is_ok_and(|waiting| !waiting.is_empty()) {
                 tracing::warn!("recordings wait for object storage, which is not configured");
             }
@@ -261,20 +263,20 @@ impl Recordings {
         }
     }
 
-    /// Lets go of what is too old or too much, the oldest first.
+    /// Lets go of what is too old or too much, the oldest first, wherever it is.
     async fn sweep(&self) {
+        if self.keep.is_none() && self.keep_bytes.is_none() {
+            return;
+        }
+        let Ok(mut bytes) = self.store.read(Store::recorded_bytes).await else { return };
         let keep_ms = |keep: Duration| u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-        let most = limits::RECORDINGS_AT_ONCE;
-        loop {
-            if self.keep.is_none() && self.keep_bytes.is_none() {
-                return;
-            }
-            let read = move |store: &Store| {
-                let finished = store.final_recordings(most)?;
-                Ok((store.recorded_bytes()?, finished))
-            };
-            let Ok((mut bytes, finished)) = self.store.read(read).await else { return };
-            let (mut count, mut is_storage_away) = (0, false);
+        let mut is_storage_away = false;
+        let mut page = Some(Page::first(limits::RECORDINGS_AT_ONCE));
+        while let Some(here) = page {
+            let of = here.clone();
+            let read = move |store: &Store| store.final_recordings(&of);
+            let Ok(finished) = self.store.read(read).await else { return };
+            page = here.next(&finished);
             for recording in finished {
                 let ended_ms = recording.end_unix_ms();
                 let is_old =
@@ -290,16 +292,10 @@ impl Recordings {
                 }
                 let name = recording.name.clone();
                 match self.remove(recording).await {
-                    Ok(()) => {
-                        tracing::info!(name, "a recording is kept no longer");
-                        count += 1;
-                    }
+                    Ok(()) => tracing::info!(name, "a recording is kept no longer"),
                     Err(_) if is_stored => is_storage_away = true,
                     Err(_) => return,
                 }
-            }
-            if count < most {
-                return;
             }
         }
     }

@@ -113,6 +113,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         keyframes: stats.keyframes,
         keyframes_forced: stats.keyframes_forced,
         delay_lost: stats.delay_lost,
+        sound_ahead_ns: stats.sound_ahead_ns,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
         name: stats.maker.name(),

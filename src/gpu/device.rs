@@ -6,17 +6,16 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
 use super::block::Held;
 use super::cache::Cache;
 use super::interop::{self, Interop};
-use super::lent::HostCopies;
+use super::lent::Traffic;
 use super::loans::Loans;
 use super::overlays::Gallery;
 use super::pass_times::PassTimes;
@@ -51,7 +50,7 @@ pub struct Gpu {
     /// None where other drivers cannot open its memory.
     pub(super) interop: Option<Interop>,
     pub(super) loans: Loans,
-    pub(super) host_copies: Arc<HostCopies>,
+    pub(super) traffic: Arc<Traffic>,
 }
 
 /// What outlives a device.
@@ -61,8 +60,8 @@ pub struct Kept {
     pub cache_dir: Option<PathBuf>,
     /// Where times of passes are summed up.
     pub pass_times: Arc<PassTimes>,
-    /// Where pictures that are copied to the host are counted.
-    pub host_copies: Arc<HostCopies>,
+    /// Where it is counted what goes to them and comes from them.
+    pub traffic: Arc<Traffic>,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +108,7 @@ impl Gpu {
             held,
             interop,
             loans: Loans::default(),
-            host_copies: Arc::clone(&kept.host_copies),
+            traffic: Arc::clone(&kept.traffic),
         };
         gpu.check()?;
         tracing::info!(adapter = gpu.info.name, driver = gpu.info.driver, "graphics device opened");
@@ -213,6 +212,19 @@ impl Gpu {
         }
     }
 
+    /// Has these bytes be on a part of a texture before anything that is submitted from now on.
+    pub(super) fn write_texture(
+        &self,
+        texture: &wgpu::Texture,
+        (bytes, layout): (&[u8], wgpu::TexelCopyBufferLayout),
+        part: wgpu::Extent3d,
+    ) {
+        self.queue.write_texture(texture.as_image_copy(), bytes, layout, part);
+        let texel_bytes = texture.format().block_copy_size(None).unwrap_or(1);
+        self.traffic
+            .upload(u64::from(part.width) * u64::from(part.height) * u64::from(texel_bytes));
+    }
+
     /// Submits work.
     pub(super) fn submit(&self, work: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
         let _turn = self.interop.as_ref().map(Interop::turn);
@@ -239,15 +251,19 @@ impl Gpu {
         self.poll(wgpu::PollType::Wait { submission_index: Some(work), timeout: Some(GPU_WAIT) })
     }
 
-    /// Whether this work is done; does not wait.
-    pub(super) fn is_done(&self, work: wgpu::SubmissionIndex) -> Result<bool, GpuError> {
-        let now = Some(Duration::ZERO);
-        let how = wgpu::PollType::Wait { submission_index: Some(work), timeout: now };
-        match self.device.poll(how) {
-            Ok(_) => self.check().map(|()| true),
-            Err(wgpu::PollError::Timeout) => self.check().map(|()| false),
-            Err(e) => self.check().and(Err(GpuError::Device(e.to_string()))),
-        }
+    /// Becomes true in a poll after all that was submitted until now is done.
+    pub(super) fn when_done(&self) -> Arc<AtomicBool> {
+        let done = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&done);
+        self.queue.on_submitted_work_done(move || told.store(true, Ordering::Release));
+        done
+    }
+
+    /// Whether work is done, as [`Gpu::when_done`] tells it; does not wait. Not by a poll for that work: wgpu panics
+    /// (`Device::maintain`) when another thread finds it done after this one has looked.
+    pub(super) fn is_done(&self, done: &AtomicBool) -> Result<bool, GpuError> {
+        self.poll(wgpu::PollType::Poll)?;
+        Ok(done.load(Ordering::Acquire))
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {

@@ -25,18 +25,38 @@ pub enum Delivery {
     Device,
 }
 
-/// Pictures copied from a device to the host, of all devices of a process.
+/// What goes between the host and the devices of a process, since its start.
 #[derive(Debug, Default)]
-pub struct HostCopies(AtomicU64);
+pub struct Traffic {
+    host_copies: AtomicU64,
+    read_bytes: AtomicU64,
+    uploaded_bytes: AtomicU64,
+}
 
-impl HostCopies {
-    /// So far.
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+impl Traffic {
+    /// Pictures copied from a device to the host.
+    pub fn host_copies(&self) -> u64 {
+        self.host_copies.load(Ordering::Relaxed)
     }
 
-    pub(super) fn add(&self, pictures: usize) {
-        self.0.fetch_add(pictures as u64, Ordering::Relaxed);
+    /// Bytes of those, and of what was measured on the device.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of sources and overlays that went to a device.
+    pub fn uploaded_bytes(&self) -> u64 {
+        self.uploaded_bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many pictures came to the host, in so many bytes.
+    pub(super) fn read(&self, pictures: usize, bytes: u64) {
+        self.host_copies.fetch_add(pictures as u64, Ordering::Relaxed);
+        self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn upload(&self, bytes: u64) {
+        self.uploaded_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +134,7 @@ impl Lent {
         encoder.copy_buffer_to_buffer(self.lease.pixels()?, start, to.buffer(), 0, bytes);
         to.hand_to_cpu(&mut encoder);
         gpu.wait_for(gpu.submit(Some(encoder.finish())))?;
-        gpu.host_copies.add(1);
+        gpu.traffic.read(1, shape.bytes());
         Ok(Bytes::copy_from_slice(&to.bytes()[..shape.bytes() as usize]))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`adapter`](AdapterChoice) (which one), [`device`](Gpu) (device, faults), [`supply`](Supply) (the next device), `meter` (how busy the card is), `interop` (what other drivers may open), `cache` (pipelines on disk), [`pass_times`](PassTimes), `shaders` (pipelines and their parameters), `block` (allocations that buffers share), `host_memory` (what the CPU and the GPU both see), `canvas` (the ring
 //! of NV12 canvases that pictures are handed out of), `lent` (those that stay on the device), `copy` (what a software adapter does by `memcpy`), `blend` (two
-//! pictures become one), `sources` and `overlays` (what is on the GPU), `loans` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
+//! pictures become one), `sources` and `overlays` (what is on the GPU), `prepared` (overlays that stay ready), `loans` (where decoders write), `layers` (how a source is drawn), `text` and `outline`
 //! (texts as pixels), [`compositor`](Compositor) (a tick's picture).
 //!
 //! Must not know commands, casters or time: a [`DrawList`](crate::picture::DrawList) and frames come in, a
@@ -26,6 +26,7 @@ mod meter;
 mod outline;
 mod overlays;
 mod pass_times;
+mod prepared;
 mod shaders;
 mod sources;
 mod supply;
@@ -34,10 +35,10 @@ mod text;
 pub use adapter::{AdapterChoice, GpuInfo};
 pub use compositor::{Composed, Compositor};
 pub use device::{Census, Gpu, Kept};
-pub use lent::{Delivery, HostCopies};
+pub use lent::{Delivery, Traffic};
 pub use meter::{BusLoad, CardLoad};
-pub use overlays::Prepared;
 pub use pass_times::{PassTime, PassTimes};
+pub use prepared::Prepared;
 pub use supply::Supply;
 
 use crate::color;

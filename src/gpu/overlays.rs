@@ -64,12 +64,6 @@ impl Piece {
     }
 }
 
-/// What is ready to be drawn stays so as long as this is kept; see [`Gpu::prepare`].
-#[derive(Debug, Default)]
-pub struct Prepared {
-    _kept: Vec<Arc<Art>>,
-}
-
 /// All that is in use anywhere, so that what one has made the others find.
 #[derive(Debug, Default)]
 pub(super) struct Gallery(Mutex<Vec<Exhibit>>);
@@ -89,18 +83,14 @@ impl Gallery {
 }
 
 impl Gpu {
-    /// Rasterises and uploads these overlays, for canvases of this size. Takes its time, and is for any thread but one
-    /// that draws: that finds them ready then. What cannot be drawn is left out.
-    pub fn prepare<'a>(
-        &self,
-        contents: impl IntoIterator<Item = &'a Arc<OverlayContent>>,
-        canvas: Size,
-    ) -> Prepared {
-        let art = contents.into_iter().filter_map(|content| self.art(content, canvas.height_px));
-        let kept = art.collect();
+    /// Rasterises and uploads these overlays, for canvases of this size, as far as nobody has them. What cannot be drawn is
+    /// left out.
+    pub(super) fn exhibit(&self, contents: &[Arc<OverlayContent>], canvas: Size) -> Vec<Arc<Art>> {
+        let art = contents.iter().filter_map(|content| self.art(content, canvas.height_px));
+        let art = art.collect();
         // The uploads happen now, not with the next picture.
         self.submit(None);
-        Prepared { _kept: kept }
+        art
     }
 
     /// The pixels of this content, made now if nobody has them; `None` when it has none.
@@ -167,19 +157,16 @@ impl Gpu {
             let texture = self.overlay_texture(Size::new(column.length(), row.length()));
             let [x, y] = [column.texture.start, row.texture.start];
             let filled = |texture: &Range<u32>, side: u32| texture.end.min(side) - texture.start;
-            self.queue.write_texture(
-                texture.as_image_copy(),
-                pixels,
-                wgpu::TexelCopyBufferLayout {
-                    offset: (u64::from(y) * u64::from(size.width_px) + u64::from(x)) * 4,
-                    bytes_per_row: Some(size.width_px * 4),
-                    rows_per_image: None,
-                },
-                extent(Size::new(
-                    filled(&column.texture, size.width_px),
-                    filled(&row.texture, size.height_px),
-                )),
+            let layout = wgpu::TexelCopyBufferLayout {
+                offset: (u64::from(y) * u64::from(size.width_px) + u64::from(x)) * 4,
+                bytes_per_row: Some(size.width_px * 4),
+                rows_per_image: None,
+            };
+            let part = Size::new(
+                filled(&column.texture, size.width_px),
+                filled(&row.texture, size.height_px),
             );
+            self.write_texture(&texture, (pixels, layout), extent(part));
             let part_px = [column.drawn.clone(), row.drawn.clone()];
             Piece { bind_group: self.overlay_bind_group(&texture), texture_px: [x, y], part_px }
         };

@@ -181,14 +181,10 @@ fn write(gpu: &Gpu, texture: &wgpu::Texture, plane: &Plane, row_bytes: usize) {
         let rows = plane.data.chunks(plane.stride_bytes).filter(|row| row.len() >= row_bytes);
         (Cow::Owned(rows.flat_map(|row| &row[..row_bytes]).copied().collect()), row_bytes)
     };
-    gpu.queue.write_texture(
-        texture.as_image_copy(),
-        &data,
-        wgpu::TexelCopyBufferLayout {
-            offset: 0,
-            bytes_per_row: u32::try_from(stride).ok(),
-            rows_per_image: None,
-        },
-        texture.size(),
-    );
+    let layout = wgpu::TexelCopyBufferLayout {
+        offset: 0,
+        bytes_per_row: u32::try_from(stride).ok(),
+        rows_per_image: None,
+    };
+    gpu.write_texture(texture, (&data, layout), texture.size());
 }

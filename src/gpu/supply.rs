@@ -1,7 +1,7 @@
 //! The graphics device that is in use, and the one after it when that is lost.
 //!
 //! Must not know who draws. Invariant: all who ask while a device works get that one; a lost one is replaced once, however
-//! many ask.
+//! many ask; what is ready on one is ready on the next.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuError;
 use super::adapter::AdapterChoice;
 use super::device::{Census, Gpu, Kept};
+use super::lent::Traffic;
 use super::meter::{BusLoad, CardLoad, Meter};
 use super::pass_times::PassTime;
+use super::prepared::{Pantry, Prepared};
 use crate::device_memory::{DeviceUuid, Exported, Lender, Loan};
+use crate::frame::Size;
+use crate::picture::OverlayContent;
 
 /// A source of graphics devices; one per process.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub struct Supply {
     device: Option<DeviceUuid>,
     meter: Meter,
     current: Mutex<Current>,
+    pantry: Pantry,
     lost: AtomicU64,
 }
 
@@ -44,8 +49,8 @@ impl Supply {
         let (is_software, device) = (gpu.is_software(), gpu.exports_as());
         let meter = Meter::of(&gpu.info());
         let current = Mutex::new(Current { gpu, counted: false });
-        let lost = AtomicU64::new(0);
-        Ok(Supply { choice, kept, is_software, device, meter, current, lost })
+        let (pantry, lost) = (Pantry::default(), AtomicU64::new(0));
+        Ok(Supply { choice, kept, is_software, device, meter, current, pantry, lost })
     }
 
     /// Whether the adapter is the CPU; of the first device, by which inputs are set up.
@@ -89,9 +94,9 @@ impl Supply {
         self.kept.pass_times.all()
     }
 
-    /// Pictures that the devices' memory was read back for.
-    pub fn host_copies(&self) -> u64 {
-        self.kept.host_copies.count()
+    /// What went to the devices and came from them.
+    pub fn traffic(&self) -> &Traffic {
+        &self.kept.traffic
     }
 
     /// A device that works: a new one, after a second perhaps, if the last was lost.
@@ -108,8 +113,31 @@ impl Supply {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         let gpu = ready(&self.choice, &self.kept)?;
+        self.pantry.move_to(&gpu);
         *current = Current { gpu: Arc::clone(&gpu), counted: false };
         Ok(gpu)
+    }
+
+    /// Rasterises and uploads these overlays, for canvases of this size; on each later device too, as long as what is returned
+    /// is kept. Takes its time, and is for any thread but one that draws: that finds them ready then. What cannot be drawn is
+    /// left out.
+    ///
+    /// # Errors
+    /// As [`Supply::gpu`].
+    pub fn prepare(
+        &self,
+        contents: Vec<Arc<OverlayContent>>,
+        canvas: Size,
+    ) -> Result<Prepared, GpuError> {
+        let stock = self.pantry.add(contents, canvas);
+        loop {
+            let gpu = self.gpu()?;
+            stock.make(&gpu);
+            // Otherwise the next one may have been made meanwhile, and these took the place of its own.
+            if !gpu.is_lost() {
+                return Ok(Prepared::of(stock));
+            }
+        }
     }
 }
 

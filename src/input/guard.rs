@@ -243,19 +243,20 @@ pub fn admit_relay(
     let admitted = admit(url, UrlUse::Relay, allow, stop).map_err(|error| error.to_string())?;
     if admitted.protocols == "srt" {
         let (url, protocol) = (admitted.url, PushProtocol::Srt);
-        return Ok(PushTo { url, protocol, options: Vec::new(), keeps: None });
+        return Ok(PushTo { url, protocol, options: Vec::new(), keeps: None, round_trip: None });
     }
     let tc_url = admitted.options.into_iter().find(|(name, _)| *name == "rtmp_tcurl");
     let options = vec![(c"rtmp_tcurl", tc_url.map(|(_, url)| url).unwrap_or_default())];
     let protocol = PushProtocol::Rtmp;
     let Some((host, addresses)) = admitted.server else {
-        return Ok(PushTo { url: admitted.url, protocol, options, keeps: None });
+        return Ok(PushTo { url: admitted.url, protocol, options, keeps: None, round_trip: None });
     };
     let trust = authorities.map_or_else(Trust::system, Trust::file)?;
     let tunnel = Tunnel::open((&host, &addresses), &trust, stop)?;
     let url = Url::parse(url).map_err(|error| error.to_string())?;
     let url = rewritten(&url, tunnel.address()).replacen("rtmps:", "rtmp:", 1);
-    Ok(PushTo { url, protocol, options, keeps: Some(Box::new(tunnel)) })
+    let round_trip = Some(tunnel.round_trip());
+    Ok(PushTo { url, protocol, options, keeps: Some(Box::new(tunnel)), round_trip })
 }
 
 /// Where a callback's receiver is: the addresses of its host, looked up and checked, to connect to as they are.

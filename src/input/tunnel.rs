@@ -6,18 +6,21 @@
 //! written before it closed arrives.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{CUT_TIMEOUT, RELAY_CONNECT_TIMEOUT, STOP_POLL};
+use crate::limits::{CUT_TIMEOUT, RELAY_CONNECT_TIMEOUT, ROUND_TRIP_EVERY, STOP_POLL};
+use crate::round_trip::RoundTrip;
 use crate::trust::Trust;
 use crate::worker::{self, StopToken, Worker};
 
 /// An open way. Dropping it cuts it, after what is on its way has had [`CUT_TIMEOUT`].
 pub(super) struct Tunnel {
     address: SocketAddr,
+    round_trip: RoundTrip,
     _worker: Worker,
 }
 
@@ -38,7 +41,8 @@ impl Tunnel {
             let connect = async {
                 let socket = TcpStream::connect(addresses).await.map_err(told)?;
                 let _ = socket.set_nodelay(true); // Only slower without.
-                trust.connect(host, socket).await
+                let seen = socket.as_fd().try_clone_to_owned().map_err(told)?;
+                Ok::<_, String>((trust.connect(host, socket).await?, seen))
             };
             tokio::select! {
                 connected = timeout(RELAY_CONNECT_TIMEOUT, connect) => {
@@ -47,25 +51,41 @@ impl Tunnel {
                 () = stopped(stop) => Err("cut short".into()),
             }
         });
-        let server = connected?;
+        let (server, seen) = connected?;
         let bound = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let listener = bound.map_err(told)?;
         let address = listener.local_addr().map_err(told)?;
+        let round_trip = RoundTrip::default();
+        let measured = round_trip.clone();
         let worker = worker::spawn("rtmps", StopToken::new(), move |stop| {
             runtime.block_on(async {
                 tokio::select! {
                     () = carry(listener, server) => {}
+                    () = measure(&measured, seen) => {}
                     () = stopped_for_long(&stop) => {}
                 }
             });
             runtime.shutdown_background();
         });
-        Ok(Tunnel { address, _worker: worker.map_err(told)? })
+        Ok(Tunnel { address, round_trip, _worker: worker.map_err(told)? })
     }
 
     /// Where FFmpeg connects to.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How far away the server is.
+    pub(super) fn round_trip(&self) -> RoundTrip {
+        self.round_trip.clone()
+    }
+}
+
+/// Measures for as long as it is waited for.
+async fn measure(round_trip: &RoundTrip, socket: OwnedFd) {
+    loop {
+        round_trip.measure(socket.as_fd());
+        sleep(ROUND_TRIP_EVERY).await;
     }
 }
 

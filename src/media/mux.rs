@@ -18,6 +18,7 @@ use crate::limits::{RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
 use crate::media::encode::{Options, ffmpeg_reason};
 use crate::media::open::prepare_ffmpeg;
 use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::round_trip::RoundTrip;
 use crate::time::{Clock, NS_PER_S, SAMPLE_RATE};
 use crate::worker::StopToken;
 
@@ -40,6 +41,8 @@ pub struct PushTo {
     pub options: Vec<(&'static CStr, String)>,
     /// Lives as long as the connection.
     pub keeps: Option<Box<dyn Any + Send + Sync>>,
+    /// How far away the server is, where the connection to it is ours and not FFmpeg's.
+    pub round_trip: Option<RoundTrip>,
 }
 
 impl fmt::Debug for PushTo {

@@ -340,6 +340,23 @@ fn silence(audio_bps: u32) -> Option<Bytes> {
     packets.into_iter().nth(2).map(|packet| packet.data)
 }
 
+/// The beginning of a line.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    batches: Sender<Batch>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Inlet {
+    /// Hands over a tick without waiting; what finds no room is lost and counted.
+    pub(super) fn push(&self, batch: Batch) {
+        let packets = batch.packets.len() as u64;
+        if self.batches.try_send(batch).is_err() {
+            self.lost.fetch_add(packets, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A ring on a thread of its own, so that no encoder ever waits for the disk.
 #[derive(Debug)]
 pub(super) struct DelayLine {
@@ -379,12 +396,10 @@ impl DelayLine {
         Ok(DelayLine { batches: Some(sender), lost, worker: Some(worker) })
     }
 
-    /// Hands over a tick without waiting; what finds no room is lost and counted.
-    pub(super) fn push(&self, batch: Batch) {
-        let packets = batch.packets.len() as u64;
-        if self.batches.as_ref().is_none_or(|sender| sender.try_send(batch).is_err()) {
-            self.lost.fetch_add(packets, Ordering::Relaxed);
-        }
+    /// Where ticks are handed over.
+    pub(super) fn inlet(&self) -> Option<Inlet> {
+        let lost = Arc::clone(&self.lost);
+        self.batches.clone().map(|batches| Inlet { batches, lost })
     }
 
     /// Whether it has broken off.

@@ -19,7 +19,7 @@ use crate::frame::{Picture, PixelFormat, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
 use crate::media::packet::{Packet, StreamHeader, Track};
-use crate::time::{Clock, unix_ms};
+use crate::time::{Clock, NS_PER_S, SAMPLE_RATE, unix_ms};
 use crate::worker::{Pulse, StopToken};
 
 /// Where an encoder's packets and counts go.
@@ -290,6 +290,10 @@ impl<'a> EncodeLoop<'a> {
             let Some(waiting) = self.waiting.pop_front() else { return };
             let Waiting { tick, is_due, samples, audio, shown, held: _held } = waiting;
             self.now.samples += samples as u64;
+            let sound_ns =
+                i128::from(self.now.samples) * i128::from(NS_PER_S) / i128::from(SAMPLE_RATE);
+            let ahead_ns = sound_ns - i128::from(self.header.rate.tick_ns(tick + 1));
+            lines.outlet.count(|stats| stats.sound_ahead_ns = i64::try_from(ahead_ns).ok());
             self.hold(&shown);
             // Before it is handed on, so that nobody gets a tick twice.
             let ticks = self.now.ticks.map(|(first, _)| (first, first + tick + 1));

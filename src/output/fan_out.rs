@@ -1,7 +1,8 @@
 //! The sinks of one rendition: added, fed at once or delayed, replaced when they hang, ended.
 //!
 //! Must not know encoders or what a sink does with packets. Invariants: feeding waits for no sink but one that was added to be
-//! waited for ([`Overflow::Wait`]); ending waits for no sink that hangs.
+//! waited for ([`Overflow::Wait`]); ending waits for no sink that hangs; who feeds holds no lock while it hands on, so that another
+//! can go on in its place.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::delay::{Begins, DelayLine};
+use super::delay::{Begins, DelayLine, Inlet};
 use super::sink::{self, Overflow, Sink, SinkId, SinkState, SinkStats, Status, Timing};
 use super::stats::OutputStats;
 use super::{StartError, await_end, end_worker, time_left};
+use crate::fault;
 use crate::limits::{
     CUT_TIMEOUT, MAX_SINKS, RETRY_FIRST, RETRY_MAX, SINK_HUNG, THREADS_LEFT_BEHIND,
 };
@@ -47,6 +49,8 @@ pub(super) struct Common {
 #[derive(Debug)]
 pub(super) struct FanOut {
     output: String,
+    /// Its name where tests cause faults.
+    place: String,
     header: StreamHeader,
     video: VideoSettings,
     common: Common,
@@ -100,6 +104,7 @@ impl Running {
             attempts: status.attempts,
             dropped: self.queue.dropped(),
             queued: self.queue.len(),
+            round_trip: status.round_trip.and_then(|round_trip| round_trip.last()),
             restarts: status.restarts,
         }
     }
@@ -134,6 +139,7 @@ impl FanOut {
         common: Common,
     ) -> FanOut {
         FanOut {
+            place: format!("hand-{output}"),
             output,
             header,
             video: video.clone(),
@@ -188,18 +194,23 @@ impl FanOut {
 
     /// Puts other workers in the place of those that hang; these are left behind.
     fn look_after_sinks(&self) {
+        let why = || format!("its thread showed no sign of life for {SINK_HUNG:?}");
+        let mut parted = Vec::new();
         for running in self.lock().running.iter_mut().filter(|running| running.is_hung()) {
             if let Some(hung) = running.worker.take() {
-                hung.end_within(Duration::ZERO);
+                hung.stop_token().stop();
+                parted.push((running.label.clone(), hung));
             }
             running.left_behind += 1;
-            let why = format!("its thread showed no sign of life for {SINK_HUNG:?}");
-            tracing::error!(sink = running.label, "{why}");
-            running.status = Arc::new(running.status.successor(why));
+            running.status = Arc::new(running.status.successor(why()));
             match self.start_worker(running) {
                 Ok(worker) => running.worker = Some(worker),
                 Err(error) => running.status.set(SinkState::Failed(error.to_string())),
             }
+        }
+        for (sink, hung) in parted {
+            tracing::error!(sink, "{}", why());
+            hung.end_within(Duration::ZERO);
         }
     }
 
@@ -208,19 +219,30 @@ impl FanOut {
         if batch.packets.iter().any(|packet| packet.track == Track::Video && packet.key) {
             self.look_after_sinks();
         }
+        let (timings, inlet) = self.ways(&batch);
+        fault::strikes(&self.place);
+        for packet in &batch.packets {
+            // One that hung here and comes to itself again has a successor.
+            if stop.is_stopped() {
+                return;
+            }
+            send(&self.sinks, packet, timings, stop);
+        }
+        if let Some(inlet) = inlet {
+            inlet.push(batch);
+        }
+    }
+
+    /// Which sinks get the packets of a tick now, and where the others get them from.
+    fn ways(&self, batch: &Batch) -> (&'static [Timing], Option<Inlet>) {
         let mut delay = lock(&self.delay);
-        self.look_after_delay(&mut delay, &batch);
+        self.look_after_delay(&mut delay, batch);
         self.has_begun.store(true, Ordering::Relaxed);
-        let timings = match delay.line.is_some() || self.wants_line(&batch) {
+        let timings = match delay.line.is_some() || self.wants_line(batch) {
             true => &[Timing::Prompt][..],
             false => &[Timing::Prompt, Timing::Delayed],
         };
-        for packet in &batch.packets {
-            send(&self.sinks, packet, timings, stop);
-        }
-        if let Some(line) = &delay.line {
-            line.push(batch);
-        }
+        (timings, delay.line.as_ref().and_then(DelayLine::inlet))
     }
 
     /// Whether what comes passes a delay: one that broke lost what it held, and who goes on after it knows where to.

@@ -9,9 +9,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::fault;
 use crate::limits::RECORD_DEPTH;
 use crate::record_name::with_end;
 
+/// Its name where tests cause faults: each write is a step.
+const PLACE: &str = "part-file";
 /// Behind the name of a file that is being written.
 pub(super) const PART: &str = ".part";
 
@@ -52,7 +55,11 @@ impl PartFile {
 
     /// Writes all or nothing.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(bytes) {
+        let written = match fault::strikes(PLACE) {
+            false => self.file.write_all(bytes),
+            true => Err(io::ErrorKind::StorageFull.into()),
+        };
+        if let Err(error) = written {
             // A piece of something would be a broken file.
             let _ = self.file.set_len(self.bytes);
             let _ = io::Seek::seek(&mut self.file, io::SeekFrom::Start(self.bytes));

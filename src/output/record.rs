@@ -242,6 +242,8 @@ struct Take {
     /// End of the last picture or sound, output time.
     end_ns: i64,
     segments: Option<Segments>,
+    /// What the disk did not take. It goes before all that follows, or nothing does: a file has no hole.
+    unwritten: Vec<u8>,
     /// Bytes written since the last look at the disk's room.
     unchecked_bytes: u64,
 }
@@ -272,7 +274,8 @@ impl Take {
         let begun = (part.name(), place.start_unix_ms);
         let begun = RecordedFile::begun(id.clone(), plan.format, begun);
         (plan.news.0)(RecordNews::Begun(begun));
-        Ok(Take { id, place, packer, part, end_ns, segments, unchecked_bytes: 0 })
+        let unwritten = Vec::new();
+        Ok(Take { id, place, packer, part, end_ns, segments, unwritten, unchecked_bytes: 0 })
     }
 
     fn lasts(&self, until_ns: i64) -> Duration {
@@ -303,16 +306,18 @@ impl Take {
 
     /// Writes what is ready.
     fn flush(&mut self) -> Result<(), String> {
-        let bytes = self.packer.take();
-        if bytes.is_empty() {
+        self.unwritten.append(&mut self.packer.take());
+        if self.unwritten.is_empty() {
             return Ok(());
         }
         let written = match &mut self.segments {
-            None => self.part.write(&bytes),
-            Some(Segments { open: Some((segment, _)), .. }) => segment.write(&bytes),
+            None => self.part.write(&self.unwritten),
+            Some(Segments { open: Some((segment, _)), .. }) => segment.write(&self.unwritten),
             Some(_) => Ok(()),
         };
-        written.map_err(|error| error.to_string())
+        written.map_err(|error| error.to_string())?;
+        self.unwritten.clear();
+        Ok(())
     }
 
     /// Begins a segment where there are segments and the last one is long enough.

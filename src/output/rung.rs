@@ -87,7 +87,8 @@ impl Ladder {
 
     /// Hands a tick to all, without waiting.
     pub(super) fn offer(&self, job: &RungJob) {
-        for rung in self.lock().iter() {
+        // Not under the lock: who offers may have to begin a thread.
+        for rung in self.rungs() {
             rung.offer(job.clone());
         }
     }
@@ -229,9 +230,9 @@ impl Rung {
     }
 
     fn offer(&self, job: RungJob) {
-        let jobs = lock(&self.jobs);
-        let Some(sender) = &*jobs else { return };
-        if sender.try_send(job).is_err() {
+        let sent = lock(&self.jobs).as_ref().map(|sender| sender.try_send(job));
+        let Some(sent) = sent else { return };
+        if sent.is_err() {
             self.ticks_refused.fetch_add(1, Ordering::Relaxed);
         }
         // Offline nothing may be missing: a failure is final.

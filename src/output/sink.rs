@@ -18,6 +18,7 @@ use crate::media::hub::Hub;
 use crate::media::live_queue::{LiveQueue, Popped};
 use crate::media::mux::{Muxer, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::round_trip::RoundTrip;
 use crate::time::{Clock, unix_ms};
 use crate::worker::{self, Patience, Pulse, StopToken};
 
@@ -223,6 +224,8 @@ pub struct SinkStats {
     pub dropped: u64,
     /// Packets that wait for it.
     pub queued: usize,
+    /// How far away its server is, where that can be known: over RTMPS.
+    pub round_trip: Option<Duration>,
     /// Times that its worker panicked or hung and began again.
     pub restarts: u64,
 }
@@ -237,6 +240,8 @@ pub(super) struct Progress {
     pub(super) bytes: u64,
     pub(super) attempts: u64,
     pub(super) restarts: u64,
+    /// How far away the server is that it is connected to.
+    pub(super) round_trip: Option<RoundTrip>,
     /// Its worker is in the place of one that hung and holds what it had.
     takes_over: bool,
 }
@@ -310,6 +315,7 @@ pub(super) fn run(sink: &Sink, feed: &Feed<'_>, mut backoff: Backoff, stop: &Sto
             feed.status.change(|progress| progress.restarts += 1);
             Err(format!("its worker panicked: {panic}"))
         });
+        feed.status.change(|progress| progress.round_trip = None);
         let Err(reason) = done else { return feed.status.set(SinkState::Ended) };
         if stop.is_stopped() {
             return feed.status.set(SinkState::Failed("cut short".into()));
@@ -372,6 +378,7 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
         Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
         Sink::Relay { url, admit } => {
             let to = (admit.0)(url, stop)?;
+            feed.status.change(|progress| progress.round_trip.clone_from(&to.round_trip));
             mux(sink, Target::Push(&to), (first, feed), stop)
         }
         Sink::Record { dir, plan } => {

@@ -40,6 +40,9 @@ pub struct OutputStats {
     pub ticks_refused: u64,
     /// Packets lost where they waited for their delay to be over: the disk was full or too slow.
     pub delay_lost: u64,
+    /// How much more sound than pictures was encoded, by their counts, ns: less than a sample. Of a rendition, which has the
+    /// programme's sound, none.
+    pub sound_ahead_ns: Option<i64>,
     /// Ticks waiting for the encoder.
     pub queued: usize,
     /// Bytes of video encoded.

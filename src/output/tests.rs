@@ -49,8 +49,28 @@ fn anywhere() -> Admit {
             true => PushProtocol::Srt,
             false => PushProtocol::Rtmp,
         };
-        Ok(PushTo { url: url.to_owned(), protocol, options: Vec::new(), keeps: None })
+        Ok(PushTo {
+            url: url.to_owned(),
+            protocol,
+            options: Vec::new(),
+            keeps: None,
+            round_trip: None,
+        })
     })
+}
+
+#[test]
+fn sound_that_is_missing_is_told() {
+    let output = start(&settings("counted")).unwrap();
+    for (tick, missing, ahead_ms) in [(0, 0, 0), (1, 480, -10), (2, 0, -10)] {
+        let mut media = media(tick);
+        media.audio.truncate(media.audio.len() - missing);
+        output.push_wait(media).unwrap();
+        await_true("it to be counted", || {
+            let stats = output.stats();
+            stats.encoded == tick + 1 && stats.sound_ahead_ns == Some(ahead_ms * 1_000_000)
+        });
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::recording::Recording;
 
 pub use keeper::Keeper;
 pub use outbox::Letter;
+pub use recordings::{Mark, Page};
 pub use uploads::{Sent, Uploaded};
 
 /// File of the data directory.

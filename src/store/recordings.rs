@@ -68,6 +68,56 @@ fn decode(row: &rusqlite::Row<'_>) -> Result<Recording, StoreError> {
     })
 }
 
+/// A page of the index in the order of beginnings, the earliest first: what follows a place, at most so many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    after: Option<Mark>,
+    most: usize,
+}
+
+/// A place in that order: where a recording stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64, RecordingId);
+
+impl Mark {
+    /// Where this one stands.
+    pub fn of(recording: &Recording) -> Mark {
+        Mark(recording.start_unix_ms, recording.id.clone())
+    }
+}
+
+impl Page {
+    /// The first page of so many.
+    pub fn first(most: usize) -> Page {
+        Page { after: None, most }
+    }
+
+    /// All there are, on one.
+    pub fn whole() -> Page {
+        Page::first(usize::MAX >> 1)
+    }
+
+    /// The page after this one, on which these were found; none when it was the last. What has changed its state or is gone
+    /// meanwhile moves nothing.
+    pub fn next(&self, found: &[Recording]) -> Option<Page> {
+        let last = found.last().filter(|_| found.len() >= self.most)?;
+        Some(Page { after: Some(Mark::of(last)), most: self.most })
+    }
+
+    /// The end of a statement whose first `count` values are its own, and the values that this adds.
+    fn tail(&self, count: usize) -> (String, [Value; 2]) {
+        let (start_unix_ms, id) = match &self.after {
+            Some(Mark(start_unix_ms, id)) => (signed(*start_unix_ms), id.as_str()),
+            None => (-1, ""),
+        };
+        let (time, id_number, most) = (count + 1, count + 2, self.most);
+        let sql = format!(
+            " AND (start_unix_ms, id) > (?{time}, ?{id_number}) ORDER BY start_unix_ms, id LIMIT {most}"
+        );
+        (sql, [Value::Integer(start_unix_ms), Value::Text(id.into())])
+    }
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -150,58 +200,49 @@ impl Store {
         found.transpose()
     }
 
-    /// At most `most` recordings in this state, the earliest first.
+    /// Recordings in this state.
     ///
     /// # Errors
     /// As [`Store::recordings`].
     pub fn recordings_in(
         &self,
         state: RecordingState,
-        most: usize,
+        page: &Page,
     ) -> Result<Vec<Recording>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM recordings WHERE state = ?1
-             ORDER BY start_unix_ms, id LIMIT {most}"
-        );
-        self.read_recordings(&sql, &[Value::Text(state.as_str().into())])
+        let is_in = vec![Value::Text(state.as_str().into())];
+        self.read_page("state = ?1", is_in, page)
     }
 
-    /// At most `most` recordings on their way to object storage, but for those to these buckets, the earliest first.
+    /// Recordings on their way to object storage, but for those to these buckets.
     ///
     /// # Errors
     /// As [`Store::recordings`].
-    pub fn uploading(&self, but_to: &[String], most: usize) -> Result<Vec<Recording>, StoreError> {
+    pub fn uploading(&self, but_to: &[String], page: &Page) -> Result<Vec<Recording>, StoreError> {
         let begins = |number| format!("substr(body ->> 'uri', 1, length(?{number})) <> ?{number}");
         let others: String = (1..=but_to.len()).map(|n| " AND ".to_owned() + &begins(n)).collect();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM recordings WHERE state = 'uploading'{others}
-             ORDER BY start_unix_ms, id LIMIT {most}"
-        );
         let uri = |bucket: &String| Value::Text(format!("s3://{bucket}/"));
-        self.read_recordings(&sql, &but_to.iter().map(uri).collect::<Vec<_>>())
+        let values = but_to.iter().map(uri).collect();
+        self.read_page(&format!("state = 'uploading'{others}"), values, page)
     }
 
-    /// At most `most` recordings that will not change any more, wherever they are, the earliest first.
+    /// Recordings that will not change any more, wherever they are.
     ///
     /// # Errors
     /// As [`Store::recordings`].
-    pub fn final_recordings(&self, most: usize) -> Result<Vec<Recording>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM recordings WHERE {IS_FINAL}
-             ORDER BY start_unix_ms, id LIMIT {most}"
-        );
-        self.read_recordings(&sql, &[])
+    pub fn final_recordings(&self, page: &Page) -> Result<Vec<Recording>, StoreError> {
+        self.read_page(IS_FINAL, Vec::new(), page)
     }
 
-    /// Those that are finished, on the disk alone, and did not get their final form.
+    /// Those in this state, which is a final one, that did not get their final form.
     ///
     /// # Errors
     /// As [`Store::recordings`].
-    pub fn recordings_as_written(&self) -> Result<Vec<Recording>, StoreError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM recordings WHERE state = 'finished' AND body ->> 'part' IS NOT NULL"
-        );
-        self.read_recordings(&sql, &[])
+    pub fn recordings_as_written(
+        &self,
+        state: RecordingState,
+    ) -> Result<Vec<Recording>, StoreError> {
+        let is_in = vec![Value::Text(state.as_str().into())];
+        self.read_page("state = ?1 AND body ->> 'part' IS NOT NULL", is_in, &Page::whole())
     }
 
     /// Bytes of [`Store::final_recordings`], all of them together.
@@ -213,6 +254,18 @@ impl Store {
             format!("SELECT coalesce(sum(body ->> 'bytes'), 0) FROM recordings WHERE {IS_FINAL}");
         let bytes: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
         Ok(bytes.unsigned_abs())
+    }
+
+    fn read_page(
+        &self,
+        condition: &str,
+        mut values: Vec<Value>,
+        page: &Page,
+    ) -> Result<Vec<Recording>, StoreError> {
+        let (tail, more) = page.tail(values.len());
+        values.extend(more);
+        let sql = format!("SELECT {COLUMNS} FROM recordings WHERE {condition}{tail}");
+        self.read_recordings(&sql, &values)
     }
 
     fn read_recordings(&self, sql: &str, values: &[Value]) -> Result<Vec<Recording>, StoreError> {

@@ -12,6 +12,7 @@ mod fault_table;
 mod faults;
 mod flapping;
 mod groups;
+mod kept;
 mod keys;
 mod ladder;
 mod library;

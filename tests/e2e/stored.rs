@@ -17,10 +17,10 @@ use crate::s3::{BUCKET, Keys, Rule, Storage, curl, with_tls};
 use crate::support::{Folder, From, KEY, SECRET, Server, Studio, is_thorough, media, wait_for};
 use crate::tls::Pki;
 
-const PREFIX: &str = "Sendung ü/on air";
+pub(crate) const PREFIX: &str = "Sendung ü/on air";
 
 /// Variables of a server whose recordings go to this endpoint.
-fn variables<'a>(endpoint: &'a str, keep_local: &'a str) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn variables<'a>(endpoint: &'a str, keep_local: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("ONAIR_STORAGE_ENDPOINT", endpoint),
         ("ONAIR_STORAGE_BUCKET", BUCKET),
@@ -31,11 +31,11 @@ fn variables<'a>(endpoint: &'a str, keep_local: &'a str) -> Vec<(&'a str, &'a st
     ]
 }
 
-fn endpoint(storage: &Storage) -> String {
+pub(crate) fn endpoint(storage: &Storage) -> String {
     format!("http://{}", storage.address)
 }
 
-fn start(folder: Folder, storage: &Storage, keep_local: &str) -> Server {
+pub(crate) fn start(folder: Folder, storage: &Storage, keep_local: &str) -> Server {
     std::fs::create_dir_all(folder.path("media")).unwrap();
     Server::run_in(folder, &[], &variables(&endpoint(storage), keep_local))
 }
@@ -82,7 +82,7 @@ fn count(codes: &[String], code: &str) -> usize {
     codes.iter().filter(|other| *other == code).count()
 }
 
-fn metric(http: SocketAddr, name: &str) -> u64 {
+pub(crate) fn metric(http: SocketAddr, name: &str) -> u64 {
     let page = get(http, "/metrics").1;
     let line = page.lines().find_map(|line| line.strip_prefix(name)).expect(name);
     line.trim().parse().unwrap()
@@ -212,7 +212,7 @@ async fn every_format_arrives_whole_comes_back_and_goes() {
 }
 
 /// A finished file of so many bytes, which is not compressible, whose upload a process did not come to.
-fn plant(folder: &Folder, name: &str, bytes: usize) -> (RecordingId, Vec<u8>) {
+pub(crate) fn plant(folder: &Folder, name: &str, bytes: usize) -> (RecordingId, Vec<u8>) {
     plant_for(folder, (BUCKET, name), bytes)
 }
 
@@ -233,7 +233,15 @@ fn plant_for(
     let path = data.join("record").join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, &content).unwrap();
-    let recording = Recording {
+    let recording = Recording { bytes: bytes as u64, ..recording((bucket, name)) };
+    let id = recording.id.clone();
+    Store::open(&data).unwrap().write([&Entry::Recording(recording)]).unwrap();
+    (id, content)
+}
+
+/// The row of one that waits for its upload to a bucket.
+pub(crate) fn recording((bucket, name): (&str, &str)) -> Recording {
+    Recording {
         id: RecordingId::random(),
         caster: CasterId::random(),
         stream: "pgm".into(),
@@ -244,11 +252,8 @@ fn plant_for(
         part: None,
         start_unix_ms: 1_000_000,
         duration_ms: 1000,
-        bytes: bytes as u64,
-    };
-    let id = recording.id.clone();
-    Store::open(&data).unwrap().write([&Entry::Recording(recording)]).unwrap();
-    (id, content)
+        bytes: 0,
+    }
 }
 
 #[test]

@@ -139,7 +139,8 @@ impl Server {
         Server::run_by(Command::new(PROGRAM), folder, flags, variables)
     }
 
-    fn run_by(
+    /// A server on this folder that this command runs when it is given its arguments, as [`Server::run_in`].
+    pub(crate) fn run_by(
         mut command: Command,
         folder: Folder,
         flags: &[&str],

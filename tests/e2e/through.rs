@@ -21,9 +21,9 @@ use crate::support::{
 
 /// More open files than before, as those who watch open and close.
 const OPENED: f64 = 2.0;
-/// Threads of a graphics device, by what their names begin with: one that is lost keeps its own, a few of each.
-const GRAPHICS: [&str; 3] = ["gpu-renewal", "llvmpipe-", "onair:disk$"];
-const GRAPHICS_THREADS: usize = 3;
+/// Threads that a graphics driver does not name bear the name of who opened the device: at first this, then [`RENEWAL`].
+const MAIN: &str = "onair";
+const RENEWAL: &str = "gpu-renewal";
 /// Threads of sources, which are numbered.
 const INPUTS: &str = "input#";
 /// What a fault may take to be told, and to be over.
@@ -308,12 +308,7 @@ impl<P> Show<P> {
         let (pid, clock) = (self.server.process.0.id(), Clock::real());
         loop {
             let more = |(name, count): &(String, usize)| {
-                let is_of_graphics = GRAPHICS.iter().any(|graphics| name.starts_with(graphics));
-                let may = match name.as_str() {
-                    _ if is_of_graphics => GRAPHICS_THREADS,
-                    INPUTS => hung,
-                    _ => 0,
-                };
+                let may = if name == INPUTS { hung } else { 0 };
                 *count > threads.get(name).copied().unwrap_or(0) + may
             };
             let more: Vec<_> = threads_of(pid).into_iter().filter(more).collect();
@@ -366,7 +361,11 @@ pub(crate) fn threads_of(pid: u32) -> BTreeMap<String, usize> {
         // It may have ended meanwhile.
         let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
         if !name.is_empty() && !name.starts_with("tokio") {
-            let name = if name.starts_with(INPUTS) { INPUTS } else { name.trim() };
+            let name = match name.trim() {
+                name if name.starts_with(INPUTS) => INPUTS,
+                RENEWAL => MAIN,
+                name => name,
+            };
             *counts.entry(name.to_owned()).or_default() += 1;
         }
     }

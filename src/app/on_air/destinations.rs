@@ -146,6 +146,7 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         since_unix_ms: 0,
         last_error: String::new(),
         reconnects: 0,
+        round_trip: None,
     };
     let mut output = OutputStatus {
         name: format!("relay-{}", index + 1),
@@ -175,6 +176,7 @@ fn status(index: usize, destination: &Destination, pgm: &Output) -> OutputStatus
         told.since_unix_ms = sink.since_unix_ms;
         told.last_error.clone_from(&sink.last_error);
         told.reconnects = sink.attempts.saturating_sub(1);
+        told.round_trip = sink.round_trip;
         output.frames = sink.packets;
         output.frames_dropped = sink.dropped;
         output.bytes = sink.bytes;

@@ -43,7 +43,7 @@ impl OnAir {
         if !contents.is_empty() {
             let (gpus, canvas) = (Arc::clone(&self.world.gpu), self.pgm.header().size);
             // Without a device nothing is drawn either.
-            let prepare = move || gpus.gpu().map(|gpu| gpu.prepare(&contents, canvas));
+            let prepare = move || gpus.prepare(contents, canvas);
             prepared = off_thread(prepare).await?.unwrap_or_default();
         }
         Ok(match kept {

@@ -3,6 +3,7 @@
 //! Must not know who records. Invariants: what cannot be done now is tried again, and said once; a file plays all the while.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Origin, Recordings, file, in_the_background, row};
@@ -11,9 +12,9 @@ use crate::ids::RecordingId;
 use crate::limits;
 use crate::output::{self, RecordedFile, Recovered};
 use crate::recording::{Recording, RecordingState};
-use crate::store::Entry;
+use crate::store::{Entry, Page, Store};
 
-/// Recordings that cannot be finished now, and why: as many as are looked at at once.
+/// Recordings that cannot be finished now, and why; of those beyond [`limits::RECORDINGS_AT_ONCE`] it is not said why.
 #[derive(Debug, Default)]
 pub(super) struct Stuck(Mutex<BTreeMap<RecordingId, String>>);
 
@@ -30,8 +31,8 @@ impl Stuck {
     /// True when that is news.
     fn add(&self, id: &RecordingId, why: &str) -> bool {
         let mut stuck = self.lock();
-        if stuck.len() >= limits::RECORDINGS_AT_ONCE {
-            stuck.pop_first();
+        if stuck.len() >= limits::RECORDINGS_AT_ONCE && !stuck.contains_key(id) {
+            return false;
         }
         stuck.insert(id.clone(), why.to_owned()).as_deref() != Some(why)
     }
@@ -47,6 +48,32 @@ enum Form {
     Final(RecordedFile),
     /// It plays as it was written.
     AsWritten(RecordedFile),
+}
+
+/// Gives a file its final form, if it can be had; none when there is no time for that.
+async fn shaped(dir: &Path, recording: &Recording) -> Option<Form> {
+    let (dir, whole) = (dir.to_owned(), file(recording));
+    let shaped =
+        in_the_background(move |stop| match output::finish_recording(&dir, &whole, stop) {
+            Ok(file) => Some(Form::Final(file)),
+            Err(_) if stop.is_stopped() => None,
+            Err(reason) => {
+                tracing::warn!(reason, name = whole.name, "a recording stays in fragments");
+                Some(Form::AsWritten(output::recording_as_it_is(&dir, whole)))
+            }
+        });
+    shaped.await?
+}
+
+/// Tries once more to give one its final form that stayed as it was written; what it is then, if it has it.
+pub(in crate::app) async fn shaped_after_all(
+    dir: &Path,
+    recording: &Recording,
+) -> Option<Recording> {
+    let Some(Form::Final(file)) = shaped(dir, recording).await else { return None };
+    let finished = row(Origin::of(recording), file, recording.state);
+    tracing::info!(name = finished.name, "a recording has its final form after all");
+    Some(finished)
 }
 
 impl Recordings {
@@ -98,20 +125,22 @@ impl Recordings {
         self.dir.join(&recording.name).exists() || part.is_some_and(|part| part.exists())
     }
 
-    /// Gives every complete file its final form, and tells of it.
+    /// Gives every complete file its final form, and tells of it. Those that cannot have it now keep no other from it.
     pub(super) async fn finish_all(&self, studio: &Studio) {
-        let state = RecordingState::Finishing;
-        let most = limits::RECORDINGS_AT_ONCE;
-        loop {
-            let found = self.store.read(move |store| store.recordings_in(state, most)).await;
-            let found =
-                found.inspect_err(|error| tracing::error!(%error, "the index")).unwrap_or_default();
-            let mut is_stuck = true;
-            for recording in found {
-                is_stuck &= !self.finish(studio, recording).await;
-            }
-            if is_stuck {
-                return;
+        let mut is_stuck = false;
+        while !is_stuck {
+            is_stuck = true;
+            let mut page = Some(Page::first(limits::RECORDINGS_AT_ONCE));
+            while let Some(here) = page {
+                let of = here.clone();
+                let read = move |store: &Store| store.recordings_in(RecordingState::Finishing, &of);
+                let found = self.store.read(read).await;
+                let found = found.inspect_err(|error| tracing::error!(%error, "the index"));
+                let found = found.unwrap_or_default();
+                page = here.next(&found);
+                for recording in found {
+                    is_stuck &= !self.finish(studio, recording).await;
+                }
             }
         }
     }
@@ -122,7 +151,7 @@ impl Recordings {
             // Its recorder is about to name it, or was killed there, or could not.
             return self.recover(recording).await;
         }
-        let (part, file) = match self.shaped(&recording).await {
+        let (part, file) = match shaped(&self.dir, &recording).await {
             Some(Form::Final(file)) => (None, file),
             Some(Form::AsWritten(file)) => (recording.part.clone(), file),
             None => return false,
@@ -146,33 +175,17 @@ impl Recordings {
         true
     }
 
-    /// Gives a file its final form, if it can be had; none when there is no time for that.
-    async fn shaped(&self, recording: &Recording) -> Option<Form> {
-        let (dir, whole) = (self.dir.clone(), file(recording));
-        let shaped =
-            in_the_background(move |stop| match output::finish_recording(&dir, &whole, stop) {
-                Ok(file) => Some(Form::Final(file)),
-                Err(_) if stop.is_stopped() => None,
-                Err(reason) => {
-                    tracing::warn!(reason, name = whole.name, "a recording stays in fragments");
-                    Some(Form::AsWritten(output::recording_as_it_is(&dir, whole)))
-                }
-            });
-        shaped.await?
-    }
-
-    /// Tries once more to give those their final form that stayed as they were written, perhaps on a disk that was full.
+    /// Tries once more to give those on the disk alone their final form that stayed as they were written, perhaps on a disk that
+    /// was full. Whoever uploads the others tries it too.
     pub(super) async fn finish_fragments(&self) {
-        let found = self.store.read(|store| store.recordings_as_written()).await;
-        for left in found.unwrap_or_default() {
+        let read = |store: &Store| store.recordings_as_written(RecordingState::Finished);
+        for left in self.store.read(read).await.unwrap_or_default() {
             let _one_at_a_time = self.changing.lock().await;
             // It may be gone meanwhile.
             let id = left.id.clone();
             let found = self.store.read(move |store| store.recording(&id)).await;
             let Ok(Some(recording)) = found else { continue };
-            if let Some(Form::Final(file)) = self.shaped(&recording).await {
-                let finished = row(Origin::of(&recording), file, recording.state);
-                tracing::info!(name = finished.name, "a recording has its final form after all");
+            if let Some(finished) = shaped_after_all(&self.dir, &recording).await {
                 self.write(Entry::Recording(finished)).await;
             }
         }
@@ -193,5 +206,9 @@ mod tests {
         }
         ids.iter().for_each(|id| stuck.remove(id));
         assert!(!stuck.is_any());
+        let many = [(); limits::RECORDINGS_AT_ONCE].map(|()| RecordingId::random());
+        assert!(many.iter().all(|id| stuck.add(id, "full")));
+        // There are more than are told of: nothing is said over and over.
+        assert!(!stuck.add(&ids[0], "full") && many.iter().all(|id| !stuck.add(id, "full")));
     }
 }

@@ -1,10 +1,11 @@
 //! Finished recordings on their way to object storage, and what becomes of them there.
 //!
-//! `transfer` sends one, `removal` lets go of one; `place` says where to. What is still to be sent is the rows of the index that say so, not a queue.
+//! `transfer` sends one, `fragments` has some get their final form before, `removal` lets go of one; `place` says where to. What is still to be sent is the rows of the index that say so, not a queue.
 //! Must not know wires (`api::bucket`). Invariants: one worker, on a thread of its own at the lowest priority, does all that
 //! changes the storage, so that nobody removes what is just being sent; nothing that records or encodes waits for it; it
 //! goes on trying for as long as there is something to send.
 
+mod fragments;
 mod place;
 mod removal;
 mod transfer;
@@ -26,7 +27,7 @@ use crate::ids::{CasterId, RecordingId};
 use crate::limits;
 use crate::output::{self, Backoff};
 use crate::recording::{Recording, RecordingFilter, RecordingState};
-use crate::store::{Entry, Keeper, StoreError};
+use crate::store::{Entry, Keeper, Mark, Page, StoreError};
 use crate::time::Clock;
 use crate::worker;
 
@@ -90,6 +91,8 @@ pub(super) struct Uploads {
     permits: Arc<Semaphore>,
     /// There may be something to send.
     woken: Notify,
+    /// Files that an earlier process left as they were written: their final form is tried once more before they are sent.
+    fragments: std::sync::Mutex<BTreeSet<RecordingId>>,
     removals: mpsc::Sender<Removal>,
     /// Taken by the worker.
     asked: Mutex<mpsc::Receiver<Removal>>,
@@ -102,6 +105,15 @@ struct Outage {
     pause: Backoff,
     /// When it is tried again, on the worker's clock, ns.
     due_ns: u64,
+    /// What failed last: those after it have their turn first.
+    failed: Option<Mark>,
+}
+
+impl Outage {
+    /// Whether this one had its turn.
+    fn had(&self, recording: &Recording) -> bool {
+        self.failed.as_ref().is_some_and(|failed| Mark::of(recording) <= *failed)
+    }
 }
 
 /// All of them, by bucket.
@@ -135,6 +147,7 @@ impl Uploads {
             counts: Arc::default(),
             permits: Arc::new(Semaphore::new(limits::PARTS_AT_ONCE)),
             woken: Notify::new(),
+            fragments: std::sync::Mutex::default(),
             removals,
             asked: Mutex::new(asked),
         })))
@@ -211,10 +224,11 @@ impl Uploads {
     async fn work(self: Arc<Self>, studio: Arc<Studio>) {
         let mut asked = self.asked.lock().await;
         self.let_go_of_local_files().await;
+        self.look_for_fragments().await;
         let (clock, mut outages) = (Clock::real(), Outages::new());
-        for turn in 0_usize.. {
+        loop {
             let all = (&mut outages, &clock);
-            let usual = match self.round((&studio, all), &mut asked, turn).await {
+            let usual = match self.round((&studio, all), &mut asked).await {
                 Round::Done => limits::RECORDINGS_SWEEP,
                 Round::Stuck => limits::UPLOAD_RETRY_MAX,
             };
@@ -254,60 +268,64 @@ impl Uploads {
         self: &Arc<Self>,
         (studio, (outages, clock)): (&Studio, (&mut Outages, &Clock)),
         asked: &mut mpsc::Receiver<Removal>,
-        turn: usize,
     ) -> Round {
-        let is_due = |outage: &Outage| outage.due_ns <= clock.now_ns();
-        let resting = outages.iter().filter(|(_, outage)| !is_due(outage));
-        let resting: Vec<String> = resting.map(|(bucket, _)| bucket.clone()).collect();
-        let most = limits::RECORDINGS_AT_ONCE;
-        let read = self.store.read(move |store| store.uploading(&resting, most)).await;
-        let mut waiting =
-            read.inspect_err(|error| tracing::error!(%error, "the index")).unwrap_or_default();
-        self.count_waiting().await;
-        let (mut came, mut has_sent) = (Round::Done, false);
-        // What cannot be sent does not keep others of its bucket from it for ever.
-        let middle = turn.checked_rem(waiting.len()).unwrap_or(0);
-        waiting.rotate_left(middle);
-        for recording in &waiting {
-            let Some((place, bucket)) = self.destination(recording) else { continue };
-            if outages.get(&place.bucket).is_some_and(|outage| !is_due(outage)) {
-                continue;
-            }
-            let id = recording.id.clone();
-            let upload = tokio::spawn(Arc::clone(self).upload(recording.clone(), bucket));
-            let Some(ended) = self.attend((&id, upload), asked).await else { continue };
-            match ended.and_then(|ended| ended) {
-                Ok(stored) => {
-                    has_sent = true;
-                    if let Some(stored) = stored {
-                        studio.stored(stored);
-                    }
-                    let restored = outages.remove(&place.bucket).into_iter();
-                    for caster in restored.flat_map(|outage| outage.told) {
-                        let told = format!("Bucket {} takes recordings again.", place.bucket);
-                        studio.storage_changed(&caster, EventCode::StorageRestored, told);
-                    }
+        let began_ns = clock.now_ns();
+        let rests = |outage: &Outage| outage.due_ns > began_ns;
+        let mut came = Round::Done;
+        let mut page = Some(Page::first(limits::RECORDINGS_AT_ONCE));
+        while let Some(here) = page {
+            let resting = outages.iter().filter(|(_, outage)| rests(outage));
+            let resting: Vec<String> = resting.map(|(bucket, _)| bucket.clone()).collect();
+            let of = here.clone();
+            let read = self.store.read(move |store| store.uploading(&resting, &of)).await;
+            let waiting = read.inspect_err(|error| tracing::error!(%error, "the index"));
+            let waiting = waiting.unwrap_or_default();
+            self.count_waiting().await;
+            page = here.next(&waiting);
+            for recording in &waiting {
+                let Some((place, bucket)) = self.destination(recording) else { continue };
+                let is_passed = |outage: &Outage| rests(outage) || outage.had(recording);
+                if outages.get(&place.bucket).is_some_and(is_passed) {
+                    continue;
                 }
-                Err(trouble) => {
-                    self.counts.failures.fetch_add(1, Ordering::Relaxed);
-                    let Trouble::Storage(failure) = trouble else {
+                let id = recording.id.clone();
+                let upload = tokio::spawn(Arc::clone(self).upload(recording.clone(), bucket));
+                let Some(ended) = self.attend((&id, upload), asked).await else { continue };
+                match ended.and_then(|ended| ended) {
+                    Ok(stored) => self.succeed(studio, (&place.bucket, stored), outages),
+                    Err(Trouble::Storage(failure)) => {
+                        let all = (&waiting[..], recording);
+                        self.fail(studio, (&place.bucket, &failure), all, (outages, clock));
+                    }
+                    Err(trouble) => {
+                        self.counts.failures.fetch_add(1, Ordering::Relaxed);
                         came = Round::Stuck;
                         tracing::warn!(%trouble, name = recording.name, "cannot be uploaded");
-                        continue;
-                    };
-                    let of_bucket = waiting.iter().filter(|other| {
-                        self.destination(other)
-                            .is_some_and(|(other, _)| other.bucket == place.bucket)
-                    });
-                    let casters = of_bucket.map(|other| &other.caster);
-                    self.fail(studio, (&place.bucket, &failure), casters, (outages, clock));
+                    }
                 }
             }
         }
-        if waiting.len() == most && has_sent {
-            self.wake();
-        }
+        // All that come after what failed have had their turn. Of a bucket that nothing waits for nothing more is known.
+        outages.retain(|_, outage| rests(outage) || outage.failed.take().is_some());
+        self.count_waiting().await;
         came
+    }
+
+    /// Tells of what was stored, if all of it was, and that its bucket takes recordings.
+    fn succeed(
+        &self,
+        studio: &Studio,
+        (bucket, stored): (&str, Option<Recording>),
+        outages: &mut Outages,
+    ) {
+        if let Some(stored) = stored {
+            studio.stored(stored);
+        }
+        let restored = outages.remove(bucket).into_iter();
+        for caster in restored.flat_map(|outage| outage.told) {
+            let told = format!("Bucket {bucket} takes recordings again.");
+            studio.storage_changed(&caster, EventCode::StorageRestored, told);
+        }
     }
 
     fn destination(&self, recording: &Recording) -> Option<(ObjectPlace, Bucket)> {
@@ -316,14 +334,16 @@ impl Uploads {
         Some((place, bucket))
     }
 
-    /// Leaves a bucket alone for a while that does not take recordings, and tells casters of it, each once an outage.
-    fn fail<'a>(
+    /// Leaves a bucket alone for a while that does not take recordings, and tells casters of those that wait of it, each once an
+    /// outage.
+    fn fail(
         &self,
         studio: &Studio,
         (bucket, failure): (&str, &Failure),
-        casters: impl Iterator<Item = &'a CasterId>,
+        (waiting, failed): (&[Recording], &Recording),
         (outages, clock): (&mut Outages, &Clock),
     ) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
         let host = self.storage.host();
         if !outages.contains_key(bucket) {
             tracing::warn!(%failure, bucket, host, "object storage does not take recordings");
@@ -332,17 +352,22 @@ impl Uploads {
             told: BTreeSet::new(),
             pause: Backoff::new(limits::UPLOAD_RETRY_FIRST, limits::UPLOAD_RETRY_MAX),
             due_ns: 0,
+            failed: None,
         });
         let rest = match failure {
             Failure::Away(_) => outage.pause.next_wait(),
             _ => limits::UPLOAD_RETRY_MAX,
         };
         outage.due_ns = clock.now_ns() + u64::try_from(rest.as_nanos()).unwrap_or(u64::MAX);
-        for caster in casters {
-            if outage.told.insert(caster.clone()) {
+        outage.failed = Some(Mark::of(failed));
+        let is_of_bucket = |other: &&Recording| {
+            self.destination(other).is_some_and(|(other, _)| other.bucket == bucket)
+        };
+        for other in waiting.iter().filter(is_of_bucket) {
+            if outage.told.insert(other.caster.clone()) {
                 let message =
                     format!("Bucket {bucket} at {host} does not take recordings: {failure}");
-                studio.storage_changed(caster, EventCode::StorageFailed, message);
+                studio.storage_changed(&other.caster, EventCode::StorageFailed, message);
             }
         }
     }
@@ -378,6 +403,7 @@ impl Uploads {
         bucket: Bucket,
     ) -> Result<Option<Recording>, Trouble> {
         let Some(place) = ObjectPlace::of(&recording) else { return Ok(None) };
+        let recording = self.shaped(recording).await?;
         let (dir, name, format) = (self.dir.clone(), recording.name.clone(), recording.format);
         let names = tokio::task::spawn_blocking(move || {
             output::recording_files(&dir, &name, format)

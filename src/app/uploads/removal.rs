@@ -9,7 +9,7 @@ use crate::config::KeepLocal;
 use crate::limits;
 use crate::output;
 use crate::recording::{RecordFormat, Recording, RecordingState};
-use crate::store::Sent;
+use crate::store::{Page, Sent};
 
 impl Uploads {
     pub(super) async fn remove_local(&self, stored: &Recording) {
@@ -28,8 +28,8 @@ impl Uploads {
         if self.storage.keep_local == KeepLocal::Always {
             return;
         }
-        let (state, all) = (RecordingState::Stored, usize::MAX >> 1);
-        let stored = self.store.read(move |store| store.recordings_in(state, all)).await;
+        let state = RecordingState::Stored;
+        let stored = self.store.read(move |store| store.recordings_in(state, &Page::whole())).await;
         for recording in stored.unwrap_or_default() {
             if self.dir.join(&recording.name).exists() {
                 self.remove_local(&recording).await;

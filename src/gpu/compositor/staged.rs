@@ -151,8 +151,10 @@ impl Staged {
             passes.clear();
         }
         let ready = lease.submit(gpu, encoder)?;
-        if !lease.is_lent() {
-            gpu.host_copies.add(lease.sheet()?.count());
+        let sheet = lease.sheet()?;
+        match lease.is_lent() {
+            true => gpu.traffic.read(0, READINGS_BYTES),
+            false => gpu.traffic.read(sheet.count(), sheet.bytes()),
         }
         Ok(Readings { grids, passes, ready })
     }

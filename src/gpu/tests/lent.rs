@@ -54,7 +54,7 @@ fn pictures_on_the_device_are_those_of_the_host() {
         });
         let (a, b) = (compose(a, &mut noises[0]), compose(b, &mut noises[1]));
         assert_eq!(a.luma, b.luma);
-        let copies = kept.host_copies.count();
+        let copies = kept.traffic.host_copies();
         let (here, there) = (all(&a), all(&b));
         assert_eq!((here.len(), there.len()), (1 + sizes.len(), 1 + sizes.len()));
         for (fetched, (a, b)) in (1..).zip(here.iter().zip(&there)) {
@@ -67,10 +67,10 @@ fn pictures_on_the_device_are_those_of_the_host() {
             let width = a.size().width_px as usize;
             let by_cuda = bytes.chunks(place.pitch_bytes as usize).map(|row| row[..width].to_vec());
             let by_cuda: Vec<_> = by_cuda.collect();
-            assert_eq!(kept.host_copies.count(), copies + fetched - 1, "nobody has asked yet");
+            assert_eq!(kept.traffic.host_copies(), copies + fetched - 1, "nobody has asked yet");
             assert!(by_cuda == rows(a) && rows(a) == rows(b), "{:?}", a.size());
             assert!(a.fetch().is_ok());
-            assert_eq!(kept.host_copies.count(), copies + fetched, "once each");
+            assert_eq!(kept.traffic.host_copies(), copies + fetched, "once each");
         }
     }
     drop(context);
@@ -121,7 +121,7 @@ fn delivery_changes_between_draws_and_what_is_in_flight_comes() {
     let composed = compositor.finish().unwrap();
     let got: Vec<_> = composed.iter().map(|of| (of.tick, of.picture.keeper().is_some())).collect();
     assert_eq!(got, [(0, true), (1, false), (2, true), (3, false)]);
-    assert_eq!(kept.host_copies.count(), 0);
+    assert_eq!(kept.traffic.host_copies(), 0);
 }
 
 #[test]

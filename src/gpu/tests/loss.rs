@@ -1,6 +1,9 @@
 //! A device that is lost: it is told, nobody waits, what was handed out stays, and another one draws the same.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
+use crate::gpu::Supply;
 use crate::limits::GPU_WAIT;
 use crate::time::Clock;
 
@@ -70,7 +73,33 @@ fn a_lost_device_goes_with_the_last_who_draws_on_it() {
             gpu.destroy();
             assert!(compositor.draw(1, &list, &frame).is_err());
         }
+        let held = Arc::clone(&gpu.held);
         drop((gpu, compositor));
         assert_eq!(driver_threads(), 0, "lost: {is_lost}");
+        assert_eq!(held.load(Ordering::Relaxed), 0, "bytes, lost: {is_lost}");
     }
+}
+
+#[test]
+fn what_was_ready_is_ready_on_the_next_device_and_holds_no_lost_one() {
+    let size = Size::new(64, 48);
+    let text = TextSpec { text: "ready".into(), size_normalized: 0.4, ..TextSpec::default() };
+    let content = Arc::new(OverlayContent::Text(text));
+    let supply = Supply::open(AdapterChoice::default(), None).unwrap();
+    let threads = driver_threads();
+    let prepared = supply.prepare(vec![Arc::clone(&content)], size).unwrap();
+    let art = |gpu: &Gpu| gpu.exhibit(&[Arc::clone(&content)], size).remove(0);
+    for lost in 1..=3 {
+        let gpu = supply.gpu().unwrap();
+        // What is kept, and we.
+        assert_eq!(Arc::strong_count(&art(&gpu)), 2, "ready on device {lost}");
+        gpu.destroy();
+        // It is known once what was submitted before is done.
+        assert!((0..1000).any(|_| gpu.settle().is_err()), "{lost} is lost");
+        drop(gpu);
+        supply.gpu().unwrap();
+        assert_eq!((supply.lost(), driver_threads()), (lost, threads));
+    }
+    drop(prepared);
+    assert_eq!(Arc::strong_count(&art(&supply.gpu().unwrap())), 1);
 }

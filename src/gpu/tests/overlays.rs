@@ -168,12 +168,12 @@ fn what_one_has_made_the_others_find() {
     let art = |compositor: &mut Compositor| {
         compositor.overlays.art(&compositor.gpu, &content(), 1).unwrap()
     };
-    let prepared = gpu().prepare(&[content()], size);
+    let ready = gpu().exhibit(&[content()], size);
     let [first, second] = all.each_mut().map(art);
     assert!(Arc::ptr_eq(&first, &second));
     // What was made ready, two compositors and we.
     assert_eq!(Arc::strong_count(&first), 5);
-    drop((prepared, second));
+    drop((ready, second));
     // The same text for another canvas is another.
     let mut larger = Compositor::new(gpu(), Size::new(128, 96)).unwrap();
     assert!(!Arc::ptr_eq(&first, &art(&mut larger)));

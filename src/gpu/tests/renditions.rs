@@ -149,3 +149,25 @@ fn renditions_come_and_go_between_draws() {
         assert!(compose(&mut shared, &picture).renditions.is_empty());
     }
 }
+
+#[test]
+fn what_goes_to_the_device_and_comes_from_it_is_counted() {
+    let (size, kept) = (Size::new(64, 48), Kept::default());
+    let gpu = Gpu::open_with(&AdapterChoice::default(), &kept).unwrap();
+    let shape = CanvasShape::new(size).unwrap();
+    let path = Path::Staged(Staged::new(&gpu, &shape));
+    let mut compositor = Compositor::on(gpu, shape, path).unwrap();
+    let list = DrawList::of(size, vec![DrawOp::layer(InputKey(1), rect(0, 0, 64, 48))]);
+    let mut noise = Noise(43);
+    let (uploaded, read) = (64 * 48 * 3 / 2, shape.bytes() + READINGS_BYTES);
+    for pictures in 1..=3 {
+        let frame = [(InputKey(1), frame(&noise.picture(PixelFormat::I420, size, Color::CANVAS)))];
+        // The second time it is the same, and nothing goes either way.
+        for _ in 0..2 {
+            draw_one(&mut compositor, &list, &frame);
+            let traffic = &kept.traffic;
+            let went = [traffic.host_copies(), traffic.uploaded_bytes(), traffic.read_bytes()];
+            assert_eq!(went, [pictures, pictures * uploaded, pictures * read]);
+        }
+    }
+}

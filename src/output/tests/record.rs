@@ -11,6 +11,7 @@ use super::super::{
     remove_recording, start,
 };
 use super::LONG;
+use crate::fault;
 use crate::record_name::{DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 use crate::recording::RecordFormat;
 use crate::worker::StopToken;
@@ -293,4 +294,31 @@ fn a_segment_that_cannot_get_its_name_is_finished_later() {
     // Of the last one it cannot be known whether it is whole.
     assert!((179..=180).contains(&pictures), "{pictures} pictures of six seconds");
     output.finish(LONG);
+}
+
+/// The disk refuses one write and takes the next, which is smaller or comes when there is room again.
+#[test]
+fn a_file_whose_disk_refused_a_write_has_no_hole() {
+    for (format, refused) in FORMATS.into_iter().flat_map(|format| [(format, 2), (format, 5)]) {
+        let (dir, told) = (Dir::new(), Told::default());
+        let name = format!("refused-{}-{refused}", format.extension());
+        let output = start(&settings(&name)).unwrap();
+        fault::arm(&format!("part-file:fail@{refused}"));
+        output.add_sink(record(&dir.0, format, None, &told)).unwrap();
+        push(&output, 0..200);
+        await_true("the file's end to be told", || told.lock().unwrap().len() == 1);
+        let file = told.lock().unwrap()[0].clone();
+        await_true("its name", || dir.0.join(&file.name).exists());
+        let path = dir.0.join(&file.name);
+        let video = probe_path(&path).packets("video");
+        for pair in video.windows(2) {
+            assert!((pair[1].0 - pair[0].0 - 1.0 / 30.0).abs() < 0.002, "{name}: {pair:?}");
+        }
+        assert_eq!(complaints(&path), "", "{name}");
+        // All that it was given: what was refused was taken in the end.
+        let lasts_ms = video.len() as f64 * 1000.0 / 30.0;
+        let said_ms = file.duration_ms as f64;
+        assert!((lasts_ms - said_ms).abs() < 50.0, "{name}: {lasts_ms} of {said_ms} ms");
+        output.finish(LONG);
+    }
 }

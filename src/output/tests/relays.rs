@@ -17,6 +17,7 @@ use crate::media::live_queue::{Begin, LiveQueue, Role};
 use crate::media::mux::{Muxer, PushProtocol, PushTo, Target};
 use crate::media::packet::{Packet, StreamHeader, Track};
 use crate::metrics::resident_bytes;
+use crate::round_trip::RoundTrip;
 use crate::time::Clock;
 use crate::worker::{self, StopToken, Worker};
 
@@ -74,6 +75,7 @@ fn a_server_that_accepts_and_never_reads_is_cut_at_the_deadline() {
         protocol: PushProtocol::Rtmp,
         options: Vec::new(),
         keeps: None,
+        round_trip: None,
     };
     let mut muxer = Muxer::open(Target::Push(&to), output.header(), StopToken::new()).unwrap();
     let (clock, mut began_ns, mut tick) = (Clock::real(), 0, 0);
@@ -310,7 +312,11 @@ fn rtmps_asks_who_is_there() {
         let admitted = admit_relay(&url, (&local, authorities), &stop);
         assert_eq!(admitted.is_ok(), is_good, "{host}, {authorities:?}: {admitted:?}");
         match admitted {
-            Ok(to) => push_for_a_while(&to, &header, || server.hub.is_live("live/tls")),
+            Ok(to) => {
+                push_for_a_while(&to, &header, || server.hub.is_live("live/tls"));
+                let away = to.round_trip.as_ref().and_then(RoundTrip::last);
+                assert!(away.is_some_and(|away| away < LONG), "{away:?}");
+            }
             Err(why) => assert!(why.starts_with("TLS: "), "{why}"),
         }
         await_true("it has left", || !server.hub.is_live("live/tls"));

@@ -78,6 +78,34 @@ fn a_programme_whose_thread_breaks_goes_on_in_the_same_streams() {
     }
 }
 
+/// What it hung over is one tick of the programme; whoever goes on needs no lock that it holds.
+#[test]
+fn a_programme_that_hangs_while_it_hands_on_is_followed_by_another() {
+    for delay_ticks in [0, 30] {
+        let (dir, name) = (Dir::new(), format!("hands-{delay_ticks}"));
+        let live = live(&name, &dir, &[&format!("hand-{name}:hang@60")]);
+        live.output.set_delay(delay_ticks);
+        let hub = Hub::new();
+        live.output.add_sink(Sink::Hub { hub: hub.clone(), name: name.clone() }).unwrap();
+        let main = || live.output.stats();
+        await_long("another thread", || main().thread_restarts == 1);
+        let encoded = main().encoded;
+        await_long("it goes on", || main().encoded > encoded + 60);
+        let (main, rung) = (main(), live.output.renditions().remove(0).stats);
+        assert_eq!((main.thread_restarts, &main.failure), (1, &None), "{main:?}");
+        assert_eq!((rung.thread_restarts, &rung.failure), (0, &None), "{rung:?}");
+        assert!(!live.output.is_finished() && !live.output.is_hung(), "{name}");
+        assert!(hub.is_live(&name), "{name}");
+        assert!(live.output.finish(LONG).iter().all(|sink| sink.state == SinkState::Ended));
+        check(&dir, "lld.mp4");
+        let pictures = probe(dir.0.join("main.mp4").to_str().unwrap(), 60).packets("video");
+        let ticks: Vec<u64> =
+            pictures.iter().map(|(time, _)| (time * 30.0).round() as u64).collect();
+        let lost: u64 = ticks.windows(2).map(|pair| pair[1] - pair[0] - 1).sum();
+        assert_eq!(lost, 1, "{name}: {ticks:?}");
+    }
+}
+
 #[test]
 fn a_sink_that_panics_begins_again_and_no_other_notices() {
     let (dir, hub, server, name) = (Dir::new(), Hub::new(), Server::start(), "sinks");

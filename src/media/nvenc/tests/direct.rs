@@ -94,7 +94,7 @@ fn pictures_and_renditions_never_see_the_host() {
     // Each session has the ring, once, and of it what it uses; the stream and the timeline only where there is one.
     assert_eq!(held.brought_in[..3], [2, 0, 0]);
     assert!((2..=14).contains(&held.brought_in[3]), "{held:?}");
-    assert_eq!((path.kept.host_copies.count(), path.report().host_copies), (0, 0));
+    assert_eq!((path.kept.traffic.host_copies(), path.report().host_copies), (0, 0));
     check_shown(&packets, "direct");
     assert_eq!(small.len(), 40);
     assert_eq!(pgm.intake().device(), path.gpu.exports_as());
@@ -135,7 +135,7 @@ fn what_is_held_to_look_ahead_stays_on_the_device_and_may_be_shown_again() {
     }
     let held = path.simulator.held();
     assert_eq!((held.pictures, held.direct), (43, 43));
-    assert_eq!((path.kept.host_copies.count(), path.report().host_copies), (0, 0));
+    assert_eq!((path.kept.traffic.host_copies(), path.report().host_copies), (0, 0));
     path.simulator.check_empty();
 }
 
@@ -157,7 +157,7 @@ fn what_fails_goes_by_way_of_the_host_without_a_frame_less() {
         let held = path.simulator.held();
         assert_eq!((held.pictures, held.direct), (40, direct), "{faults}");
         let copied = 40 - direct;
-        assert_eq!((path.kept.host_copies.count(), path.report().host_copies), (copied, copied));
+        assert_eq!((path.kept.traffic.host_copies(), path.report().host_copies), (copied, copied));
         let intake = encoder.intake();
         assert_eq!(intake.device(), None, "{faults}");
         let refused = intake.refused().unwrap_or_default();
@@ -175,7 +175,7 @@ fn memory_of_another_device_is_not_brought_in() {
     let picture = path.compose(0).picture;
     assert_eq!(encoder.encode(0, &picture, Idr::Auto).unwrap().len(), 1);
     assert_eq!((other.held().brought_in, other.held().direct), ([0; 4], 0));
-    assert_eq!(path.kept.host_copies.count(), 1);
+    assert_eq!(path.kept.traffic.host_copies(), 1);
     assert_eq!(encoder.intake().refused(), None);
     drop(encoder);
     other.check_empty();
@@ -241,7 +241,7 @@ fn another_compositor_takes_over_and_the_old_memory_goes() {
     let picture = path.compose(15).picture;
     assert_eq!(encoder.encode(15, &picture, Idr::Auto).unwrap().len(), 1);
     assert_eq!(ring(&path), (1, 1));
-    assert_eq!((path.simulator.held().direct, path.kept.host_copies.count()), (16, 0));
+    assert_eq!((path.simulator.held().direct, path.kept.traffic.host_copies()), (16, 0));
     drop(encoder);
     path.simulator.check_empty();
 }
@@ -309,6 +309,6 @@ fn a_thousand_paths_leave_nothing() {
     (0..1000).for_each(|tick| once(&mut path, tick));
     path.gpu.settle().unwrap();
     assert_eq!((open_descriptors(), path.gpu.census()), before);
-    assert_eq!((path.simulator.held().direct, path.kept.host_copies.count()), (1002, 0));
+    assert_eq!((path.simulator.held().direct, path.kept.traffic.host_copies()), (1002, 0));
     path.simulator.check_empty();
 }
