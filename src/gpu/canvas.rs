@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
@@ -143,7 +144,7 @@ struct Slot {
     /// None when shaders do not draw on it.
     bind_group: Option<wgpu::BindGroup>,
     /// The last work that writes to it, until it was waited for: then the CPU may look.
-    work: Option<wgpu::SubmissionIndex>,
+    work: Option<(wgpu::SubmissionIndex, Arc<AtomicBool>)>,
     /// Where the pictures are when they stay on the device; only what is behind them is in the memory then.
     lent: Option<(Shared, Staging)>,
 }
@@ -333,15 +334,15 @@ impl Lease {
             Some(_) => gpu.submit_raising(encoder.finish()),
             None => (gpu.submit(Some(encoder.finish())), None),
         };
-        slot.work = Some(work);
+        slot.work = Some((work, gpu.when_done()));
         Ok(moment)
     }
 
     /// Whether the CPU may see what was submitted; does not wait.
     pub(super) fn is_done(&mut self, gpu: &Gpu) -> Result<bool, GpuError> {
         let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
-        if let Some(work) = slot.work.clone()
-            && gpu.is_done(work)?
+        if let Some((_, done)) = &slot.work
+            && gpu.is_done(done)?
         {
             slot.work = None;
         }
@@ -357,8 +358,8 @@ impl Lease {
     /// Waits for the shaders that draw on the canvas.
     pub(super) fn wait(&mut self, gpu: &Gpu) -> Result<(), GpuError> {
         let slot = self.slot.as_mut().ok_or(GpuError::NoCanvas)?;
-        if let Some(work) = slot.work.clone() {
-            gpu.wait_for(work)?;
+        if let Some((work, _)) = &slot.work {
+            gpu.wait_for(work.clone())?;
             slot.work = None;
         }
         Ok(())

@@ -6,10 +6,9 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::GpuError;
 use super::adapter::{AdapterChoice, GpuInfo, enumerate, info_of, pick};
@@ -252,15 +251,19 @@ impl Gpu {
         self.poll(wgpu::PollType::Wait { submission_index: Some(work), timeout: Some(GPU_WAIT) })
     }
 
-    /// Whether this work is done; does not wait.
-    pub(super) fn is_done(&self, work: wgpu::SubmissionIndex) -> Result<bool, GpuError> {
-        let now = Some(Duration::ZERO);
-        let how = wgpu::PollType::Wait { submission_index: Some(work), timeout: now };
-        match self.device.poll(how) {
-            Ok(_) => self.check().map(|()| true),
-            Err(wgpu::PollError::Timeout) => self.check().map(|()| false),
-            Err(e) => self.check().and(Err(GpuError::Device(e.to_string()))),
-        }
+    /// Becomes true in a poll after all that was submitted until now is done.
+    pub(super) fn when_done(&self) -> Arc<AtomicBool> {
+        let done = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&done);
+        self.queue.on_submitted_work_done(move || told.store(true, Ordering::Release));
+        done
+    }
+
+    /// Whether work is done, as [`Gpu::when_done`] tells it; does not wait. Not by a poll for that work: wgpu panics
+    /// (`Device::maintain`) when another thread finds it done after this one has looked.
+    pub(super) fn is_done(&self, done: &AtomicBool) -> Result<bool, GpuError> {
+        self.poll(wgpu::PollType::Poll)?;
+        Ok(done.load(Ordering::Acquire))
     }
 
     fn poll(&self, how: wgpu::PollType) -> Result<(), GpuError> {

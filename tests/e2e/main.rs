@@ -25,6 +25,7 @@ mod moves;
 mod nvdec;
 mod nvenc;
 mod nvenc_choices;
+mod nvenc_faults;
 mod peers;
 mod proof;
 mod recordings;

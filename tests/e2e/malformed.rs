@@ -178,7 +178,7 @@ async fn hammer_grpc(address: SocketAddr, seed: u64, count: u64) {
 }
 
 /// Memory of the process that is its own now, bytes.
-fn resident(server: &Server) -> u64 {
+pub(crate) fn resident(server: &Server) -> u64 {
     let statm = std::fs::read_to_string(format!("/proc/{}/statm", server.process.0.id())).unwrap();
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

@@ -1,25 +1,33 @@
-//! NVENC over the simulated driver (`tests/nvidia-sim`), in the built binary: what encodes, what is told of it, and what becomes of
-//! a show when it breaks.
+//! NVENC over the simulated driver (`tests/nvidia-sim`), in the built binary: what encodes, and what is told of it. What becomes of
+//! a show when it breaks is in `nvenc_faults`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
 use onair::gpu::{AdapterChoice, Gpu};
 
-use crate::edges::get;
 use crate::faults::metric;
 use crate::ladder::DROPPED;
+use crate::malformed::resident;
 use crate::proof::{Proof, check_same, proof, tap};
-use crate::support::{Folder, From, Process, Server, Studio, ticks, wait_for};
+use crate::support::{
+    Folder, From, PROGRAM, Process, Server, Studio, is_thorough, ticks, wait_for,
+};
+use crate::through::threads_of;
 
 const LONG: Duration = Duration::from_secs(40);
-/// A group of pictures is 1 s.
-const GOP_TICKS: i64 = 30;
+/// Shows that begin and end: those after which it is looked at what is held, all of them, and with `ONAIR_THOROUGH=1` as many as
+/// these seconds have time for.
+const SHOWS_BEFORE: u64 = 4;
+const SHOWS: u64 = 10;
+const SHOWS_S: u64 = 110;
+/// What the allocator may keep of them, and of what it had when they began.
+const KEPT_BYTES: u64 = 24 << 20;
 /// PGM is 854×480, so that there is something below it.
-const RUNGS: [&str; 3] = ["lld", "daobo-lsd", "daobo-lld"];
+pub(crate) const RUNGS: [&str; 3] = ["lld", "daobo-lsd", "daobo-lld"];
 
 /// A directory with the simulator under the names of NVIDIA's libraries.
 pub(crate) fn simulator() -> Folder {
@@ -51,27 +59,53 @@ pub(crate) fn doctor(libraries: &Folder, faults: &str) -> String {
     text
 }
 
-/// A server with the simulator, whose report comes to be at the path when it ends.
-fn start(libraries: &Folder, faults: &str) -> (Server, PathBuf) {
-    let report = libraries.path("report");
-    let server = Server::start_in(&[
-        ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
-        ("ONAIR_NVIDIA_SIM", faults),
-        ("ONAIR_NVIDIA_SIM_REPORT", report.to_str().unwrap()),
-    ]);
-    (server, report)
+/// A server with the simulator.
+pub(crate) struct Simulated {
+    pub(crate) server: Server,
+    libraries: Folder,
 }
 
-/// Ends the server as an operator does; nothing of the driver's may be left.
-fn check_end(server: &mut Server, report: &Path) -> String {
-    server.process.signal("TERM");
-    assert!(server.process.wait(Duration::from_secs(20)).success());
-    let told = std::fs::read_to_string(report).unwrap();
-    println!("{told}");
-    let empty = "0 contexts, 0 sessions, 0 input buffers, 0 bitstream buffers, 0 memories, 0 timelines, 0 streams, \
-                 0 registered held";
-    assert!(told.contains(empty) && told.ends_with(" 0 violations"), "{told}");
-    told
+impl Simulated {
+    pub(crate) fn start(faults: &str) -> Simulated {
+        let libraries = simulator();
+        let mut command = Command::new(PROGRAM);
+        command.stderr(std::fs::File::create(libraries.path("log")).unwrap());
+        let server = Server::start_by(
+            command,
+            &[],
+            &[
+                ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
+                ("ONAIR_NVIDIA_SIM", faults),
+                ("ONAIR_NVIDIA_SIM_REPORT", libraries.path("report").to_str().unwrap()),
+            ],
+        );
+        Simulated { server, libraries }
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.libraries.path("log")).unwrap()
+    }
+
+    /// Ends it as an operator does; nothing of the driver's may be left. Gives what the simulator tells of it.
+    pub(crate) fn end(mut self) -> String {
+        self.server.process.signal("TERM");
+        assert!(self.server.process.wait(Duration::from_secs(20)).success());
+        let told = std::fs::read_to_string(self.libraries.path("report")).unwrap();
+        println!("{told}");
+        let empty = "0 contexts, 0 sessions, 0 input buffers, 0 bitstream buffers, 0 memories, 0 timelines, 0 streams, \
+                     0 registered held";
+        assert!(told.contains(empty) && told.ends_with(" 0 violations"), "{told}");
+        told
+    }
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}", self.log());
+        }
+    }
 }
 
 /// Pictures that the simulator encoded, and those of them that lay in the graphics device's memory.
@@ -84,7 +118,7 @@ fn encoded(told: &str) -> (u64, u64) {
 }
 
 /// The pattern on air, with every rung.
-async fn show(server: &Server) -> Studio {
+pub(crate) async fn show(server: &Server) -> Studio {
     let sources = [From::Vod("pattern:640x360@30")];
     let mut studio = Studio::start_as(server, &sources, |config| {
         let transcode = config.transcode_config.as_mut().unwrap();
@@ -98,7 +132,7 @@ async fn show(server: &Server) -> Studio {
 }
 
 /// Players of PGM and of each rung.
-fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
+pub(crate) fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
     let flv = studio.pgm.stream_infos.iter().filter(|info| info.video_format == "flv");
     let players = flv.map(|info| {
         let file = server.folder.path(&format!("{}.flv", info.transcode_config));
@@ -109,7 +143,7 @@ fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
 }
 
 /// Waits until each of them has so many frames, ends them and reads what they saw.
-fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Vec<(String, Proof)> {
+pub(crate) fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Vec<(String, Proof)> {
     assert_eq!(taps.len(), 1 + RUNGS.len());
     for (name, file, _) in &taps {
         let mut seen_bytes = 0;
@@ -132,115 +166,98 @@ fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Vec<(String, 
     proofs
 }
 
-/// Nothing is missing anywhere, the same frames are shown at the same times, and keyframes are on one grid; besides it one that broke
-/// has one more.
-fn check_broken(proofs: &[(String, Proof)]) {
-    let numbers: BTreeMap<i64, u64> =
-        proofs[0].1.frames.iter().filter_map(|frame| Some((frame.tick, frame.number?))).collect();
-    for (name, proof) in proofs {
-        proof.check(name);
-        for frame in &proof.frames {
-            assert!(frame.key || frame.tick % GOP_TICKS != 0, "{name}: {frame:?} is no keyframe");
-            let (Some(number), Some(shown)) = (numbers.get(&frame.tick), frame.number) else {
-                continue;
-            };
-            // Pictures that a rung has no time for are repeated, not lost.
-            assert!(number.abs_diff(shown) <= 3, "{name}: {frame:?} beside {number}");
-        }
-    }
-}
-
 /// What encodes PGM and its rungs, and how often that broke.
-fn encoders(state: &v1::WatchCasterResponse) -> Vec<(&str, &str, u64)> {
+pub(crate) fn encoders(state: &v1::WatchCasterResponse) -> Vec<(&str, &str, u64)> {
     let encoded = state.outputs.iter().filter(|output| output.name.starts_with("pgm"));
     encoded.map(|output| (&output.name[..], &output.encoder[..], output.restarts)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pgm_and_three_rungs_go_from_the_canvas_to_nvenc_without_the_host() {
-    let libraries = simulator();
-    let (mut server, report) = start(&libraries, &beside_adapter(""));
-    let mut studio = show(&server).await;
-    let taps = taps(&server, &studio);
+    let simulated = Simulated::start(&beside_adapter(""));
+    let server = &simulated.server;
+    let mut studio = show(server).await;
+    let taps = taps(server, &studio);
     let state = studio.state().await;
     let by_nvenc = ["pgm", "pgm_lld", "pgm_daobo-lsd", "pgm_daobo-lld"];
     assert_eq!(encoders(&state), by_nvenc.map(|name| (name, "nvenc", 0)));
     assert!(state.outputs.iter().all(|output| output.nvenc_refused.is_empty()), "{state:?}");
-    assert_eq!(metric(&server, "onair_nvenc_state{state=\"ready\"}"), 1.0);
-    assert_eq!(metric(&server, "onair_nvenc_sessions "), 4.0);
+    assert_eq!(metric(server, "onair_nvenc_state{state=\"ready\"}"), 1.0);
+    assert_eq!(metric(server, "onair_nvenc_sessions "), 4.0);
     let proofs = proofs(taps, 150);
-    check_same(&proofs, 75, metric(&server, DROPPED));
+    check_same(&proofs, 75, metric(server, DROPPED));
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
     wait_for("all sessions to end", Duration::from_secs(5), || {
-        (metric(&server, "onair_nvenc_sessions ") == 0.0).then_some(())
+        (metric(server, "onair_nvenc_sessions ") == 0.0).then_some(())
     });
-    assert_eq!(metric(&server, "onair_nvenc_host_copies_total"), 0.0);
-    assert_eq!(metric(&server, "onair_gpu_host_copies_total"), 0.0);
-    let (pictures, direct) = encoded(&check_end(&mut server, &report));
+    assert_eq!(metric(server, "onair_nvenc_host_copies_total"), 0.0);
+    assert_eq!(metric(server, "onair_gpu_host_copies_total"), 0.0);
+    let (pictures, direct) = encoded(&simulated.end());
     // What is encoded before the first picture has come is black, and the host's own.
     assert!(direct > 4 * 150 && pictures - direct < 4 * 30, "{direct} of {pictures}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cuda_or_nvenc_refuses_goes_by_way_of_the_host() {
-    let libraries = simulator();
-    // On air: PGM at one tick, the smallest rung later.
-    let faults = beside_adapter("unmappable=480@120,unmappable=360@200");
-    let (mut server, report) = start(&libraries, &faults);
-    let mut studio = show(&server).await;
-    let taps = taps(&server, &studio);
-    let proofs = proofs(taps, 300);
-    check_same(&proofs, 75, metric(&server, DROPPED));
-    let state = studio.state().await;
-    assert_eq!(encoders(&state).iter().filter(|of| of.1 == "nvenc" && of.2 == 0).count(), 4);
-    let copied =
-        state.outputs.iter().filter(|of| of.nvenc_copies.contains("NV_ENC_ERR_MAP_FAILED"));
-    assert_eq!(copied.count(), 2, "{state:?}");
-    assert!(metric(&server, "onair_gpu_host_copies_total") > 100.0);
-    check_end(&mut server, &report);
+/// What the process holds while nothing is on air.
+fn held(server: &Server) -> (usize, BTreeMap<String, usize>, u64) {
+    let pid = server.process.0.id();
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    (files, threads_of(pid), resident(server))
+}
+
+/// Whether PGM and its rungs show something, by NVENC.
+fn has_pictures(state: &v1::WatchCasterResponse) -> bool {
+    let encoded = state.outputs.iter().filter(|output| output.encoder == "nvenc");
+    encoded.filter(|output| output.frames > 2).count() == 1 + RUNGS.len()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nvenc_that_breaks_on_air_costs_no_frame_anywhere() {
-    let libraries = simulator();
-    // PGM's session is lost for good, later the smallest picture's once. Two rungs have PGM's height or the other's.
-    let (mut server, report) = start(&libraries, &beside_adapter("gone=480@200,lost=360@260"));
-    let mut studio = show(&server).await;
-    let taps = taps(&server, &studio);
+async fn shows_that_begin_and_end_leave_nothing() {
+    let simulated = Simulated::start(&beside_adapter(""));
+    let server = &simulated.server;
+    let mut studio = show(server).await;
+    let start = v1::StartCasterRequest { caster_id: studio.caster.clone() };
+    let stop = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     let clock = onair::time::Clock::real();
-    let state = loop {
-        let state = studio.state().await;
-        if state.outputs.iter().map(|output| output.restarts).sum::<u64>() >= 2 {
-            break state;
-        }
-        assert!(clock.now_ns() < 40_000_000_000, "{state:?}");
+    let is_over = |shows: u64| match is_thorough() {
+        true => shows > SHOWS_BEFORE && clock.now_ns() > SHOWS_S * 1_000_000_000,
+        false => shows == SHOWS,
     };
-    let of = |name: &str| encoders(&state).into_iter().filter(|of| of.1 == name).count();
-    assert_eq!((of("x264"), of("nvenc")), (1, 3), "{state:?}");
-    let stood_in = state.outputs.iter().find(|output| output.encoder == "x264").unwrap();
-    assert!(stood_in.nvenc_refused.contains("NV_ENC_ERR_DEVICE_NOT_EXIST"), "{stood_in:?}");
-    assert!(stood_in.message.contains("lost at picture 200"), "{stood_in:?}");
-    check_broken(&proofs(taps, 360));
-    check_end(&mut server, &report);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_card_without_nvenc_is_told_and_x264_encodes() {
-    let libraries = simulator();
-    let (mut server, report) = start(&libraries, "unsupported");
-    let mut studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
-    let full = studio.full("RV01").await;
-    studio.take(&full).await;
-    let state = studio.state().await;
-    assert_eq!(encoders(&state), [("pgm", "x264", 0)]);
-    let refused = &state.outputs[0].nvenc_refused;
-    assert_eq!(refused, "NVIDIA Simulator has no NVENC (NV_ENC_ERR_UNSUPPORTED_DEVICE)");
-    assert_eq!(metric(&server, "onair_nvenc_state{state=\"no_encoder\"}"), 1.0);
-    let page = get(server.http, "/metrics").1;
-    let encoded = page.lines().find(|line| line.starts_with("onair_output_encoder{"));
-    assert!(encoded.is_some_and(|line| line.contains("encoder=\"x264\"")), "{encoded:?}");
-    check_end(&mut server, &report);
+    let (mut before, mut shows) = (None, 0);
+    while !is_over(shows) {
+        if shows > 0 {
+            studio.client.start_caster(start.clone()).await.unwrap();
+        }
+        let began_ns = clock.now_ns();
+        while !has_pictures(&studio.state().await) {
+            assert!(Duration::from_nanos(clock.now_ns() - began_ns) < LONG, "no pictures");
+        }
+        studio.client.stop_caster(stop.clone()).await.unwrap();
+        wait_for("all sessions to end", LONG, || {
+            (metric(server, "onair_nvenc_sessions ") == 0.0).then_some(())
+        });
+        shows += 1;
+        if shows == SHOWS_BEFORE {
+            before = Some(held(server));
+        }
+    }
+    let before = before.unwrap();
+    let after = wait_for("threads and descriptors to be as before", LONG, || {
+        let after = held(server);
+        (after.0 <= before.0 && after.1 == before.1).then_some(after)
+    });
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "{shows} shows in {:.1} s; after {SHOWS_BEFORE} of them and after all: {} and {} descriptors, {:.1} and {:.1} MiB",
+        clock.now_ns() as f64 / 1e9,
+        before.0,
+        after.0,
+        mib(before.2),
+        mib(after.2),
+    );
+    assert!(after.2 <= before.2 + KEPT_BYTES, "{before:?} {after:?}");
+    let (pictures, _) = encoded(&simulated.end());
+    assert!(pictures >= 4 * shows, "{pictures} pictures of {shows} shows");
 }
 
 #[tokio::test(flavor = "multi_thread")]

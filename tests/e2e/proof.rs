@@ -242,8 +242,8 @@ pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize, counted: f
     for (name, proof) in proofs {
         proof.check(name);
         let later = proof.later(name, (first_name, first));
-        let held = proof.check_beside((name, later), (first_name, first)).len();
-        assert!(held as f64 <= counted, "{name} held {held} pictures, {counted} were counted");
+        let held = proof.check_beside((name, later), (first_name, first));
+        assert!(held.len() as f64 <= counted, "{name} held at {held:?}, {counted} were counted");
         let shown = proof.shown(later);
         common.retain(|tick| shown.contains_key(tick));
     }

@@ -355,7 +355,7 @@ impl<P> Show<P> {
 }
 
 /// How many threads of each name a process has, but for the runtime's, which come and go with what there is to do.
-fn threads_of(pid: u32) -> BTreeMap<String, usize> {
+pub(crate) fn threads_of(pid: u32) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
         // It may have ended meanwhile.

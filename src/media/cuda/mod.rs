@@ -23,6 +23,8 @@ pub(crate) use import::{ImportedMemory, ImportedTimeline, Stream};
 use import::{MemoryOf, WaitParams};
 
 const SUCCESS: c_int = 0;
+/// `CUDA_ERROR_NO_DEVICE`
+const NO_DEVICE: c_int = 100;
 /// `CU_CTX_SCHED_BLOCKING_SYNC`: who waits for the device sleeps, which there are many threads to do.
 const BLOCKING_WAITS: c_uint = 4;
 
@@ -180,6 +182,7 @@ impl Cuda {
 fn done(what: &'static str, function: &str, code: c_int) -> Result<(), CudaError> {
     match code {
         SUCCESS => Ok(()),
+        NO_DEVICE => Err(CudaError::NoDevice(format!("{function}: {code}"))),
         code => Err(CudaError::Refused { what, reason: format!("{function}: {code}") }),
     }
 }

@@ -236,12 +236,14 @@ impl NvencEncoder {
 
 impl Drop for NvencEncoder {
     fn drop(&mut self) {
-        // A session is flushed before its buffers go. One that is lost refuses that, and says so only once more.
+        // A session is flushed, and what it held read, before its buffers go. One that is lost refuses that, and says so only
+        // once more.
         let flushed = match self.since_idr {
             0 => Ok(()),
             _ => self.session.flush(),
         };
-        if let Err(error) = flushed {
+        let ended = flushed.map_err(EncodeError::from).and_then(|()| self.read(0));
+        if let Err(error) = ended {
             tracing::debug!(%error, "a session of NVENC ends without a flush");
         }
         while let Some(pending) = self.pending.pop_front() {

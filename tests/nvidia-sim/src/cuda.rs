@@ -27,7 +27,7 @@ pub fn is_current() -> bool {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(flags: u32) -> c_int {
-    match (flags, world().faults.no_device) {
+    match (flags, world().faults.refusals.no_device) {
         (0, false) => SUCCESS,
         (0, true) => NO_DEVICE,
         _ => INVALID_VALUE,
@@ -83,7 +83,11 @@ unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut *mut c_void, device:
     if device != 0 {
         return INVALID_DEVICE;
     }
-    world().retained += 1;
+    let mut world = world();
+    if world.faults.refusals.no_device {
+        return NO_DEVICE;
+    }
+    world.retained += 1;
     // SAFETY: the interface wants a valid pointer.
     unsafe { *context = CONTEXT as *mut c_void };
     SUCCESS

@@ -3,28 +3,10 @@
 //! Must not know when they strike. Invariant: a word that it does not know ends the process, so that no test believes in a fault
 //! that never comes.
 
-/// A session that is lost.
-#[derive(Clone, Copy, Debug)]
-pub struct Loss {
-    /// Height of its pictures, px; 0: of any.
-    pub height_px: u32,
-    /// At which of its pictures, counted from 0.
-    pub picture: u64,
-    /// No other session of that height can be initialized afterwards.
-    pub for_good: bool,
-}
-
-/// A picture whose memory a session cannot map, once.
-#[derive(Clone, Copy, Debug)]
-pub struct Unmappable {
-    height_px: u32,
-    picture: u64,
-}
-
-/// What goes wrong, from the words after a comma each; and who the device is.
-#[derive(Debug, Default)]
-pub struct Faults {
-    /// `no-device`: CUDA finds none.
+/// What the driver refuses to whoever asks it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusals {
+    /// `no-device`: CUDA finds none, or finds it no more.
     pub no_device: bool,
     /// `unsupported`: the device has no encoder, as A100, H100 and H200.
     pub unsupported: bool,
@@ -34,18 +16,87 @@ pub struct Faults {
     pub sessions: Option<usize>,
     /// `no-memory`: no buffers can be had.
     pub no_memory: bool,
-    /// `hold=N`: N pictures are held back (`NV_ENC_ERR_NEED_MORE_INPUT`) before the next gives out all.
-    pub hold: u64,
-    /// `lost=HEIGHT@PICTURE` once, `gone=HEIGHT@PICTURE` for good.
-    pub losses: Vec<Loss>,
     /// `no-import`: CUDA brings no memory in.
     pub no_import: bool,
     /// `no-register`: NVENC takes no memory that is not its own.
     pub no_register: bool,
-    /// `no-lookahead`: the card has none.
-    pub no_lookahead: bool,
     /// `no-reconfigure`: sessions stay as they were initialized.
     pub no_reconfigure: bool,
+    /// `no-lookahead`: the card has none.
+    pub no_lookahead: bool,
+}
+
+impl Refusals {
+    fn of(word: &str) -> Refusals {
+        let mut refusals = Refusals::default();
+        refusals.add(word);
+        refusals
+    }
+
+    fn add(&mut self, word: &str) {
+        match word.split_once('=').unwrap_or((word, "")) {
+            ("no-device", "") => self.no_device = true,
+            ("unsupported", "") => self.unsupported = true,
+            ("old-driver", "") => self.old_driver = true,
+            ("sessions", most) => {
+                self.sessions = Some(most.parse().unwrap_or_else(|_| unknown(word)));
+            }
+            ("no-memory", "") => self.no_memory = true,
+            ("no-import", "") => self.no_import = true,
+            ("no-register", "") => self.no_register = true,
+            ("no-reconfigure", "") => self.no_reconfigure = true,
+            ("no-lookahead", "") => self.no_lookahead = true,
+            _ => unknown(word),
+        }
+    }
+}
+
+/// A session that is lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// Height of its pictures, px; 0: of any.
+    pub height_px: u32,
+    /// At which of its pictures, counted from 0.
+    pub picture: u64,
+    /// No other session of that height can be initialized afterwards.
+    pub for_good: bool,
+    /// What is refused from then on, in the place of what was; none: as before.
+    pub then: Option<Refusals>,
+}
+
+/// A picture whose memory a session cannot map, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Unmappable {
+    height_px: u32,
+    picture: u64,
+}
+
+/// Pictures that are held back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hold {
+    pictures: u64,
+    /// From which picture of a session on.
+    from: u64,
+}
+
+impl Hold {
+    /// How many are held back at this picture of a session.
+    pub fn at(self, picture: u64) -> u64 {
+        if picture < self.from { 0 } else { self.pictures }
+    }
+}
+
+/// What goes wrong, from the words after a comma each; and who the device is.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// What is refused now.
+    pub refusals: Refusals,
+    /// `hold=N` or `hold=N@PICTURE`: N pictures are held back (`NV_ENC_ERR_NEED_MORE_INPUT`) before the next gives out all, from that
+    /// picture of a session on.
+    pub hold: Hold,
+    /// `lost=HEIGHT@PICTURE` once, `gone=HEIGHT@PICTURE` for good; `+` and a refusal: that is refused
+    /// from then on, and nothing else.
+    pub losses: Vec<Loss>,
     /// `unmappable=HEIGHT@PICTURE`
     pub unmappable: Vec<Unmappable>,
     /// `uuid=DIGITS`: no fault, but the UUID of the device, 32 hexadecimal digits.
@@ -59,31 +110,31 @@ impl Faults {
         for word in text.split(',').filter(|word| !word.is_empty()) {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| unknown(word));
+            let place = |value: &str| {
+                let (height, picture) = value.split_once('@').unwrap_or_else(|| unknown(word));
+                (number(height) as u32, number(picture))
+            };
             match name {
-                "no-device" => faults.no_device = true,
-                "unsupported" => faults.unsupported = true,
-                "old-driver" => faults.old_driver = true,
-                "sessions" => faults.sessions = Some(number(value) as usize),
-                "no-memory" => faults.no_memory = true,
-                "no-import" => faults.no_import = true,
-                "no-lookahead" => faults.no_lookahead = true,
-                "no-reconfigure" => faults.no_reconfigure = true,
-                "no-register" => faults.no_register = true,
                 "uuid" => {
                     let uuid = u128::from_str_radix(value, 16).unwrap_or_else(|_| unknown(word));
                     faults.uuid = uuid.to_be_bytes();
                 }
-                "hold" => faults.hold = number(value),
-                "lost" | "gone" | "unmappable" => {
-                    let (height, picture) = value.split_once('@').unwrap_or_else(|| unknown(word));
-                    let (height_px, picture) = (number(height) as u32, number(picture));
-                    let for_good = name == "gone";
-                    match name {
-                        "unmappable" => faults.unmappable.push(Unmappable { height_px, picture }),
-                        _ => faults.losses.push(Loss { height_px, picture, for_good }),
-                    }
+                "hold" => {
+                    let (pictures, from) = value.split_once('@').unwrap_or((value, "0"));
+                    faults.hold = Hold { pictures: number(pictures), from: number(from) };
                 }
-                _ => unknown(word),
+                "lost" | "gone" => {
+                    let mut parts = value.splitn(2, '+');
+                    let (height_px, picture) = place(parts.next().unwrap_or_default());
+                    let then = parts.next().map(Refusals::of);
+                    let for_good = name == "gone";
+                    faults.losses.push(Loss { height_px, picture, for_good, then });
+                }
+                "unmappable" => {
+                    let (height_px, picture) = place(value);
+                    faults.unmappable.push(Unmappable { height_px, picture });
+                }
+                _ => faults.refusals.add(word),
             }
         }
         faults
@@ -95,7 +146,9 @@ impl Faults {
             (loss.height_px == 0 || loss.height_px == height_px) && loss.picture == picture
         };
         let index = self.losses.iter().position(is_due)?;
-        Some(self.losses.remove(index))
+        let loss = self.losses.remove(index);
+        self.refusals = loss.then.unwrap_or(self.refusals);
+        Some(loss)
     }
 }
 

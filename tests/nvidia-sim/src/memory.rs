@@ -116,7 +116,7 @@ unsafe extern "C" fn cuImportExternalMemory(to: *mut usize, from: *const c_void)
         world.violated("memory is brought in without a context");
         return INVALID_CONTEXT;
     }
-    if world.faults.no_import {
+    if world.faults.refusals.no_import {
         say("no memory is brought in");
         return OUT_OF_MEMORY;
     }

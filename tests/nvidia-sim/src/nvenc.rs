@@ -67,7 +67,7 @@ fn version(got: u32, wanted: u32) -> Result<(), Refusal> {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn NvEncodeAPIGetMaxSupportedVersion(version: *mut u32) -> NVENCSTATUS {
-    let (major, minor) = match world().faults.old_driver {
+    let (major, minor) = match world().faults.refusals.old_driver {
         true => (11, 1),
         false => (nv::NVENCAPI_MAJOR_VERSION, nv::NVENCAPI_MINOR_VERSION),
     };
@@ -125,10 +125,15 @@ unsafe extern "C" fn open(
         if !is_cuda || params.device as usize != CONTEXT || world.retained == 0 {
             return Err(wrong(NV_ENC_ERR_INVALID_DEVICE, "a session without a context"));
         }
-        if world.faults.unsupported {
+        let refusals = world.faults.refusals;
+        // A program that is newer than the driver is refused here too.
+        if refusals.old_driver {
+            return Err((NV_ENC_ERR_INVALID_VERSION, None));
+        }
+        if refusals.unsupported {
             return Err((NV_ENC_ERR_UNSUPPORTED_DEVICE, None));
         }
-        if world.faults.sessions.is_some_and(|most| world.sessions.len() >= most) {
+        if refusals.sessions.is_some_and(|most| world.sessions.len() >= most) {
             say("no free session");
             return Err((NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY, None));
         }
@@ -198,7 +203,7 @@ unsafe extern "C" fn create_input(
         }
         let (no_memory, handle) = {
             let mut world = world();
-            (world.faults.no_memory, world.handle())
+            (world.faults.refusals.no_memory, world.handle())
         };
         if no_memory {
             say("no memory");
@@ -297,7 +302,7 @@ unsafe extern "C" fn encode(
             if let Some(loss) = loss.filter(|loss| loss.for_good) {
                 world.gone.push(loss.height_px);
             }
-            (world.faults.hold, loss)
+            (world.faults.hold.at(session.pictures), loss)
         };
         if let Some(loss) = loss {
             say(&format!("a session of height {} is lost", params.inputHeight));

@@ -111,6 +111,13 @@ fn what_is_held_to_look_ahead_stays_on_the_device_and_may_be_shown_again() {
     let nvenc = NvencSettings { adapter: path.gpu.exports_as(), ..path.simulator.settings() };
     let ahead = VideoSettings { nvenc, lookahead_pictures: AHEAD, ..video(&path.simulator) };
     let mut encoder = VideoEncoder::open(&ahead).unwrap();
+    // One that ends with what it holds.
+    let mut short = VideoEncoder::open(&ahead).unwrap();
+    for tick in 0..3 {
+        let held = path.compose(tick).picture;
+        assert!(short.encode(tick, &held, Idr::Auto).unwrap().is_empty());
+    }
+    drop(short);
     let (mut packets, mut composed) = (Vec::new(), path.compose(0));
     for tick in 0..40 {
         // Each fourth shows once more what the encoder holds.
@@ -127,7 +134,7 @@ fn what_is_held_to_look_ahead_stays_on_the_device_and_may_be_shown_again() {
         assert!(luma.abs_diff(wanted) <= 3, "tick {tick}: {luma}, not {wanted}");
     }
     let held = path.simulator.held();
-    assert_eq!((held.pictures, held.direct), (40, 40));
+    assert_eq!((held.pictures, held.direct), (43, 43));
     assert_eq!((path.kept.traffic.host_copies(), path.report().host_copies), (0, 0));
     path.simulator.check_empty();
 }

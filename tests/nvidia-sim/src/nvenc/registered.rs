@@ -41,7 +41,7 @@ pub unsafe extern "C" fn register(
             seen: 0,
         };
         let mut world = world();
-        if world.faults.no_register {
+        if world.faults.refusals.no_register {
             say("nothing is registered");
             return Err((NV_ENC_ERR_RESOURCE_REGISTER_FAILED, None));
         }

@@ -85,7 +85,7 @@ pub unsafe extern "C" fn reconfigure(
         version(params.version, nv::NV_ENC_RECONFIGURE_PARAMS_VER)?;
         session.setup()?;
         let setup = checked(&params.reInitEncodeParams)?;
-        if world().faults.no_reconfigure {
+        if world().faults.refusals.no_reconfigure {
             say("nothing is reconfigured");
             return Err((NV_ENC_ERR_UNSUPPORTED_PARAM, None));
         }
@@ -139,7 +139,7 @@ pub unsafe extern "C" fn caps(
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
         // SAFETY: the interface wants a valid pointer.
-        unsafe { *value = i32::from(!world().faults.no_lookahead) };
+        unsafe { *value = i32::from(!world().faults.refusals.no_lookahead) };
         Ok(())
     })
 }
