@@ -109,3 +109,28 @@ async fn a_programme_a_rendition_a_sink_and_a_source_that_break_begin_again() {
     println!("{} frames, at most {still} of one picture", numbers.len());
     assert!(still < 60 && numbers.last() > Some(&450), "{still}: {numbers:?}");
 }
+
+/// It holds nothing that whoever follows it needs: the show goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_programme_that_hangs_while_it_hands_on_costs_a_tick_and_no_show() {
+    let server = Server::start_with_faults("hand-pgm-test:hang@300");
+    let mut studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+    let layout = studio.full("RV01").await;
+    studio.take(&layout).await;
+    let file = server.folder.path("pgm.flv");
+    let mut recorder = record(&studio.flv(), &file);
+    let told = await_restarts(&mut studio, [1, 0]).await;
+    println!("{told:#?}");
+    let last = ticks(&file).last().copied().unwrap_or(0);
+    wait_for("it to go on", LONG, || {
+        ticks(&file).last().filter(|tick| **tick > last + 90).map(drop)
+    });
+    let state = studio.state().await;
+    let pgm = state.outputs.iter().find(|output| output.name == "pgm").unwrap();
+    assert_eq!((state.restarts, pgm.restarts), (0, 1), "{state:?}");
+    recorder.signal("INT");
+    recorder.wait(Duration::from_secs(10));
+    let ticks = ticks(&file);
+    let lost: u64 = ticks.windows(2).map(|pair| pair[1] - pair[0] - 1).sum();
+    assert_eq!(lost, 1, "{ticks:?}");
+}
