@@ -44,8 +44,8 @@ pub use backoff::Backoff;
 pub use hls::HlsSegments;
 pub use record::{OnRecord, RecordNews, RecordPlan, RecordedFile};
 pub use recover::{
-    Recovered, finish_recording, playlist_files, recording_as_it_is, recording_files,
-    recover_recording, recover_recordings, remove_recording,
+    Recovered, finish_recording, is_half_finished, playlist_files, recording_as_it_is,
+    recording_files, recover_recording, recover_recordings, remove_recording,
 };
 pub use rendition::RenditionSettings;
 pub use sink::{Admit, Overflow, Sink, SinkId, SinkState, SinkStats, Timing, redacted};

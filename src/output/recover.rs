@@ -141,6 +141,18 @@ pub fn recover_recordings(dir: &Path) -> Vec<PathBuf> {
     finished
 }
 
+/// Where the final form of a file is while it is made.
+fn half(path: &Path) -> PathBuf {
+    let mut new = path.to_owned().into_os_string();
+    new.push(".new");
+    PathBuf::from(new)
+}
+
+/// Whether an attempt at its final form left something behind, since the disk took no change any more.
+pub fn is_half_finished(dir: &Path, file: &RecordedFile) -> bool {
+    half(&dir.join(&file.name)).exists()
+}
+
 /// Gives a finished file its final form: an MP4 its index in front, the others are in theirs. Takes as long as copying
 /// it; the file is there under its name all the while.
 ///
@@ -162,9 +174,7 @@ pub fn finish_recording(
         return Ok(file);
     }
     let path = dir.join(&file.name);
-    let mut new = path.clone().into_os_string();
-    new.push(".new");
-    let new = PathBuf::from(new);
+    let new = half(&path);
     let written = fast_start::rewrite(&path, &new, stop).map_err(|error| error.to_string());
     let placed = written.and_then(|duration_ns| {
         let mut place = || {

@@ -8,7 +8,7 @@ use onair::limits::RECORDINGS_AT_ONCE;
 use onair::recording::{RecordFormat, Recording, RecordingState};
 use onair::store::{Entry, Store};
 
-use crate::peers::with_hosts;
+use crate::peers::{Disk, with_hosts};
 use crate::recordings::{LONG, await_list, list, record_dir, text};
 use crate::s3::{BUCKET, Keys, Storage};
 use crate::stored::{PREFIX, endpoint, metric, plant, recording, start, variables};
@@ -31,6 +31,15 @@ fn boxes(bytes: &[u8]) -> Vec<String> {
         at += u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     }
     found
+}
+
+/// Three seconds of an MP4 in fragments.
+fn make_fragments(path: &Path) {
+    run_ffmpeg(&format!(
+        "-f lavfi -i testsrc2=size=160x90:rate=30 -t 3 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 15 \
+         -movflags +frag_keyframe+delay_moov+default_base_moof+skip_trailer {}",
+        path.display()
+    ));
 }
 
 #[test]
@@ -75,11 +84,7 @@ fn what_waits_in_fragments_for_object_storage_is_sent_in_its_final_form_after_a_
     let folder = Folder::new();
     let path = folder.path("data").join("record").join("clip.mp4");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    run_ffmpeg(&format!(
-        "-f lavfi -i testsrc2=size=160x90:rate=30 -t 3 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 15 \
-         -movflags +frag_keyframe+delay_moov+default_base_moof+skip_trailer {}",
-        path.display()
-    ));
+    make_fragments(&path);
     let written = std::fs::read(&path).unwrap();
     assert!(boxes(&written).contains(&"moof".to_owned()), "it is in fragments");
     let waits = Recording {
@@ -97,6 +102,44 @@ fn what_waits_in_fragments_for_object_storage_is_sent_in_its_final_form_after_a_
     assert!(boxes[..2] == ["ftyp", "moov"] && !boxes.contains(&"moof".to_owned()), "{boxes:?}");
     assert_eq!(stored[0]["Bytes"], sent.len() as u64, "{}", stored[0]);
     assert!(stored[0]["DurationMs"].as_u64().unwrap().abs_diff(3000) < 60, "{}", stored[0]);
+}
+
+#[test]
+fn what_a_read_only_disk_left_half_finished_is_finished_when_it_takes_changes_again() {
+    let Some(disk) = Disk::new(16) else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let folder = Folder::new();
+    for name in ["media", "data"] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    let [clip, half, behind] =
+        ["clip.mp4", "clip.mp4.new", "behind.flv"].map(|name| disk.path().join(name));
+    make_fragments(&clip);
+    std::fs::write(&half, "half of it").unwrap();
+    std::fs::write(&behind, "any content").unwrap();
+    let row = |name: &str| Recording {
+        state: RecordingState::Finishing,
+        uri: None,
+        part: Some(name.into()),
+        ..recording((BUCKET, name))
+    };
+    let first = Recording { format: RecordFormat::Mp4, start_unix_ms: 1, ..row("clip.mp4") };
+    index(&folder, vec![first, row("behind.flv")]);
+    disk.lock();
+    let place = disk.path().display().to_string();
+    let flags = [&OPEN[..], &["--record-dir", &place]].concat();
+    let server = Server::run_in(folder, &flags, &[]);
+    // It comes after the other, which was tried by then.
+    let finished = await_list(server.http, "finished", |all| !all.is_empty());
+    assert_eq!(text(&finished[0], "Name"), "behind.flv");
+    assert_eq!(list(server.http, "finishing").len(), 1);
+    disk.unlock();
+    await_list(server.http, "finished", |all| all.len() == 2);
+    let boxes = boxes(&std::fs::read(&clip).unwrap());
+    assert!(boxes[..2] == ["ftyp", "moov"] && !boxes.contains(&"moof".to_owned()), "{boxes:?}");
+    assert!(!half.exists(), "nothing is left");
 }
 
 #[test]

@@ -48,6 +48,8 @@ enum Form {
     Final(RecordedFile),
     /// It plays as it was written.
     AsWritten(RecordedFile),
+    /// The disk takes no changes, for this reason: what was begun has to be ended later.
+    Later(String),
 }
 
 /// Gives a file its final form, if it can be had; none when there is no time for that.
@@ -57,6 +59,7 @@ async fn shaped(dir: &Path, recording: &Recording) -> Option<Form> {
         in_the_background(move |stop| match output::finish_recording(&dir, &whole, stop) {
             Ok(file) => Some(Form::Final(file)),
             Err(_) if stop.is_stopped() => None,
+            Err(reason) if output::is_half_finished(&dir, &whole) => Some(Form::Later(reason)),
             Err(reason) => {
                 tracing::warn!(reason, name = whole.name, "a recording stays in fragments");
                 Some(Form::AsWritten(output::recording_as_it_is(&dir, whole)))
@@ -154,6 +157,12 @@ impl Recordings {
         let (part, file) = match shaped(&self.dir, &recording).await {
             Some(Form::Final(file)) => (None, file),
             Some(Form::AsWritten(file)) => (recording.part.clone(), file),
+            Some(Form::Later(reason)) => {
+                if self.stuck.add(&recording.id, &reason) {
+                    tracing::warn!(reason, name = recording.name, "stays unfinished");
+                }
+                return false;
+            }
             None => return false,
         };
         let of = Origin::of(&recording);
