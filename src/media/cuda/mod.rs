@@ -5,11 +5,13 @@
 
 #![expect(unsafe_code, reason = "the driver's C interface, found at run time")]
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::{Mutex, PoisonError};
 
 use libloading::Library;
 
@@ -138,6 +140,19 @@ impl Cuda {
             copy_rows: function(library, c"cuMemcpy2DAsync_v2")?,
             to_host: function(library, c"cuMemcpyDtoH_v2")?,
         })
+    }
+
+    /// The same, once for each directory, for as long as the process lives: the library stays loaded too.
+    pub(crate) fn resident(directory: Option<&Path>) -> Result<&'static Cuda, CudaError> {
+        static ALL: Mutex<BTreeMap<Option<PathBuf>, &'static Cuda>> = Mutex::new(BTreeMap::new());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = directory.map(Path::to_owned);
+        if let Some(cuda) = all.get(&key) {
+            return Ok(cuda);
+        }
+        let cuda = &*Box::leak(Box::new(Cuda::open(directory)?));
+        all.insert(key, cuda);
+        Ok(cuda)
     }
 
     /// The devices by number.

@@ -170,7 +170,7 @@ impl Nvdec {
         uuid: DeviceUuid,
         lender: Arc<dyn Lender>,
     ) -> Result<Arc<Nvdec>, NoNvdec> {
-        let cuda: &'static Cuda = Box::leak(Box::new(Cuda::open(libraries)?));
+        let cuda = Cuda::resident(libraries)?;
         let devices = cuda.devices();
         let device = devices.into_iter().find(|device| device.uuid == uuid);
         let device = device.ok_or(NoNvdec::OtherDevice)?;

@@ -16,8 +16,7 @@ pub(in crate::media) fn own_device(supply: &Supply) -> String {
 
 /// NVDEC without what decodes, on a simulated device that says it is the adapter.
 pub(in crate::media) fn nvdec(simulator: &Simulator, supply: &Arc<Supply>) -> Arc<Nvdec> {
-    let cuda = Cuda::open(simulator.settings().libraries.as_deref()).unwrap();
-    let cuda: &'static Cuda = Box::leak(Box::new(cuda));
+    let cuda = Cuda::resident(simulator.settings().libraries.as_deref()).unwrap();
     let device = cuda.devices().remove(0);
     assert_eq!(Some(device.uuid), supply.exports_as());
     let lender: Arc<dyn Lender> = Arc::<Supply>::clone(supply);
