@@ -282,13 +282,14 @@ impl<'a> EncodeLoop<'a> {
 
     /// Hands on the ticks whose pictures came out, one each.
     fn hand_on(&mut self, packets: Vec<Packet>, lines: &Lines, stop: &StopToken) {
+        let are_several = packets.len() > 1;
         for packet in packets {
             // One that hung and comes to itself again has a successor.
             if stop.is_stopped() {
                 return;
             }
             let Some(waiting) = self.waiting.pop_front() else { return };
-            let Waiting { tick, is_due, samples, audio, shown, held: _held } = waiting;
+            let Waiting { tick, is_due, samples, audio, shown, held } = waiting;
             self.now.samples += samples as u64;
             let sound_ns =
                 i128::from(self.now.samples) * i128::from(NS_PER_S) / i128::from(SAMPLE_RATE);
@@ -302,7 +303,8 @@ impl<'a> EncodeLoop<'a> {
             // An encoder that took the place of another begins with one.
             let idr = if is_due || packet.key { Idr::Force } else { Idr::Auto };
             let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-            let job = RungTick { tick, delay_ticks, idr, shown, audio: audio.clone() };
+            let held = held.filter(|_| are_several);
+            let job = RungTick { tick, delay_ticks, idr, shown, held, audio: audio.clone() };
             lines.ladder.offer(&RungJob::Tick(job));
             let packets = std::iter::once(packet).chain(audio).collect();
             lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);

@@ -46,6 +46,8 @@ pub(super) struct RungTick {
     pub(super) idr: Idr,
     /// Gone when the rendition is late: canvases are few, and PGM needs them.
     pub(super) shown: Weak<Shown>,
+    /// Of ticks that come several at once, at the end for instance: nobody is late then.
+    pub(super) held: Option<Arc<Shown>>,
     pub(super) audio: Vec<Packet>,
 }
 
@@ -366,7 +368,7 @@ impl<'a> RungLoop<'a> {
         if self.next.is_none() && (job.idr == Idr::Auto || !self.is_due(job.tick)) {
             return Ok(());
         }
-        let RungTick { tick, delay_ticks, idr, shown, audio } = job;
+        let RungTick { tick, delay_ticks, idr, shown, held: _held, audio } = job;
         self.hear(tick, audio);
         fault::strikes(&self.line.name);
         for missing in self.next.unwrap_or(tick)..tick {
