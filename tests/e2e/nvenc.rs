@@ -118,7 +118,7 @@ fn encoded(told: &str) -> (u64, u64) {
 }
 
 /// The pattern on air, with every rung.
-async fn show(server: &Server) -> Studio {
+pub(crate) async fn show(server: &Server) -> Studio {
     let sources = [From::Vod("pattern:640x360@30")];
     let mut studio = Studio::start_as(server, &sources, |config| {
         let transcode = config.transcode_config.as_mut().unwrap();
@@ -132,7 +132,7 @@ async fn show(server: &Server) -> Studio {
 }
 
 /// Players of PGM and of each rung.
-fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
+pub(crate) fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
     let flv = studio.pgm.stream_infos.iter().filter(|info| info.video_format == "flv");
     let players = flv.map(|info| {
         let file = server.folder.path(&format!("{}.flv", info.transcode_config));
@@ -143,7 +143,7 @@ fn taps(server: &Server, studio: &Studio) -> Vec<(String, PathBuf, Process)> {
 }
 
 /// Waits until each of them has so many frames, ends them and reads what they saw.
-fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Vec<(String, Proof)> {
+pub(crate) fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Vec<(String, Proof)> {
     assert_eq!(taps.len(), 1 + RUNGS.len());
     for (name, file, _) in &taps {
         let mut seen_bytes = 0;
