@@ -33,7 +33,11 @@ impl Path {
         let mut compositor = Compositor::new(Arc::clone(&gpu), SIZE).unwrap();
         compositor.deliver_to(Some(device));
         compositor.set_renditions(&[SMALL]).unwrap();
-        Path { kept, gpu, simulator, compositor }
+        let mut path = Path { kept, gpu, simulator, compositor };
+        // Shaders are compiled for it, which takes valgrind longer than a driver may take on air.
+        path.draw(0);
+        await_true("a picture", || path.compositor.collect().unwrap().is_some());
+        path
     }
 
     fn encoder(&self, size: Size) -> VideoEncoder {
@@ -45,12 +49,16 @@ impl Path {
 
     /// What [`picture`] shows, composed.
     fn compose(&mut self, tick: u64) -> Composed {
+        self.draw(tick);
+        self.compositor.finish().unwrap().pop().unwrap()
+    }
+
+    fn draw(&mut self, tick: u64) {
         let Size { width_px, height_px } = SIZE;
         let whole = Rect { x_px: 0, y_px: 0, width_px, height_px };
         let list = DrawList::of(SIZE, vec![DrawOp::layer(InputKey(1), whole)]);
         let frame = VideoFrame { pts_ns: 0, picture: picture(tick), scaled: Vec::new() };
         self.compositor.draw(tick, &list, &[(InputKey(1), frame)]).unwrap();
-        self.compositor.finish().unwrap().pop().unwrap()
     }
 
     fn report(&self) -> NvencReport {
