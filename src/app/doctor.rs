@@ -9,7 +9,8 @@ use crate::device_memory::{DeviceUuid, Lender};
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu, Supply};
 use crate::media::nvdec::Nvdec;
-use crate::media::nvenc::{self, NvencCodec, NvencSettings};
+use crate::media::nvenc::{self, NvencSettings};
+use crate::media::packet::VideoCodec;
 use crate::media::parts;
 
 /// Checks the machine and prints a line for each finding.
@@ -98,7 +99,7 @@ fn tell_nvenc(args: &DoctorArgs, adapter: Option<DeviceUuid>) -> &'static str {
     let mut encoder = "x264: NVENC has no session for H.264";
     for (codec, done) in tried {
         match done {
-            Ok(()) if codec == NvencCodec::H264 => {
+            Ok(()) if codec == VideoCodec::H264 => {
                 println!("nvenc     {}: a session was opened", codec.name());
                 encoder = "nvenc, and x264 where it has no session";
             }

@@ -10,7 +10,7 @@ use ffmpeg_next::ffi;
 
 use crate::frame::{Picture, PixelFormat, Size};
 use crate::media::nvenc::{NoNvenc, NvencSettings};
-use crate::media::packet::{Packet, Track};
+use crate::media::packet::{Packet, Track, VideoCodec};
 use crate::time::FrameRate;
 
 mod aac;
@@ -99,6 +99,8 @@ pub enum Latency {
 /// What a video encoder is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoSettings {
+    /// How it is coded.
+    pub codec: VideoCodec,
     /// Picture size; both sides even.
     pub size: Size,
     /// Ticks per second.
@@ -136,6 +138,7 @@ impl VideoSettings {
     /// every tick, veryfast, high profile, no delay, by x264.
     pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
         VideoSettings {
+            codec: VideoCodec::H264,
             size,
             rate,
             bitrate_bps: default_bitrate_bps(size),

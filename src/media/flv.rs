@@ -139,9 +139,9 @@ fn wrap_ms(ms: i64) -> u32 {
 
 /// `AVCVIDEOPACKET` of type sequence header.
 pub fn video_header(header: &StreamHeader, timestamp_ms: u32) -> FlvTag {
-    let mut body = BytesMut::with_capacity(5 + header.avcc.len());
+    let mut body = BytesMut::with_capacity(5 + header.decoder.record.len());
     body.put_slice(&[0x17, 0, 0, 0, 0]);
-    body.put_slice(&header.avcc);
+    body.put_slice(&header.decoder.record);
     FlvTag::new(TagKind::Video, timestamp_ms, body.freeze())
 }
 

@@ -118,7 +118,7 @@ pub fn variant(header: &StreamHeader, measured: Measured) -> String {
 
 /// RFC 6381: profile, constraints and level of the SPS (bytes 1–3 of the avcC), object type of the audio.
 fn codecs(header: &StreamHeader) -> String {
-    let [profile, constraints, level] = match header.avcc[..] {
+    let [profile, constraints, level] = match header.decoder.record[..] {
         [_, profile, constraints, level, ..] => [profile, constraints, level],
         _ => [0; 3],
     };
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::frame::Size;
-    use crate::media::packet::{BitRate, Origin};
+    use crate::media::packet::{BitRate, DecoderConfig, Origin, VideoCodec};
     use crate::time::FrameRate;
 
     #[test]
@@ -149,7 +149,10 @@ mod tests {
         let header = StreamHeader {
             size: Size::new(854, 480),
             rate: FrameRate::FPS_30,
-            avcc: Bytes::from_static(b"\x01\x64\x00\x1f\xff"),
+            decoder: DecoderConfig {
+                codec: VideoCodec::H264,
+                record: Bytes::from_static(b"\x01\x64\x00\x1f\xff"),
+            },
             asc: Bytes::from_static(b"\x11\x90"),
             video_bps: BitRate::new(1_000_000),
             audio_bps: 96_000,

@@ -377,7 +377,7 @@ fn describe_video(
     parameters.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;
     parameters.color_space = ffi::AVColorSpace::AVCOL_SPC_BT709;
     parameters.chroma_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
-    set_extradata(parameters, &header.avcc)
+    set_extradata(parameters, &header.decoder.record)
 }
 
 fn describe_audio(

@@ -20,6 +20,39 @@ pub enum Track {
     Audio,
 }
 
+/// How video is coded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the standards'")]
+pub enum VideoCodec {
+    #[default]
+    H264,
+    Hevc,
+    Av1,
+}
+
+impl VideoCodec {
+    /// All of them.
+    pub const ALL: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            VideoCodec::H264 => "H.264",
+            VideoCodec::Hevc => "HEVC",
+            VideoCodec::Av1 => "AV1",
+        }
+    }
+}
+
+/// What a decoder of a video stream must know first: the same for as long as the stream lasts. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecoderConfig {
+    /// How it is coded.
+    pub codec: VideoCodec,
+    /// The codec's record as MP4 has it: `AVCDecoderConfigurationRecord` (avcC).
+    pub record: Bytes,
+}
+
 /// One access unit. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -44,8 +77,8 @@ pub struct StreamHeader {
     pub size: Size,
     /// Ticks per second.
     pub rate: FrameRate,
-    /// `AVCDecoderConfigurationRecord` (avcC).
-    pub avcc: Bytes,
+    /// Of the video.
+    pub decoder: DecoderConfig,
     /// `AudioSpecificConfig`, 48 kHz stereo.
     pub asc: Bytes,
     /// Video bit rate; it may change.

@@ -105,7 +105,7 @@ impl Fillers {
     /// Made by encoders of the same settings, so that they fit between any packets of those.
     fn of(header: &StreamHeader, black: Option<&VideoSettings>) -> Fillers {
         let black = black.and_then(|video| {
-            let mut encoder = VideoEncoder::resume(video, &header.avcc).ok()?;
+            let mut encoder = VideoEncoder::resume(video, &header.decoder).ok()?;
             let picture = Arc::new(encode_loop::black(video.size));
             let mut packets = encoder.encode(0, &picture, Idr::Force).ok()?;
             packets.extend(encoder.finish().ok()?);

@@ -163,7 +163,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     let header = StreamHeader {
         size: settings.video.size,
         rate: settings.video.rate,
-        avcc: video.avcc(),
+        decoder: video.decoder(),
         asc: audio.asc(),
         video_bps: video.bitrate(),
         audio_bps: settings.audio_bps,

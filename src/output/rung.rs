@@ -198,7 +198,7 @@ impl Rung {
             SteadyEncoder::open(&name, &settings.video, Arc::clone(&counters), pulse.clone())?;
         let header = StreamHeader {
             size: settings.video.size,
-            avcc: encoder.avcc(),
+            decoder: encoder.decoder(),
             video_bps: encoder.bitrate(),
             picture_ticks: settings.video.picture_ticks.max(1),
             ..main.clone()
@@ -270,7 +270,7 @@ impl Rung {
         *name == wanted.name
             && video.is_like(&wanted.video)
             && (wanted.video.bitrate_bps == self.header.video_bps.bps()
-                || wanted.video.bitrate_bps <= most_bps(&self.header.avcc))
+                || wanted.video.bitrate_bps <= most_bps(&self.header.decoder.record))
     }
 
     pub(super) fn close(&self) {

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::StartError;
@@ -21,7 +20,7 @@ use crate::limits::{
     ENCODE_ATTEMPTS, ENCODER_HUNG, ENCODERS_LEFT_BEHIND, RESTART_WINDOW, STOP_POLL,
 };
 use crate::media::encode::{EncodeError, Idr, Intake, Latency, Maker, VideoEncoder, VideoSettings};
-use crate::media::packet::{BitRate, Packet, StreamHeader};
+use crate::media::packet::{BitRate, DecoderConfig, Packet, StreamHeader};
 use crate::time::Clock;
 use crate::worker::{self, Pulse, Rest, StopToken, Worker};
 
@@ -136,7 +135,7 @@ impl Station {
 pub(super) struct SteadyEncoder {
     name: String,
     settings: VideoSettings,
-    avcc: Bytes,
+    decoder: DecoderConfig,
     /// What it shall keep, and what it was seen to keep, bit/s.
     bitrate: BitRate,
     kept_bps: u32,
@@ -184,7 +183,7 @@ impl SteadyEncoder {
         counters: Arc<Counters>,
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
-        let encoder = VideoEncoder::resume(settings, &stream.avcc)?;
+        let encoder = VideoEncoder::resume(settings, &stream.decoder)?;
         let bitrate = stream.video_bps.clone();
         SteadyEncoder::with((encoder, bitrate), (name, settings), counters, pulse)
     }
@@ -196,7 +195,7 @@ impl SteadyEncoder {
         pulse: Pulse,
     ) -> Result<SteadyEncoder, StartError> {
         let name = format!("encode-{name}");
-        let (avcc, maker, intake) = (encoder.avcc(), encoder.maker(), encoder.intake());
+        let (decoder, maker, intake) = (encoder.decoder(), encoder.maker(), encoder.intake());
         counters.set_intake(intake.clone());
         counters.count(|stats| {
             stats.maker = maker;
@@ -209,7 +208,7 @@ impl SteadyEncoder {
         Ok(SteadyEncoder {
             name,
             settings: settings.clone(),
-            avcc,
+            decoder,
             bitrate,
             kept_bps: 0,
             station,
@@ -226,9 +225,9 @@ impl SteadyEncoder {
         })
     }
 
-    /// `AVCDecoderConfigurationRecord` of all of its encoders.
-    pub(super) fn avcc(&self) -> Bytes {
-        self.avcc.clone()
+    /// What a decoder must know, whichever of its encoders is at work.
+    pub(super) fn decoder(&self) -> DecoderConfig {
+        self.decoder.clone()
     }
 
     /// The bit rate that it keeps: what this is set to holds from the next picture on, in the same stream.
@@ -359,7 +358,7 @@ impl SteadyEncoder {
 
     /// Opens another encoder of the stream: NVENC once more, but x264 when that hangs, broke a moment ago too or cannot be had.
     fn another(&mut self, failure: &Failure) -> Result<VideoEncoder, EncodeError> {
-        let open = |maker| VideoEncoder::again(&self.settings, maker, &self.avcc);
+        let open = |maker| VideoEncoder::again(&self.settings, maker, &self.decoder);
         if self.maker != Maker::Nvenc {
             return open(self.maker);
         }

@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::x264::{SetId, X264Encoder};
 use super::{EncodeError, Idr, Intake, VideoSettings, avc};
 use crate::frame::Picture;
 use crate::media::nvenc::{NoNvenc, NvencEncoder};
-use crate::media::packet::Packet;
+use crate::media::packet::{DecoderConfig, Packet, VideoCodec};
 
 /// Which encoders may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +50,7 @@ impl Maker {
 pub struct VideoEncoder {
     encoder: Encoder,
     maker: Maker,
-    avcc: Bytes,
+    decoder: DecoderConfig,
     passed_over: Option<NoNvenc>,
 }
 
@@ -106,22 +104,25 @@ impl VideoEncoder {
     }
 
     fn of(encoder: Encoder, maker: Maker, sets: &[u8]) -> Result<VideoEncoder, EncodeError> {
-        let avcc = avc::configuration(sets).ok_or(EncodeError::NoParameterSets)?;
-        Ok(VideoEncoder { encoder, maker, avcc, passed_over: None })
+        let record = avc::configuration(sets).ok_or(EncodeError::NoParameterSets)?;
+        let decoder = DecoderConfig { codec: VideoCodec::H264, record };
+        Ok(VideoEncoder { encoder, maker, decoder, passed_over: None })
     }
 
-    /// Opens another encoder for a stream that was begun with these settings and has this `AVCDecoderConfigurationRecord`.
+    /// Opens another encoder for a stream that was begun with these settings and this configuration.
     ///
     /// # Errors
     /// When it cannot be had, or its parameter sets are not the stream's.
     pub fn again(
         settings: &VideoSettings,
         maker: Maker,
-        avcc: &Bytes,
+        decoder: &DecoderConfig,
     ) -> Result<VideoEncoder, EncodeError> {
         let encoder = Encoder::open(settings, maker)?;
-        match avc::holds(avcc, encoder.parameter_sets()) {
-            true => Ok(VideoEncoder { encoder, maker, avcc: avcc.clone(), passed_over: None }),
+        match avc::holds(&decoder.record, encoder.parameter_sets()) {
+            true => {
+                Ok(VideoEncoder { encoder, maker, decoder: decoder.clone(), passed_over: None })
+            }
             false => Err(EncodeError::NoParameterSets),
         }
     }
@@ -130,8 +131,11 @@ impl VideoEncoder {
     ///
     /// # Errors
     /// When none can be had whose parameter sets are the stream's.
-    pub fn resume(settings: &VideoSettings, avcc: &Bytes) -> Result<VideoEncoder, EncodeError> {
-        let again = |maker| VideoEncoder::again(settings, maker, avcc);
+    pub fn resume(
+        settings: &VideoSettings,
+        decoder: &DecoderConfig,
+    ) -> Result<VideoEncoder, EncodeError> {
+        let again = |maker| VideoEncoder::again(settings, maker, decoder);
         match again(Maker::X264) {
             Err(EncodeError::NoParameterSets) if settings.policy != EncoderPolicy::X264 => {}
             opened => return opened,
@@ -164,9 +168,9 @@ impl VideoEncoder {
         }
     }
 
-    /// `AVCDecoderConfigurationRecord` of the stream.
-    pub fn avcc(&self) -> Bytes {
-        self.avcc.clone()
+    /// What a decoder of the stream must know.
+    pub fn decoder(&self) -> DecoderConfig {
+        self.decoder.clone()
     }
 
     /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{EncoderPolicy, Idr, Latency, Profile, VideoEncoder, VideoSettings, X264Preset};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::media::nvenc::NvencSettings;
+use crate::media::packet::VideoCodec;
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -18,6 +19,7 @@ pub(crate) const GOP: u32 = 30;
 
 pub(crate) fn settings() -> VideoSettings {
     VideoSettings {
+        codec: VideoCodec::H264,
         size: SIZE,
         rate: RATE,
         bitrate_bps: 400_000,
@@ -67,7 +69,7 @@ pub(crate) fn noise(tick: u64) -> Arc<Picture> {
 /// Halves and doubles an encoder's bit rate: the bytes follow, and nothing else changes.
 pub(crate) fn check_rates(encoder: &mut VideoEncoder, begun_bps: u32) {
     const SECOND: u64 = 30;
-    let avcc = encoder.avcc();
+    let decoder = encoder.decoder();
     let mut next = 0;
     for bps in [begun_bps, begun_bps / 2, begun_bps] {
         encoder.set_bitrate(bps).unwrap();
@@ -86,7 +88,7 @@ pub(crate) fn check_rates(encoder: &mut VideoEncoder, begun_bps: u32) {
         let kept_bps = bytes * 8 / 2;
         assert!(kept_bps.abs_diff(bps) < bps / 5, "{kept_bps}, not {bps} bit/s");
     }
-    assert_eq!(encoder.avcc(), avcc);
+    assert_eq!(encoder.decoder(), decoder);
 }
 
 /// Looks ahead by five pictures: so many are held, and nothing else changes.

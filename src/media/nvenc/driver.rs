@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
 use super::session::Session;
-use super::{NoNvenc, NvencCodec, NvencReport};
+use super::{NoNvenc, NvencReport};
 use crate::device_memory::DeviceUuid;
 use crate::media::cuda::{Cuda, Device, function, open_library};
+use crate::media::packet::VideoCodec;
 
 /// A function on a session and a struct. The answer is an `NVENCSTATUS`, as the number that it is: a later driver may know more
 /// of them than the enum of the bindings.
@@ -211,7 +212,7 @@ impl Driver {
         let mut why = NoNvenc::NoDevice("there is none".into());
         for device in devices {
             driver.device = device;
-            match Session::probe(&driver, NvencCodec::H264) {
+            match Session::probe(&driver, VideoCodec::H264) {
                 // All sessions may be in use just now.
                 Ok(()) | Err(NoNvenc::NoSession(_)) => return Ok(driver),
                 Err(refusal) => why = refusal,

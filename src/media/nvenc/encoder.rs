@@ -11,14 +11,14 @@ use bytes::Bytes;
 
 use super::direct::Direct;
 use super::session::{Given, Input, Output, Session};
-use super::{NoNvenc, NvencCodec, driver};
+use super::{NoNvenc, driver};
 use crate::frame::Picture;
 use crate::limits::NVENC_BUFFERS;
 use crate::media::encode::avc;
 use crate::media::encode::{
     EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture,
 };
-use crate::media::packet::Packet;
+use crate::media::packet::{Packet, VideoCodec};
 
 /// Buffers for one picture.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl NvencEncoder {
     pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
         let driver = driver(&video.nvenc)?;
         let session = Session::open(driver, video.nvenc.most_sessions)?;
-        session.initialize(NvencCodec::H264, video)?;
+        session.initialize(VideoCodec::H264, video)?;
         let parameter_sets = session.parameter_sets()?.into();
         let ahead = video.lookahead_pictures as usize;
         let mut encoder = NvencEncoder {

@@ -22,6 +22,7 @@ pub use encoder::NvencEncoder;
 use session::Session;
 
 use super::cuda::CudaError;
+use super::packet::VideoCodec;
 use crate::device_memory::DeviceUuid;
 
 /// Quality per bit against speed: P1 is the fastest.
@@ -178,33 +179,8 @@ impl NvencReport {
     ];
 }
 
-/// A codec of NVENC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NvencCodec {
-    /// The only one that outputs carry.
-    H264,
-    /// Probed, not used.
-    Hevc,
-    /// Probed, not used.
-    Av1,
-}
-
-impl NvencCodec {
-    /// All of them.
-    pub const ALL: [NvencCodec; 3] = [NvencCodec::H264, NvencCodec::Hevc, NvencCodec::Av1];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            NvencCodec::H264 => "H.264",
-            NvencCodec::Hevc => "HEVC",
-            NvencCodec::Av1 => "AV1",
-        }
-    }
-}
-
 /// A codec and whether a session of it could be opened.
-pub type Tried = (NvencCodec, Result<(), NoNvenc>);
+pub type Tried = (VideoCodec, Result<(), NoNvenc>);
 
 type Found = Result<&'static Driver, NoNvenc>;
 
@@ -245,7 +221,7 @@ pub fn report(settings: &NvencSettings) -> NvencReport {
 /// Why there is no NVENC at all.
 pub fn codecs(settings: &NvencSettings) -> Result<Vec<Tried>, NoNvenc> {
     let driver = driver(settings)?;
-    let tried = NvencCodec::ALL.map(|codec| (codec, Session::probe(driver, codec)));
+    let tried = VideoCodec::ALL.map(|codec| (codec, Session::probe(driver, codec)));
     Ok(tried.into())
 }
 

@@ -10,12 +10,13 @@ use std::ptr;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
+use super::NoNvenc;
 use super::driver::{Driver, OnBuffer, OnStruct, Place, status_name};
 use super::setup::{codec_guid, configure, keep_level, parameters, preset_guid, tuning_info};
-use super::{NoNvenc, NvencCodec};
 use crate::frame::{Picture, Size};
 use crate::media::cuda::Context;
 use crate::media::encode::{Idr, VideoSettings};
+use crate::media::packet::VideoCodec;
 use crate::time::FrameRate;
 
 /// What sessions are tried with.
@@ -113,7 +114,7 @@ impl<'a> Session<'a> {
     }
 
     /// Opens a session of a codec, and closes it.
-    pub(super) fn probe(driver: &Driver, codec: NvencCodec) -> Result<(), NoNvenc> {
+    pub(super) fn probe(driver: &Driver, codec: VideoCodec) -> Result<(), NoNvenc> {
         let session = Session::open(driver, 0)?;
         if !session.codecs()?.contains(&codec_guid(codec)) {
             return Err(NoNvenc::NoCodec(codec.name()));
@@ -189,7 +190,7 @@ impl<'a> Session<'a> {
     /// A preset's configuration, changed to what is asked for.
     fn preset(
         &self,
-        codec: NvencCodec,
+        codec: VideoCodec,
         video: &VideoSettings,
     ) -> Result<Box<nv::NV_ENC_PRESET_CONFIG>, NoNvenc> {
         let mut preset = Box::new(nv::NV_ENC_PRESET_CONFIG {
@@ -220,7 +221,7 @@ impl<'a> Session<'a> {
         };
         let mut value = 0;
         let _current = self.context.current()?;
-        let codec = codec_guid(NvencCodec::H264);
+        let codec = codec_guid(VideoCodec::H264);
         // SAFETY: the session is open, the struct bears its version, and the other pointer is valid.
         match unsafe { (self.driver.api.caps)(self.handle, codec, &mut params, &mut value) } {
             SUCCESS => Ok(value != 0),
@@ -231,7 +232,7 @@ impl<'a> Session<'a> {
     /// Says what is to be encoded.
     pub(super) fn initialize(
         &self,
-        codec: NvencCodec,
+        codec: VideoCodec,
         video: &VideoSettings,
     ) -> Result<(), NoNvenc> {
         if video.lookahead_pictures > 0 && !self.looks_ahead()? {
@@ -254,11 +255,11 @@ impl<'a> Session<'a> {
     /// Goes on with H.264 of another bit rate, with the next picture. The level of the stream is named, so that the driver has no
     /// reason to write another SPS; neither is the rate control reset nor a keyframe made.
     pub(super) fn reconfigure(&self, video: &VideoSettings, level: u8) -> Result<(), NoNvenc> {
-        let mut preset = self.preset(NvencCodec::H264, video)?;
+        let mut preset = self.preset(VideoCodec::H264, video)?;
         keep_level(&mut preset.presetCfg, level);
         let mut params = nv::NV_ENC_RECONFIGURE_PARAMS {
             version: nv::NV_ENC_RECONFIGURE_PARAMS_VER,
-            reInitEncodeParams: parameters(&mut preset.presetCfg, NvencCodec::H264, video),
+            reInitEncodeParams: parameters(&mut preset.presetCfg, VideoCodec::H264, video),
             ..Default::default()
         };
         self.call("another bit rate", self.driver.api.reconfigure, &mut params)

@@ -7,17 +7,18 @@
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 
-use super::{NvencCodec, NvencPreset, NvencRate, NvencTuning};
+use super::{NvencPreset, NvencRate, NvencTuning};
 use crate::media::encode::{Profile, VideoSettings};
+use crate::media::packet::VideoCodec;
 
 /// BT.709, as H.273 numbers primaries, transfer and matrix alike, and left-sited chroma.
 const CHROMA_LEFT: u32 = 0;
 
-pub(super) fn codec_guid(codec: NvencCodec) -> nv::GUID {
+pub(super) fn codec_guid(codec: VideoCodec) -> nv::GUID {
     match codec {
-        NvencCodec::H264 => nv::NV_ENC_CODEC_H264_GUID,
-        NvencCodec::Hevc => nv::NV_ENC_CODEC_HEVC_GUID,
-        NvencCodec::Av1 => nv::NV_ENC_CODEC_AV1_GUID,
+        VideoCodec::H264 => nv::NV_ENC_CODEC_H264_GUID,
+        VideoCodec::Hevc => nv::NV_ENC_CODEC_HEVC_GUID,
+        VideoCodec::Av1 => nv::NV_ENC_CODEC_AV1_GUID,
     }
 }
 
@@ -44,7 +45,7 @@ pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
 }
 
 /// A preset's configuration, changed to what is asked for.
-pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: NvencCodec, video: &VideoSettings) {
+pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video: &VideoSettings) {
     // Keyframes are the output's business, which forces each.
     config.gopLength = nv::NVENC_INFINITE_GOPLENGTH;
     config.frameIntervalP = 1;
@@ -66,7 +67,7 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: NvencCodec, video
     rate.set_disableIadapt(1);
     rate.set_disableBadapt(1);
     rate.set_zeroReorderDelay(1);
-    if codec == NvencCodec::H264 {
+    if codec == VideoCodec::H264 {
         config.profileGUID = match video.profile {
             Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
             Profile::Main => nv::NV_ENC_H264_PROFILE_MAIN_GUID,
@@ -111,7 +112,7 @@ pub(super) fn keep_level(config: &mut nv::NV_ENC_CONFIG, level: u8) {
 /// The parameters of a session; `config` must outlive the call that they are for.
 pub(super) fn parameters(
     config: &mut nv::NV_ENC_CONFIG,
-    codec: NvencCodec,
+    codec: VideoCodec,
     video: &VideoSettings,
 ) -> nv::NV_ENC_INITIALIZE_PARAMS {
     let (width, height) = (video.size.width_px, video.size.height_px);

@@ -155,7 +155,7 @@ fn without_a_driver_all_is_as_if_nobody_had_asked() {
     let auto = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..settings() };
     let (asked, plain) = (VideoEncoder::open(&auto).unwrap(), VideoEncoder::open(&settings()));
     assert_eq!((asked.maker(), asked.passed_over()), (Maker::X264, None));
-    assert_eq!(asked.avcc(), plain.unwrap().avcc());
+    assert_eq!(asked.decoder(), plain.unwrap().decoder());
     assert_eq!(super::codecs(&auto.nvenc).unwrap_err(), NoNvenc::NoDriver);
     assert_eq!(super::report(&auto.nvenc).state(), "no_driver");
 }
@@ -167,14 +167,14 @@ fn a_stream_is_gone_on_with_by_who_fits_it() {
     let by_nvenc = VideoEncoder::open(&auto).unwrap();
     let by_x264 = VideoEncoder::open(&auto).unwrap();
     assert_eq!((by_nvenc.maker(), by_x264.maker()), (Maker::Nvenc, Maker::X264));
-    let (nvenc, x264) = (by_nvenc.avcc(), by_x264.avcc());
+    let (nvenc, x264) = (by_nvenc.decoder(), by_x264.decoder());
     let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
-    assert_eq!((resumed.maker(), resumed.avcc()), (Maker::StandIn, nvenc.clone()));
+    assert_eq!((resumed.maker(), resumed.decoder()), (Maker::StandIn, nvenc.clone()));
     assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
     drop(by_nvenc);
     for (stream, maker) in [(&nvenc, Maker::Nvenc), (&x264, Maker::X264)] {
         let resumed = VideoEncoder::resume(&auto, stream).unwrap();
-        assert_eq!((resumed.maker(), &resumed.avcc()), (maker, stream));
+        assert_eq!((resumed.maker(), &resumed.decoder()), (maker, stream));
     }
     let other = VideoSettings { policy: EncoderPolicy::X264, ..auto };
     assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
