@@ -4,7 +4,7 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, check_ahead, check_rates, flat, picture, probe, settings, tool_output,
+    Dir, SIZE, check_ahead, check_rates, flat, lumas, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -33,14 +33,6 @@ fn annex_b(packets: &[Packet]) -> Vec<u8> {
         }
     }
     stream
-}
-
-/// Mean luma of each picture of a file, of [`SIZE`].
-fn lumas(path: &str) -> Vec<u32> {
-    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
-    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
-    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
 /// Encodes 40 ticks with a forced keyframe at 17; what comes out must be what went in.
