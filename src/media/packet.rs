@@ -42,6 +42,15 @@ impl VideoCodec {
             VideoCodec::Av1 => "AV1",
         }
     }
+
+    /// What makes it in software.
+    pub fn software(self) -> &'static str {
+        match self {
+            VideoCodec::H264 => "x264",
+            VideoCodec::Hevc => "x265",
+            VideoCodec::Av1 => "svt-av1",
+        }
+    }
 }
 
 /// What a decoder of a video stream must know first: the same for as long as the stream lasts. Cheap to clone.

@@ -14,11 +14,10 @@ use super::session::{Given, Input, Output, Session};
 use super::{NoNvenc, driver};
 use crate::frame::Picture;
 use crate::limits::NVENC_BUFFERS;
-use crate::media::encode::avc;
 use crate::media::encode::{
-    EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture,
+    EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture, sets,
 };
-use crate::media::packet::{Packet, VideoCodec};
+use crate::media::packet::Packet;
 
 /// Buffers for one picture.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +76,7 @@ impl NvencEncoder {
     pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
         let driver = driver(&video.nvenc)?;
         let session = Session::open(driver, video.nvenc.most_sessions)?;
-        session.initialize(VideoCodec::H264, video)?;
+        session.initialize(video)?;
         let parameter_sets = session.parameter_sets()?.into();
         let ahead = video.lookahead_pictures as usize;
         let mut encoder = NvencEncoder {
@@ -112,7 +111,7 @@ impl NvencEncoder {
         Ok(())
     }
 
-    /// SPS and PPS, Annex B.
+    /// SPS and PPS, of HEVC also VPS, Annex B.
     pub(in crate::media) fn parameter_sets(&self) -> &[u8] {
         &self.parameter_sets
     }
@@ -128,7 +127,10 @@ impl NvencEncoder {
             return Ok(());
         }
         let video = VideoSettings { bitrate_bps: bps, ..self.video.clone() };
-        self.session.reconfigure(&video, avc::level(&self.parameter_sets).unwrap_or(0))?;
+        self.session.reconfigure(
+            &video,
+            sets::level(self.video.codec, &self.parameter_sets).unwrap_or(0),
+        )?;
         if self.session.parameter_sets()? != self.parameter_sets {
             let reason = "it changes the parameter sets".to_owned();
             return Err(NoNvenc::Refused { what: "another bit rate", reason });
