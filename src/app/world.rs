@@ -188,6 +188,7 @@ impl World {
     /// HLS of a stream, as this server makes it.
     pub(super) fn hls(&self, stream_name: &str) -> Sink {
         let segments = match self.config.hls_segments {
+            config::HlsSegments::Auto => HlsSegments::Auto,
             config::HlsSegments::Ts => HlsSegments::Ts,
             config::HlsSegments::Fmp4 => HlsSegments::Fmp4,
         };

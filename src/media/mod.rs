@@ -42,3 +42,4 @@ pub mod scale;
 pub mod still;
 mod swscale;
 mod unwrap;
+mod wire;

@@ -42,6 +42,15 @@ impl VideoCodec {
             VideoCodec::Av1 => "AV1",
         }
     }
+
+    /// As MP4, Enhanced RTMP and the CODECS of HLS name it. All three take it that parameter sets stand in the record alone.
+    pub fn four_cc(self) -> &'static [u8; 4] {
+        match self {
+            VideoCodec::H264 => b"avc1",
+            VideoCodec::Hevc => b"hvc1",
+            VideoCodec::Av1 => b"av01",
+        }
+    }
 }
 
 /// What a decoder of a video stream must know first: the same for as long as the stream lasts. Cheap to clone.
