@@ -245,6 +245,8 @@ pub const LOOP_AUDIO_TAIL: Duration = Duration::from_millis(500);
 pub const INPUT_KEYFRAME_NOTICE: Duration = Duration::from_secs(5);
 /// Wait before asking again for a pushed stream that nobody publishes.
 pub const PUSHED_RETRY: Duration = Duration::from_millis(100);
+/// Wait for the first video of a pushed stream, which says how it is read; a stream that has none is later by this.
+pub const PUSHED_VIDEO_WAIT: Duration = Duration::from_millis(500);
 /// Connections at once of one HTTP source (a playlist, its segments, keys); more are refused.
 pub const SOURCE_CONNECTIONS: usize = 16;
 /// Bytes of an HTTP request's head.

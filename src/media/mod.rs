@@ -34,6 +34,7 @@ pub mod parts;
 pub mod pattern;
 mod picture;
 mod pool;
+pub mod pushed;
 pub mod reader;
 mod resample;
 mod resize;

@@ -289,13 +289,16 @@ impl Drop for Ffmpeg {
     }
 }
 
-/// Adds the video and the audio stream, in this order.
+/// Adds the video and, if there is any, the audio stream, in this order.
 #[expect(unsafe_code, reason = "FFmpeg's muxing API")]
 pub(super) fn add_streams(
     context: &mut ffi::AVFormatContext,
     header: &StreamHeader,
 ) -> Result<(), MuxError> {
     for track in [Track::Video, Track::Audio] {
+        if track == Track::Audio && header.asc.is_empty() {
+            continue;
+        }
         // SAFETY: the context is valid.
         let stream = unsafe { ffi::avformat_new_stream(context, std::ptr::null()) };
         // SAFETY: null or a stream that the context owns; nobody else refers to it.

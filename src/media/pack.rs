@@ -44,7 +44,7 @@ pub(super) fn carried_by_ts(codec: VideoCodec) -> Result<(), MuxError> {
     }
 }
 
-/// An open container. Lives on one thread.
+/// An open container.
 #[derive(Debug)]
 pub enum Packer {
     /// Ours.
@@ -141,6 +141,10 @@ pub struct FfmpegPacker {
     /// FFmpeg keeps its address.
     ready: NonNull<Vec<u8>>,
 }
+
+// SAFETY: context, packet and vector have one owner, and FFmpeg ties none of them to a thread.
+#[expect(unsafe_code, reason = "a source's bytes are made on the thread that reads them")]
+unsafe impl Send for FfmpegPacker {}
 
 /// Bytes that FFmpeg gathers before it hands them over.
 const BUFFER_BYTES: usize = 32 << 10;
