@@ -286,7 +286,8 @@ pub struct Settings {
     /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_MAX_ENCODERS")]
     pub max_encoders: Option<u32>,
-    /// What encodes video: NVENC where there is a session of it and else x264, NVENC or nothing, or x264 [default: auto].
+    /// What encodes video: NVENC where there is a session of it and else software, NVENC or nothing, or software, which is also
+    /// called x264 here [default: auto].
     #[arg(long, env = "ONAIR_ENCODER")]
     pub encoder: Option<EncoderChoice>,
     /// What decodes the video of sources: NVDEC where the adapter has it and else software, the same with an error in the log

@@ -172,7 +172,7 @@ impl Admission {
 
 /// How many of these, the first ones, NVENC may take: they are not held against the processor.
 fn on_card(more: &Encoders) -> usize {
-    let Some(first) = more.first().filter(|first| first.policy != EncoderPolicy::X264) else {
+    let Some(first) = more.first().filter(|first| first.policy != EncoderPolicy::Software) else {
         return 0;
     };
     let report = nvenc::report(&first.nvenc);

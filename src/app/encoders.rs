@@ -12,13 +12,13 @@ pub(super) fn policy(choice: EncoderChoice) -> EncoderPolicy {
     match choice {
         EncoderChoice::Auto => EncoderPolicy::Auto,
         EncoderChoice::Nvenc => EncoderPolicy::Nvenc,
-        EncoderChoice::X264 => EncoderPolicy::X264,
+        EncoderChoice::Software => EncoderPolicy::Software,
     }
 }
 
 /// How NVENC fares, where it is looked for; the driver is tried when it is first asked for.
 pub(super) fn report(config: &Config, adapter: Option<DeviceUuid>) -> Option<NvencReport> {
-    let is_wanted = config.encoder != EncoderChoice::X264;
+    let is_wanted = config.encoder != EncoderChoice::Software;
     is_wanted.then(|| nvenc::report(&nvenc(&config.nvenc, adapter)))
 }
 

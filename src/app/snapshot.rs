@@ -116,7 +116,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         sound_ahead_ns: stats.sound_ahead_ns,
         pictures_dropped: stats.pictures_dropped,
         restarts: stats.restarts,
-        name: stats.maker.name(),
+        name: stats.maker.name(stats.codec),
         video_bps: stats.bitrate_bps,
         held: stats.held as u64,
         nvenc_refused: stats.passed_over.clone().unwrap_or_default(),

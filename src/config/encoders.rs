@@ -11,13 +11,15 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderChoice {
-    /// NVENC where there is a session of it, else x264.
+    /// NVENC where there is a session of it, else software.
     #[default]
     Auto,
     /// NVENC: a show or rendition without a session is refused.
     Nvenc,
-    /// x264.
-    X264,
+    /// Software: x264 for H.264, x265 for HEVC.
+    #[value(alias = "x264")]
+    #[serde(alias = "x264")]
+    Software,
 }
 
 /// What decodes the video of sources.

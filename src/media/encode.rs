@@ -1,7 +1,7 @@
-//! Encoders: pictures of ticks to H.264, samples to AAC.
+//! Encoders: pictures of ticks to H.264 or HEVC, samples to AAC.
 //!
 //! The only place with FFmpeg's encoders; NVENC's is next door. Must not know queues, sinks or containers. Invariants: packet times follow from
-//! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; H.264 leaves as AVCC.
+//! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; NAL units leave behind their lengths.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -14,19 +14,24 @@ use crate::media::packet::{Packet, Track, VideoCodec};
 use crate::time::FrameRate;
 
 mod aac;
-pub(super) mod avc;
+mod annexb;
+mod avc;
 mod codec;
+mod hevc;
 mod intake;
 mod maker;
+mod second_id;
+pub(super) mod sets;
 mod x264;
+mod x265;
 
 pub use aac::AacEncoder;
-pub use avc::most_bps;
 pub(super) use codec::{Encoded, stereo_layout};
 pub use intake::Intake;
 pub use maker::{EncoderPolicy, Maker, VideoEncoder};
+pub use sets::most_bps;
 
-/// Speed of x264 against quality per bit.
+/// Speed of x264, or x265, against quality per bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are x264's")]
 pub enum X264Preset {
@@ -111,16 +116,16 @@ pub struct VideoSettings {
     pub gop_ticks: u32,
     /// Ticks from picture to picture; a divisor of `gop_ticks`.
     pub picture_ticks: u32,
-    /// Speed of x264.
+    /// Speed of x264, or x265.
     pub preset: X264Preset,
-    /// Profile.
+    /// Profile of H.264; HEVC has Main.
     pub profile: Profile,
     /// Delay.
     pub latency: Latency,
     /// Pictures that it looks ahead: it holds so many, for a better choice of where bits go. Live only; offline it looks as far as
-    /// its preset does.
+    /// its preset does. x265 holds three that it does not look at, and none when it is asked for three or fewer.
     pub lookahead_pictures: u32,
-    /// Threads; 0: live as few as are quick enough, else as x264 chooses.
+    /// Threads; 0: live as few as are quick enough, else as the encoder chooses.
     pub threads: u32,
     /// Which encoders may be used.
     pub policy: EncoderPolicy,
@@ -135,7 +140,7 @@ impl VideoSettings {
     }
 
     /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, a picture
-    /// every tick, veryfast, high profile, no delay, by x264.
+    /// every tick, veryfast, high profile, no delay, H.264 by x264.
     pub fn for_size(size: Size, rate: FrameRate) -> VideoSettings {
         VideoSettings {
             codec: VideoCodec::H264,
@@ -149,7 +154,7 @@ impl VideoSettings {
             latency: Latency::Zero,
             lookahead_pictures: 0,
             threads: 0,
-            policy: EncoderPolicy::X264,
+            policy: EncoderPolicy::Software,
             nvenc: NvencSettings::default(),
         }
     }
@@ -216,13 +221,15 @@ pub enum EncodeError {
 /// How ticks become the times of packets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
+    codec: VideoCodec,
     rate: FrameRate,
     picture_ticks: i64,
 }
 
 impl Timing {
     pub(super) fn of(settings: &VideoSettings) -> Timing {
-        Timing { rate: settings.rate, picture_ticks: settings.picture_ticks.max(1).into() }
+        let VideoSettings { codec, rate, picture_ticks, .. } = *settings;
+        Timing { codec, rate, picture_ticks: picture_ticks.max(1).into() }
     }
 
     /// The packet of what an encoder gave in Annex B, its times in ticks.
@@ -237,7 +244,7 @@ impl Timing {
             dts_ns: ns(unit.dts),
             duration_ns: ns(unit.pts + self.picture_ticks) - ns(unit.pts),
             key: unit.key,
-            data: avc::length_prefixed(&unit.data),
+            data: sets::length_prefixed(self.codec, &unit.data),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Encoded media between an encoder and its sinks.
 //!
-//! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is
-//! AVCC (4-byte lengths), audio data is raw AAC frames.
+//! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is NAL units
+//! with 4-byte lengths and without parameter sets, of AV1 the OBUs of a temporal unit without delimiters; audio data is raw AAC
+//! frames.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -51,6 +52,15 @@ impl VideoCodec {
             VideoCodec::Av1 => b"av01",
         }
     }
+
+    /// What makes it in software.
+    pub fn software(self) -> &'static str {
+        match self {
+            VideoCodec::H264 => "x264",
+            VideoCodec::Hevc => "x265",
+            VideoCodec::Av1 => "svt-av1",
+        }
+    }
 }
 
 /// What a decoder of a video stream must know first: the same for as long as the stream lasts. Cheap to clone.
@@ -58,7 +68,7 @@ impl VideoCodec {
 pub struct DecoderConfig {
     /// How it is coded.
     pub codec: VideoCodec,
-    /// The codec's record as MP4 has it: `AVCDecoderConfigurationRecord` (avcC).
+    /// The codec's record as MP4 has it: avcC, hvcC or av1C.
     pub record: Bytes,
 }
 

@@ -19,16 +19,16 @@ const TRIM_PERIOD: usize = 256;
 /// How many of those that lay idle all the while are kept.
 const IDLE_BUFFERS: usize = 2;
 
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 struct Block([u8; ROW_ALIGN]);
 
 /// Buffers of one size that come back when the last `Bytes` over them is dropped. What was needed once, but not lately, is
 /// freed.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct BufferPool(Arc<Mutex<Shelf>>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shelf {
     buffers: Vec<Vec<Block>>,
     /// Taken since it was last looked whether fewer would do, and the fewest that lay here meanwhile.

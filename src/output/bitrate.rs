@@ -14,7 +14,7 @@ impl Output {
 
     /// Highest video bit rate that [`Output::set_bitrate`] can be asked for, bit/s: what its streams' parameter sets allow.
     pub fn most_bps(&self) -> u32 {
-        most_bps(&self.header.decoder.record).max(self.header.video_bps.bps())
+        most_bps(&self.header.decoder).max(self.header.video_bps.bps())
     }
 
     /// Encodes with this video bit rate from the next picture on, bit/s, [`Output::most_bps`] at most: in the same streams,

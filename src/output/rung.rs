@@ -270,7 +270,7 @@ impl Rung {
         *name == wanted.name
             && video.is_like(&wanted.video)
             && (wanted.video.bitrate_bps == self.header.video_bps.bps()
-                || wanted.video.bitrate_bps <= most_bps(&self.header.decoder.record))
+                || wanted.video.bitrate_bps <= most_bps(&self.header.decoder))
     }
 
     pub(super) fn close(&self) {

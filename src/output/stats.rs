@@ -9,6 +9,7 @@ use super::Output;
 use crate::device_memory::DeviceUuid;
 use crate::limits::ENCODE_TIMES;
 use crate::media::encode::{Intake, Maker};
+use crate::media::packet::VideoCodec;
 
 /// Times to encode a tick (video and audio), of the last [`ENCODE_TIMES`] ticks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub struct OutputStats {
     pub held: usize,
     /// What encodes.
     pub maker: Maker,
+    /// How.
+    pub codec: VideoCodec,
     /// Why NVENC does not, where it was looked for and an NVIDIA driver is there.
     pub passed_over: Option<String>,
     /// Why NVENC takes pictures by way of the host, though they lay on its device.

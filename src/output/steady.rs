@@ -1,4 +1,4 @@
-//! A video encoder that goes on: when it panics, fails or hangs, another one takes its place in the same stream, x264 that of
+//! A video encoder that goes on: when it panics, fails or hangs, another one takes its place in the same stream, software that of
 //! NVENC if need be.
 //!
 //! Owns the encoder and the thread that it works on. Must not know ticks' sound or sinks. Invariants: every picture handed in
@@ -198,11 +198,12 @@ impl SteadyEncoder {
         let (decoder, maker, intake) = (encoder.decoder(), encoder.maker(), encoder.intake());
         counters.set_intake(intake.clone());
         counters.count(|stats| {
-            stats.maker = maker;
+            (stats.maker, stats.codec) = (maker, settings.codec);
             stats.passed_over = encoder.passed_over().map(ToString::to_string);
         });
         if let Some(why) = encoder.passed_over() {
-            tracing::warn!(encoder = name, %why, "x264 encodes, not NVENC");
+            let by = maker.name(settings.codec);
+            tracing::warn!(encoder = name, %why, by, "software encodes, not NVENC");
         }
         let station = Some(Station::start(&name, encoder)?);
         Ok(SteadyEncoder {
@@ -356,7 +357,7 @@ impl SteadyEncoder {
         Ok(())
     }
 
-    /// Opens another encoder of the stream: NVENC once more, but x264 when that hangs, broke a moment ago too or cannot be had.
+    /// Opens another encoder of the stream: NVENC once more, but software when that hangs, broke a moment ago too or cannot be had.
     fn another(&mut self, failure: &Failure) -> Result<VideoEncoder, EncodeError> {
         let open = |maker| VideoEncoder::again(&self.settings, maker, &self.decoder);
         if self.maker != Maker::Nvenc {
@@ -376,7 +377,8 @@ impl SteadyEncoder {
             },
         };
         let encoder = open(Maker::StandIn)?;
-        tracing::warn!(encoder = self.name, why, "x264 goes on in the place of NVENC");
+        let by = Maker::StandIn.name(self.settings.codec);
+        tracing::warn!(encoder = self.name, why, by, "software goes on in the place of NVENC");
         self.maker = Maker::StandIn;
         self.counters.count(|stats| {
             stats.maker = Maker::StandIn;

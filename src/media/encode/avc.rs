@@ -4,6 +4,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::annexb::{self, units};
+
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 const NAL_AUD: u8 = 9;
@@ -11,43 +13,10 @@ const NAL_AUD: u8 = 9;
 /// SPS that a record has room to count.
 const MOST_SPS: usize = 31;
 
-/// The NAL units between start codes (`00 00 01`, with zeros before it).
-fn units(annex_b: &[u8]) -> Vec<&[u8]> {
-    let mut units = Vec::new();
-    let mut start = None;
-    let mut at = 0;
-    while let Some(offset) = find_start_code(&annex_b[at..]) {
-        if let Some(start) = start {
-            units.push(trim_zeros(&annex_b[start..at + offset]));
-        }
-        at += offset + 3;
-        start = Some(at);
-    }
-    if let Some(start) = start {
-        units.push(trim_zeros(&annex_b[start..]));
-    }
-    units.retain(|unit| !unit.is_empty());
-    units
-}
-
-fn find_start_code(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(3).position(|window| window == [0, 0, 1])
-}
-
-/// A NAL unit never ends in a zero byte; those belong to the next start code.
-fn trim_zeros(unit: &[u8]) -> &[u8] {
-    let end = unit.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    &unit[..end]
-}
-
 /// Annex B to AVCC with 4-byte lengths; access unit delimiters are left out.
 pub(super) fn length_prefixed(annex_b: &[u8]) -> Bytes {
-    let mut avcc = BytesMut::with_capacity(annex_b.len() + 16);
-    for unit in units(annex_b).into_iter().filter(|unit| unit[0] & 0x1f != NAL_AUD) {
-        avcc.put_u32(unit.len() as u32);
-        avcc.put_slice(unit);
-    }
-    avcc.freeze()
+    let kept = units(annex_b).into_iter().filter(|unit| unit[0] & 0x1f != NAL_AUD);
+    annexb::length_prefixed(kept)
 }
 
 /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, 5.3.3.1) of all parameter sets found in Annex B, those of several encoders
@@ -87,7 +56,7 @@ pub(super) fn configuration(annex_b: &[u8]) -> Option<Bytes> {
 }
 
 /// Parameter sets of a record, SPS first; none when it is cut short.
-fn sets(record: &[u8]) -> Option<Vec<&[u8]>> {
+pub(super) fn sets(record: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = record.get(5..)?;
     let mut sets = Vec::new();
     for mask in [0x1f, 0xff] {
@@ -112,7 +81,7 @@ pub(super) fn holds(record: &[u8], annex_b: &[u8]) -> bool {
 }
 
 /// `level_idc` of the first SPS in Annex B; 1b is 9.
-pub(in crate::media) fn level(annex_b: &[u8]) -> Option<u8> {
+pub(super) fn level(annex_b: &[u8]) -> Option<u8> {
     units(annex_b).into_iter().find(|unit| unit[0] & 0x1f == NAL_SPS)?.get(3).copied()
 }
 
@@ -140,7 +109,7 @@ const MAX_BR: [(u8, u32); 19] = [
 ];
 
 /// Highest bit rate that the levels of all SPS of a record allow, bit/s.
-pub fn most_bps(record: &[u8]) -> u32 {
+pub(super) fn most_bps(record: &[u8]) -> u32 {
     let of = |sps: &[u8]| {
         let [_, profile, _, level, ..] = *sps else { return 0 };
         let known = MAX_BR.iter().find(|(known, _)| *known == level);

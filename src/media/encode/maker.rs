@@ -1,12 +1,14 @@
 //! Which encoder makes a stream, and which goes on with it when that one breaks.
 //!
 //! Must not know threads or sinks. Invariant: a stream's parameter sets are told once, at its beginning, and hold for whatever
-//! encoder comes later: a stream that NVENC begins also has those of the x264 that may take its place, under another id.
+//! encoder comes later: a stream that NVENC begins also has those of the software that may take its place, under another id.
 
 use std::sync::Arc;
 
-use super::x264::{SetId, X264Encoder};
-use super::{EncodeError, Idr, Intake, VideoSettings, avc};
+use super::sets::{self, SetId};
+use super::x264::X264Encoder;
+use super::x265::X265Encoder;
+use super::{EncodeError, Idr, Intake, VideoSettings};
 use crate::frame::Picture;
 use crate::media::nvenc::{NoNvenc, NvencEncoder};
 use crate::media::packet::{DecoderConfig, Packet, VideoCodec};
@@ -14,32 +16,32 @@ use crate::media::packet::{DecoderConfig, Packet, VideoCodec};
 /// Which encoders may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EncoderPolicy {
-    /// NVENC where there is a session of it, else x264.
+    /// NVENC where there is a session of it, else software.
     Auto,
-    /// NVENC; without a session nothing begins. What is on air goes on by x264 when NVENC breaks.
+    /// NVENC; without a session nothing begins. What is on air goes on by software when NVENC breaks.
     Nvenc,
-    /// x264.
+    /// Software: x264 for H.264, x265 for HEVC.
     #[default]
-    X264,
+    Software,
 }
 
 /// What makes a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Maker {
-    /// x264, from the beginning.
+    /// Software, from the beginning.
     #[default]
-    X264,
+    Software,
     /// NVENC.
     Nvenc,
-    /// x264, in the place of NVENC that broke.
+    /// Software, in the place of NVENC that broke.
     StandIn,
 }
 
 impl Maker {
-    /// Its name in the API and in metrics.
-    pub fn name(self) -> &'static str {
+    /// Its name in the API and in metrics, where it makes this codec.
+    pub fn name(self, codec: VideoCodec) -> &'static str {
         match self {
-            Maker::X264 | Maker::StandIn => "x264",
+            Maker::Software | Maker::StandIn => codec.software(),
             Maker::Nvenc => "nvenc",
         }
     }
@@ -57,21 +59,28 @@ pub struct VideoEncoder {
 #[derive(Debug)]
 enum Encoder {
     X264(X264Encoder),
+    X265(X265Encoder),
     Nvenc(Box<NvencEncoder>),
 }
 
 impl Encoder {
     fn open(settings: &VideoSettings, maker: Maker) -> Result<Encoder, EncodeError> {
-        Ok(match maker {
-            Maker::X264 => Encoder::X264(X264Encoder::open(settings, SetId::First)?),
-            Maker::StandIn => Encoder::X264(X264Encoder::open(settings, SetId::Second)?),
-            Maker::Nvenc => Encoder::Nvenc(Box::new(NvencEncoder::open(settings)?)),
-        })
+        let id = match maker {
+            Maker::Software => SetId::First,
+            Maker::StandIn => SetId::Second,
+            Maker::Nvenc => return Ok(Encoder::Nvenc(Box::new(NvencEncoder::open(settings)?))),
+        };
+        match settings.codec {
+            VideoCodec::H264 => Ok(Encoder::X264(X264Encoder::open(settings, id)?)),
+            VideoCodec::Hevc => Ok(Encoder::X265(X265Encoder::open(settings, id)?)),
+            VideoCodec::Av1 => Err(EncodeError::NoEncoder("for AV1 that onair uses")),
+        }
     }
 
     fn parameter_sets(&self) -> &[u8] {
         match self {
             Encoder::X264(encoder) => encoder.parameter_sets(),
+            Encoder::X265(encoder) => encoder.parameter_sets(),
             Encoder::Nvenc(encoder) => encoder.parameter_sets(),
         }
     }
@@ -84,12 +93,12 @@ impl VideoEncoder {
     /// When none can be had.
     pub fn open(settings: &VideoSettings) -> Result<VideoEncoder, EncodeError> {
         let mut passed_over = None;
-        if settings.policy != EncoderPolicy::X264 {
+        if settings.policy != EncoderPolicy::Software {
             match Encoder::open(settings, Maker::Nvenc) {
                 Ok(encoder) => {
-                    let stand_in = X264Encoder::open(settings, SetId::Second)?;
+                    let stand_in = Encoder::open(settings, Maker::StandIn)?;
                     let sets = [encoder.parameter_sets(), stand_in.parameter_sets()].concat();
-                    return VideoEncoder::of(encoder, Maker::Nvenc, &sets);
+                    return VideoEncoder::of(encoder, Maker::Nvenc, (settings.codec, &sets));
                 }
                 Err(EncodeError::Nvenc(why)) if settings.policy == EncoderPolicy::Auto => {
                     // A machine without an NVIDIA driver is no news.
@@ -98,14 +107,18 @@ impl VideoEncoder {
                 Err(error) => return Err(error),
             }
         }
-        let encoder = Encoder::open(settings, Maker::X264)?;
+        let encoder = Encoder::open(settings, Maker::Software)?;
         let sets = encoder.parameter_sets().to_vec();
-        Ok(VideoEncoder { passed_over, ..VideoEncoder::of(encoder, Maker::X264, &sets)? })
+        let opened = VideoEncoder::of(encoder, Maker::Software, (settings.codec, &sets))?;
+        Ok(VideoEncoder { passed_over, ..opened })
     }
 
-    fn of(encoder: Encoder, maker: Maker, sets: &[u8]) -> Result<VideoEncoder, EncodeError> {
-        let record = avc::configuration(sets).ok_or(EncodeError::NoParameterSets)?;
-        let decoder = DecoderConfig { codec: VideoCodec::H264, record };
+    fn of(
+        encoder: Encoder,
+        maker: Maker,
+        (codec, sets): (VideoCodec, &[u8]),
+    ) -> Result<VideoEncoder, EncodeError> {
+        let decoder = sets::configuration(codec, sets).ok_or(EncodeError::NoParameterSets)?;
         Ok(VideoEncoder { encoder, maker, decoder, passed_over: None })
     }
 
@@ -119,7 +132,7 @@ impl VideoEncoder {
         decoder: &DecoderConfig,
     ) -> Result<VideoEncoder, EncodeError> {
         let encoder = Encoder::open(settings, maker)?;
-        match avc::holds(&decoder.record, encoder.parameter_sets()) {
+        match sets::holds(decoder, encoder.parameter_sets()) {
             true => {
                 Ok(VideoEncoder { encoder, maker, decoder: decoder.clone(), passed_over: None })
             }
@@ -136,8 +149,8 @@ impl VideoEncoder {
         decoder: &DecoderConfig,
     ) -> Result<VideoEncoder, EncodeError> {
         let again = |maker| VideoEncoder::again(settings, maker, decoder);
-        match again(Maker::X264) {
-            Err(EncodeError::NoParameterSets) if settings.policy != EncoderPolicy::X264 => {}
+        match again(Maker::Software) {
+            Err(EncodeError::NoParameterSets) if settings.policy != EncoderPolicy::Software => {}
             opened => return opened,
         }
         // NVENC began it.
@@ -163,7 +176,7 @@ impl VideoEncoder {
     /// Where it takes pictures from.
     pub fn intake(&self) -> Intake {
         match &self.encoder {
-            Encoder::X264(_) => Intake::default(),
+            Encoder::X264(_) | Encoder::X265(_) => Intake::default(),
             Encoder::Nvenc(encoder) => encoder.intake(),
         }
     }
@@ -173,13 +186,15 @@ impl VideoEncoder {
         self.decoder.clone()
     }
 
-    /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe.
+    /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe, but for x265, which begins anew
+    /// with one.
     ///
     /// # Errors
     /// When the encoder will not, or works offline.
     pub fn set_bitrate(&mut self, bps: u32) -> Result<(), EncodeError> {
         match &mut self.encoder {
             Encoder::X264(encoder) => encoder.set_bitrate(bps),
+            Encoder::X265(encoder) => encoder.set_bitrate(bps),
             Encoder::Nvenc(encoder) => encoder.set_bitrate(bps).map_err(EncodeError::from),
         }
     }
@@ -196,6 +211,7 @@ impl VideoEncoder {
     ) -> Result<Vec<Packet>, EncodeError> {
         match &mut self.encoder {
             Encoder::X264(encoder) => encoder.encode(tick, picture, idr),
+            Encoder::X265(encoder) => encoder.encode(tick, picture, idr),
             Encoder::Nvenc(encoder) => encoder.encode(tick, picture, idr),
         }
     }
@@ -207,6 +223,7 @@ impl VideoEncoder {
     pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
         match self.encoder {
             Encoder::X264(encoder) => encoder.finish(),
+            Encoder::X265(encoder) => encoder.finish(),
             Encoder::Nvenc(encoder) => encoder.finish(),
         }
     }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{EncoderPolicy, Idr, Latency, Profile, VideoEncoder, VideoSettings, X264Preset};
+use super::{EncoderPolicy, Idr, Latency, Profile, VideoEncoder, VideoSettings, X264Preset, sets};
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::media::nvenc::NvencSettings;
-use crate::media::packet::VideoCodec;
+use crate::media::packet::{DecoderConfig, Packet, VideoCodec};
 use crate::time::FrameRate;
 use crate::worker::StopToken;
 
@@ -30,7 +30,7 @@ pub(crate) fn settings() -> VideoSettings {
         latency: Latency::Zero,
         lookahead_pictures: 0,
         threads: 1,
-        policy: EncoderPolicy::X264,
+        policy: EncoderPolicy::Software,
         nvenc: NvencSettings::default(),
     }
 }
@@ -78,7 +78,8 @@ pub(crate) fn check_rates(encoder: &mut VideoEncoder, begun_bps: u32) {
         for tick in next..next + 3 * SECOND {
             let packets = encoder.encode(tick, &noise(tick), Idr::Auto).unwrap();
             assert_eq!(packets.len(), 1, "{bps} bit/s: tick {tick}");
-            assert_eq!(packets[0].key, tick.is_multiple_of(GOP.into()), "{bps} bit/s: tick {tick}");
+            let is_key = tick.is_multiple_of(GOP.into());
+            assert_eq!(packets[0].key, is_key, "{bps} bit/s: tick {tick}");
             assert_eq!(packets[0].pts_ns, RATE.tick_ns(tick).cast_signed());
             if tick >= next + SECOND {
                 bytes += packets[0].data.len() as u32;
@@ -109,6 +110,36 @@ pub(crate) fn check_ahead(video: &VideoSettings) {
     assert!(told.eq(ticks.map(|ns| (ns, ns))), "{packets:?}");
     let keys: Vec<usize> = (0..60).filter(|n| packets[*n].key).collect();
     assert_eq!(keys, [0, 17, 47]);
+}
+
+/// The packets as a file of their elementary stream, begun with the parameter sets of H.264's or HEVC's record.
+pub(crate) fn annex_b(decoder: &DecoderConfig, packets: &[Packet]) -> Vec<u8> {
+    let mut stream = sets::annex_b(decoder).unwrap();
+    stream.extend(bare(packets));
+    stream
+}
+
+/// The packets alone as a file of their elementary stream.
+pub(crate) fn bare(packets: &[Packet]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    for packet in packets {
+        let mut rest = &packet.data[..];
+        while let Some((len, units)) = rest.split_first_chunk::<4>() {
+            let (unit, after) = units.split_at(u32::from_be_bytes(*len) as usize);
+            stream.extend([0, 0, 0, 1]);
+            stream.extend(unit);
+            rest = after;
+        }
+    }
+    stream
+}
+
+/// Mean luma of each picture of a file, of [`SIZE`].
+pub(crate) fn lumas(path: &str) -> Vec<u32> {
+    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
+    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
+    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
+    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.

@@ -2,20 +2,27 @@
 
 use std::sync::Arc;
 
-use super::testing::{SIZE, check_ahead, check_rates, picture, settings};
+use super::testing::{
+    Dir, SIZE, annex_b, check_ahead, check_rates, lumas, noise, picture, probe, settings,
+};
 use super::{
-    AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
+    AacEncoder, EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
 };
 use crate::frame::{Picture, Size};
-use crate::media::packet::Packet;
+use crate::media::packet::{Packet, VideoCodec};
 use crate::time::FrameRate;
+
+/// The codecs that there are encoders of.
+const MADE: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Hevc];
 
 #[test]
 fn packets_bear_the_times_of_their_ticks() {
-    for rate in FrameRate::SUPPORTED {
+    for (rate, codec) in
+        FrameRate::SUPPORTED.into_iter().flat_map(|rate| MADE.map(|codec| (rate, codec)))
+    {
         for latency in [Latency::Zero, Latency::Normal] {
-            let settings = VideoSettings { rate, latency, ..settings() };
+            let settings = VideoSettings { codec, rate, latency, ..settings() };
             let mut encoder = VideoEncoder::open(&settings).unwrap();
             let mut packets: Vec<Packet> = Vec::new();
             for tick in 0..40 {
@@ -27,51 +34,110 @@ fn packets_bear_the_times_of_their_ticks() {
             packets.extend(encoder.finish().unwrap());
             let times: Vec<i64> = packets.iter().map(|p| p.pts_ns).collect();
             let ticks: Vec<i64> = (0..40).map(|tick| rate.tick_ns(tick) as i64).collect();
-            assert_eq!(times, ticks, "{rate}");
+            assert_eq!(times, ticks, "{codec:?} {rate}");
             assert!(packets.iter().all(|p| p.dts_ns == p.pts_ns));
             let keys: Vec<usize> = (0..40).filter(|n| packets[*n].key).collect();
-            assert_eq!(keys, [0, 17], "{rate}");
+            assert_eq!(keys, [0, 17], "{codec:?} {rate}");
         }
     }
 }
 
 #[test]
 fn a_bit_rate_changes_within_the_stream() {
-    check_rates(&mut VideoEncoder::open(&settings()).unwrap(), settings().bitrate_bps);
-    let offline = VideoSettings { latency: Latency::Normal, ..settings() };
-    let mut encoder = VideoEncoder::open(&offline).unwrap();
-    encoder.set_bitrate(offline.bitrate_bps).unwrap();
-    assert_eq!(encoder.set_bitrate(200_000).unwrap_err(), EncodeError::OneRate);
+    for codec in MADE {
+        let live = VideoSettings { codec, ..settings() };
+        check_rates(&mut VideoEncoder::open(&live).unwrap(), live.bitrate_bps);
+        let offline = VideoSettings { latency: Latency::Normal, ..live };
+        let mut encoder = VideoEncoder::open(&offline).unwrap();
+        encoder.set_bitrate(offline.bitrate_bps).unwrap();
+        assert_eq!(encoder.set_bitrate(200_000).unwrap_err(), EncodeError::OneRate);
+    }
 }
 
 #[test]
 fn what_is_looked_ahead_comes_so_much_later() {
-    check_ahead(&settings());
-    check_ahead(&VideoSettings { preset: X264Preset::Medium, ..settings() });
+    for (codec, preset) in MADE
+        .into_iter()
+        .flat_map(|codec| [X264Preset::Ultrafast, X264Preset::Medium].map(|preset| (codec, preset)))
+    {
+        check_ahead(&VideoSettings { codec, preset, ..settings() });
+    }
+}
+
+#[test]
+fn what_is_made_is_what_it_says() {
+    for (codec, name, maker) in
+        [(VideoCodec::H264, "h264", "x264"), (VideoCodec::Hevc, "hevc", "x265")]
+    {
+        let mut encoder = VideoEncoder::open(&VideoSettings { codec, ..settings() }).unwrap();
+        assert_eq!(encoder.maker(), Maker::Software);
+        assert_eq!((encoder.maker().name(codec), encoder.decoder().codec), (maker, codec));
+        let mut packets = Vec::new();
+        for tick in 0..40 {
+            packets.extend(encoder.encode(tick, &picture(tick), Idr::Auto).unwrap());
+        }
+        let dir = Dir::new();
+        let path = dir.0.join("stream");
+        std::fs::write(&path, annex_b(&encoder.decoder(), &packets)).unwrap();
+        let path = path.to_str().unwrap();
+        let probe = probe(path, 10);
+        probe.check_tags();
+        let video = probe.stream("video");
+        assert_eq!((&video["codec_name"], &video["has_b_frames"]), (&name.into(), &0.into()));
+        assert_eq!((&video["width"], &video["height"]), (&320.into(), &180.into()));
+        for (tick, luma) in lumas(path).into_iter().enumerate() {
+            let wanted = 40 + tick as u32 % 64 * 2;
+            assert!(luma.abs_diff(wanted) <= 3, "{codec:?}: tick {tick}: {luma}, not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn offline_the_same_pictures_give_the_same_stream() {
+    for codec in MADE {
+        let offline = VideoSettings { codec, latency: Latency::Normal, threads: 0, ..settings() };
+        let encoded = || {
+            let mut encoder = VideoEncoder::open(&offline).unwrap();
+            let mut packets = Vec::new();
+            for tick in 0..40 {
+                packets.extend(encoder.encode(tick, &noise(tick), Idr::Auto).unwrap());
+            }
+            packets.extend(encoder.finish().unwrap());
+            packets.into_iter().map(|packet| packet.data).collect::<Vec<_>>()
+        };
+        assert!(encoded() == encoded(), "{codec:?}");
+    }
 }
 
 #[test]
 fn lent_pictures_are_let_go() {
-    let mut encoder = VideoEncoder::open(&settings()).unwrap();
-    let pictures: Vec<Arc<Picture>> = (0..10).map(picture).collect();
-    for (tick, picture) in (0..).zip(&pictures) {
-        encoder.encode(tick, picture, Idr::Auto).unwrap();
-    }
-    encoder.finish().unwrap();
-    for picture in pictures {
-        assert_eq!(Arc::strong_count(&picture), 1);
-        assert!(picture.planes().iter().all(|plane| plane.data.is_unique()));
+    for codec in MADE {
+        let mut encoder = VideoEncoder::open(&VideoSettings { codec, ..settings() }).unwrap();
+        let pictures: Vec<Arc<Picture>> = (0..10).map(picture).collect();
+        for (tick, picture) in (0..).zip(&pictures) {
+            encoder.encode(tick, picture, Idr::Auto).unwrap();
+        }
+        encoder.finish().unwrap();
+        for picture in pictures {
+            assert_eq!(Arc::strong_count(&picture), 1);
+            assert!(picture.planes().iter().all(|plane| plane.data.is_unique()));
+        }
     }
 }
 
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
-    let mut encoder = VideoEncoder::open(&settings()).unwrap();
-    let planar = Arc::new(Picture::flat(SIZE, [16, 128, 128]));
-    let error = encoder.encode(0, &planar, Idr::Auto).unwrap_err();
-    assert!(matches!(error, EncodeError::WrongPicture { .. }), "{error}");
-    let odd = VideoSettings { size: Size::new(33, 17), ..settings() };
-    assert!(VideoEncoder::open(&odd).is_err());
+    for codec in MADE {
+        let settings = VideoSettings { codec, ..settings() };
+        let mut encoder = VideoEncoder::open(&settings).unwrap();
+        let planar = Arc::new(Picture::flat(SIZE, [16, 128, 128]));
+        let error = encoder.encode(0, &planar, Idr::Auto).unwrap_err();
+        assert!(matches!(error, EncodeError::WrongPicture { .. }), "{error}");
+        let odd = VideoSettings { size: Size::new(33, 17), ..settings };
+        assert!(VideoEncoder::open(&odd).is_err(), "{codec:?}");
+    }
+    let av1 = VideoSettings { codec: VideoCodec::Av1, ..settings() };
+    assert!(matches!(VideoEncoder::open(&av1), Err(EncodeError::NoEncoder(_))));
 }
 
 #[test]

@@ -7,18 +7,10 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::codec::{Codec, Frame};
+use super::sets::SetId;
 use super::{EncodeError, Idr, Latency, Options, Timing, VideoSettings, X264Preset, check_picture};
 use crate::frame::{Picture, Size};
 use crate::media::packet::Packet;
-
-/// Which id its parameter sets have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetId {
-    /// 0: of a stream that is its own.
-    First,
-    /// 1: beside those of the encoder that began the stream.
-    Second,
-}
 
 /// An open x264.
 #[derive(Debug)]
@@ -34,7 +26,8 @@ impl X264Encoder {
     pub(super) fn open(settings: &VideoSettings, id: SetId) -> Result<X264Encoder, EncodeError> {
         let threads = match settings.threads {
             0 => {
-                live_threads(settings).map_or_else(|| "auto".to_owned(), |count| count.to_string())
+                let count = live_threads(settings, thread_rate(settings.preset));
+                count.map_or_else(|| "auto".to_owned(), |count| count.to_string())
             }
             count => count.to_string(),
         };
@@ -112,15 +105,15 @@ impl X264Encoder {
     }
 }
 
-/// Threads with which a live picture takes no more than half of its time; `None` where x264 does best by its own rule. Each
-/// thread has a slice of its own, which costs bits, and waits for the others, which costs time: a ladder of four small
-/// pictures takes 4 % less on one thread each.
-fn live_threads(settings: &VideoSettings) -> Option<u32> {
+/// Threads with which a live picture takes no more than half of its time, each encoding so many pixels a second; `None` where the
+/// encoder does best by its own rule. Each thread of x264's has a slice of its own, which costs bits, and waits for the others,
+/// which costs time: a ladder of four small pictures takes 4 % less on one thread each.
+pub(super) fn live_threads(settings: &VideoSettings, thread_rate: f64) -> Option<u32> {
     let VideoSettings { size, rate, .. } = settings;
     let pixels = f64::from(size.width_px) * f64::from(size.height_px);
     let tick_s = f64::from(rate.den()) / f64::from(rate.num());
     let picture_s = f64::from(settings.picture_ticks.max(1)) * tick_s;
-    let threads = (2.0 * pixels / picture_s / thread_rate(settings.preset)).ceil() as u32;
+    let threads = (2.0 * pixels / picture_s / thread_rate).ceil() as u32;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (settings.latency == Latency::Zero && threads as usize <= cores).then_some(threads)
 }
@@ -138,7 +131,7 @@ fn thread_rate(preset: X264Preset) -> f64 {
     }
 }
 
-fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
+pub(super) fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSettings) {
     let (num, den) = (settings.rate.num() as i32, settings.rate.den() as i32);
     context.width = settings.size.width_px as i32;
     context.height = settings.size.height_px as i32;
@@ -186,9 +179,10 @@ mod tests {
             let live = VideoSettings::for_size(size, FrameRate::new(fps, 1).unwrap());
             let live = VideoSettings { preset, ..live };
             let expected = (threads <= cores).then_some(threads);
-            assert_eq!(live_threads(&live), expected, "{size:?} at {fps} by {preset:?}");
+            let count = |of: &VideoSettings| live_threads(of, thread_rate(preset));
+            assert_eq!(count(&live), expected, "{size:?} at {fps} by {preset:?}");
             let offline = VideoSettings { latency: Latency::Normal, ..live };
-            assert_eq!(live_threads(&offline), None);
+            assert_eq!(count(&offline), None);
         }
     }
 }

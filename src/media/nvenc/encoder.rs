@@ -14,9 +14,8 @@ use super::session::{Given, Input, Output, Session};
 use super::{NoNvenc, driver};
 use crate::frame::Picture;
 use crate::limits::NVENC_BUFFERS;
-use crate::media::encode::avc;
 use crate::media::encode::{
-    EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture,
+    EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture, sets,
 };
 use crate::media::packet::{Packet, VideoCodec};
 
@@ -128,7 +127,10 @@ impl NvencEncoder {
             return Ok(());
         }
         let video = VideoSettings { bitrate_bps: bps, ..self.video.clone() };
-        self.session.reconfigure(&video, avc::level(&self.parameter_sets).unwrap_or(0))?;
+        self.session.reconfigure(
+            &video,
+            sets::level(self.video.codec, &self.parameter_sets).unwrap_or(0),
+        )?;
         if self.session.parameter_sets()? != self.parameter_sets {
             let reason = "it changes the parameter sets".to_owned();
             return Err(NoNvenc::Refused { what: "another bit rate", reason });

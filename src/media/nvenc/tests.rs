@@ -4,7 +4,7 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, check_ahead, check_rates, flat, picture, probe, settings, tool_output,
+    Dir, SIZE, bare, check_ahead, check_rates, flat, lumas, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -18,29 +18,6 @@ mod direct;
 
 fn video(simulator: &Simulator) -> VideoSettings {
     VideoSettings { policy: EncoderPolicy::Nvenc, nvenc: simulator.settings(), ..settings() }
-}
-
-/// The packets as a file of H.264, without the stream's record: what is needed must be in there.
-fn annex_b(packets: &[Packet]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    for packet in packets {
-        let mut rest = &packet.data[..];
-        while let Some((len, units)) = rest.split_first_chunk::<4>() {
-            let (unit, after) = units.split_at(u32::from_be_bytes(*len) as usize);
-            stream.extend([0, 0, 0, 1]);
-            stream.extend(unit);
-            rest = after;
-        }
-    }
-    stream
-}
-
-/// Mean luma of each picture of a file, of [`SIZE`].
-fn lumas(path: &str) -> Vec<u32> {
-    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
-    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
-    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
 /// Encodes 40 ticks with a forced keyframe at 17; what comes out must be what went in.
@@ -64,7 +41,7 @@ fn check(video: &VideoSettings) {
     // A player that joins at the second keyframe finds the parameter sets there.
     for (first, name) in [(0, "all.h264"), (17, "late.h264")] {
         let path = dir.0.join(name);
-        std::fs::write(&path, annex_b(&packets[first..])).unwrap();
+        std::fs::write(&path, bare(&packets[first..])).unwrap();
         let path = path.to_str().unwrap();
         probe(path, 10).check_tags();
         let lumas = lumas(path);
@@ -141,7 +118,7 @@ fn what_is_not_there_is_named_and_x264_takes_its_place() {
         assert!(why.to_string().contains(told), "{faults}: {why}");
         let auto = VideoSettings { policy: EncoderPolicy::Auto, ..video.clone() };
         let mut encoder = VideoEncoder::open(&auto).unwrap();
-        assert_eq!((encoder.maker(), encoder.passed_over()), (Maker::X264, Some(&why)));
+        assert_eq!((encoder.maker(), encoder.passed_over()), (Maker::Software, Some(&why)));
         assert_eq!(encoder.encode(0, &picture(0), Idr::Auto).unwrap().len(), 1);
         drop(first);
         simulator.check_empty();
@@ -154,7 +131,7 @@ fn without_a_driver_all_is_as_if_nobody_had_asked() {
     let nvenc = NvencSettings { libraries: Some(dir.0.clone()), ..NvencSettings::default() };
     let auto = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..settings() };
     let (asked, plain) = (VideoEncoder::open(&auto).unwrap(), VideoEncoder::open(&settings()));
-    assert_eq!((asked.maker(), asked.passed_over()), (Maker::X264, None));
+    assert_eq!((asked.maker(), asked.passed_over()), (Maker::Software, None));
     assert_eq!(asked.decoder(), plain.unwrap().decoder());
     assert_eq!(super::codecs(&auto.nvenc).unwrap_err(), NoNvenc::NoDriver);
     assert_eq!(super::report(&auto.nvenc).state(), "no_driver");
@@ -166,17 +143,17 @@ fn a_stream_is_gone_on_with_by_who_fits_it() {
     let auto = VideoSettings { policy: EncoderPolicy::Auto, ..video(&simulator) };
     let by_nvenc = VideoEncoder::open(&auto).unwrap();
     let by_x264 = VideoEncoder::open(&auto).unwrap();
-    assert_eq!((by_nvenc.maker(), by_x264.maker()), (Maker::Nvenc, Maker::X264));
+    assert_eq!((by_nvenc.maker(), by_x264.maker()), (Maker::Nvenc, Maker::Software));
     let (nvenc, x264) = (by_nvenc.decoder(), by_x264.decoder());
     let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
     assert_eq!((resumed.maker(), resumed.decoder()), (Maker::StandIn, nvenc.clone()));
     assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
     drop(by_nvenc);
-    for (stream, maker) in [(&nvenc, Maker::Nvenc), (&x264, Maker::X264)] {
+    for (stream, maker) in [(&nvenc, Maker::Nvenc), (&x264, Maker::Software)] {
         let resumed = VideoEncoder::resume(&auto, stream).unwrap();
         assert_eq!((resumed.maker(), &resumed.decoder()), (maker, stream));
     }
-    let other = VideoSettings { policy: EncoderPolicy::X264, ..auto };
+    let other = VideoSettings { policy: EncoderPolicy::Software, ..auto };
     assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
     simulator.check_empty();
 }

@@ -72,7 +72,7 @@ fn check_pictures(dir: &Dir) {
 
 #[test]
 fn whatever_nvenc_does_no_picture_is_missing() {
-    use Maker::{Nvenc, StandIn, X264};
+    use Maker::{Nvenc, Software, StandIn};
     for (faults, makers, restarts, told) in [
         ("", [Nvenc, Nvenc], [0, 0], [None, None]),
         // Lost once: opened again.
@@ -85,9 +85,9 @@ fn whatever_nvenc_does_no_picture_is_missing() {
         // Also when the second one breaks at the picture that the first one broke at.
         ("lost=180@0,lost=180@0", [StandIn, Nvenc], [2, 0], [Some("twice"), None]),
         // Not to be had at the beginning.
-        ("sessions=1", [Nvenc, X264], [0, 0], [None, Some("no session")]),
-        ("unsupported", [X264, X264], [0, 0], [Some("has no NVENC"); 2]),
-        ("no-memory", [X264, X264], [0, 0], [Some("OUT_OF_MEMORY"); 2]),
+        ("sessions=1", [Nvenc, Software], [0, 0], [None, Some("no session")]),
+        ("unsupported", [Software, Software], [0, 0], [Some("has no NVENC"); 2]),
+        ("no-memory", [Software, Software], [0, 0], [Some("OUT_OF_MEMORY"); 2]),
     ] {
         let (dir, simulator) = (Dir::new(), Simulator::new(faults));
         let (output, made) = begin("nvenc", &simulator, EncoderPolicy::Auto, &dir);
@@ -133,9 +133,9 @@ fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
 
 #[test]
 fn what_an_encoder_held_when_it_broke_is_given_again() {
-    use Maker::{Nvenc, StandIn, X264};
+    use Maker::{Nvenc, Software, StandIn};
     for (policy, faults, maker, restarts) in [
-        (EncoderPolicy::X264, "", X264, 0),
+        (EncoderPolicy::Software, "", Software, 0),
         (EncoderPolicy::Nvenc, "", Nvenc, 0),
         (EncoderPolicy::Nvenc, "lost=180@40", Nvenc, 1),
         // The second one breaks at what the first one held.
@@ -173,9 +173,9 @@ fn what_an_encoder_held_when_it_broke_is_given_again() {
 
 #[test]
 fn a_bit_rate_that_changes_costs_no_picture() {
-    use Maker::{Nvenc, StandIn, X264};
+    use Maker::{Nvenc, Software, StandIn};
     for (policy, faults, maker, restarts) in [
-        (EncoderPolicy::X264, "", X264, 0),
+        (EncoderPolicy::Software, "", Software, 0),
         (EncoderPolicy::Nvenc, "", Nvenc, 0),
         // Whatever comes later has the rate that holds.
         (EncoderPolicy::Nvenc, "lost=180@100", Nvenc, 1),

@@ -71,7 +71,7 @@ impl Path {
 fn shown(packets: &[Packet]) -> Vec<u32> {
     let dir = Dir::new();
     let path = dir.0.join("shown.h264");
-    std::fs::write(&path, annex_b(packets)).unwrap();
+    std::fs::write(&path, bare(packets)).unwrap();
     lumas(path.to_str().unwrap())
 }
 
