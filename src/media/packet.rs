@@ -15,7 +15,7 @@ use crate::time::FrameRate;
 /// Which elementary stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
-    /// H.264.
+    /// Pictures.
     Video,
     /// AAC-LC.
     Audio,
