@@ -5,7 +5,7 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 
 use crate::ladder::{await_frames, prove_every_way, variants};
-use crate::proof::{Player, newer_ffmpeg, proof, tap};
+use crate::proof::{Player, newer_ffmpeg, proof};
 use crate::relays::configure;
 use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
 

@@ -196,14 +196,6 @@ pub(crate) fn tool_output(program: &str, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Mean luma of each picture of a file, of [`SIZE`].
-pub(crate) fn lumas(path: &str) -> Vec<u32> {
-    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
-    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
-    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
-}
-
 /// What ffprobe says of the streams and packets of a file or URL; of a live one for `seconds`.
 pub(crate) fn probe(url: &str, seconds: u32) -> Probe {
     let interval = format!("%+{seconds}");
