@@ -159,6 +159,7 @@ mod tests {
             gop_ticks: 60,
             picture_ticks: 1,
             origin: Origin::default(),
+            shift_ns: 0,
         };
         let rest = "RESOLUTION=854x480,FRAME-RATE=30.000,CODECS=\"avc1.64001f,mp4a.40.2\"";
         for (peak_bps, bandwidth) in [(900_000, 1_096_000), (1_300_000, 1_300_000)] {

@@ -91,6 +91,8 @@ pub struct Muxer {
     patience: Arc<Patience>,
     limit: Option<Duration>,
     streaming: Streaming,
+    /// See [`StreamHeader::shift_ns`]; 0 in MP4, where an edit list says where it begins.
+    shift_ns: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +202,11 @@ impl Muxer {
         let patience =
             Arc::new(Patience { clock: Clock::real(), until_ns: AtomicU64::new(u64::MAX), stop });
         let streaming = Streaming::NotBegun;
-        let mut muxer = Muxer { context, packet, patience, limit, streaming };
+        let shift_ns = match target {
+            Target::Mp4(_) => 0,
+            Target::Push(_) => header.shift_ns,
+        };
+        let mut muxer = Muxer { context, packet, patience, limit, streaming, shift_ns };
         muxer.patience.allow(connect_limit);
         add_streams(muxer.context(), header)?;
         muxer.begin(target, &url)?;
@@ -255,8 +261,9 @@ impl Muxer {
     /// When the destination takes nothing for [`RELAY_WRITE_TIMEOUT`], is gone or full.
     pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
         self.patience.allow(self.limit);
+        let packet = packet.later(self.shift_ns);
         // SAFETY: the packet is ours and blank, the context is ours.
-        let raw = unsafe { lend(packet, self.packet.as_mut(), self.context.as_ref()) };
+        let raw = unsafe { lend(&packet, self.packet.as_mut(), self.context.as_ref()) };
         // SAFETY: without a buffer of its own FFmpeg copies the data before it returns, and blanks the packet.
         check("cannot write", unsafe {
             ffi::av_interleaved_write_frame(self.context.as_ptr(), raw)

@@ -35,6 +35,8 @@ pub enum Packer {
     Flv {
         /// The bytes that were not taken yet.
         ready: Vec<u8>,
+        /// [`StreamHeader::shift_ns`]
+        shift_ns: i64,
     },
     /// FFmpeg's.
     Ffmpeg(FfmpegPacker),
@@ -57,7 +59,7 @@ impl Packer {
                 for tag in lead_in {
                     ready.extend_from_slice(&flv::framed(&tag));
                 }
-                Ok(Packer::Flv { ready })
+                Ok(Packer::Flv { ready, shift_ns: header.shift_ns })
             }
             Container::FragmentedMp4 => {
                 let fragment_us = RECORD_FRAGMENT.as_micros().to_string();
@@ -65,13 +67,15 @@ impl Packer {
                     (c"movflags", "+frag_keyframe+delay_moov+default_base_moof+skip_trailer"),
                     (c"frag_duration", &fragment_us),
                 ]);
-                FfmpegPacker::open(c"mp4", options, header).map(Packer::Ffmpeg)
+                // An edit list says where it begins.
+                let header = StreamHeader { shift_ns: 0, ..header.clone() };
+                FfmpegPacker::open(c"mp4", options, &header).map(Packer::Ffmpeg)
             }
             Container::Segments => {
-                // The last flag also keeps the muxer from moving times to 0.
-                let flags = "+frag_custom+empty_moov+default_base_moof+frag_discont\
-                             +skip_trailer+negative_cts_offsets";
-                let options = [(c"movflags", flags), (c"use_editlist", "0")];
+                let flags = "+frag_custom+empty_moov+default_base_moof+frag_discont+skip_trailer";
+                // Otherwise the muxer would move times to 0.
+                let times = (c"avoid_negative_ts", "disabled");
+                let options = [(c"movflags", flags), (c"use_editlist", "0"), times];
                 FfmpegPacker::open(c"mp4", Options::new(&options), header).map(Packer::Ffmpeg)
             }
             Container::Ts => {
@@ -80,17 +84,17 @@ impl Packer {
         }
     }
 
-    /// Adds a packet; its time must not be negative, those of one track come in order.
+    /// Adds a packet; it is shown no earlier than at 0, and those of one track come in order of decoding.
     ///
     /// # Errors
     /// When FFmpeg refuses it.
     pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
         match self {
-            Packer::Flv { ready } => {
-                ready.extend_from_slice(&flv::framed(&flv::media(packet)));
+            Packer::Flv { ready, shift_ns } => {
+                ready.extend_from_slice(&flv::framed(&flv::media(&packet.later(*shift_ns))));
                 Ok(())
             }
-            Packer::Ffmpeg(packer) => packer.write(packet),
+            Packer::Ffmpeg(packer) => packer.write(&packet.later(packer.shift_ns)),
         }
     }
 
@@ -108,7 +112,7 @@ impl Packer {
     /// The bytes that are ready.
     pub fn take(&mut self) -> Vec<u8> {
         match self {
-            Packer::Flv { ready } => std::mem::take(ready),
+            Packer::Flv { ready, .. } => std::mem::take(ready),
             Packer::Ffmpeg(packer) => packer.take(),
         }
     }
@@ -121,6 +125,7 @@ pub struct FfmpegPacker {
     packet: NonNull<ffi::AVPacket>,
     /// FFmpeg keeps its address.
     ready: NonNull<Vec<u8>>,
+    shift_ns: i64,
 }
 
 /// Bytes that FFmpeg gathers before it hands them over.
@@ -166,7 +171,7 @@ impl FfmpegPacker {
             return Err(no_memory());
         };
         // From here on dropped as a whole.
-        let mut packer = FfmpegPacker { context, packet, ready };
+        let mut packer = FfmpegPacker { context, packet, ready, shift_ns: header.shift_ns };
         // SAFETY: FFmpeg owns the buffer from here on, and the vector lives as long as the context.
         let io = unsafe {
             ffi::avio_alloc_context(

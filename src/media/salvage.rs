@@ -49,7 +49,7 @@ const FLV_SCRIPT: u8 = 18;
 fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
     let length = reader.get_ref().metadata()?.len();
     let (mut whole, mut at) = (Whole::default(), FLV_HEADER);
-    let (mut last_ms, mut step_ms, mut end_ms, mut media) = (0, 0, 0, 0_u32);
+    let (mut first_ms, mut last_ms, mut step_ms, mut end_ms, mut media) = (0, 0, 0, 0, 0_u32);
     loop {
         reader.seek(SeekFrom::Start(at))?;
         let mut head = [0; FLV_TAG_HEADER as usize + 2];
@@ -69,7 +69,10 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
         }
         let time_ms = u64::from(u32::from_be_bytes([head[7], head[4], head[5], head[6]]));
         if head[0] & 0x1f == FLV_VIDEO {
-            step_ms = if media > 0 { time_ms.saturating_sub(last_ms) } else { 0 };
+            match media {
+                0 => first_ms = time_ms,
+                _ => step_ms = time_ms.saturating_sub(last_ms),
+            }
             last_ms = time_ms;
             media += 1;
         }
@@ -78,7 +81,7 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
             whole.bytes = end;
         }
     }
-    whole.duration_ns = end_ms.max(last_ms + step_ms) * 1_000_000;
+    whole.duration_ns = end_ms.max(last_ms + step_ms).saturating_sub(first_ms) * 1_000_000;
     Ok(if whole.bytes == 0 { Whole::default() } else { whole })
 }
 

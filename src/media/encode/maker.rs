@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::reorder::Reorder;
 use super::x264::{SetId, X264Encoder};
 use super::{EncodeError, Idr, Intake, VideoSettings, avc};
 use crate::frame::Picture;
@@ -49,6 +50,7 @@ impl Maker {
 #[derive(Debug)]
 pub struct VideoEncoder {
     encoder: Encoder,
+    reorder: Reorder,
     maker: Maker,
     decoder: DecoderConfig,
     passed_over: Option<NoNvenc>,
@@ -89,7 +91,7 @@ impl VideoEncoder {
                 Ok(encoder) => {
                     let stand_in = X264Encoder::open(settings, SetId::Second)?;
                     let sets = [encoder.parameter_sets(), stand_in.parameter_sets()].concat();
-                    return VideoEncoder::of(encoder, Maker::Nvenc, &sets);
+                    return VideoEncoder::of(encoder, settings, (Maker::Nvenc, &sets));
                 }
                 Err(EncodeError::Nvenc(why)) if settings.policy == EncoderPolicy::Auto => {
                     // A machine without an NVIDIA driver is no news.
@@ -100,13 +102,19 @@ impl VideoEncoder {
         }
         let encoder = Encoder::open(settings, Maker::X264)?;
         let sets = encoder.parameter_sets().to_vec();
-        Ok(VideoEncoder { passed_over, ..VideoEncoder::of(encoder, Maker::X264, &sets)? })
+        let opened = VideoEncoder::of(encoder, settings, (Maker::X264, &sets))?;
+        Ok(VideoEncoder { passed_over, ..opened })
     }
 
-    fn of(encoder: Encoder, maker: Maker, sets: &[u8]) -> Result<VideoEncoder, EncodeError> {
+    fn of(
+        encoder: Encoder,
+        settings: &VideoSettings,
+        (maker, sets): (Maker, &[u8]),
+    ) -> Result<VideoEncoder, EncodeError> {
         let record = avc::configuration(sets).ok_or(EncodeError::NoParameterSets)?;
         let decoder = DecoderConfig { codec: VideoCodec::H264, record };
-        Ok(VideoEncoder { encoder, maker, decoder, passed_over: None })
+        let reorder = Reorder::of(settings);
+        Ok(VideoEncoder { encoder, reorder, maker, decoder, passed_over: None })
     }
 
     /// Opens another encoder for a stream that was begun with these settings and this configuration.
@@ -121,7 +129,8 @@ impl VideoEncoder {
         let encoder = Encoder::open(settings, maker)?;
         match avc::holds(&decoder.record, encoder.parameter_sets()) {
             true => {
-                Ok(VideoEncoder { encoder, maker, decoder: decoder.clone(), passed_over: None })
+                let (reorder, decoder) = (Reorder::of(settings), decoder.clone());
+                Ok(VideoEncoder { encoder, reorder, maker, decoder, passed_over: None })
             }
             false => Err(EncodeError::NoParameterSets),
         }
@@ -184,7 +193,8 @@ impl VideoEncoder {
         }
     }
 
-    /// Encodes the picture of `tick`, which must grow; gives what is ready.
+    /// Encodes the picture of `tick`, which must grow; gives what is ready, in order of decoding: at any time all pictures up to
+    /// some tick.
     ///
     /// # Errors
     /// When the picture does not fit, or the encoder fails.
@@ -194,10 +204,11 @@ impl VideoEncoder {
         picture: &Arc<Picture>,
         idr: Idr,
     ) -> Result<Vec<Packet>, EncodeError> {
-        match &mut self.encoder {
+        let packets = match &mut self.encoder {
             Encoder::X264(encoder) => encoder.encode(tick, picture, idr),
             Encoder::Nvenc(encoder) => encoder.encode(tick, picture, idr),
-        }
+        };
+        Ok(self.reorder.taken(tick, packets?))
     }
 
     /// Gives what was held back.
@@ -205,9 +216,10 @@ impl VideoEncoder {
     /// # Errors
     /// When the encoder fails.
     pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
-        match self.encoder {
+        let packets = match self.encoder {
             Encoder::X264(encoder) => encoder.finish(),
             Encoder::Nvenc(encoder) => encoder.finish(),
-        }
+        };
+        Ok(self.reorder.finished(packets?))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::testing::{SIZE, check_ahead, check_rates, picture, settings};
+use super::testing::{SIZE, check_ahead, check_b_frames, check_rates, picture, settings};
 use super::{
     AacEncoder, EncodeError, Idr, Latency, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
@@ -48,6 +48,23 @@ fn a_bit_rate_changes_within_the_stream() {
 fn what_is_looked_ahead_comes_so_much_later() {
     check_ahead(&settings());
     check_ahead(&VideoSettings { preset: X264Preset::Medium, ..settings() });
+}
+
+#[test]
+fn b_frames_come_behind_what_they_wait_for() {
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 1, 1), (2, 5, 1), (3, 8, 2), (4, 31, 1)]
+    {
+        let asked = VideoSettings { b_frames, lookahead_pictures, picture_ticks, ..settings() };
+        for preset in [X264Preset::Ultrafast, X264Preset::Medium] {
+            let shown = check_b_frames(&VideoSettings { preset, ..asked.clone() });
+            assert_eq!(shown, b_frames as usize, "{asked:?}");
+        }
+        // Offline an encoder may hold any number.
+        let offline = VideoSettings { latency: Latency::Normal, lookahead_pictures: 60, ..asked };
+        assert_eq!(check_b_frames(&offline), b_frames as usize);
+    }
+    assert_eq!(check_b_frames(&VideoSettings { b_frames: 1, threads: 3, ..settings() }), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What an encoder is asked for, in NVENC's structs.
 //!
-//! Must not call the driver. Invariants: no B-frames, so that pictures leave in the order in which they came; keyframes only
-//! where they are forced; the stream says what its colours are.
+//! Must not call the driver. Invariants: no B-frame is referred to, and there are none unless they are asked for; keyframes only where
+//! they are forced; the stream says what its colours are.
 
 #![expect(unsafe_code, reason = "a union of the driver's interface")]
 
@@ -47,8 +47,8 @@ pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
 /// A preset's configuration, changed to what is asked for.
 pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video: &VideoSettings) {
     // Keyframes are the output's business, which forces each.
-    config.gopLength = nv::NVENC_INFINITE_GOPLENGTH;
-    config.frameIntervalP = 1;
+    config.gopLength = gop_length(video);
+    config.frameIntervalP = 1 + video.b_frames as i32;
     let rate = &mut config.rcParams;
     rate.rateControlMode = match video.nvenc.rate {
         NvencRate::Constant => nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR,
@@ -63,10 +63,10 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video
     let depth = u16::try_from(video.lookahead_pictures).unwrap_or(u16::MAX);
     rate.set_enableLookahead((depth > 0).into());
     rate.lookaheadDepth = depth;
-    // Keyframes are the output's business here too, and it makes no B-frames.
+    // Keyframes are the output's business here too, and B-frames are always as many.
     rate.set_disableIadapt(1);
     rate.set_disableBadapt(1);
-    rate.set_zeroReorderDelay(1);
+    rate.set_zeroReorderDelay((video.b_frames == 0).into());
     if codec == VideoCodec::H264 {
         config.profileGUID = match video.profile {
             Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
@@ -74,12 +74,21 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video
             Profile::High => nv::NV_ENC_H264_PROFILE_HIGH_GUID,
         };
         // SAFETY: the codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
-        describe(unsafe { &mut config.encodeCodecConfig.h264Config });
+        describe(unsafe { &mut config.encodeCodecConfig.h264Config }, gop_length(video));
     }
 }
 
-fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
-    avc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
+/// Pictures from a keyframe to the next that is not forced, which never comes. With B-frames NVENC wants a number: one that it does not
+/// get to.
+fn gop_length(video: &VideoSettings) -> u32 {
+    match video.b_frames {
+        0 => nv::NVENC_INFINITE_GOPLENGTH,
+        _ => 2 * video.gop_ticks.max(1),
+    }
+}
+
+fn describe(avc: &mut nv::NV_ENC_CONFIG_H264, gop_length: u32) {
+    avc.idrPeriod = gop_length;
     avc.set_repeatSPSPPS(1);
     avc.set_disableSPSPPS(0);
     avc.set_outputAUD(0);
@@ -97,7 +106,7 @@ fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
     vui.chromaSampleLocationFlag = 1;
     vui.chromaSampleLocationTop = CHROMA_LEFT;
     vui.chromaSampleLocationBot = CHROMA_LEFT;
-    // Says that nothing is reordered; decoders that are not told wait for pictures that never come.
+    // Says what is reordered; decoders that are not told wait for pictures that never come.
     vui.bitstreamRestrictionFlag = 1;
 }
 

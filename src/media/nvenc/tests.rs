@@ -4,7 +4,8 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, check_ahead, check_rates, flat, picture, probe, settings, tool_output,
+    Dir, SIZE, annex_b, check_ahead, check_b_frames, check_rates, flat, lumas, picture, probe,
+    settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -18,29 +19,6 @@ mod direct;
 
 fn video(simulator: &Simulator) -> VideoSettings {
     VideoSettings { policy: EncoderPolicy::Nvenc, nvenc: simulator.settings(), ..settings() }
-}
-
-/// The packets as a file of H.264, without the stream's record: what is needed must be in there.
-fn annex_b(packets: &[Packet]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    for packet in packets {
-        let mut rest = &packet.data[..];
-        while let Some((len, units)) = rest.split_first_chunk::<4>() {
-            let (unit, after) = units.split_at(u32::from_be_bytes(*len) as usize);
-            stream.extend([0, 0, 0, 1]);
-            stream.extend(unit);
-            rest = after;
-        }
-    }
-    stream
-}
-
-/// Mean luma of each picture of a file, of [`SIZE`].
-fn lumas(path: &str) -> Vec<u32> {
-    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
-    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
-    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
 /// Encodes 40 ticks with a forced keyframe at 17; what comes out must be what went in.
@@ -249,6 +227,30 @@ fn what_is_looked_ahead_comes_so_much_later() {
     let error = VideoEncoder::open(&video).unwrap_err().to_string();
     assert!(error.contains("look-ahead: this card has none"), "{error}");
     simulator.check_empty();
+}
+
+#[test]
+fn b_frames_come_behind_what_they_wait_for() {
+    let simulator = Simulator::new("");
+    let base = VideoSettings { nvenc: video(&simulator).nvenc, ..video(&simulator) };
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 5, 1), (4, 31, 1)]
+    {
+        check_b_frames(&VideoSettings {
+            b_frames,
+            lookahead_pictures,
+            picture_ticks,
+            ..base.clone()
+        });
+    }
+    simulator.check_empty();
+    // A card makes as many as it can.
+    for (faults, shown) in [("b-frames=1", 1), ("b-frames=0", 0)] {
+        let simulator = Simulator::new(faults);
+        let video = VideoSettings { b_frames: 3, ..video(&simulator) };
+        assert_eq!(check_b_frames(&video), shown, "{faults}");
+        simulator.check_empty();
+    }
 }
 
 #[test]

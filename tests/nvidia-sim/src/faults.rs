@@ -24,6 +24,8 @@ pub struct Refusals {
     pub no_reconfigure: bool,
     /// `no-lookahead`: the card has none.
     pub no_lookahead: bool,
+    /// `b-frames=N`: the card makes no more in a row.
+    pub b_frames: Option<u32>,
 }
 
 impl Refusals {
@@ -46,6 +48,9 @@ impl Refusals {
             ("no-register", "") => self.no_register = true,
             ("no-reconfigure", "") => self.no_reconfigure = true,
             ("no-lookahead", "") => self.no_lookahead = true,
+            ("b-frames", most) => {
+                self.b_frames = Some(most.parse().unwrap_or_else(|_| unknown(word)));
+            }
             _ => unknown(word),
         }
     }
