@@ -81,7 +81,11 @@ async fn what_is_pushed_plays_or_says_why_it_does_not() {
     let server = Server::start();
     let rows = [
         ("hevc", "libx265 -preset ultrafast -x265-params log-level=none:bframes=2 -tag:v hvc1", ""),
-        ("av1", "libsvtav1 -preset 12", "its video is av01 by Enhanced RTMP: H.264 and HEVC are read"),
+        (
+            "av1",
+            "libsvtav1 -preset 12",
+            "its video is av01 by Enhanced RTMP: H.264 and HEVC are read",
+        ),
     ];
     let urls = rows.map(|(name, ..)| format!("rtmp://{}/live/{name}", server.rtmp));
     let sources = urls.clone().map(From::Live);
