@@ -318,7 +318,7 @@ pub struct Settings {
     /// Directory of libcuda.so.1, libnvcuvid.so.1 and libnvidia-encode.so.1 [default: where the system finds libraries].
     #[arg(long, env = "ONAIR_NVIDIA_LIBRARIES")]
     pub nvidia_libraries: Option<PathBuf>,
-    /// Segments of HLS: MPEG-TS or fragmented MP4 [default: ts].
+    /// Segments of HLS: MPEG-TS or fragmented MP4 [default: auto, that is ts for H.264 and fmp4 for HEVC and AV1].
     #[arg(long, env = "ONAIR_HLS_SEGMENTS")]
     pub hls_segments: Option<HlsSegments>,
     /// How renditions are made; in the file only.
@@ -449,7 +449,7 @@ impl Settings {
             decoder: all.decoder.unwrap_or_default(),
             lookahead: lookahead(all.lookahead_frames)?,
             nvenc,
-            hls_segments: all.hls_segments.unwrap_or(HlsSegments::Ts),
+            hls_segments: all.hls_segments.unwrap_or_default(),
             ladder: all.ladder.unwrap_or_default().checked(video_codec)?,
             storage: all.storage.checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),

@@ -245,6 +245,8 @@ pub const LOOP_AUDIO_TAIL: Duration = Duration::from_millis(500);
 pub const INPUT_KEYFRAME_NOTICE: Duration = Duration::from_secs(5);
 /// Wait before asking again for a pushed stream that nobody publishes.
 pub const PUSHED_RETRY: Duration = Duration::from_millis(100);
+/// Wait for the first video of a pushed stream, which says how it is read; a stream that has none is later by this.
+pub const PUSHED_VIDEO_WAIT: Duration = Duration::from_millis(500);
 /// Connections at once of one HTTP source (a playlist, its segments, keys); more are refused.
 pub const SOURCE_CONNECTIONS: usize = 16;
 /// Bytes of an HTTP request's head.
@@ -361,6 +363,9 @@ pub const GOP_CACHE_TAGS: usize = 2048;
 pub const GOP_CACHE_BYTES: usize = 32 << 20;
 /// Subscribers of one stream.
 pub const MAX_SUBSCRIBERS: usize = 512;
+/// Pictures that a relay by RTMP holds until the sound before them has come, which is 43 ms behind at most (two frames of AAC):
+/// enough for 180 pictures a second. Full: the first goes ahead of it.
+pub const RELAY_INTERLEAVE_PACKETS: usize = 8;
 /// Time that a relay's socket may block before it is cut.
 pub const RELAY_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two looks at how far away the server of a relay is: scrapes are seldom closer.

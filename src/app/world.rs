@@ -27,8 +27,8 @@ use crate::input::{
 use crate::library::{Kind, Library};
 use crate::limits;
 use crate::media::hls;
-use crate::media::hub::{self, Hub};
-use crate::media::open::ByteSource;
+use crate::media::hub::Hub;
+use crate::media::pushed::byte_source;
 use crate::output::{HlsSegments, Sink};
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -188,6 +188,7 @@ impl World {
     /// HLS of a stream, as this server makes it.
     pub(super) fn hls(&self, stream_name: &str) -> Sink {
         let segments = match self.config.hls_segments {
+            config::HlsSegments::Auto => HlsSegments::Auto,
             config::HlsSegments::Ts => HlsSegments::Ts,
             config::HlsSegments::Fmp4 => HlsSegments::Fmp4,
         };
@@ -288,12 +289,9 @@ fn excerpt(play: Play, from: From) -> Excerpt {
     }
 }
 
-/// A stream of the hub as a source: its FLV bytes, whenever somebody publishes it.
+/// A stream of the hub as a source, whenever somebody publishes it.
 fn pushed(hub: Hub, name: String) -> SourceSpec {
     let stream = name.clone();
-    let open = move |_: &StopToken| {
-        let subscriber = hub.subscribe(&stream)?;
-        Some(ByteSource { read: Box::new(hub::flv_reader(subscriber)) })
-    };
+    let open = move |stop: &StopToken| Some(byte_source(hub.subscribe(&stream)?, stop));
     SourceSpec::Pushed { name, open: Arc::new(open) }
 }

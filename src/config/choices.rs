@@ -48,10 +48,13 @@ pub enum RecordTiming {
 }
 
 /// What HLS is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HlsSegments {
-    /// MPEG-TS, which every player knows.
+    /// MPEG-TS for H.264, fragmented MP4 for HEVC and AV1.
+    #[default]
+    Auto,
+    /// MPEG-TS, which every player knows; not for AV1.
     Ts,
     /// Fragmented MP4.
     Fmp4,

@@ -87,7 +87,7 @@ fn open_bytes(
     context: &Context,
     stop: &StopToken,
 ) -> Result<Reader, MediaError> {
-    let target = Target::Bytes { source, format: c"flv" };
+    let target = Target::Bytes(source);
     let (probing, decoder) = (Probing::Live, context.options.decoder.clone());
     Reader::open(OpenRequest { target, protocols: "", probing, decoder }, stop, None)
 }

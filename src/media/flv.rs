@@ -1,13 +1,13 @@
 //! FLV tags: what RTMP and HTTP-FLV carry.
 //!
-//! Owns tag bodies of our own H.264 + AAC, the framing of a file, and just enough reading to tell what a pushed tag is,
-//! Enhanced RTMP's FourCC codecs included. Must not know who sends or plays. Invariant: the body of a pushed tag is passed
-//! on untouched.
+//! Owns tag bodies of our own H.264 + AAC and, by Enhanced RTMP version 1, of HEVC and AV1, the framing of a file, and just
+//! enough reading to tell what a pushed tag is. Must not know who sends or plays. Invariant: the body of a pushed tag is
+//! passed on untouched.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::media::live_queue::Role;
-use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::media::packet::{Packet, StreamHeader, Track, VideoCodec};
 use crate::time::SAMPLE_RATE;
 
 /// Which of FLV's three kinds of tag; the value is the tag type, which is also the RTMP message type.
@@ -137,12 +137,54 @@ fn wrap_ms(ms: i64) -> u32 {
     (ms.max(0) & 0xffff_ffff) as u32
 }
 
-/// `AVCVIDEOPACKET` of type sequence header.
-pub fn video_header(header: &StreamHeader, timestamp_ms: u32) -> FlvTag {
-    let mut body = BytesMut::with_capacity(5 + header.decoder.record.len());
-    body.put_slice(&[0x17, 0, 0, 0, 0]);
-    body.put_slice(&header.decoder.record);
+/// What a video tag of ours holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The decoder's record.
+    Record,
+    /// A picture.
+    Picture {
+        is_key: bool,
+        /// From its decoding to its presentation, 24 bits.
+        offset_ms: u32,
+    },
+}
+
+/// H.264 as FLV has always had it, the others as Enhanced RTMP has them: a FourCC, and an offset only where it says
+/// something, which with AV1 it never does.
+fn video_tag(timestamp_ms: u32, codec: VideoCodec, (part, data): (Part, &[u8])) -> FlvTag {
+    let (is_key, offset_ms) = match part {
+        Part::Record => (true, 0),
+        Part::Picture { is_key, offset_ms } => (is_key, offset_ms),
+    };
+    let frame_type = if is_key { 0x10 } else { 0x20 };
+    let offset = &offset_ms.to_be_bytes()[1..];
+    let mut body = BytesMut::with_capacity(8 + data.len());
+    if codec == VideoCodec::H264 {
+        // Codec 7 AVC; packet type 0 sequence header or 1 NALU.
+        body.put_slice(&[frame_type | 7, u8::from(part != Part::Record)]);
+        body.put_slice(offset);
+    } else {
+        // Packet type 0 sequence start, 1 coded frames, 3 the same without an offset.
+        let packet_type = match (part, codec) {
+            (Part::Record, _) => 0,
+            (Part::Picture { offset_ms: 0, .. }, VideoCodec::Hevc) => 3,
+            (Part::Picture { .. }, _) => 1,
+        };
+        body.put_u8(0x80 | frame_type | packet_type);
+        body.put_slice(codec.four_cc());
+        if (packet_type, codec) == (1, VideoCodec::Hevc) {
+            body.put_slice(offset);
+        }
+    }
+    body.put_slice(data);
     FlvTag::new(TagKind::Video, timestamp_ms, body.freeze())
+}
+
+/// Video tag with the decoder's record: a sequence header.
+pub fn video_header(header: &StreamHeader, timestamp_ms: u32) -> FlvTag {
+    let decoder = &header.decoder;
+    video_tag(timestamp_ms, decoder.codec, (Part::Record, &decoder.record))
 }
 
 /// AAC audio tag of type sequence header: `AudioSpecificConfig`.
@@ -156,21 +198,17 @@ pub fn audio_header(header: &StreamHeader, timestamp_ms: u32) -> FlvTag {
 /// What the format demands for AAC whatever the rate: the true one is in the `AudioSpecificConfig`.
 const AAC_44K_16BIT_STEREO: u8 = 0xaf;
 
-/// A packet as a tag: decoding time in the tag, composition offset in the body.
-pub fn media(packet: &Packet) -> FlvTag {
+/// A packet of a stream whose video is coded so, as a tag: decoding time in the tag, composition offset in the body.
+pub fn media(packet: &Packet, codec: VideoCodec) -> FlvTag {
     let (pts_ms, dts_ms) = (to_ms(packet.pts_ns), to_ms(packet.dts_ns));
-    let mut body = BytesMut::with_capacity(5 + packet.data.len());
     match packet.track {
         Track::Video => {
-            // Frame type 1 key or 2 inter, codec 7 AVC; packet type 1 NALU; 24 bits of composition offset.
-            let offset = ((pts_ms - dts_ms).clamp(0, 0x7f_ffff) as u32).to_be_bytes();
-            body.put_u8(if packet.key { 0x17 } else { 0x27 });
-            body.put_u8(1);
-            body.put_slice(&offset[1..]);
-            body.put_slice(&packet.data);
-            FlvTag::new(TagKind::Video, wrap_ms(dts_ms), body.freeze())
+            let offset_ms = (pts_ms - dts_ms).clamp(0, 0x7f_ffff) as u32;
+            let part = Part::Picture { is_key: packet.key, offset_ms };
+            video_tag(wrap_ms(dts_ms), codec, (part, &packet.data))
         }
         Track::Audio => {
+            let mut body = BytesMut::with_capacity(2 + packet.data.len());
             body.put_slice(&[AAC_44K_16BIT_STEREO, 1]);
             body.put_slice(&packet.data);
             FlvTag::new(TagKind::Audio, wrap_ms(pts_ms), body.freeze())
@@ -180,12 +218,16 @@ pub fn media(packet: &Packet) -> FlvTag {
 
 /// `onMetaData` of one of our own streams.
 pub fn metadata(header: &StreamHeader) -> FlvTag {
+    let video_codec = match header.decoder.codec {
+        VideoCodec::H264 => 7.0,
+        codec => f64::from(u32::from_be_bytes(*codec.four_cc())),
+    };
     let numbers = [
         ("duration", 0.0),
         ("width", f64::from(header.size.width_px)),
         ("height", f64::from(header.size.height_px)),
         ("framerate", header.pictures_per_s()),
-        ("videocodecid", 7.0),
+        ("videocodecid", video_codec),
         ("videodatarate", f64::from(header.video_bps.bps()) / 1000.0),
         ("audiocodecid", 10.0),
         ("audiosamplerate", f64::from(SAMPLE_RATE)),
@@ -307,11 +349,47 @@ mod tests {
             key: true,
             data: Bytes::from_static(b"\0\0\0\x01x"),
         };
+        let media = |packet: &Packet| media(packet, VideoCodec::H264);
         let tag = media(&packet(33_366_666));
         assert_eq!((tag.timestamp_ms, &tag.body[..5]), (33, &[0x17, 1, 0, 0, 67][..]));
         assert_eq!(media(&packet((1_i64 << 32) * 1_000_000)).timestamp_ms, 0);
         let bytes = framed(&FlvTag { timestamp_ms: 0x0102_0304, ..tag });
         assert_eq!(&bytes[..11], &[9, 0, 0, 10, 2, 3, 4, 1, 0, 0, 0]);
         assert_eq!(&bytes[21..], &[0, 0, 0, 21]);
+    }
+
+    #[test]
+    fn codecs_go_out_as_enhanced_rtmp_has_them() {
+        use VideoCodec::{Av1, H264, Hevc};
+        // Codec, offset in ms (none: the record), the body before the data.
+        let table: [(VideoCodec, Option<i64>, &[u8]); 9] = [
+            (H264, None, b"\x17\0\0\0\0"),
+            (H264, Some(0), b"\x27\x01\0\0\0"),
+            (H264, Some(67), b"\x27\x01\0\0\x43"),
+            (Hevc, None, b"\x90hvc1"),
+            (Hevc, Some(0), b"\xa3hvc1"),
+            (Hevc, Some(67), b"\xa1hvc1\0\0\x43"),
+            (Av1, None, b"\x90av01"),
+            (Av1, Some(0), b"\xa1av01"),
+            (Av1, Some(67), b"\xa1av01"),
+        ];
+        let data = Bytes::from_static(b"data");
+        for (codec, offset_ms, head) in table {
+            let packet = |offset_ms: i64| Packet {
+                track: Track::Video,
+                pts_ns: (40 + offset_ms) * 1_000_000,
+                dts_ns: 40_000_000,
+                duration_ns: 0,
+                key: false,
+                data: data.clone(),
+            };
+            let tag = match offset_ms {
+                None => video_tag(40, codec, (Part::Record, &data)),
+                Some(offset_ms) => media(&packet(offset_ms), codec),
+            };
+            let class = if offset_ms.is_none() { TagClass::VideoHeader } else { TagClass::Inter };
+            assert_eq!((tag.timestamp_ms, tag.class), (40, class), "{codec:?} {offset_ms:?}");
+            assert_eq!(tag.body, [head, &data].concat(), "{codec:?} {offset_ms:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Must not know files or addresses. Invariant: what stands in a text is what the streams are, measured or read from their
 //! parameter sets.
 
-use super::packet::StreamHeader;
+use super::packet::{DecoderConfig, StreamHeader, VideoCodec};
 use crate::record_name::civil;
 use crate::time::NS_PER_S;
 
@@ -116,14 +116,52 @@ pub fn variant(header: &StreamHeader, measured: Measured) -> String {
     )
 }
 
-/// RFC 6381: profile, constraints and level of the SPS (bytes 1–3 of the avcC), object type of the audio.
+/// RFC 6381: what the decoder's record says of the video, object type of the audio.
 fn codecs(header: &StreamHeader) -> String {
-    let [profile, constraints, level] = match header.decoder.record[..] {
-        [_, profile, constraints, level, ..] => [profile, constraints, level],
-        _ => [0; 3],
+    let DecoderConfig { codec, record } = &header.decoder;
+    let four_cc = String::from_utf8_lossy(codec.four_cc());
+    let details = match codec {
+        VideoCodec::H264 => avc_details(record),
+        VideoCodec::Hevc => hevc_details(record),
+        VideoCodec::Av1 => av1_details(record),
     };
     let object_type = header.asc.first().map_or(2, |first| first >> 3);
-    format!("avc1.{profile:02x}{constraints:02x}{level:02x},mp4a.40.{object_type}")
+    format!("{four_cc}.{},mp4a.40.{object_type}", details.unwrap_or_default())
+}
+
+/// Profile, constraints and level of the SPS: bytes 1–3 of the avcC.
+fn avc_details(record: &[u8]) -> Option<String> {
+    let [_, profile, constraints, level] = *record.first_chunk()?;
+    Some(format!("{profile:02x}{constraints:02x}{level:02x}"))
+}
+
+/// ISO/IEC 14496-15, annex E.3: profile space and number, compatible profiles from the last to the first, tier and level,
+/// constraints without the zeros at the end. Bytes 1–12 of the hvcC.
+fn hevc_details(record: &[u8]) -> Option<String> {
+    let [_, profile, a, b, c, d, constraints @ .., level] = *record.first_chunk::<13>()?;
+    let space = ["", "A", "B", "C"][usize::from(profile >> 6)];
+    let tier = if profile & 0x20 != 0 { 'H' } else { 'L' };
+    let compatible = u32::from_be_bytes([a, b, c, d]).reverse_bits();
+    let mut text = format!("{space}{}.{compatible:X}.{tier}{level}", profile & 0x1f);
+    let said = constraints.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    for byte in &constraints[..said] {
+        text += &format!(".{byte:X}");
+    }
+    Some(text)
+}
+
+/// AV1 in ISO BMFF, section 5: profile, level and tier, bits of a sample. Bytes 1–2 of the av1C. What else could stand here is
+/// what ours are: 4:2:0 in BT.709, limited range.
+fn av1_details(record: &[u8]) -> Option<String> {
+    let [_, profile_and_level, flags] = *record.first_chunk()?;
+    let (profile, level) = (profile_and_level >> 5, profile_and_level & 0x1f);
+    let tier = if flags & 0x80 != 0 { 'H' } else { 'M' };
+    let depth = match (flags & 0x40 != 0, flags & 0x20 != 0) {
+        (false, _) => 8,
+        (true, false) => 10,
+        (true, true) => 12,
+    };
+    Some(format!("{profile}.{level:02}{tier}.{depth:02}"))
 }
 
 /// The master playlist of these variants, the first choice first: attributes and address.
@@ -141,30 +179,49 @@ mod tests {
 
     use super::*;
     use crate::frame::Size;
-    use crate::media::packet::{BitRate, DecoderConfig, Origin, VideoCodec};
+    use crate::media::packet::{BitRate, Origin};
     use crate::time::FrameRate;
 
-    #[test]
-    fn a_variant_says_what_the_parameter_sets_say() {
-        let header = StreamHeader {
+    fn header(codec: VideoCodec, record: &'static [u8]) -> StreamHeader {
+        StreamHeader {
             size: Size::new(854, 480),
             rate: FrameRate::FPS_30,
-            decoder: DecoderConfig {
-                codec: VideoCodec::H264,
-                record: Bytes::from_static(b"\x01\x64\x00\x1f\xff"),
-            },
+            decoder: DecoderConfig { codec, record: Bytes::from_static(record) },
             asc: Bytes::from_static(b"\x11\x90"),
             video_bps: BitRate::new(1_000_000),
             audio_bps: 96_000,
             gop_ticks: 60,
             picture_ticks: 1,
             origin: Origin::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_variant_says_what_the_parameter_sets_say() {
+        let header = header(VideoCodec::H264, b"\x01\x64\x00\x1f\xff");
         let rest = "RESOLUTION=854x480,FRAME-RATE=30.000,CODECS=\"avc1.64001f,mp4a.40.2\"";
         for (peak_bps, bandwidth) in [(900_000, 1_096_000), (1_300_000, 1_300_000)] {
             let text = variant(&header, Measured { peak_bps, average_bps: 800_000 });
             assert_eq!(text, format!("BANDWIDTH={bandwidth},AVERAGE-BANDWIDTH=800000,{rest}"));
         }
+    }
+
+    #[test]
+    fn codecs_are_named_as_their_records_have_them() {
+        use VideoCodec::{Av1, H264, Hevc};
+        let check = |codec, record, want: &str| {
+            assert_eq!(codecs(&header(codec, record)), format!("{want},mp4a.40.2"));
+        };
+        check(H264, b"\x01\x42\xc0\x1e\xff", "avc1.42c01e");
+        // As x265 and SVT-AV1 make them, through FFmpeg's MP4.
+        check(Hevc, b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x3c\xf0\0", "hvc1.1.6.L60.90");
+        check(Av1, b"\x81\0\x0c\0\x0a\x0b", "av01.0.00M.08");
+        // The standards' own examples.
+        check(Hevc, b"\x01\x41\x60\0\0\0\xb0\0\0\0\0\0\x5d", "hvc1.A1.6.L93.B0");
+        check(Hevc, b"\x01\x22\x20\0\0\0\xb0\x23\0\0\0\0\x96", "hvc1.2.4.H150.B0.23");
+        check(Hevc, b"\x01\x01\x60\0\0\0\0\0\0\0\0\0\x5d", "hvc1.1.6.L93");
+        check(Av1, b"\x81\x04\x4c", "av01.0.04M.10");
+        check(Av1, b"\x81\x4d\xec", "av01.2.13H.12");
     }
 
     #[test]

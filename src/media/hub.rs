@@ -5,17 +5,13 @@
 //! first picture is a keyframe; timestamps are the publisher's own, for every subscriber.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use tokio::sync::Notify;
 
-use crate::limits::{
-    GOP_CACHE_BYTES, GOP_CACHE_TAGS, INPUT_READ_TIMEOUT, MAX_STREAMS, MAX_SUBSCRIBERS, STOP_POLL,
-};
-use crate::media::flv::{FlvTag, HasVideo, TagClass, Tracks, file_header, framed};
+use crate::limits::{GOP_CACHE_BYTES, GOP_CACHE_TAGS, MAX_STREAMS, MAX_SUBSCRIBERS, STOP_POLL};
+use crate::media::flv::{FlvTag, HasVideo, TagClass, Tracks};
 use crate::media::live_queue::{Begin, LiveQueue, Popped};
 use crate::time::Clock;
 use crate::worker::StopToken;
@@ -418,7 +414,7 @@ impl Subscriber {
     }
 
     /// Whether there are pictures, but no key frame to begin with.
-    fn lacks_key(&self) -> bool {
+    pub(super) fn lacks_key(&self) -> bool {
         let state = lock(&self.stream.state);
         let keyless = state.keyless_seen && !state.video_seen;
         keyless || (self.queue.is_skipping() && self.queue.dropped() > 0)
@@ -434,35 +430,6 @@ impl Drop for Subscriber {
     fn drop(&mut self) {
         self.queue.close();
         lock(&self.stream.state).subscribers.retain(|other| !Arc::ptr_eq(other, &self.queue));
-    }
-}
-
-/// A subscriber as a blocking FLV byte stream: `Ok(0)` at the end of the stream or when told to stop.
-///
-/// # Errors
-/// `TimedOut` when no tag came for [`INPUT_READ_TIMEOUT`].
-pub fn flv_reader(
-    subscriber: Subscriber,
-) -> impl FnMut(&mut [u8], &StopToken) -> io::Result<usize> + Send + 'static {
-    let mut pending: Bytes = file_header(subscriber.tracks());
-    move |buffer, stop| {
-        if pending.is_empty() {
-            match subscriber.recv(stop, INPUT_READ_TIMEOUT) {
-                Received::Tag(tag) => pending = framed(&tag),
-                Received::Ended => return Ok(0),
-                Received::Timeout if stop.is_stopped() => return Ok(0),
-                Received::Timeout => {
-                    let why = match subscriber.lacks_key() {
-                        true => "no key frame yet, so there is no picture to show",
-                        false => "its publisher sends nothing",
-                    };
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-                }
-            }
-        }
-        let count = pending.len().min(buffer.len());
-        pending.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
     }
 }
 

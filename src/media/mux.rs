@@ -1,25 +1,25 @@
-//! Containers: encoded packets to MP4, RTMP and SRT by FFmpeg's muxers.
+//! Containers: encoded packets to MP4, RTMP and SRT.
 //!
 //! Must not know encoders, queues or retries. Invariants: no call blocks longer than its deadline where a network is behind it;
-//! a destination's key is never part of an error.
+//! a destination's key is never part of an error; what RTMP gets is in order of time.
 
 use std::any::Any;
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::collections::VecDeque;
+use std::ffi::{CStr, c_int};
 use std::fmt;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use ffmpeg_next::ffi;
 
-use crate::limits::{RELAY_CONNECT_TIMEOUT, RELAY_WRITE_TIMEOUT};
-use crate::media::encode::{Options, ffmpeg_reason};
-use crate::media::open::prepare_ffmpeg;
-use crate::media::packet::{Packet, StreamHeader, Track};
+use super::encode::{Options, ffmpeg_reason};
+use super::open::prepare_ffmpeg;
+use super::pack::{Container, Packer, carried_by_ts};
+use super::packet::{Packet, StreamHeader, Track, VideoCodec};
+use super::wire::Wire;
+use crate::limits::RELAY_INTERLEAVE_PACKETS;
 use crate::round_trip::RoundTrip;
-use crate::time::{Clock, NS_PER_S, SAMPLE_RATE};
+use crate::time::{NS_PER_S, SAMPLE_RATE};
 use crate::worker::StopToken;
 
 /// Where packets go.
@@ -79,182 +79,184 @@ pub(super) fn check(what: &'static str, code: c_int) -> Result<(), MuxError> {
     }
 }
 
-/// What FFmpeg's RTMP makes of an error that the server tells (EPERM).
-const REFUSED: c_int = -1;
-
 /// An open container. Lives on one thread.
 #[derive(Debug)]
 pub struct Muxer {
-    context: NonNull<ffi::AVFormatContext>,
-    packet: NonNull<ffi::AVPacket>,
-    /// FFmpeg keeps its address.
-    patience: Arc<Patience>,
-    limit: Option<Duration>,
-    streaming: Streaming,
+    // Dropped in this order.
+    form: Form,
+    wire: Wire,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Streaming {
-    NotBegun,
-    Begun,
-}
-
-/// When FFmpeg must give up what it is doing.
 #[derive(Debug)]
-struct Patience {
-    clock: Clock,
-    until_ns: AtomicU64,
-    stop: StopToken,
+enum Form {
+    /// FLV, ours: FFmpeg 5.1's has H.264 alone.
+    Flv(Interleaved),
+    /// FFmpeg's.
+    Ffmpeg(Ffmpeg),
 }
 
-impl Patience {
-    fn allow(&self, limit: Option<Duration>) {
-        let until = limit.map_or(u64::MAX, |limit| self.clock.now_ns() + limit.as_nanos() as u64);
-        self.until_ns.store(until, Ordering::Relaxed);
-    }
-}
-
-#[expect(unsafe_code, reason = "called by FFmpeg")]
-unsafe extern "C" fn is_over(opaque: *mut c_void) -> c_int {
-    // SAFETY: `opaque` is the `Patience` that the muxer shares, which outlives its context.
-    let patience = unsafe { &*opaque.cast::<Patience>() };
-    let late = patience.clock.now_ns() >= patience.until_ns.load(Ordering::Relaxed);
-    c_int::from(late || patience.stop.is_stopped())
-}
-
-impl Target<'_> {
-    fn format(&self) -> &'static CStr {
-        match self {
-            Target::Mp4(_) => c"mp4",
-            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => c"mpegts",
-            Target::Push(_) => c"flv",
-        }
-    }
-
-    fn url(&self) -> Result<CString, MuxError> {
-        let text = match self {
-            // Whatever the path looks like, it is one.
-            Target::Mp4(path) => [b"file:", path.as_os_str().as_encoded_bytes()].concat(),
-            Target::Push(to) => to.url.as_bytes().to_vec(),
-        };
-        CString::new(text)
-            .map_err(|error| MuxError { what: "bad destination", reason: error.to_string() })
-    }
-
-    fn options(&self) -> Options {
-        match self {
-            Target::Mp4(_) => Options::new(&[(c"movflags", "+faststart")]),
-            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => Options::new(&[]),
-            Target::Push(_) => Options::new(&[(c"flvflags", "no_duration_filesize")]),
-        }
-    }
-
-    /// All that FFmpeg may speak to get there, whatever the URL says.
-    fn protocols(&self) -> &'static str {
-        match self {
-            Target::Mp4(_) => "file",
-            Target::Push(to) => match to.protocol {
-                PushProtocol::Rtmp => "rtmp,tcp",
-                PushProtocol::Srt => "srt",
-            },
-        }
-    }
-
-    fn limits(&self) -> (Option<Duration>, Option<Duration>) {
-        match self {
-            Target::Push(_) => (Some(RELAY_CONNECT_TIMEOUT), Some(RELAY_WRITE_TIMEOUT)),
-            Target::Mp4(_) => (None, None),
-        }
-    }
-}
-
-#[expect(unsafe_code, reason = "FFmpeg's muxing API")]
 impl Muxer {
     /// Connects or creates the destination and writes the header. `stop` cuts whatever is going on, short of a disk.
     ///
     /// # Errors
-    /// When the destination cannot be opened within [`RELAY_CONNECT_TIMEOUT`] or refuses.
+    /// When the destination cannot be opened within [`RELAY_CONNECT_TIMEOUT`](crate::limits::RELAY_CONNECT_TIMEOUT) or
+    /// refuses, or the container does not take the codec.
     pub fn open(
         target: Target<'_>,
         header: &StreamHeader,
         stop: StopToken,
     ) -> Result<Muxer, MuxError> {
         prepare_ffmpeg();
+        let format = match target {
+            Target::Mp4(_) => Some((c"mp4", Options::new(&[(c"movflags", "+faststart")]))),
+            Target::Push(PushTo { protocol: PushProtocol::Srt, .. }) => {
+                carried_by_ts(header.decoder.codec)?;
+                Some((c"mpegts", Options::new(&[])))
+            }
+            Target::Push(PushTo { protocol: PushProtocol::Rtmp, .. }) => None,
+        };
+        let mut wire = Wire::open(target, stop)?;
+        let form = match format {
+            Some((format, options)) => {
+                let mut container = Ffmpeg::new(format, target)?;
+                container.begin(header, &wire, options)?;
+                Form::Ffmpeg(container)
+            }
+            None => {
+                let mut packer = Packer::open(Container::Flv, header)?;
+                wire.write(&packer.take())?;
+                Form::Flv(Interleaved { packer, pictures: VecDeque::new() })
+            }
+        };
+        Ok(Muxer { form, wire })
+    }
+
+    /// Writes a packet. Those of one track come in order of decoding time.
+    ///
+    /// # Errors
+    /// When the destination takes nothing for [`RELAY_WRITE_TIMEOUT`](crate::limits::RELAY_WRITE_TIMEOUT), is gone or full.
+    pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
+        self.wire.allow();
+        match &mut self.form {
+            Form::Flv(flv) => flv.write(packet, &mut self.wire),
+            Form::Ffmpeg(container) => container.write(packet),
+        }
+    }
+
+    /// Writes what is due at the end (index, what waits for its turn) and closes.
+    ///
+    /// # Errors
+    /// As [`Muxer::write`].
+    pub fn finish(mut self) -> Result<(), MuxError> {
+        self.wire.allow();
+        match &mut self.form {
+            Form::Flv(flv) => flv.send_until(i64::MAX, &mut self.wire),
+            Form::Ffmpeg(container) => container.finish(),
+        }
+    }
+}
+
+/// Tags in order of time. Sound comes a frame or two behind the pictures that it belongs to, and some servers take it amiss.
+#[derive(Debug)]
+struct Interleaved {
+    packer: Packer,
+    /// Those that wait for the sound before them: [`RELAY_INTERLEAVE_PACKETS`] at most, then the first goes without.
+    pictures: VecDeque<Packet>,
+}
+
+impl Interleaved {
+    fn write(&mut self, packet: &Packet, wire: &mut Wire) -> Result<(), MuxError> {
+        match packet.track {
+            Track::Video => {
+                self.pictures.push_back(packet.clone());
+                match self.pictures.len() > RELAY_INTERLEAVE_PACKETS {
+                    true => self.send_next(wire),
+                    false => Ok(()),
+                }
+            }
+            Track::Audio => {
+                self.send_until(packet.pts_ns, wire)?;
+                self.send(packet, wire)
+            }
+        }
+    }
+
+    /// Sends the pictures that are due no later than this.
+    fn send_until(&mut self, until_ns: i64, wire: &mut Wire) -> Result<(), MuxError> {
+        while self.pictures.front().is_some_and(|picture| picture.dts_ns <= until_ns) {
+            self.send_next(wire)?;
+        }
+        Ok(())
+    }
+
+    fn send_next(&mut self, wire: &mut Wire) -> Result<(), MuxError> {
+        self.pictures.pop_front().map_or(Ok(()), |picture| self.send(&picture, wire))
+    }
+
+    fn send(&mut self, packet: &Packet, wire: &mut Wire) -> Result<(), MuxError> {
+        self.packer.write(packet)?;
+        wire.write(&self.packer.take())
+    }
+}
+
+/// A muxer of FFmpeg's that writes by itself.
+#[derive(Debug)]
+struct Ffmpeg {
+    context: NonNull<ffi::AVFormatContext>,
+    packet: NonNull<ffi::AVPacket>,
+    trailer: Trailer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trailer {
+    /// Not begun, or ended.
+    None,
+    /// When all went well.
+    Due,
+    /// Whatever happens: a file that is cut short plays up to there.
+    Certain,
+}
+
+#[expect(unsafe_code, reason = "FFmpeg's muxing API")]
+impl Ffmpeg {
+    fn new(format: &CStr, target: Target<'_>) -> Result<Ffmpeg, MuxError> {
+        const WHAT: &str = "cannot create the container";
         let url = target.url()?;
-        let (connect_limit, limit) = target.limits();
         let mut context = std::ptr::null_mut();
         // SAFETY: out-pointer and NUL-terminated strings are valid; FFmpeg copies the strings.
-        check("cannot create the container", unsafe {
+        check(WHAT, unsafe {
             ffi::avformat_alloc_output_context2(
                 &mut context,
                 std::ptr::null(),
-                target.format().as_ptr(),
+                format.as_ptr(),
                 url.as_ptr(),
             )
         })?;
         // SAFETY: no preconditions.
         let packet = NonNull::new(unsafe { ffi::av_packet_alloc() });
         let (Some(context), Some(packet)) = (NonNull::new(context), packet) else {
-            return Err(MuxError { what: "cannot create the container", reason: "memory".into() });
+            return Err(MuxError { what: WHAT, reason: "memory".into() });
         };
-        let patience =
-            Arc::new(Patience { clock: Clock::real(), until_ns: AtomicU64::new(u64::MAX), stop });
-        let streaming = Streaming::NotBegun;
-        let mut muxer = Muxer { context, packet, patience, limit, streaming };
-        muxer.patience.allow(connect_limit);
-        add_streams(muxer.context(), header)?;
-        muxer.begin(target, &url)?;
-        Ok(muxer)
+        Ok(Ffmpeg { context, packet, trailer: Trailer::None })
     }
 
-    fn context(&mut self) -> &mut ffi::AVFormatContext {
+    fn begin(
+        &mut self,
+        header: &StreamHeader,
+        wire: &Wire,
+        mut options: Options,
+    ) -> Result<(), MuxError> {
         // SAFETY: the context is ours until drop.
-        unsafe { self.context.as_mut() }
-    }
-
-    fn begin(&mut self, target: Target<'_>, url: &CStr) -> Result<(), MuxError> {
-        let interrupt = ffi::AVIOInterruptCB {
-            callback: Some(is_over),
-            opaque: Arc::as_ptr(&self.patience).cast_mut().cast(),
-        };
-        self.context().interrupt_callback = interrupt;
-        let mut options = target.options();
-        let mut pb = std::ptr::null_mut();
-        let mut pairs = vec![(c"protocol_whitelist", target.protocols())];
-        if let Target::Push(to) = target {
-            pairs.extend(to.options.iter().map(|(name, value)| (*name, value.as_str())));
-        }
-        let mut protocols = Options::new(&pairs);
-        // SAFETY: all pointers are valid for the call; `patience` outlives the opened I/O.
-        let opened = unsafe {
-            ffi::avio_open2(
-                &mut pb,
-                url.as_ptr(),
-                ffi::AVIO_FLAG_WRITE,
-                &interrupt,
-                &mut protocols.0,
-            )
-        };
-        if opened == REFUSED && matches!(target, Target::Push(_)) {
-            let reason = "the server refuses the stream".into();
-            return Err(MuxError { what: "cannot open the destination", reason });
-        }
-        check("cannot open the destination", opened)?;
-        self.context().pb = pb;
+        let context = unsafe { self.context.as_mut() };
+        (context.pb, context.interrupt_callback) = wire.lend();
+        add_streams(context, header)?;
         // SAFETY: streams and I/O are set up; the dictionary stays ours.
-        check("cannot begin", unsafe {
-            ffi::avformat_write_header(self.context.as_ptr(), &mut options.0)
-        })?;
-        self.streaming = Streaming::Begun;
+        check("cannot begin", unsafe { ffi::avformat_write_header(context, &mut options.0) })?;
+        self.trailer = if wire.is_network() { Trailer::Due } else { Trailer::Certain };
         Ok(())
     }
 
-    /// Writes a packet. Those of one track come in order of decoding time.
-    ///
-    /// # Errors
-    /// When the destination takes nothing for [`RELAY_WRITE_TIMEOUT`], is gone or full.
-    pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
-        self.patience.allow(self.limit);
+    fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
         // SAFETY: the packet is ours and blank, the context is ours.
         let raw = unsafe { lend(packet, self.packet.as_mut(), self.context.as_ref()) };
         // SAFETY: without a buffer of its own FFmpeg copies the data before it returns, and blanks the packet.
@@ -263,46 +265,40 @@ impl Muxer {
         })
     }
 
-    /// Writes what is due at the end (index, last segment, end of stream) and closes.
-    ///
-    /// # Errors
-    /// As [`Muxer::write`].
-    pub fn finish(mut self) -> Result<(), MuxError> {
-        self.patience.allow(self.limit);
-        self.streaming = Streaming::NotBegun;
+    fn finish(&mut self) -> Result<(), MuxError> {
+        self.trailer = Trailer::None;
         // SAFETY: the header was written and this is called once.
         check("cannot finish", unsafe { ffi::av_write_trailer(self.context.as_ptr()) })
     }
 }
 
 #[expect(unsafe_code, reason = "FFmpeg's muxing API")]
-impl Drop for Muxer {
+impl Drop for Ffmpeg {
     fn drop(&mut self) {
-        if self.streaming == Streaming::Begun && self.limit.is_none() {
-            // A file that is cut short plays up to there. A network is not bothered again.
+        // A network is not bothered again.
+        if self.trailer == Trailer::Certain {
             // SAFETY: the header was written and the trailer was not.
             unsafe { ffi::av_write_trailer(self.context.as_ptr()) };
         }
         let mut packet = self.packet.as_ptr();
-        let context = self.context();
-        // SAFETY: the I/O is null or was opened by us; packet and context are ours and freed once.
+        // SAFETY: packet and context are ours and freed once; the I/O is the wire's.
         unsafe {
-            if (*context.oformat).flags & ffi::AVFMT_NOFILE == 0 {
-                ffi::avio_closep(&mut context.pb);
-            }
-            ffi::avformat_free_context(context);
+            ffi::avformat_free_context(self.context.as_ptr());
             ffi::av_packet_free(&mut packet);
         }
     }
 }
 
-/// Adds the video and the audio stream, in this order.
+/// Adds the video and, if there is any, the audio stream, in this order.
 #[expect(unsafe_code, reason = "FFmpeg's muxing API")]
 pub(super) fn add_streams(
     context: &mut ffi::AVFormatContext,
     header: &StreamHeader,
 ) -> Result<(), MuxError> {
     for track in [Track::Video, Track::Audio] {
+        if track == Track::Audio && header.asc.is_empty() {
+            continue;
+        }
         // SAFETY: the context is valid.
         let stream = unsafe { ffi::avformat_new_stream(context, std::ptr::null()) };
         // SAFETY: null or a stream that the context owns; nobody else refers to it.
@@ -366,7 +362,13 @@ fn describe_video(
     header: &StreamHeader,
 ) -> Result<(), MuxError> {
     parameters.codec_type = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
-    parameters.codec_id = ffi::AVCodecID::AV_CODEC_ID_H264;
+    parameters.codec_id = match header.decoder.codec {
+        VideoCodec::H264 => ffi::AVCodecID::AV_CODEC_ID_H264,
+        VideoCodec::Hevc => ffi::AVCodecID::AV_CODEC_ID_HEVC,
+        VideoCodec::Av1 => ffi::AVCodecID::AV_CODEC_ID_AV1,
+    };
+    // Of MP4, whose muxer would have HEVC with parameter sets in the stream; TS has none.
+    parameters.codec_tag = u32::from_le_bytes(*header.decoder.codec.four_cc());
     parameters.format = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as c_int;
     parameters.width = header.size.width_px as c_int;
     parameters.height = header.size.height_px as c_int;

@@ -62,6 +62,8 @@ pub enum MediaError {
 pub struct ByteSource {
     /// Blocks until there are bytes; `Ok(0)` is the end. Must return soon after the token is stopped.
     pub read: ReadBytes,
+    /// FFmpeg's name of their container.
+    pub format: &'static CStr,
 }
 
 /// How a [`ByteSource`] is read.
@@ -71,8 +73,8 @@ pub type ReadBytes = Box<dyn FnMut(&mut [u8], &StopToken) -> io::Result<usize> +
 pub(crate) enum Target {
     /// A URL of FFmpeg's, with options of its protocol.
     Url { url: String, options: Vec<(&'static str, String)> },
-    /// Bytes in the named container format.
-    Bytes { source: ByteSource, format: &'static CStr },
+    /// Bytes of a container.
+    Bytes(ByteSource),
 }
 
 /// How patiently the streams are examined before the first packet.
@@ -296,7 +298,8 @@ impl Demuxer {
                 options.extend(more);
                 (url, ptr::null())
             }
-            Target::Bytes { source, format } => {
+            Target::Bytes(source) => {
+                let format = source.format;
                 self.attach(source)?;
                 // SAFETY: the name is a C string.
                 (String::new(), unsafe { ffi::av_find_input_format(format.as_ptr()) })

@@ -12,7 +12,7 @@ use super::encode::Options;
 use super::flv;
 use super::mux::{MuxError, add_streams, check, lend};
 use super::open::prepare_ffmpeg;
-use super::packet::{Packet, StreamHeader};
+use super::packet::{Packet, StreamHeader, VideoCodec};
 use crate::limits::RECORD_FRAGMENT;
 
 /// What the bytes are.
@@ -28,11 +28,29 @@ pub enum Container {
     Segments,
 }
 
-/// An open container. Lives on one thread.
+/// Whether MPEG-TS has a place for the codec. For AV1 it is a draft that FFmpeg does not follow: it writes data that nobody
+/// takes for a picture.
+pub(crate) fn fits_ts(codec: VideoCodec) -> bool {
+    codec != VideoCodec::Av1
+}
+
+pub(super) fn carried_by_ts(codec: VideoCodec) -> Result<(), MuxError> {
+    match fits_ts(codec) {
+        true => Ok(()),
+        false => Err(MuxError {
+            what: "cannot create the container",
+            reason: format!("MPEG-TS does not carry {}", codec.name()),
+        }),
+    }
+}
+
+/// An open container.
 #[derive(Debug)]
 pub enum Packer {
     /// Ours.
     Flv {
+        /// How its video is coded.
+        codec: VideoCodec,
         /// The bytes that were not taken yet.
         ready: Vec<u8>,
     },
@@ -44,7 +62,7 @@ impl Packer {
     /// Begins a container.
     ///
     /// # Errors
-    /// When FFmpeg refuses.
+    /// When FFmpeg refuses, or the container does not take the codec.
     pub fn open(container: Container, header: &StreamHeader) -> Result<Packer, MuxError> {
         match container {
             Container::Flv => {
@@ -57,7 +75,7 @@ impl Packer {
                 for tag in lead_in {
                     ready.extend_from_slice(&flv::framed(&tag));
                 }
-                Ok(Packer::Flv { ready })
+                Ok(Packer::Flv { codec: header.decoder.codec, ready })
             }
             Container::FragmentedMp4 => {
                 let fragment_us = RECORD_FRAGMENT.as_micros().to_string();
@@ -75,6 +93,7 @@ impl Packer {
                 FfmpegPacker::open(c"mp4", Options::new(&options), header).map(Packer::Ffmpeg)
             }
             Container::Ts => {
+                carried_by_ts(header.decoder.codec)?;
                 FfmpegPacker::open(c"mpegts", Options::new(&[]), header).map(Packer::Ffmpeg)
             }
         }
@@ -86,8 +105,8 @@ impl Packer {
     /// When FFmpeg refuses it.
     pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
         match self {
-            Packer::Flv { ready } => {
-                ready.extend_from_slice(&flv::framed(&flv::media(packet)));
+            Packer::Flv { codec, ready } => {
+                ready.extend_from_slice(&flv::framed(&flv::media(packet, *codec)));
                 Ok(())
             }
             Packer::Ffmpeg(packer) => packer.write(packet),
@@ -108,7 +127,7 @@ impl Packer {
     /// The bytes that are ready.
     pub fn take(&mut self) -> Vec<u8> {
         match self {
-            Packer::Flv { ready } => std::mem::take(ready),
+            Packer::Flv { ready, .. } => std::mem::take(ready),
             Packer::Ffmpeg(packer) => packer.take(),
         }
     }
@@ -122,6 +141,10 @@ pub struct FfmpegPacker {
     /// FFmpeg keeps its address.
     ready: NonNull<Vec<u8>>,
 }
+
+// SAFETY: context, packet and vector have one owner, and FFmpeg ties none of them to a thread.
+#[expect(unsafe_code, reason = "a source's bytes are made on the thread that reads them")]
+unsafe impl Send for FfmpegPacker {}
 
 /// Bytes that FFmpeg gathers before it hands them over.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -249,3 +272,6 @@ impl Drop for FfmpegPacker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

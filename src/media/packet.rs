@@ -1,7 +1,8 @@
 //! Encoded media between an encoder and its sinks.
 //!
-//! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is
-//! AVCC (4-byte lengths), audio data is raw AAC frames.
+//! Must not know containers. Invariant: times are nanoseconds on the output's timeline (tick 0 = 0); video data is NAL units
+//! with 4-byte lengths and without parameter sets, of AV1 the OBUs of a temporal unit without delimiters; audio data is raw AAC
+//! frames.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -14,7 +15,7 @@ use crate::time::FrameRate;
 /// Which elementary stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Track {
-    /// H.264.
+    /// Pictures.
     Video,
     /// AAC-LC.
     Audio,
@@ -43,6 +44,15 @@ impl VideoCodec {
         }
     }
 
+    /// As MP4, Enhanced RTMP and the CODECS of HLS name it. All three take it that parameter sets stand in the record alone.
+    pub fn four_cc(self) -> &'static [u8; 4] {
+        match self {
+            VideoCodec::H264 => b"avc1",
+            VideoCodec::Hevc => b"hvc1",
+            VideoCodec::Av1 => b"av01",
+        }
+    }
+
     /// What makes it in software.
     pub fn software(self) -> &'static str {
         match self {
@@ -58,7 +68,7 @@ impl VideoCodec {
 pub struct DecoderConfig {
     /// How it is coded.
     pub codec: VideoCodec,
-    /// The codec's record as MP4 has it: `AVCDecoderConfigurationRecord` (avcC).
+    /// The codec's record as MP4 has it: avcC, hvcC or av1C.
     pub record: Bytes,
 }
 

@@ -6,6 +6,9 @@
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 
+use bytes::Bytes;
+
+use super::flv::{FlvTag, TagClass, TagKind};
 use super::pack::Container;
 
 /// What of a file can be played.
@@ -43,10 +46,11 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 /// Signature, version, flags, length of the header, and the first tag's "previous tag size".
 const FLV_HEADER: u64 = 13;
 const FLV_TAG_HEADER: u64 = 11;
-const FLV_VIDEO: u8 = 9;
-const FLV_SCRIPT: u8 = 18;
+const FLV_AUDIO: u8 = TagKind::Audio as u8;
+const FLV_VIDEO: u8 = TagKind::Video as u8;
 
 fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
+    use TagClass::{AudioHeader, Metadata, VideoHeader};
     let length = reader.get_ref().metadata()?.len();
     let (mut whole, mut at) = (Whole::default(), FLV_HEADER);
     let (mut last_ms, mut step_ms, mut end_ms, mut media) = (0, 0, 0, 0_u32);
@@ -63,12 +67,18 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
             break;
         }
         at = end;
-        // Decoder configurations (packet type 0) and metadata are nothing to play.
-        if head[0] & 0x1f == FLV_SCRIPT || head[12] == 0 {
+        let kind = match head[0] & 0x1f {
+            FLV_VIDEO => TagKind::Video,
+            FLV_AUDIO => TagKind::Audio,
+            _ => TagKind::Script,
+        };
+        let class = FlvTag::new(kind, 0, Bytes::copy_from_slice(&head[11..])).class;
+        // Decoder configurations and metadata are nothing to play.
+        if matches!(class, VideoHeader | AudioHeader | Metadata) {
             continue;
         }
         let time_ms = u64::from(u32::from_be_bytes([head[7], head[4], head[5], head[6]]));
-        if head[0] & 0x1f == FLV_VIDEO {
+        if kind == TagKind::Video {
             step_ms = if media > 0 { time_ms.saturating_sub(last_ms) } else { 0 };
             last_ms = time_ms;
             media += 1;

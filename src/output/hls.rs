@@ -13,31 +13,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::limits::{HLS_SEGMENT_S, HLS_SEGMENTS};
 use crate::media::hls::{self, Ending, Facts, Listed, Measured};
 use crate::media::pack::{Container, Packer};
-use crate::media::packet::{Packet, StreamHeader, Track};
+use crate::media::packet::{Packet, StreamHeader, Track, VideoCodec};
 use crate::time::NS_PER_S;
 
 /// What segments are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum HlsSegments {
-    /// MPEG-TS: every player knows it.
+    /// What players of the codec want: MPEG-TS for H.264, which every player knows, fragmented MP4 for the others.
     #[default]
+    Auto,
+    /// MPEG-TS.
     Ts,
     /// Fragmented MP4 behind an initialisation file.
     Fmp4,
 }
 
 impl HlsSegments {
-    fn container(self) -> Container {
-        match self {
-            HlsSegments::Ts => Container::Ts,
-            HlsSegments::Fmp4 => Container::Segments,
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            HlsSegments::Ts => "ts",
-            HlsSegments::Fmp4 => "m4s",
+    fn container(self, codec: VideoCodec) -> Container {
+        match (self, codec) {
+            (HlsSegments::Ts, _) | (HlsSegments::Auto, VideoCodec::H264) => Container::Ts,
+            (HlsSegments::Fmp4 | HlsSegments::Auto, _) => Container::Segments,
         }
     }
 }
@@ -54,7 +49,7 @@ const EXTENSIONS: [&str; 6] = ["ts", "m4s", "mp4", "m3u8", "inf", "tmp"];
 /// Writes the segments of a stream.
 pub(super) struct HlsWriter<'a> {
     dir: &'a Path,
-    kind: HlsSegments,
+    container: Container,
     header: &'a StreamHeader,
     packer: Packer,
     unfinished: String,
@@ -117,18 +112,19 @@ impl<'a> HlsWriter<'a> {
     /// Makes the directory and removes what an earlier run left in it.
     pub(super) fn open(
         dir: &'a Path,
-        kind: HlsSegments,
+        segments: HlsSegments,
         header: &'a StreamHeader,
     ) -> Result<HlsWriter<'a>, String> {
         empty(dir).map_err(told)?;
-        let mut packer = Packer::open(kind.container(), header).map_err(told)?;
-        if kind == HlsSegments::Fmp4 {
+        let container = segments.container(header.decoder.codec);
+        let mut packer = Packer::open(container, header).map_err(told)?;
+        if container == Container::Segments {
             put(dir, hls::INIT, &packer.take()).map_err(told)?;
         }
         let slot_ticks = slot_ticks(header).max(header.gop_ticks.max(1).into());
         Ok(HlsWriter {
             dir,
-            kind,
+            container,
             header,
             packer,
             unfinished: unfinished(),
@@ -196,7 +192,8 @@ impl<'a> HlsWriter<'a> {
         let Some(Open { slot, start_ns, bytes, .. }) = self.open.take() else { return Ok(()) };
         // Seconds since 1970 at the beginning, so that numbers go on growing when the output starts again.
         let number = self.life() + slot;
-        let uri = format!("{number}.{}", self.kind.extension());
+        let extension = if self.has_init() { "m4s" } else { "ts" };
+        let uri = format!("{number}.{extension}");
         fs::rename(self.dir.join(&self.unfinished), self.dir.join(&uri)).map_err(told)?;
         let duration_ns = (end_ns - start_ns).max(0).unsigned_abs();
         self.sum.add(bytes, duration_ns);
@@ -209,6 +206,10 @@ impl<'a> HlsWriter<'a> {
         self.listed.push_back((number, Listed { uri, duration_ns, start_unix_ms }));
         self.retire(HLS_SEGMENTS as usize);
         self.publish(ending).map_err(told)
+    }
+
+    fn has_init(&self) -> bool {
+        self.container == Container::Segments
     }
 
     /// Which life of the output this is, by when it began.
@@ -236,7 +237,7 @@ impl<'a> HlsWriter<'a> {
             sequence: self.listed.front().map_or(0, |(number, _)| *number),
             life: self.life(),
             segment_ns: self.header.rate.tick_ns(self.slot_ticks),
-            init: (self.kind == HlsSegments::Fmp4).then_some(hls::INIT),
+            init: self.has_init().then_some(hls::INIT),
             ending,
         };
         let segments: Vec<Listed> = self.listed.iter().map(|(_, listed)| listed.clone()).collect();

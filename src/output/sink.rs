@@ -361,12 +361,13 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
                 false => hub.publish(name),
             };
             let publisher = published.map_err(|busy| busy.to_string())?;
-            let start_ms = flv::media(&first).timestamp_ms;
+            let codec = feed.header.decoder.codec;
+            let start_ms = flv::media(&first, codec).timestamp_ms;
             publisher.send(flv::metadata(feed.header));
             publisher.send(flv::video_header(feed.header, start_ms));
             publisher.send(flv::audio_header(feed.header, start_ms));
             write_all(first, feed, stop, |packet| {
-                publisher.send(flv::media(packet));
+                publisher.send(flv::media(packet, codec));
                 Ok(())
             })
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 
 use crate::faults::metric;
-use crate::proof::{Proof, check_same, proof, tap};
-use crate::support::{From, Process, Server, Studio, free_port, spawn_ffmpeg, ticks, wait_for};
+use crate::proof::{Player, Proof, check_same, proof, tap};
+use crate::support::{From, Process, Server, Studio, free_port, ticks, wait_for};
 
 /// The programme is 854×480, so that there is something below it.
 pub(crate) const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
@@ -25,18 +25,22 @@ pub(crate) fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
 }
 
 /// Records every address of PGM in turn, under names that tell rung and format.
-pub(crate) fn tap_all(server: &Server, scene: &v1::Scene) -> Vec<(String, PathBuf, Process)> {
+pub(crate) fn tap_all(
+    server: &Server,
+    scene: &v1::Scene,
+    player: Player,
+) -> Vec<(String, PathBuf, Process)> {
     let taps = scene.stream_infos.iter().map(|info| {
         let name = format!("{}-{}", info.transcode_config, info.video_format);
-        let file = server.folder.path(&format!("{name}.flv"));
-        let process = tap(&info.output_stream_url, &file);
+        let file = server.folder.path(&format!("{name}.{}", player.extension()));
+        let process = player.tap(&info.output_stream_url, &file);
         (name, file, process)
     });
     taps.collect()
 }
 
 /// Waits until a recording has so many frames.
-fn await_frames(file: &Path, count: usize) {
+pub(crate) fn await_frames(file: &Path, count: usize) {
     // Looked at each second or so of the recording: reading it takes time that the show needs.
     const STEP_BYTES: u64 = 30_000;
     let mut looked_at_bytes = 0;
@@ -70,22 +74,25 @@ pub(crate) fn recordings(dir: &Path) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
-    prove_every_way(&Server::start()).await;
+    prove_every_way(&Server::start(), Player::Debian).await;
 }
 
 /// Has a show go out by every way, with rungs, and compares all of it.
-pub(crate) async fn prove_every_way(server: &Server) {
-    // ffmpeg is the server that the relay pushes to.
-    let relayed = format!("rtmp://127.0.0.1:{}/live/away", free_port());
-    let relay_file = server.folder.path("relay.flv");
-    let listener = spawn_ffmpeg(&format!(
-        "-f flv -listen 1 -i {relayed} -c copy -copyts -flush_packets 1 -f flv {}",
-        relay_file.display()
-    ));
+pub(crate) async fn prove_every_way(server: &Server, player: Player) {
+    // ffmpeg is the servers that the relays push to.
+    let relays = ["rtmp", "srt"].map(|scheme| {
+        let way = if scheme == "rtmp" { "/live/away" } else { "" };
+        let url = format!("{scheme}://127.0.0.1:{}{way}", free_port());
+        let file = server.folder.path(&format!("relay-{scheme}.{}", player.extension()));
+        let listener = player.listen(&url, &file);
+        (url, (format!("relay-{scheme}"), file, listener))
+    });
+    let (relayed, listeners): (Vec<_>, Vec<_>) = relays.into_iter().unzip();
     let sources = [From::Vod("pattern:640x360@30")];
     let mut studio = Studio::start_as(server, &sources, |config| {
         with_rungs(config, &RUNGS);
-        config.side_output_urls = vec![relayed.clone()];
+        let relay = |url| v1::Relay { url, ..Default::default() };
+        config.relays = relayed.into_iter().map(relay).collect();
         let formats = ["flv", "mp4", "m3u8"];
         config.record_config = Some(v1::RecordConfig {
             record_formats: formats
@@ -97,9 +104,9 @@ pub(crate) async fn prove_every_way(server: &Server) {
     .await;
     let full = studio.full("RV01").await;
     studio.take(&full).await;
-    let mut taps = tap_all(server, &studio.pgm);
+    let mut taps = tap_all(server, &studio.pgm, player);
     assert_eq!(taps.len(), 9, "three formats of PGM and of two rungs");
-    taps.push(("relay".into(), relay_file, listener));
+    taps.extend(listeners);
     for (_, file, _) in &taps {
         await_frames(file, COMMON + 60);
     }
@@ -115,9 +122,9 @@ pub(crate) async fn prove_every_way(server: &Server) {
     }
     check_times(&proofs);
     for file in recordings(&server.folder.path("data/record")) {
-        proofs.push((file.display().to_string(), proof(&file)));
+        proofs.push((file.display().to_string(), player.proof(&file)));
     }
-    assert_eq!(proofs.len(), 13);
+    assert_eq!(proofs.len(), 14);
     check_same(&proofs, COMMON, dropped);
     for (name, proof) in &proofs {
         let (frames, late) = (proof.frames.len(), proof.jumps().len());
@@ -132,7 +139,7 @@ fn check_times(proofs: &[(String, Proof)]) {
         keys.map(|frame| (frame.number, frame.tick)).collect()
     };
     let expected = keys(&proofs[0].1);
-    for (name, proof) in proofs.iter().filter(|(name, _)| name != "relay") {
+    for (name, proof) in proofs.iter().filter(|(name, _)| !name.starts_with("relay")) {
         let same = keys(proof).into_iter().filter(|key| expected.contains(key)).count();
         assert!(same >= COMMON / 30 - 1, "{name} from {}: {:?}", proof.first_tick(), keys(proof));
     }
@@ -150,7 +157,7 @@ fn get(url: &str) -> String {
 }
 
 /// Attributes and absolute address of what a master playlist names.
-fn variants(master_url: &str) -> Vec<(String, String)> {
+pub(crate) fn variants(master_url: &str) -> Vec<(String, String)> {
     let text = get(master_url);
     let base = master_url.split_once("caster/").unwrap().0;
     let mut lines = text.lines();

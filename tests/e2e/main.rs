@@ -5,6 +5,7 @@
 mod bad_input;
 #[path = "../simulation/chance.rs"]
 mod chance;
+mod codecs;
 mod delay;
 mod durability;
 mod edges;

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use onair::media::pattern::{Area, is_flash, read_frame_number};
 
-use crate::support::{Process, pictures, samples, spawn_ffmpeg};
+use crate::support::{Process, ffmpeg, pictures, samples};
 
 /// Frames per second of the tests' programmes.
 const FPS: f64 = 30.0;
@@ -141,12 +142,83 @@ impl Proof {
     }
 }
 
-/// Records a stream as it is, with the times that it has, until the guard is dropped or ended.
+/// Who plays streams and takes relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Player {
+    /// FFmpeg as Debian has it. It records FLV.
+    Debian,
+    /// One that knows Enhanced RTMP. It records Matroska, which both read.
+    Newer,
+}
+
+impl Player {
+    fn ffmpeg(self, line: &str) -> Command {
+        let debian = ffmpeg(line);
+        match self {
+            Player::Debian => debian,
+            Player::Newer => {
+                let mut newer = Command::new(newer_ffmpeg());
+                newer.args(debian.get_args()).stdin(Stdio::null());
+                newer
+            }
+        }
+    }
+
+    /// What its recordings are called.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Player::Debian => "flv",
+            Player::Newer => "mkv",
+        }
+    }
+
+    /// Records what `input` names, as it is and with the times that it has, until the guard is dropped or ended.
+    fn record(self, input: &str, to: &Path) -> Process {
+        let form = match self {
+            Player::Debian => "-f flv",
+            Player::Newer => "-f matroska -cluster_time_limit 300",
+        };
+        let line =
+            format!("-copyts {input} -c copy -copyts -flush_packets 1 {form} {}", to.display());
+        Process(self.ffmpeg(&line).spawn().unwrap())
+    }
+
+    /// Records a stream.
+    pub(crate) fn tap(self, url: &str, to: &Path) -> Process {
+        self.record(&format!("-rw_timeout 10000000 -analyzeduration 500000 -i {url}"), to)
+    }
+
+    /// Records what is pushed to it: FLV to an RTMP address, MPEG-TS to an SRT address.
+    pub(crate) fn listen(self, url: &str, to: &Path) -> Process {
+        match url.starts_with("srt:") {
+            // A busy machine is late, and SRT drops what is.
+            true => self.record(&format!("-f mpegts -i {url}?mode=listener&latency=2000000"), to),
+            false => self.record(&format!("-f flv -listen 1 -i {url}"), to),
+        }
+    }
+
+    /// Reads a recording of the server's, which it may have to copy for that.
+    pub(crate) fn proof(self, recording: &Path) -> Proof {
+        if self == Player::Debian {
+            return proof(recording);
+        }
+        let copy = recording.with_extension("copy.mkv");
+        self.record(&format!("-i {}", recording.display()), &copy).wait(Duration::from_secs(20));
+        proof(&copy)
+    }
+}
+
+/// An FFmpeg that knows Enhanced RTMP, which Debian's does not.
+pub(crate) fn newer_ffmpeg() -> String {
+    let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ffmpeg/install");
+    let output = Command::new(install).arg("--check").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Records a stream by Debian's FFmpeg, see [`Player::tap`].
 pub(crate) fn tap(url: &str, to: &Path) -> Process {
-    spawn_ffmpeg(&format!(
-        "-rw_timeout 10000000 -analyzeduration 500000 -copyts -i {url} -c copy -copyts -flush_packets 1 -f flv {}",
-        to.display()
-    ))
+    Player::Debian.tap(url, to)
 }
 
 /// Reads a recording.

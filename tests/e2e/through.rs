@@ -14,7 +14,7 @@ use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
 use crate::ladder::{RUNGS, recordings, tap_all, with_rungs};
-use crate::proof::{Proof, proof};
+use crate::proof::{Player, Proof, proof};
 use crate::support::{
     From, Process, Server, Studio, free_port, is_thorough, spawn_ffmpeg, ticks, wait_for,
 };
@@ -227,7 +227,7 @@ impl<P> Show<P> {
             [("RV01", [0.0, 0.0, 1.0, 1.0])].into_iter().chain(locations).collect();
         let layout = studio.layout(&layers).await;
         studio.take(&layout).await;
-        let players = tap_all(&server, &studio.pgm);
+        let players = tap_all(&server, &studio.pgm, Player::Debian);
         let (relay, clock) = ((file, peer), Clock::real());
         let (events, counted) = (Vec::new(), Counted::default());
         Show { server, studio, peers, record_dir, players, relay, events, clock, counted }

@@ -84,6 +84,7 @@ fn source(bytes: Vec<u8>, after: After) -> ByteSource {
             while count == 0 && after == After::Stall && !stop.wait(Duration::from_secs(1)) {}
             Ok(count)
         }),
+        format: c"flv",
     }
 }
 
@@ -176,7 +177,7 @@ fn a_bug_in_a_publisher_stays_in_its_input() {
     let dir = TempDir::new("bug");
     let flv = Flv::of_pattern(&dir, 30);
     // In reading: the next publisher is taken.
-    let broken = ByteSource { read: Box::new(|_, _| panic!("on purpose")) };
+    let broken = ByteSource { read: Box::new(|_, _| panic!("on purpose")), format: c"flv" };
     let (spec, _) = publishers(vec![Some(broken), Some(source(flv.bytes(), After::End))]);
     let mut input = start(spec, lossless("cam")).unwrap();
     let played = Played::until(&mut input, |played| played.pictures.len() >= 30);

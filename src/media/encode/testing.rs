@@ -180,6 +180,14 @@ pub(crate) fn tool(program: &str, args: &[&str]) -> Command {
     command
 }
 
+/// An FFmpeg that knows Enhanced RTMP, which Debian's does not.
+pub(crate) fn newer_ffmpeg() -> String {
+    let install = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ffmpeg/install");
+    let output = Command::new(install).arg("--check").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Standard output of a tool that must succeed.
 pub(crate) fn tool_output(program: &str, args: &[&str]) -> Vec<u8> {
     let output = tool(program, args).output().unwrap();

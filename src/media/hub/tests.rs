@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Busy, Hub, Received, Subscriber, flv_reader};
+use super::{Busy, Hub, Received, Subscriber};
 use crate::limits::SINK_QUEUE;
 use crate::media::flv::{FlvTag, TagClass, TagKind};
+use crate::media::pushed::byte_source;
 use crate::worker::{self, StopToken};
 
 const NAME: &str = "live/a";
@@ -111,7 +112,7 @@ fn a_thread_waits_for_a_publisher_and_reads_flv_to_the_end() {
     let (sender, receiver) = crossbeam_channel::bounded(1);
     let reader = worker::spawn("reads", StopToken::new(), move |stop| {
         let subscriber = waiting.subscribe_wait_blocking(NAME, &stop, LONG).unwrap();
-        let mut read = flv_reader(subscriber);
+        let mut read = byte_source(subscriber, &stop).read;
         let (mut bytes, mut buffer) = (Vec::new(), [0; 7]);
         loop {
             match read(&mut buffer, &stop).unwrap() {

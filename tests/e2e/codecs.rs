@@ -1,0 +1,112 @@
+//! Other codecs than H.264, by every way out and as pushed sources; FFmpeg as player and peer, one that knows Enhanced RTMP.
+
+use std::time::Duration;
+
+use onair::api::grpc::pb as v1;
+
+use crate::ladder::{await_frames, prove_every_way, variants};
+use crate::proof::{Player, newer_ffmpeg, proof};
+use crate::relays::configure;
+use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
+
+fn server() -> Server {
+    Server::start_with(&[
+        "--video-codec=hevc",
+        "--playback-auth=public",
+        "--ingest-auth=off",
+        "--encoder=software",
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hevc_goes_out_by_every_way() {
+    prove_every_way(&server(), Player::Newer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hls_of_hevc_is_fragmented_mp4_and_says_what_it_is() {
+    let server = server();
+    let studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+    let master = studio.hls();
+    let found = wait_for("the playlist", Duration::from_secs(20), || {
+        Some(variants(&master)).filter(|found| !found.is_empty())
+    });
+    let (attributes, _) = &found[0];
+    let said = attributes.split("CODECS=\"").nth(1).unwrap();
+    assert!(said.starts_with("hvc1.1.6.L") && said.ends_with(",mp4a.40.2\""), "{attributes}");
+    // Debian's FFmpeg does without Enhanced RTMP here.
+    let file = server.folder.path("hls.mp4");
+    run_ffmpeg(&format!("-i {master} -t 3 -c copy {}", file.display()));
+    let frames = proof(&file).frames;
+    assert!(frames.len() >= 60, "{} frames", frames.len());
+}
+
+/// A server's own relay is Enhanced RTMP, and so is what it takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn hevc_that_is_pushed_is_a_source() {
+    let server = server();
+    let pushed = format!("rtmp://{}/live/back", server.rtmp);
+    let mut first = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+    let full = first.full("RV01").await;
+    first.take(&full).await;
+    let mut second = Studio::start(&server, &[From::Live(pushed.clone())]).await;
+    let relay = v1::Relay { url: pushed, ..Default::default() };
+    configure(&mut first, |config| config.relays = vec![relay]).await;
+    let live = |input: &v1::InputStatus| input.state().as_str_name().ends_with("LIVE");
+    second.input_until("RV01", "live", live).await;
+    let full = second.full("RV01").await;
+    second.take(&full).await;
+    let file = server.folder.path("second.mkv");
+    let player = Player::Newer.tap(&second.flv(), &file);
+    await_frames(&file, 8 * 30);
+    drop(player);
+    let proof = proof(&file);
+    proof.check("through both");
+    let (frames, jumps) = (proof.frames.len(), proof.jumps());
+    println!("{frames} frames, jumps {jumps:?}, offset {:?} ms", proof.av_offset_ms);
+    let numbered = proof.frames.iter().filter(|frame| frame.number.is_some()).count();
+    assert!(numbered + 30 >= frames, "{numbered} of {frames} frames can be read");
+}
+
+/// Pushes a clip again and again, in real time.
+fn push(clip: &std::path::Path, url: &str) -> Process {
+    let line = format!("-re -stream_loop -1 -i {} -c copy -f flv {url}", clip.display());
+    let mut newer = std::process::Command::new(newer_ffmpeg());
+    newer.args(ffmpeg(&line).get_args()).stdin(std::process::Stdio::null());
+    Process(newer.spawn().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_plays_or_says_why_it_does_not() {
+    let server = Server::start();
+    let rows = [
+        ("hevc", "libx265 -preset ultrafast -x265-params log-level=none:bframes=2 -tag:v hvc1", ""),
+        (
+            "av1",
+            "libsvtav1 -preset 12",
+            "its video is av01 by Enhanced RTMP: H.264 and HEVC are read",
+        ),
+    ];
+    let urls = rows.map(|(name, ..)| format!("rtmp://{}/live/{name}", server.rtmp));
+    let sources = urls.clone().map(From::Live);
+    let mut studio = Studio::start(&server, &sources).await;
+    let mut pushers = Vec::new();
+    for ((name, encoder, _), url) in rows.iter().zip(&urls) {
+        let clip = server.folder.path(&format!("{name}.mp4"));
+        run_ffmpeg(&format!(
+            "-f lavfi -i testsrc2=size=320x180:rate=30:d=4 -f lavfi -i sine=sample_rate=48000:d=4 -g 30 \
+             -pix_fmt yuv420p -c:v {encoder} -c:a aac {}",
+            clip.display()
+        ));
+        pushers.push(push(&clip, url));
+    }
+    for (index, (name, _, fault)) in rows.iter().enumerate() {
+        let location = format!("RV{:02}", index + 1);
+        let fits = |input: &v1::InputStatus| match fault.is_empty() {
+            true => input.state().as_str_name().ends_with("LIVE") && input.frames > 90,
+            false => input.message.contains(fault),
+        };
+        let input = studio.input_until(&location, name, fits).await;
+        println!("{name}: {input:?}");
+    }
+}
