@@ -5,7 +5,7 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 
 use crate::ladder::{await_frames, prove_every_way, variants};
-use crate::proof::{Player, newer_ffmpeg, proof, tap};
+use crate::proof::{Player, newer_ffmpeg, proof};
 use crate::relays::configure;
 use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
 
@@ -80,8 +80,13 @@ fn push(clip: &std::path::Path, url: &str) -> Process {
 async fn what_is_pushed_plays_or_says_why_it_does_not() {
     let server = Server::start();
     let rows = [
+        ("h264", "libx264 -preset ultrafast -bf 2", ""),
         ("hevc", "libx265 -preset ultrafast -x265-params log-level=none:bframes=2 -tag:v hvc1", ""),
-        ("av1", "libsvtav1 -preset 12", "its video is av01 by Enhanced RTMP: H.264 and HEVC are read"),
+        (
+            "av1",
+            "libsvtav1 -preset 12",
+            "its video is av01 by Enhanced RTMP: H.264 and HEVC are read",
+        ),
     ];
     let urls = rows.map(|(name, ..)| format!("rtmp://{}/live/{name}", server.rtmp));
     let sources = urls.clone().map(From::Live);
