@@ -15,7 +15,9 @@ use crate::config::Config;
 use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 use crate::gpu::Supply;
 use crate::limits::{CANVAS_RING, ENCODER_PICTURES, LOAD_WINDOW, SPEED_PICTURES};
-use crate::media::encode::{EncodeError, EncoderPolicy, Idr, Latency, VideoEncoder, VideoSettings};
+use crate::media::encode::{
+    EncodeError, EncoderPolicy, Idr, Latency, VideoEncoder, VideoSettings, effort,
+};
 use crate::media::nvenc;
 use crate::metrics::{available_bytes, cpu_seconds, thread_cpu_seconds};
 use crate::time::FrameRate;
@@ -49,7 +51,7 @@ pub(super) struct Admission {
     /// Part of all cores that may be used; none: no limit.
     max_load: Option<f64>,
     max_encoders: Option<usize>,
-    /// Core seconds a pixel, by preset.
+    /// Core seconds a pixel of H.264, by preset.
     costs: Mutex<BTreeMap<&'static str, f64>>,
     /// Time of the process's clock, s, and core seconds that the process had used.
     used: Mutex<VecDeque<(f64, f64)>>,
@@ -160,13 +162,16 @@ impl Admission {
     fn cost(&self, encoder: &VideoSettings) -> Result<f64, EncodeError> {
         let preset = encoder.preset.name();
         let known = self.costs.lock().unwrap_or_else(PoisonError::into_inner).get(preset).copied();
-        if let Some(cost) = known {
-            return Ok(cost);
-        }
-        let cost = measure(encoder)?;
-        tracing::info!(preset, ns_a_pixel = cost * 1e9, "an encoder was measured");
-        self.costs.lock().unwrap_or_else(PoisonError::into_inner).insert(preset, cost);
-        Ok(cost)
+        let cost = match known {
+            Some(cost) => cost,
+            None => {
+                let cost = measure(encoder)?;
+                tracing::info!(preset, ns_a_pixel = cost * 1e9, "an encoder was measured");
+                self.costs.lock().unwrap_or_else(PoisonError::into_inner).insert(preset, cost);
+                cost
+            }
+        };
+        Ok(cost * effort(encoder.codec, encoder.preset))
     }
 }
 
@@ -176,10 +181,10 @@ fn on_card(more: &Encoders) -> usize {
         return 0;
     };
     let report = nvenc::report(&first.nvenc);
-    match (report.device, u64::from(first.nvenc.most_sessions)) {
-        (Err(_), _) => 0,
-        (Ok(_), 0) => more.len(),
-        (Ok(_), most) => usize::try_from(most.saturating_sub(report.sessions)).unwrap_or(0),
+    match (report.may_encode(first.codec), u64::from(first.nvenc.most_sessions)) {
+        (false, _) => 0,
+        (true, 0) => more.len(),
+        (true, most) => usize::try_from(most.saturating_sub(report.sessions)).unwrap_or(0),
     }
 }
 
@@ -195,11 +200,12 @@ fn pixel_rate(encoder: &VideoSettings) -> f64 {
 
 /// What its canvases, or scaled pictures, and its encoder hold at least.
 fn memory_bytes(encoder: &VideoSettings) -> u64 {
-    let pictures = (CANVAS_RING + ENCODER_PICTURES) as u64;
+    let held = u64::from(encoder.lookahead_pictures * encoder.picture_ticks.max(1));
+    let pictures = (CANVAS_RING + ENCODER_PICTURES) as u64 + held;
     pixels(encoder.size) * 3 / 2 * pictures
 }
 
-/// Core seconds a pixel, of one thread that encodes a gradient that moves.
+/// Core seconds a pixel, of one thread that encodes a gradient that moves as H.264: x264 works on the thread that calls it.
 fn measure(like: &VideoSettings) -> Result<f64, EncodeError> {
     let settings = VideoSettings {
         preset: like.preset,

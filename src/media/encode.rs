@@ -72,6 +72,14 @@ impl X264Preset {
     }
 }
 
+/// How many times the work of H.264 software has with a codec, by the same preset.
+pub fn effort(codec: VideoCodec, preset: X264Preset) -> f64 {
+    match codec {
+        VideoCodec::Hevc => x264::thread_rate(preset) / x265::thread_rate(preset),
+        VideoCodec::H264 | VideoCodec::Av1 => 1.0,
+    }
+}
+
 /// What of H.264 a decoder must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are H.264's")]

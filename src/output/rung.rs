@@ -46,7 +46,7 @@ pub(super) struct RungTick {
     pub(super) idr: Idr,
     /// Gone when the rendition is late: canvases are few, and PGM needs them.
     pub(super) shown: Weak<Shown>,
-    /// Of ticks that come several at once, at the end for instance: nobody is late then.
+    /// Of ticks that come several at once, at the end for instance, and of a rendition's first: nobody is late then.
     pub(super) held: Option<Arc<Shown>>,
     pub(super) audio: Vec<Packet>,
 }
@@ -120,6 +120,7 @@ pub(super) struct Rung {
     pub(super) fan_out: Arc<FanOut>,
     jobs: Mutex<Option<Sender<RungJob>>>,
     ticks_refused: AtomicU64,
+    has_begun: AtomicBool,
     line: Arc<Line>,
     life: Mutex<Life>,
 }
@@ -226,12 +227,16 @@ impl Rung {
             fan_out,
             jobs: Mutex::new(Some(sender)),
             ticks_refused: AtomicU64::new(0),
+            has_begun: AtomicBool::new(false),
             line,
             life: Mutex::new(Life::new(worker, pulse)),
         })
     }
 
-    fn offer(&self, job: RungJob) {
+    fn offer(&self, mut job: RungJob) {
+        if let RungJob::Tick(tick) = &mut job {
+            self.keep_first(tick);
+        }
         let sent = lock(&self.jobs).as_ref().map(|sender| sender.try_send(job));
         let Some(sent) = sent else { return };
         if sent.is_err() {
@@ -240,6 +245,16 @@ impl Rung {
         // Offline nothing may be missing: a failure is final.
         if self.settings.video.latency == Latency::Zero {
             self.look_after();
+        }
+    }
+
+    /// Its first picture waits for it: without one it has nothing to show but black.
+    fn keep_first(&self, tick: &mut RungTick) {
+        let begins = tick.idr == Idr::Force
+            && tick.tick.is_multiple_of(self.header.picture_ticks.into())
+            && !self.has_begun.swap(true, Ordering::Relaxed);
+        if begins {
+            tick.held = tick.shown.upgrade();
         }
     }
 

@@ -9,6 +9,7 @@ use crate::frame::{Color, Matrix, PixelFormat, Plane, Range};
 use crate::gpu::AdapterChoice;
 use crate::gpu::sources::SourceKey;
 use crate::limits::{CANVAS_RING, OVERLAY_CACHE, OVERLAY_IDLE_DRAWS, SOURCE_IDLE_DRAWS};
+use crate::media::encode::testing::await_true;
 use crate::picture::{
     DrawOp, OverlayContent, OverlaySpec, Placement, Rect, RgbaImage, TextBox, TextSpec,
     overlay_rect,
@@ -50,6 +51,19 @@ fn compositors(size: Size) -> Vec<Compositor> {
     let staged = Compositor::on(Arc::clone(&gpu), shape, path).unwrap();
     let shared = gpu.is_software().then(|| Compositor::new(gpu, size).unwrap());
     shared.into_iter().chain([staged]).collect()
+}
+
+impl Compositor {
+    /// The picture that is in flight, however long its shaders take to be compiled: for valgrind that is longer than a device may
+    /// take on air.
+    pub(crate) fn await_picture(&mut self) -> Composed {
+        let mut composed = None;
+        await_true("a picture", || {
+            composed = self.collect().unwrap();
+            composed.is_some()
+        });
+        composed.unwrap()
+    }
 }
 
 /// Repeatable noise: an xorshift generator.

@@ -23,7 +23,7 @@ fn compose(compositor: &mut Compositor, noise: &mut Noise) -> Composed {
     let whole = rect(0, 0, SIZE.width_px, SIZE.height_px);
     let list = DrawList::of(SIZE, vec![DrawOp::layer(InputKey(1), whole)]);
     compositor.draw(0, &list, &[(InputKey(1), frame(&picture))]).unwrap();
-    compositor.finish().unwrap().pop().unwrap()
+    compositor.await_picture()
 }
 
 fn all(composed: &Composed) -> Vec<Arc<Picture>> {

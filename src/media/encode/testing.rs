@@ -52,6 +52,11 @@ pub(crate) fn flat(luma: u8) -> Arc<Picture> {
 
 /// A picture that no encoder can foresee, so that it takes as many bits as it may.
 pub(crate) fn noise(tick: u64) -> Arc<Picture> {
+    noise_of(SIZE, tick)
+}
+
+/// The same, of any size.
+pub(crate) fn noise_of(size: Size, tick: u64) -> Arc<Picture> {
     let mut state = tick + 1;
     let mut random = || {
         // Knuth's MMIX.
@@ -59,11 +64,11 @@ pub(crate) fn noise(tick: u64) -> Arc<Picture> {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         112 + (state >> 59) as u8
     };
-    let planes = PixelFormat::Nv12.plane_shapes(SIZE).into_iter().map(|(row, rows)| Plane {
+    let planes = PixelFormat::Nv12.plane_shapes(size).into_iter().map(|(row, rows)| Plane {
         data: (0..row * rows).map(|_| random()).collect::<Vec<u8>>().into(),
         stride_bytes: row,
     });
-    Arc::new(Picture::new(PixelFormat::Nv12, SIZE, Color::CANVAS, planes.collect()).unwrap())
+    Arc::new(Picture::new(PixelFormat::Nv12, size, Color::CANVAS, planes.collect()).unwrap())
 }
 
 /// Halves and doubles an encoder's bit rate: the bytes follow, and nothing else changes.
@@ -142,6 +147,19 @@ pub(crate) fn lumas(path: &str) -> Vec<u32> {
     raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
+/// What FFmpeg makes of an elementary stream, which it must decode without a word: its pictures, one after the other.
+pub(crate) fn decoded(stream: &[u8]) -> Vec<u8> {
+    let dir = Dir::new();
+    let path = dir.0.join("stream");
+    std::fs::write(&path, stream).unwrap();
+    let args =
+        ["-xerror", "-i", path.to_str().unwrap(), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
+    let output = tool("ffmpeg", &args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    output.stdout
+}
+
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.
 pub(crate) fn await_true(what: &str, mut is_so: impl FnMut() -> bool) {
     let pause = StopToken::new();
@@ -176,6 +194,14 @@ pub(crate) fn tool_output(program: &str, args: &[&str]) -> Vec<u8> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {errors}");
     output.stdout
+}
+
+/// Mean luma of each picture of a file, of [`SIZE`].
+pub(crate) fn lumas(path: &str) -> Vec<u32> {
+    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
+    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
+    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
+    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
 }
 
 /// What ffprobe says of the streams and packets of a file or URL; of a live one for `seconds`.

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::sets::{self, SetId};
 use super::testing::{
-    Dir, SIZE, annex_b, check_ahead, check_rates, lumas, noise, picture, probe, settings,
+    Dir, SIZE, annex_b, check_ahead, check_rates, decoded, lumas, noise, noise_of, picture, probe,
+    settings,
 };
+use super::x265::X265Encoder;
 use super::{
     AacEncoder, EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
@@ -88,6 +91,43 @@ fn what_is_made_is_what_it_says() {
         for (tick, luma) in lumas(path).into_iter().enumerate() {
             let wanted = 40 + tick as u32 % 64 * 2;
             assert!(luma.abs_diff(wanted) <= 3, "{codec:?}: tick {tick}: {luma}, not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_shows_the_same_pictures_under_another_id() {
+    let small = Size::new(146, 50);
+    let all = X264Preset::ALL.map(|preset| (small, preset)).into_iter();
+    let larger = [(SIZE, X264Preset::Medium), (Size::new(640, 360), X264Preset::Ultrafast)];
+    for (size, preset) in all.chain(larger) {
+        // On several threads a picture's rows have entry points.
+        for (threads, lookahead_pictures) in [(1, 0), (2, 0), (1, 5)] {
+            let hevc = VideoSettings {
+                codec: VideoCodec::Hevc,
+                size,
+                preset,
+                threads,
+                lookahead_pictures,
+                bitrate_bps: 10 * size.width_px * size.height_px,
+                ..settings()
+            };
+            let streams = [SetId::First, SetId::Second].map(|id| {
+                let mut encoder = X265Encoder::open(&hevc, id).unwrap();
+                let decoder = sets::configuration(hevc.codec, encoder.parameter_sets()).unwrap();
+                let mut packets = Vec::new();
+                for tick in 0..9 {
+                    let idr = if tick == 6 { Idr::Force } else { Idr::Auto };
+                    packets.extend(encoder.encode(tick, &noise_of(size, tick), idr).unwrap());
+                }
+                packets.extend(encoder.finish().unwrap());
+                annex_b(&decoder, &packets)
+            });
+            assert!(streams[0] != streams[1]);
+            let [first, second] = streams.map(|stream| decoded(&stream));
+            let pixels = (size.width_px * size.height_px) as usize;
+            assert_eq!(first.len(), 9 * pixels * 3 / 2);
+            assert!(first == second, "{hevc:?}");
         }
     }
 }

@@ -120,7 +120,7 @@ pub(super) fn live_threads(settings: &VideoSettings, thread_rate: f64) -> Option
 
 /// Pixels a second that one thread encodes of hard pictures, about half of what was measured (a fractal at 720p and 2.5 Mbit/s
 /// on a core of an AMD EPYC: 247, 157, 108, 66, 42 and 35 million).
-fn thread_rate(preset: X264Preset) -> f64 {
+pub(super) fn thread_rate(preset: X264Preset) -> f64 {
     match preset {
         X264Preset::Ultrafast => 130e6,
         X264Preset::Superfast => 80e6,

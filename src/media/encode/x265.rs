@@ -192,7 +192,7 @@ fn threads(settings: &VideoSettings) -> Option<u32> {
 
 /// Pixels a second that one thread encodes of hard pictures, about half of what was measured (as for x264: 51, 32, 26, 26, 19 and
 /// 18 million).
-fn thread_rate(preset: X264Preset) -> f64 {
+pub(super) fn thread_rate(preset: X264Preset) -> f64 {
     match preset {
         X264Preset::Ultrafast => 25e6,
         X264Preset::Superfast => 16e6,

@@ -47,7 +47,7 @@ fn canvas(supply: &Supply, picture: &Arc<Picture>, rect: Rect) -> Vec<u8> {
     let list = DrawList::of(size, vec![DrawOp::layer(KEY, rect)]);
     let frame = VideoFrame { pts_ns: 0, picture: Arc::clone(picture), scaled: Vec::new() };
     compositor.draw(0, &list, &[(KEY, frame)]).unwrap();
-    let composed = compositor.finish().unwrap().remove(0);
+    let composed = compositor.await_picture();
     composed.picture.planes().iter().flat_map(|plane| plane.data.to_vec()).collect()
 }
 

@@ -7,6 +7,7 @@
 
 use std::ffi::{c_char, c_void};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
@@ -180,6 +181,7 @@ pub(super) struct Driver {
     pub(super) cuda: Cuda,
     pub(super) api: Api,
     device: Device,
+    codecs: OnceLock<Vec<VideoCodec>>,
     sessions: AtomicU64,
     opened: AtomicU64,
     refused: AtomicU64,
@@ -204,6 +206,7 @@ impl Driver {
             cuda,
             api,
             device: none,
+            codecs: OnceLock::new(),
             sessions: count(),
             opened: count(),
             refused: count(),
@@ -211,7 +214,7 @@ impl Driver {
         };
         let mut why = NoNvenc::NoDevice("there is none".into());
         for device in devices {
-            driver.device = device;
+            (driver.device, driver.codecs) = (device, OnceLock::new());
             match Session::probe(&driver, VideoCodec::H264) {
                 // All sessions may be in use just now.
                 Ok(()) | Err(NoNvenc::NoSession(_)) => return Ok(driver),
@@ -224,6 +227,12 @@ impl Driver {
     /// The device that encodes.
     pub(super) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Notes what the device encodes, as a session of it told.
+    pub(super) fn encodes(&self, is_it: impl Fn(VideoCodec) -> bool) {
+        self.codecs
+            .get_or_init(|| VideoCodec::ALL.into_iter().filter(|codec| is_it(*codec)).collect());
     }
 
     /// A place for a session, if fewer than `most` are open; 0 is no limit.
@@ -256,6 +265,7 @@ impl Driver {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         NvencReport {
             device: Ok(self.device.name.clone()),
+            codecs: self.codecs.get().cloned().unwrap_or_default(),
             sessions: count(&self.sessions),
             opened: count(&self.opened),
             refused: count(&self.refused),

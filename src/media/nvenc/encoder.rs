@@ -17,7 +17,7 @@ use crate::limits::NVENC_BUFFERS;
 use crate::media::encode::{
     EncodeError, Encoded, Idr, Intake, Timing, VideoSettings, check_picture, sets,
 };
-use crate::media::packet::{Packet, VideoCodec};
+use crate::media::packet::Packet;
 
 /// Buffers for one picture.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ impl NvencEncoder {
     pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
         let driver = driver(&video.nvenc)?;
         let session = Session::open(driver, video.nvenc.most_sessions)?;
-        session.initialize(VideoCodec::H264, video)?;
+        session.initialize(video)?;
         let parameter_sets = session.parameter_sets()?.into();
         let ahead = video.lookahead_pictures as usize;
         let mut encoder = NvencEncoder {
@@ -111,7 +111,7 @@ impl NvencEncoder {
         Ok(())
     }
 
-    /// SPS and PPS, Annex B.
+    /// SPS and PPS, of HEVC also VPS, Annex B.
     pub(in crate::media) fn parameter_sets(&self) -> &[u8] {
         &self.parameter_sets
     }

@@ -149,6 +149,8 @@ impl NoNvenc {
 pub struct NvencReport {
     /// The device, or why there is none.
     pub device: Result<String, NoNvenc>,
+    /// What it says that it encodes; empty before a session was opened.
+    pub codecs: Vec<VideoCodec>,
     /// Sessions open now.
     pub sessions: u64,
     /// Sessions opened since the start, probes included.
@@ -163,6 +165,11 @@ impl NvencReport {
     /// `ready`, or [`NoNvenc::word`].
     pub fn state(&self) -> &'static str {
         self.device.as_ref().map_or_else(NoNvenc::word, |_| "ready")
+    }
+
+    /// Whether there is a device that may encode this codec.
+    pub fn may_encode(&self, codec: VideoCodec) -> bool {
+        self.device.is_ok() && (self.codecs.is_empty() || self.codecs.contains(&codec))
     }
 
     /// All that [`NvencReport::state`] may say.
@@ -210,7 +217,15 @@ pub fn report(settings: &NvencSettings) -> NvencReport {
     match driver(settings) {
         Ok(driver) => driver.report(),
         Err(why) => {
-            NvencReport { device: Err(why), sessions: 0, opened: 0, refused: 0, host_copies: 0 }
+            let codecs = Vec::new();
+            NvencReport {
+                device: Err(why),
+                codecs,
+                sessions: 0,
+                opened: 0,
+                refused: 0,
+                host_copies: 0,
+            }
         }
     }
 }

@@ -116,10 +116,8 @@ impl<'a> Session<'a> {
     /// Opens a session of a codec, and closes it.
     pub(super) fn probe(driver: &Driver, codec: VideoCodec) -> Result<(), NoNvenc> {
         let session = Session::open(driver, 0)?;
-        if !session.codecs()?.contains(&codec_guid(codec)) {
-            return Err(NoNvenc::NoCodec(codec.name()));
-        }
-        session.initialize(codec, &VideoSettings::for_size(PROBE_SIZE, FrameRate::FPS_30))
+        let video = VideoSettings::for_size(PROBE_SIZE, FrameRate::FPS_30);
+        session.initialize(&VideoSettings { codec, ..video })
     }
 
     fn refusal(&self, what: &'static str, status: u32) -> NoNvenc {
@@ -172,6 +170,7 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// What the card encodes.
     fn codecs(&self) -> Result<Vec<nv::GUID>, NoNvenc> {
         let api = &self.driver.api;
         let (mut count, mut filled) = (0, 0);
@@ -188,11 +187,7 @@ impl<'a> Session<'a> {
     }
 
     /// A preset's configuration, changed to what is asked for.
-    fn preset(
-        &self,
-        codec: VideoCodec,
-        video: &VideoSettings,
-    ) -> Result<Box<nv::NV_ENC_PRESET_CONFIG>, NoNvenc> {
+    fn preset(&self, video: &VideoSettings) -> Result<Box<nv::NV_ENC_PRESET_CONFIG>, NoNvenc> {
         let mut preset = Box::new(nv::NV_ENC_PRESET_CONFIG {
             version: nv::NV_ENC_PRESET_CONFIG_VER,
             ..Default::default()
@@ -201,19 +196,19 @@ impl<'a> Session<'a> {
         let status = {
             let _current = self.context.current()?;
             let tuning = tuning_info(video.nvenc.tuning);
-            let (codec, wanted) = (codec_guid(codec), preset_guid(video.nvenc.preset));
+            let (codec, wanted) = (codec_guid(video.codec), preset_guid(video.nvenc.preset));
             // SAFETY: the session is open and the struct bears its version.
             unsafe { (self.driver.api.preset)(self.handle, codec, wanted, tuning, &mut *preset) }
         };
         if status != SUCCESS {
             return Err(self.refusal("a preset", status));
         }
-        configure(&mut preset.presetCfg, codec, video);
+        configure(&mut preset.presetCfg, video);
         Ok(preset)
     }
 
-    /// Whether the card looks ahead where it encodes H.264.
-    fn looks_ahead(&self) -> Result<bool, NoNvenc> {
+    /// Whether the card looks ahead where it encodes this codec.
+    fn looks_ahead(&self, codec: VideoCodec) -> Result<bool, NoNvenc> {
         let mut params = nv::NV_ENC_CAPS_PARAM {
             version: nv::NV_ENC_CAPS_PARAM_VER,
             capsToQuery: nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD,
@@ -221,7 +216,7 @@ impl<'a> Session<'a> {
         };
         let mut value = 0;
         let _current = self.context.current()?;
-        let codec = codec_guid(VideoCodec::H264);
+        let codec = codec_guid(codec);
         // SAFETY: the session is open, the struct bears its version, and the other pointer is valid.
         match unsafe { (self.driver.api.caps)(self.handle, codec, &mut params, &mut value) } {
             SUCCESS => Ok(value != 0),
@@ -230,17 +225,18 @@ impl<'a> Session<'a> {
     }
 
     /// Says what is to be encoded.
-    pub(super) fn initialize(
-        &self,
-        codec: VideoCodec,
-        video: &VideoSettings,
-    ) -> Result<(), NoNvenc> {
-        if video.lookahead_pictures > 0 && !self.looks_ahead()? {
+    pub(super) fn initialize(&self, video: &VideoSettings) -> Result<(), NoNvenc> {
+        let guids = self.codecs()?;
+        self.driver.encodes(|codec| guids.contains(&codec_guid(codec)));
+        if !guids.contains(&codec_guid(video.codec)) {
+            return Err(NoNvenc::NoCodec(video.codec.name()));
+        }
+        if video.lookahead_pictures > 0 && !self.looks_ahead(video.codec)? {
             let reason = "this card has none".to_owned();
             return Err(NoNvenc::Refused { what: "look-ahead", reason });
         }
-        let mut preset = self.preset(codec, video)?;
-        let mut params = parameters(&mut preset.presetCfg, codec, video);
+        let mut preset = self.preset(video)?;
+        let mut params = parameters(&mut preset.presetCfg, video);
         match self.status(self.driver.api.initialize, &mut params)? {
             SUCCESS => Ok(()),
             // Some drivers give out sessions first and count them here.
@@ -252,20 +248,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Goes on with H.264 of another bit rate, with the next picture. The level of the stream is named, so that the driver has no
+    /// Goes on with another bit rate, with the next picture. The level of the stream is named, so that the driver has no
     /// reason to write another SPS; neither is the rate control reset nor a keyframe made.
     pub(super) fn reconfigure(&self, video: &VideoSettings, level: u8) -> Result<(), NoNvenc> {
-        let mut preset = self.preset(VideoCodec::H264, video)?;
-        keep_level(&mut preset.presetCfg, level);
+        let mut preset = self.preset(video)?;
+        keep_level(&mut preset.presetCfg, video.codec, level);
         let mut params = nv::NV_ENC_RECONFIGURE_PARAMS {
             version: nv::NV_ENC_RECONFIGURE_PARAMS_VER,
-            reInitEncodeParams: parameters(&mut preset.presetCfg, VideoCodec::H264, video),
+            reInitEncodeParams: parameters(&mut preset.presetCfg, video),
             ..Default::default()
         };
         self.call("another bit rate", self.driver.api.reconfigure, &mut params)
     }
 
-    /// SPS and PPS, Annex B.
+    /// SPS and PPS, of HEVC also VPS, Annex B.
     pub(super) fn parameter_sets(&self) -> Result<Vec<u8>, NoNvenc> {
         let mut sets = vec![0; nv::NV_MAX_SEQ_HDR_LEN as usize];
         let mut len = 0;

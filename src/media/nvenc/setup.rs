@@ -45,7 +45,7 @@ pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
 }
 
 /// A preset's configuration, changed to what is asked for.
-pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video: &VideoSettings) {
+pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
     // Keyframes are the output's business, which forces each.
     config.gopLength = nv::NVENC_INFINITE_GOPLENGTH;
     config.frameIntervalP = 1;
@@ -67,25 +67,53 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, video
     rate.set_disableIadapt(1);
     rate.set_disableBadapt(1);
     rate.set_zeroReorderDelay(1);
-    if codec == VideoCodec::H264 {
-        config.profileGUID = match video.profile {
-            Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
-            Profile::Main => nv::NV_ENC_H264_PROFILE_MAIN_GUID,
-            Profile::High => nv::NV_ENC_H264_PROFILE_HIGH_GUID,
-        };
-        // SAFETY: the codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
-        describe(unsafe { &mut config.encodeCodecConfig.h264Config });
-    }
+    let of_codec = &mut config.encodeCodecConfig;
+    config.profileGUID = match (video.codec, video.profile) {
+        (VideoCodec::H264, profile) => {
+            // SAFETY: the codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
+            describe_avc(unsafe { &mut of_codec.h264Config });
+            match profile {
+                Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
+                Profile::Main => nv::NV_ENC_H264_PROFILE_MAIN_GUID,
+                Profile::High => nv::NV_ENC_H264_PROFILE_HIGH_GUID,
+            }
+        }
+        (VideoCodec::Hevc, _) => {
+            // SAFETY: the codec is HEVC; else as above.
+            describe_hevc(unsafe { &mut of_codec.hevcConfig });
+            nv::NV_ENC_HEVC_PROFILE_MAIN_GUID
+        }
+        // Only tried.
+        (VideoCodec::Av1, _) => nv::NV_ENC_AV1_PROFILE_MAIN_GUID,
+    };
 }
 
-fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
+fn describe_avc(avc: &mut nv::NV_ENC_CONFIG_H264) {
     avc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
     avc.set_repeatSPSPPS(1);
     avc.set_disableSPSPPS(0);
     avc.set_outputAUD(0);
     avc.chromaFormatIDC = 1;
     avc.useBFramesAsRef = nv::NV_ENC_BFRAME_REF_MODE::NV_ENC_BFRAME_REF_MODE_DISABLED;
-    let vui = &mut avc.h264VUIParameters;
+    describe_colours(&mut avc.h264VUIParameters);
+}
+
+fn describe_hevc(hevc: &mut nv::NV_ENC_CONFIG_HEVC) {
+    hevc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
+    // The tier Main, as what stands in for it has; High is another level's bit rate.
+    hevc.tier = 0;
+    // The record has them, and packets do not.
+    hevc.set_repeatSPSPPS(0);
+    hevc.set_disableSPSPPS(0);
+    hevc.set_outputAUD(0);
+    hevc.set_chromaFormatIDC(1);
+    hevc.set_pixelBitDepthMinus8(0);
+    hevc.useBFramesAsRef = nv::NV_ENC_BFRAME_REF_MODE::NV_ENC_BFRAME_REF_MODE_DISABLED;
+    describe_colours(&mut hevc.hevcVUIParameters);
+}
+
+/// In a struct that both codecs have.
+fn describe_colours(vui: &mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
     vui.videoSignalTypePresentFlag = 1;
     vui.videoFormat = nv::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED;
     vui.videoFullRangeFlag = 0;
@@ -101,24 +129,25 @@ fn describe(avc: &mut nv::NV_ENC_CONFIG_H264) {
     vui.bitstreamRestrictionFlag = 1;
 }
 
-/// Names the level of H.264 instead of leaving it to the driver.
-pub(super) fn keep_level(config: &mut nv::NV_ENC_CONFIG, level: u8) {
-    // SAFETY: the caller's codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
-    let avc = unsafe { &mut config.encodeCodecConfig.h264Config };
-    // NVENC's numbers of levels are `level_idc`.
-    avc.level = u32::from(level);
+/// Names the level instead of leaving it to the driver, whose numbers of levels are those of the codec.
+pub(super) fn keep_level(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, level: u8) {
+    let of_codec = &mut config.encodeCodecConfig;
+    match codec {
+        VideoCodec::H264 => of_codec.h264Config.level = level.into(),
+        VideoCodec::Hevc => of_codec.hevcConfig.level = level.into(),
+        VideoCodec::Av1 => {}
+    }
 }
 
 /// The parameters of a session; `config` must outlive the call that they are for.
 pub(super) fn parameters(
     config: &mut nv::NV_ENC_CONFIG,
-    codec: VideoCodec,
     video: &VideoSettings,
 ) -> nv::NV_ENC_INITIALIZE_PARAMS {
     let (width, height) = (video.size.width_px, video.size.height_px);
     let mut parameters = nv::NV_ENC_INITIALIZE_PARAMS {
         version: nv::NV_ENC_INITIALIZE_PARAMS_VER,
-        encodeGUID: codec_guid(codec),
+        encodeGUID: codec_guid(video.codec),
         presetGUID: preset_guid(video.nvenc.preset),
         encodeWidth: width,
         encodeHeight: height,

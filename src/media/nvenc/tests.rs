@@ -4,12 +4,13 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, bare, check_ahead, check_rates, flat, lumas, picture, probe, settings,
+    Dir, SIZE, annex_b, bare, check_ahead, check_rates, decoded, flat, lumas, noise, picture,
+    probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
 };
-use crate::media::packet::Packet;
+use crate::media::packet::{Packet, VideoCodec};
 use crate::metrics::open_descriptors;
 use crate::time::FrameRate;
 
@@ -31,6 +32,7 @@ fn check(video: &VideoSettings) {
         assert_eq!(ready.len(), 1, "{video:?}: tick {tick}");
         packets.extend(ready);
     }
+    let decoder = encoder.decoder();
     assert!(encoder.finish().unwrap().is_empty());
     let times: Vec<_> = packets.iter().map(|packet| (packet.pts_ns, packet.dts_ns)).collect();
     let ticks = (0..40).map(|tick| video.rate.tick_ns(tick) as i64);
@@ -38,10 +40,14 @@ fn check(video: &VideoSettings) {
     let keys: Vec<usize> = (0..40).filter(|n| packets[*n].key).collect();
     assert_eq!(keys, [0, 17], "{video:?}");
     let dir = Dir::new();
-    // A player that joins at the second keyframe finds the parameter sets there.
-    for (first, name) in [(0, "all.h264"), (17, "late.h264")] {
+    // A player that joins at the second keyframe finds the parameter sets there; those of HEVC are in the record alone.
+    for (first, name) in [(0, "all"), (17, "late")] {
         let path = dir.0.join(name);
-        std::fs::write(&path, bare(&packets[first..])).unwrap();
+        let stream = match video.codec {
+            VideoCodec::H264 => bare(&packets[first..]),
+            _ => annex_b(&decoder, &packets[first..]),
+        };
+        std::fs::write(&path, stream).unwrap();
         let path = path.to_str().unwrap();
         probe(path, 10).check_tags();
         let lumas = lumas(path);
@@ -72,6 +78,13 @@ fn pictures_come_out_as_they_went_in() {
             nvenc: nvenc(NvencPreset::P7, NvencTuning::HighQuality, NvencRate::Constant),
             ..base.clone()
         },
+        VideoSettings { codec: VideoCodec::Hevc, ..base.clone() },
+        VideoSettings {
+            codec: VideoCodec::Hevc,
+            rate: FrameRate::new(60_000, 1001).unwrap(),
+            nvenc: nvenc(NvencPreset::P7, NvencTuning::HighQuality, NvencRate::Variable),
+            ..base.clone()
+        },
     ] {
         check(&video);
     }
@@ -92,7 +105,7 @@ fn keyframes_come_when_a_group_is_over() {
 }
 
 #[test]
-fn what_is_not_there_is_named_and_x264_takes_its_place() {
+fn what_is_not_there_is_named_and_software_takes_its_place() {
     for (faults, most_sessions, word, told) in [
         ("no-device", 0, "no_device", "CUDA finds no device"),
         ("unsupported", 0, "no_encoder", "NVIDIA Simulator has no NVENC"),
@@ -102,9 +115,13 @@ fn what_is_not_there_is_named_and_x264_takes_its_place() {
         ("", 1, "no_session", "1 are open (nvenc-sessions)"),
         ("no-memory", 0, "refused", "NV_ENC_ERR_OUT_OF_MEMORY"),
         ("gone=0@0", 0, "refused", "NV_ENC_ERR_DEVICE_NOT_EXIST"),
+        ("no-hevc", 0, "no_codec", "this card does not encode HEVC"),
     ] {
         let simulator = Simulator::new(faults);
         let mut video = video(&simulator);
+        if word == "no_codec" {
+            video.codec = VideoCodec::Hevc;
+        }
         video.nvenc.most_sessions = most_sessions;
         // Whoever is first takes the only session, or loses the card.
         let mut first = NvencEncoder::open(&video);
@@ -139,22 +156,55 @@ fn without_a_driver_all_is_as_if_nobody_had_asked() {
 
 #[test]
 fn a_stream_is_gone_on_with_by_who_fits_it() {
-    let simulator = Simulator::new("sessions=1");
-    let auto = VideoSettings { policy: EncoderPolicy::Auto, ..video(&simulator) };
-    let by_nvenc = VideoEncoder::open(&auto).unwrap();
-    let by_x264 = VideoEncoder::open(&auto).unwrap();
-    assert_eq!((by_nvenc.maker(), by_x264.maker()), (Maker::Nvenc, Maker::Software));
-    let (nvenc, x264) = (by_nvenc.decoder(), by_x264.decoder());
-    let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
-    assert_eq!((resumed.maker(), resumed.decoder()), (Maker::StandIn, nvenc.clone()));
-    assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
-    drop(by_nvenc);
-    for (stream, maker) in [(&nvenc, Maker::Nvenc), (&x264, Maker::Software)] {
-        let resumed = VideoEncoder::resume(&auto, stream).unwrap();
-        assert_eq!((resumed.maker(), &resumed.decoder()), (maker, stream));
+    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+        let simulator = Simulator::new("sessions=1");
+        let auto = VideoSettings { codec, policy: EncoderPolicy::Auto, ..video(&simulator) };
+        let by_nvenc = VideoEncoder::open(&auto).unwrap();
+        let by_software = VideoEncoder::open(&auto).unwrap();
+        assert_eq!((by_nvenc.maker(), by_software.maker()), (Maker::Nvenc, Maker::Software));
+        let (nvenc, software) = (by_nvenc.decoder(), by_software.decoder());
+        let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
+        assert_eq!((resumed.maker(), resumed.decoder()), (Maker::StandIn, nvenc.clone()));
+        assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
+        drop(by_nvenc);
+        for (stream, maker) in [(&nvenc, Maker::Nvenc), (&software, Maker::Software)] {
+            let resumed = VideoEncoder::resume(&auto, stream).unwrap();
+            assert_eq!((resumed.maker(), &resumed.decoder()), (maker, stream));
+        }
+        let other = VideoSettings { policy: EncoderPolicy::Software, ..auto };
+        assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
+        simulator.check_empty();
     }
-    let other = VideoSettings { policy: EncoderPolicy::Software, ..auto };
-    assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
+}
+
+/// Packets of noise, from this tick on.
+fn encode(encoder: &mut VideoEncoder, ticks: std::ops::Range<u64>) -> Vec<Packet> {
+    ticks.flat_map(|tick| encoder.encode(tick, &noise(tick), Idr::Auto).unwrap()).collect()
+}
+
+#[test]
+fn a_stream_of_hevc_that_is_gone_on_with_shows_what_each_encoder_shows_alone() {
+    let simulator = Simulator::new("");
+    let hevc = VideoSettings { codec: VideoCodec::Hevc, ..video(&simulator) };
+    let mut first = VideoEncoder::open(&hevc).unwrap();
+    let stream = first.decoder();
+    let mut begun = encode(&mut first, 0..20);
+    let shown = decoded(&annex_b(&stream, &begun));
+    let software = VideoSettings { policy: EncoderPolicy::Software, ..hevc.clone() };
+    let mut alone = VideoEncoder::open(&software).unwrap();
+    let as_alone = encode(&mut alone, 20..70);
+    let then = decoded(&annex_b(&alone.decoder(), &as_alone));
+    let mut stand_in = VideoEncoder::again(&hevc, Maker::StandIn, &stream).unwrap();
+    let gone_on = encode(&mut stand_in, 20..70);
+    assert!(gone_on.iter().zip(&as_alone).all(|(a, b)| a.data != b.data), "other ids");
+    begun.extend(gone_on);
+    // And NVENC takes it up again.
+    let mut again = VideoEncoder::again(&hevc, Maker::Nvenc, &stream).unwrap();
+    let last = encode(&mut again, 70..90);
+    let ending = decoded(&annex_b(&stream, &last));
+    begun.extend(last);
+    assert!(decoded(&annex_b(&stream, &begun)) == [shown, then, ending].concat());
+    drop((first, again));
     simulator.check_empty();
 }
 
@@ -200,14 +250,16 @@ fn pictures_that_are_held_back_come_later() {
 
 #[test]
 fn a_bit_rate_changes_within_the_session() {
-    let simulator = Simulator::new("");
-    let video = video(&simulator);
-    let mut encoder = VideoEncoder::open(&video).unwrap();
-    let opened = simulator.held().opened;
-    check_rates(&mut encoder, video.bitrate_bps);
-    assert_eq!(simulator.held().opened, opened);
-    drop(encoder);
-    simulator.check_empty();
+    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+        let simulator = Simulator::new("");
+        let video = VideoSettings { codec, ..video(&simulator) };
+        let mut encoder = VideoEncoder::open(&video).unwrap();
+        let opened = simulator.held().opened;
+        check_rates(&mut encoder, video.bitrate_bps);
+        assert_eq!(simulator.held().opened, opened);
+        drop(encoder);
+        simulator.check_empty();
+    }
     let simulator = Simulator::new("no-reconfigure");
     let mut encoder = VideoEncoder::open(&self::video(&simulator)).unwrap();
     let error = encoder.set_bitrate(200_000).unwrap_err().to_string();
@@ -218,9 +270,11 @@ fn a_bit_rate_changes_within_the_session() {
 
 #[test]
 fn what_is_looked_ahead_comes_so_much_later() {
-    let simulator = Simulator::new("");
-    check_ahead(&video(&simulator));
-    simulator.check_empty();
+    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+        let simulator = Simulator::new("");
+        check_ahead(&VideoSettings { codec, ..video(&simulator) });
+        simulator.check_empty();
+    }
     let simulator = Simulator::new("no-lookahead");
     let video = VideoSettings { lookahead_pictures: 1, ..video(&simulator) };
     let error = VideoEncoder::open(&video).unwrap_err().to_string();

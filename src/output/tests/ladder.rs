@@ -6,8 +6,10 @@ use super::super::encode_loop::black;
 use super::super::testing::{Dir, Live, await_true, media, probe, settings};
 use super::super::{Overflow, RenditionSettings, Sink, StartError, TickMedia, start};
 use super::LONG;
+use crate::fault;
 use crate::frame::{Picture, Size};
 use crate::media::encode::VideoSettings;
+use crate::media::encode::testing::lumas;
 use crate::media::hub::{Hub, Received};
 use crate::worker::StopToken;
 
@@ -125,6 +127,24 @@ fn what_an_encoder_gives_at_once_in_the_end_is_missed_by_no_rung() {
     output.finish(LONG);
     let (main, rung) = (output.stats(), rung());
     assert_eq!([main.encoded, rung.encoded, rung.pictures_dropped, rung.repeated], [60, 60, 0, 0]);
+}
+
+#[test]
+fn a_rung_that_is_late_at_once_does_not_begin_in_black() {
+    let dir = Dir::new();
+    fault::arm("lld-late:slow@0");
+    let renditions = vec![rendition("lld", Size::new(320, 180))];
+    let output =
+        start(&super::super::ProgrammeSettings { renditions, ..settings("late") }).unwrap();
+    output.add_rendition_sink("lld", file(&dir, "lld.mp4")).unwrap();
+    for tick in 0..60 {
+        output.push_wait(media(tick)).unwrap();
+    }
+    output.finish(LONG);
+    let stats = output.renditions().remove(0).stats;
+    assert!(stats.pictures_dropped > 0, "it was not late: {stats:?}");
+    let shown = lumas(dir.0.join("lld.mp4").to_str().unwrap());
+    assert_eq!((shown.len(), shown[0]), (60, 40), "{shown:?}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Refusals {
     pub no_reconfigure: bool,
     /// `no-lookahead`: the card has none.
     pub no_lookahead: bool,
+    /// `no-hevc`: the card encodes H.264 alone.
+    pub no_hevc: bool,
 }
 
 impl Refusals {
@@ -46,6 +48,7 @@ impl Refusals {
             ("no-register", "") => self.no_register = true,
             ("no-reconfigure", "") => self.no_reconfigure = true,
             ("no-lookahead", "") => self.no_lookahead = true,
+            ("no-hevc", "") => self.no_hevc = true,
             _ => unknown(word),
         }
     }

@@ -15,8 +15,13 @@ use crate::world::{CONTEXT, say, world};
 mod registered;
 mod setup;
 
-/// The codecs of a card of the Turing generation.
-const CODECS: [nv::GUID; 2] = [nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID];
+/// The codecs of a card of the Turing generation, or of an older one.
+fn encoded() -> &'static [nv::GUID] {
+    match world().faults.refusals.no_hevc {
+        true => &[nv::NV_ENC_CODEC_H264_GUID],
+        false => &[nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID],
+    }
+}
 
 /// Rows of a picture begin at multiples of this, bytes.
 const PITCH: u32 = 256;
@@ -146,7 +151,7 @@ unsafe extern "C" fn open(
 unsafe extern "C" fn codec_count(encoder: *mut c_void, count: *mut u32) -> NVENCSTATUS {
     with(encoder, |_| {
         // SAFETY: the interface wants a valid pointer.
-        unsafe { *count = CODECS.len() as u32 };
+        unsafe { *count = encoded().len() as u32 };
         Ok(())
     })
 }
@@ -158,10 +163,11 @@ unsafe extern "C" fn codecs(
     count: *mut u32,
 ) -> NVENCSTATUS {
     with(encoder, |_| {
-        let fitting = CODECS.len().min(room as usize);
+        let encoded = encoded();
+        let fitting = encoded.len().min(room as usize);
         // SAFETY: there is room for `room`, and the other pointer is valid.
         unsafe {
-            std::ptr::copy_nonoverlapping(CODECS.as_ptr(), guids, fitting);
+            std::ptr::copy_nonoverlapping(encoded.as_ptr(), guids, fitting);
             *count = fitting as u32;
         }
         Ok(())

@@ -26,8 +26,6 @@ pub struct Setup {
     pub wish: Wish,
     pub gop_pictures: u32,
     pub repeats_sets: bool,
-    /// The codec is H.264; others are known but not simulated.
-    pub is_avc: bool,
     /// Pictures that are held back besides what faults ask for: B-frames.
     pub hold: u64,
     /// Pictures that are only looked at yet.
@@ -146,10 +144,8 @@ impl Session {
         if self.setup.is_some() {
             return Err(wrong(NV_ENC_ERR_INVALID_CALL, "initialized twice"));
         }
-        if setup.is_avc {
-            let opened = X264::open(&setup.wish);
-            self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
-        }
+        let opened = X264::open(&setup.wish);
+        self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
         self.setup = Some(setup);
         Ok(())
     }
@@ -160,13 +156,13 @@ impl Session {
         if before.fixed != setup.fixed {
             return Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "reconfigured what cannot be"));
         }
-        let Wish { bitrate_bps, vbv_bits, .. } = setup.wish;
-        if (Wish { bitrate_bps, vbv_bits, ..before.wish.clone() }) != setup.wish {
+        let Wish { bitrate_bps, vbv_bits, level, .. } = setup.wish;
+        if (Wish { bitrate_bps, vbv_bits, level, ..before.wish.clone() }) != setup.wish {
             // A card could: another size or frame rate.
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
         if let Some(x264) = &mut self.x264 {
-            x264.set_rate(bitrate_bps, vbv_bits);
+            x264.set_rate(&setup.wish).ok_or((NV_ENC_ERR_INVALID_PARAM, None))?;
         }
         self.is_idr_due |= is_idr;
         self.setup = Some(setup);
@@ -187,9 +183,6 @@ impl Session {
     /// Takes a picture; true when it and all that was held back can be read.
     pub fn encode(&mut self, picture: &Handed, hold: u64) -> Result<bool, Refusal> {
         let setup = self.setup()?;
-        if !setup.is_avc {
-            return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
-        }
         let (hold, repeats_sets) = (hold + setup.hold, setup.repeats_sets);
         let ahead = setup.ahead;
         let gop_pictures = setup.gop_pictures;

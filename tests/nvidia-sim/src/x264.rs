@@ -1,4 +1,4 @@
-//! What stands for the encoder on the card: x264, by way of FFmpeg.
+//! What stands for the encoder on the card: x264, or x265 for HEVC, by way of FFmpeg.
 //!
 //! Must not know the driver's interface. Invariant: a picture comes out when it goes in.
 
@@ -7,9 +7,21 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
 
+/// What of the card's codecs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Avc,
+    Hevc,
+}
+
 /// What to encode and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
+    pub codec: Codec,
+    /// As the SDK numbers it: 1 is 4:2:0.
+    pub chroma_format: u32,
+    /// As the codec numbers it; 0: the lowest that will do. Of HEVC only.
+    pub level: u32,
     pub width: i32,
     pub height: i32,
     /// Pictures per second, numerator and denominator.
@@ -23,8 +35,11 @@ pub struct Wish {
     pub chroma_left: bool,
 }
 
-/// An open x264.
+/// An open x264, or x265.
 pub struct X264 {
+    codec: Codec,
+    /// Of another bit rate, with the next keyframe: FFmpeg's x265 keeps the one that it was opened with.
+    next: Option<Box<X264>>,
     context: NonNull<ffi::AVCodecContext>,
     frame: NonNull<ffi::AVFrame>,
     packet: NonNull<ffi::AVPacket>,
@@ -38,11 +53,17 @@ impl X264 {
     pub fn open(wish: &Wish) -> Option<X264> {
         // SAFETY: no preconditions; null is turned away.
         let opened = unsafe {
-            let codec = ffi::avcodec_find_encoder_by_name(c"libx264".as_ptr());
+            let name = match wish.codec {
+                Codec::Avc => c"libx264",
+                Codec::Hevc => c"libx265",
+            };
+            let codec = ffi::avcodec_find_encoder_by_name(name.as_ptr());
             if codec.is_null() {
                 return None;
             }
             X264 {
+                codec: wish.codec,
+                next: None,
                 context: NonNull::new(ffi::avcodec_alloc_context3(codec))?,
                 frame: NonNull::new(ffi::av_frame_alloc())?,
                 packet: NonNull::new(ffi::av_packet_alloc())?,
@@ -60,6 +81,7 @@ impl X264 {
             ("forced-idr", "1"),
             ("sc_threshold", "0"),
             ("threads", "1"),
+            ("x265-params", &hevc_options(wish.level)),
         ];
         for (key, value) in pairs {
             let (key, value) = (CString::new(key).ok()?, CString::new(value).ok()?);
@@ -77,16 +99,17 @@ impl X264 {
         }
         frame.width = wish.width;
         frame.height = wish.height;
-        frame.format = ffi::AVPixelFormat::AV_PIX_FMT_NV12 as i32;
+        frame.format = context.pix_fmt as i32;
         // SAFETY: format and size are set.
         (unsafe { ffi::av_frame_get_buffer(frame, 0) } >= 0).then_some(opened)
     }
 
-    /// SPS and PPS with their start codes.
+    /// SPS and PPS, of HEVC also VPS, with their start codes.
     pub fn sets(&self) -> Vec<u8> {
+        let latest = self.next.as_deref().unwrap_or(self);
         // SAFETY: FFmpeg keeps `extradata_size` bytes there as long as the context lives.
         let extradata = unsafe {
-            let context = self.context.as_ref();
+            let context = latest.context.as_ref();
             std::slice::from_raw_parts(context.extradata, context.extradata_size as usize)
         };
         let mut sets = Vec::new();
@@ -98,7 +121,12 @@ impl X264 {
             while end > 0 && unit[end - 1] == 0 {
                 end -= 1;
             }
-            if end > 0 && matches!(unit[0] & 0x1f, 7 | 8) {
+            let is_set = end > 0
+                && match self.codec {
+                    Codec::Avc => matches!(unit[0] & 0x1f, 7 | 8),
+                    Codec::Hevc => matches!(unit[0] >> 1 & 0x3f, 32..=34),
+                };
+            if is_set {
                 sets.extend([0, 0, 0, 1]);
                 sets.extend(&unit[..end]);
             }
@@ -107,17 +135,26 @@ impl X264 {
         sets
     }
 
-    /// Keeps another bit rate from the next picture on: x264 looks at these fields before each.
-    pub fn set_rate(&mut self, bitrate_bps: i64, vbv_bits: i32) {
+    /// Keeps another bit rate from the next picture on: x264 looks at these fields before each. Of HEVC from the next keyframe on;
+    /// `None` when that cannot be had.
+    pub fn set_rate(&mut self, wish: &Wish) -> Option<()> {
+        if self.codec == Codec::Hevc {
+            self.next = Some(Box::new(X264::open(wish)?));
+            return Some(());
+        }
         // SAFETY: the context is open and ours.
         let context = unsafe { self.context.as_mut() };
-        context.bit_rate = bitrate_bps;
-        context.rc_max_rate = bitrate_bps;
-        context.rc_buffer_size = vbv_bits;
+        context.bit_rate = wish.bitrate_bps;
+        context.rc_max_rate = wish.bitrate_bps;
+        context.rc_buffer_size = wish.vbv_bits;
+        Some(())
     }
 
     /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives Annex B.
     pub fn encode(&mut self, nv12: &[u8], pitch: usize, pts: i64, is_idr: bool) -> Option<Vec<u8>> {
+        if let Some(next) = self.next.take_if(|_| is_idr) {
+            *self = *next;
+        }
         // SAFETY: the frame is ours; FFmpeg may hold a reference to its buffer, which is then made anew.
         let frame = unsafe { &mut *self.frame.as_ptr() };
         // SAFETY: the frame has a buffer.
@@ -130,6 +167,10 @@ impl X264 {
             for row in 0..rows {
                 let from = &nv12[(first + row) * pitch..][..width];
                 let stride = frame.linesize[plane] as usize;
+                if plane == 1 && self.codec == Codec::Hevc {
+                    part(from, frame, row);
+                    continue;
+                }
                 // SAFETY: the plane has `rows` rows of at least `width` bytes, `stride` apart.
                 unsafe {
                     ptr::copy_nonoverlapping(
@@ -173,11 +214,36 @@ impl Drop for X264 {
     }
 }
 
+/// x265's own; x264 does not look at them.
+fn hevc_options(level: u32) -> String {
+    let level = match level {
+        0 => String::new(),
+        level => format!(":level-idc={}.{}", level / 30, level % 30 / 3),
+    };
+    "pools=none:wpp=0:frame-threads=1:bframes=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=none".to_owned()
+        + &level
+}
+
+/// A row of interleaved chroma to the planes of U and V.
+fn part(pairs: &[u8], frame: &mut ffi::AVFrame, row: usize) {
+    for (plane, lane) in [(1, 0), (2, 1)] {
+        let samples = pairs.iter().skip(lane).step_by(2);
+        let offset = row * frame.linesize[plane] as usize;
+        for (index, sample) in samples.enumerate() {
+            // SAFETY: the plane has a row of half as many samples as there are bytes.
+            unsafe { *frame.data[plane].add(offset + index) = *sample };
+        }
+    }
+}
+
 fn configure(context: &mut ffi::AVCodecContext, wish: &Wish) {
     let (num, den) = wish.rate;
     context.width = wish.width;
     context.height = wish.height;
-    context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
+    context.pix_fmt = match wish.codec {
+        Codec::Avc => ffi::AVPixelFormat::AV_PIX_FMT_NV12,
+        Codec::Hevc => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P,
+    };
     context.time_base = ffi::AVRational { num: den, den: num };
     context.framerate = ffi::AVRational { num, den };
     context.gop_size = i32::MAX;

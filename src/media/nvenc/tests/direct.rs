@@ -34,9 +34,9 @@ impl Path {
         compositor.deliver_to(Some(device));
         compositor.set_renditions(&[SMALL]).unwrap();
         let mut path = Path { kept, gpu, simulator, compositor };
-        // Shaders are compiled for it, which takes valgrind longer than a driver may take on air.
+        // Shaders are compiled for it.
         path.draw(0);
-        await_true("a picture", || path.compositor.collect().unwrap().is_some());
+        path.compositor.await_picture();
         path
     }
 

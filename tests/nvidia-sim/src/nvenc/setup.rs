@@ -7,10 +7,10 @@ use std::ffi::c_void;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
-use super::{CODECS, version, with};
+use super::{encoded, version, with};
 use crate::session::{Fixed, Refusal, Setup, wrong};
 use crate::world::{say, world};
-use crate::x264::Wish;
+use crate::x264::{Codec, Wish};
 
 const PRESETS: [nv::GUID; 7] = [
     nv::NV_ENC_PRESET_P1_GUID,
@@ -27,7 +27,7 @@ const SMALLEST: (u32, u32) = (145, 49);
 const LARGEST: u32 = 4096;
 
 fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
-    match CODECS.contains(&codec) && PRESETS.contains(&preset) {
+    match encoded().contains(&codec) && PRESETS.contains(&preset) {
         true => Ok(()),
         false => Err(wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec or preset that is not there")),
     }
@@ -54,6 +54,12 @@ pub unsafe extern "C" fn preset(
         config.rcParams.version = nv::NV_ENC_RC_PARAMS_VER;
         config.rcParams.rateControlMode = nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR;
         config.rcParams.averageBitRate = 2_000_000;
+        let of_codec = &mut config.encodeCodecConfig;
+        match codec == nv::NV_ENC_CODEC_HEVC_GUID {
+            // SAFETY: the union holds plain numbers; this is the codec's member.
+            true => unsafe { of_codec.hevcConfig.set_chromaFormatIDC(1) },
+            false => of_codec.h264Config.chromaFormatIDC = 1,
+        }
         Ok(())
     })
 }
@@ -120,7 +126,11 @@ fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
     if config.rcParams.lookaheadDepth > 31 {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a look-ahead that is too long"));
     }
-    Ok(setup(params, config))
+    let setup = setup(params, config);
+    match setup.wish.chroma_format {
+        1 => Ok(setup),
+        _ => Err(wrong(NV_ENC_ERR_INVALID_PARAM, "NV12 that is not 4:2:0")),
+    }
 }
 
 pub unsafe extern "C" fn caps(
@@ -134,7 +144,7 @@ pub unsafe extern "C" fn caps(
     with(encoder, |_| {
         version(params.version, nv::NV_ENC_CAPS_PARAM_VER)?;
         let missing = wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec that is not there");
-        CODECS.contains(&codec).then_some(()).ok_or(missing)?;
+        encoded().contains(&codec).then_some(()).ok_or(missing)?;
         if params.capsToQuery != nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD {
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
@@ -145,10 +155,13 @@ pub unsafe extern "C" fn caps(
 }
 
 fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
-    // SAFETY: the union holds plain numbers; for H.264 its caller wrote this member.
-    let avc = unsafe { &config.encodeCodecConfig.h264Config };
-    let vui = &avc.h264VUIParameters;
+    let of_codec = &config.encodeCodecConfig;
+    let is_hevc = params.encodeGUID == nv::NV_ENC_CODEC_HEVC_GUID;
+    // SAFETY: the union holds plain numbers; the caller wrote the codec's member.
+    let (avc, hevc) = unsafe { (&of_codec.h264Config, &of_codec.hevcConfig) };
+    let vui = if is_hevc { &hevc.hevcVUIParameters } else { &avc.h264VUIParameters };
     let profile = match config.profileGUID {
+        nv::NV_ENC_HEVC_PROFILE_MAIN_GUID => "main",
         nv::NV_ENC_H264_PROFILE_BASELINE_GUID => "baseline",
         nv::NV_ENC_H264_PROFILE_MAIN_GUID => "main",
         _ => "high",
@@ -158,6 +171,9 @@ fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> S
         [vui.colourPrimaries as u32, vui.transferCharacteristics as u32, vui.colourMatrix as u32];
     Setup {
         wish: Wish {
+            codec: if is_hevc { Codec::Hevc } else { Codec::Avc },
+            chroma_format: if is_hevc { hevc.chromaFormatIDC() } else { avc.chromaFormatIDC },
+            level: if is_hevc { hevc.level } else { avc.level },
             width: params.encodeWidth as i32,
             height: params.encodeHeight as i32,
             rate: (params.frameRateNum as i32, params.frameRateDen as i32),
@@ -169,8 +185,7 @@ fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> S
             chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
         },
         gop_pictures: config.gopLength,
-        repeats_sets: avc.repeatSPSPPS() == 1,
-        is_avc: params.encodeGUID == nv::NV_ENC_CODEC_H264_GUID,
+        repeats_sets: if is_hevc { hevc.repeatSPSPPS() } else { avc.repeatSPSPPS() } == 1,
         hold: u64::from(config.frameIntervalP.max(1) as u32 - 1),
         ahead: u64::from(config.rcParams.enableLookahead())
             * u64::from(config.rcParams.lookaheadDepth),
@@ -178,7 +193,7 @@ fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> S
             codec: params.encodeGUID,
             gop_length: config.gopLength,
             interval_p: config.frameIntervalP,
-            idr_period: avc.idrPeriod,
+            idr_period: if is_hevc { hevc.idrPeriod } else { avc.idrPeriod },
             look_ahead: (config.rcParams.enableLookahead(), config.rcParams.lookaheadDepth.into()),
             mode: (params.enableEncodeAsync, params.enablePTD),
             largest: (params.maxEncodeWidth, params.maxEncodeHeight),
