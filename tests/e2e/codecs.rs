@@ -20,7 +20,8 @@ fn server() -> Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_goes_out_by_every_way() {
-    prove_every_way(&server(), Player::Newer).await;
+    // Without rungs: in a debug build three encoders of HEVC are more than two cores do. Rungs of HEVC: output/tests/hls.
+    prove_every_way(&server(), Player::Newer, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

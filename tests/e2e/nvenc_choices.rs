@@ -8,7 +8,7 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
-use crate::ladder::prove_every_way;
+use crate::ladder::{RUNGS, prove_every_way};
 use crate::nvenc::{beside_adapter, simulator};
 use crate::proof::{Player, tap};
 use crate::support::{From, Process, Server, Studio, run_ffmpeg, ticks, wait_for};
@@ -150,7 +150,7 @@ async fn a_bit_rate_changes_on_air_in_the_streams_of_nvenc() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_x264_looks_ahead_is_missing_nowhere() {
     let server = Server::start_in(&[("ONAIR_ENCODER", "x264"), ("ONAIR_LOOKAHEAD_FRAMES", "8")]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,5 +161,5 @@ async fn what_nvenc_looks_ahead_is_missing_nowhere() {
         ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
         ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
     ]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
 }
