@@ -297,10 +297,14 @@ pub struct Settings {
     /// Pictures that an encoder of PGM looks ahead, 0–31: better pictures at the same bit rate, by so many later [default: 0].
     #[arg(long, env = "ONAIR_LOOKAHEAD_FRAMES")]
     pub lookahead_frames: Option<u32>,
+    /// B-frames of an encoder of PGM in a row, 0–4: better pictures at the same bit rate, by up to twice as many later; PVW has
+    /// none [default: 0].
+    #[arg(long, env = "ONAIR_B_FRAMES")]
+    pub b_frames: Option<u32>,
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
     #[arg(long, env = "ONAIR_NVENC_PRESET")]
     pub nvenc_preset: Option<NvencPreset>,
-    /// What NVENC is tuned for; there are no B-frames either way [default: low-latency].
+    /// What NVENC is tuned for [default: low-latency].
     #[arg(long, env = "ONAIR_NVENC_TUNING")]
     pub nvenc_tuning: Option<NvencTuning>,
     /// How NVENC keeps the bit rate, within a buffer of 1 s [default: cbr].
@@ -364,6 +368,7 @@ pub struct Config {
     pub encoder: EncoderChoice,
     pub decoder: DecoderChoice,
     pub lookahead: u32,
+    pub b_frames: u32,
     pub nvenc: Nvenc,
     pub hls_segments: HlsSegments,
     pub ladder: LadderSettings,
@@ -388,7 +393,7 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms, encoder, decoder, lookahead_frames, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            max_encoders, input_buffer_ms, encoder, decoder, lookahead_frames, b_frames, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
             storage,
         );
         let nvenc = nvenc(&all)?;
@@ -439,6 +444,7 @@ impl Settings {
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),
             lookahead: lookahead(all.lookahead_frames)?,
+            b_frames: in_range("b-frames", all.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?,
             nvenc,
             hls_segments: all.hls_segments.unwrap_or_default(),
             ladder: all.ladder.unwrap_or_default().checked()?,

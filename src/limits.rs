@@ -394,10 +394,12 @@ pub const MAX_HLS_FILE_BYTES: u64 = 64 << 20;
 pub const CARD_SURFACES: usize = INPUT_VIDEO_QUEUE + TIMELINE_FRAMES + 8;
 /// Packets that a decoder on a card may take without showing anything; B-frames and threads hold back 16 at most.
 pub const CARD_SILENCE_PACKETS: usize = 64;
-/// Pictures that NVENC may hold besides those that it looks ahead: without B-frames it holds one.
+/// Pictures that NVENC may hold besides those that it looks ahead and B-frames that wait: without either it holds one.
 pub const NVENC_BUFFERS: usize = 4;
 /// Pictures that an encoder may look ahead: NVENC's most is 31 (`lookaheadDepth`), and each holds a canvas.
 pub const MAX_LOOKAHEAD_PICTURES: u32 = 31;
+/// B-frames in a row: no card's NVENC makes more (`NV_ENC_CAPS_NUM_MAX_BFRAMES`).
+pub const MAX_B_FRAMES: u32 = 4;
 /// How often a thread that waits for something else looks at its stop token.
 pub const STOP_POLL: Duration = Duration::from_millis(50);
 /// Streams in the hub.

@@ -337,7 +337,7 @@ pub struct EncoderStatus {
     pub restarts: u64,
     /// Video bit rate that the last picture was encoded at, bit/s.
     pub video_bps: u32,
-    /// Pictures that it holds, to look ahead.
+    /// Pictures that it holds, to look ahead or to reorder.
     pub held: u64,
     /// Its name: `nvenc`, `x264` or `x265`.
     pub name: &'static str,

@@ -75,9 +75,11 @@ const OUTPUT_GAUGES: [OutputMetric; 7] = [
     ("output_video_bps", "Video bit rate that the last picture was encoded at", |output| {
         of_encoder(output, |e| e.video_bps.into())
     }),
-    ("output_encoder_held", "Pictures that the encoder holds to look ahead", |output| {
-        of_encoder(output, |e| e.held)
-    }),
+    (
+        "output_encoder_held",
+        "Pictures that the encoder holds, to look ahead or to reorder",
+        |output| of_encoder(output, |e| e.held),
+    ),
     (
         "output_encode_p50_microseconds",
         "Median time to encode a tick, of the last ones",

@@ -40,6 +40,7 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
     video.lookahead_pictures = world.config.lookahead;
+    video.b_frames = world.config.b_frames;
     video.policy = encoders::policy(world.config.encoder);
     video.nvenc = encoders::nvenc(&world.config.nvenc, world.gpu.exports_as());
     video.gop_ticks = (rate.num() * u32::try_from(world.config.gop.as_secs()).unwrap_or(2)
@@ -62,17 +63,28 @@ fn wanted_renditions(
 /// How many of an output's pictures its encoders and those of renditions that it may come to have hold at a time: renditions get
 /// pictures when PGM's encoder has let go of them.
 pub(super) fn pictures_held(world: &World, video: &VideoSettings) -> usize {
-    let rungs = ["lld", "lsd", "lhd", "lud"].iter().filter_map(|name| {
-        let VideoSettings { lookahead_pictures, picture_ticks, .. } =
-            shaped(&world.config, RenditionSettings::named(name, video)?).video;
-        Some(lookahead_pictures * picture_ticks.max(1))
-    });
-    let longest = rungs.max().unwrap_or(0);
-    match video.lookahead_pictures + longest {
+    let rungs = possible_renditions(world, video);
+    let longest = rungs.map(|rung| rung.pictures_held() * rung.picture_ticks.max(1)).max();
+    match video.pictures_held() + longest.unwrap_or(0) {
         0 => 0,
         // Those that are let go of late.
-        held => held as usize + limits::RENDITION_PICTURES,
+        held => (held + video.b_frames) as usize + limits::RENDITION_PICTURES,
     }
+}
+
+/// By how many ticks decoding may go ahead of showing in whatever an output may come to have.
+pub(super) fn reorder_ticks(world: &World, video: &VideoSettings) -> u32 {
+    possible_renditions(world, video).map(|rung| rung.reorder_ticks()).max().unwrap_or(0)
+}
+
+/// Every rendition that an output may come to have.
+fn possible_renditions<'a>(
+    world: &'a World,
+    video: &'a VideoSettings,
+) -> impl Iterator<Item = VideoSettings> + 'a {
+    let named = |name: &&str| RenditionSettings::named(name, video);
+    let rungs = ["lld", "lsd", "lhd", "lud"].iter().filter_map(named);
+    rungs.map(|rung| shaped(&world.config, rung).video)
 }
 
 /// The encoders that PGM of a caster needs, itself first.
@@ -195,6 +207,11 @@ fn shaped(config: &Config, mut rung: RenditionSettings) -> RenditionSettings {
         Some(config::Profile::Baseline) => Profile::Baseline,
         Some(config::Profile::Main) => Profile::Main,
         Some(config::Profile::High) => Profile::High,
+    };
+    video.b_frames = match video.profile {
+        // Has none.
+        Profile::Baseline => 0,
+        Profile::Main | Profile::High => asked.b_frames.unwrap_or(video.b_frames),
     };
     if let Some(fps) = asked.fps {
         video.picture_ticks = picture_ticks(video, fps);

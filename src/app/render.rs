@@ -107,6 +107,7 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
     video.bitrate_bps = script.encode.bitrate_bps.unwrap_or(video.bitrate_bps);
     // Better and cheaper, and repeatable.
     video.latency = Latency::Normal;
+    video.b_frames = script.encode.b_frames;
     if let Some(seconds) = script.encode.gop_seconds {
         video.gop_ticks = (rate.num() * seconds / rate.den()).max(1);
     }
@@ -116,6 +117,7 @@ fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
         video,
         audio_bps,
         renditions: Vec::new(),
+        reorder_ticks: 0,
         delay_ticks: 0,
         spool_dir: std::env::temp_dir(),
     }

@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::config::{Magnify, Preset};
 use crate::engine::AnsMode;
-use crate::limits;
+use crate::limits::{self, MAX_B_FRAMES};
 use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
 
@@ -57,6 +57,7 @@ pub(super) struct Encode {
     pub(super) preset: Option<Preset>,
     pub(super) bitrate_bps: Option<u32>,
     pub(super) gop_seconds: Option<u32>,
+    pub(super) b_frames: u32,
     pub(super) audio_bps: Option<u32>,
 }
 
@@ -346,6 +347,10 @@ impl Script {
         self.rate()?;
         if !(self.seconds > 0.0 && self.seconds <= 86_400.0) {
             return Err(format!("seconds is {}, it can be up to 86400", self.seconds));
+        }
+        let (b_frames, most) = (self.encode.b_frames, MAX_B_FRAMES);
+        if b_frames > most {
+            return Err(format!("b_frames is {b_frames}, it can be up to {most}"));
         }
         let sources = unique("source", self.sources.iter().map(|s| s.location.as_str()))?;
         let layouts = unique("layout", self.layouts.iter().map(|l| l.name.as_str()))?;

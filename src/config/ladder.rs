@@ -29,6 +29,8 @@ pub struct Rung {
     pub preset: Option<Preset>,
     /// Pictures that its encoder looks ahead, 0–31; PGM's if it is not given.
     pub lookahead_frames: Option<u32>,
+    /// B-frames of its encoder, 0–4; PGM's if it is not given, none with baseline profile.
+    pub b_frames: Option<u32>,
     /// H.264 profile; PGM's is high.
     pub profile: Option<Profile>,
 }
@@ -63,6 +65,7 @@ impl LadderSettings {
             in_range("ladder fps", rung.fps.unwrap_or(1), 1, 60)?;
             let most = limits::MAX_LOOKAHEAD_PICTURES;
             in_range("ladder lookahead-frames", rung.lookahead_frames.unwrap_or(0), 0, most)?;
+            in_range("ladder b-frames", rung.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?;
         }
         Ok(self)
     }

@@ -41,6 +41,8 @@ fn errors_name_the_setting() {
         ("video-codec = 'hevc'", &[], "video-codec"),
         ("", &["--lookahead-frames", "32"], "lookahead-frames"),
         ("[ladder.lld]\nlookahead-frames = 40", &[], "ladder lookahead-frames"),
+        ("", &["--b-frames", "5"], "b-frames"),
+        ("[ladder.lud]\nb-frames = 9", &[], "ladder b-frames"),
         ("", &["--nvenc-sessions", "1001"], "nvenc-sessions"),
         ("[storage]\nbuckit = 'b'", &[], "buckit"),
         ("[storage]\nbucket = 'shows'", &[], "storage-endpoint"),

@@ -20,6 +20,7 @@ mod codec;
 mod hevc;
 mod intake;
 mod maker;
+mod reorder;
 mod second_id;
 pub(super) mod sets;
 mod x264;
@@ -133,6 +134,9 @@ pub struct VideoSettings {
     /// Pictures that it looks ahead: it holds so many, for a better choice of where bits go. Live only; offline it looks as far as
     /// its preset does. x265 holds three that it does not look at, and none when it is asked for three or fewer.
     pub lookahead_pictures: u32,
+    /// B-pictures between those that others refer to, at most: 0 with [`Profile::Baseline`], which has none. NVENC makes as many as
+    /// its card can.
+    pub b_frames: u32,
     /// Threads; 0: live as few as are quick enough, else as the encoder chooses.
     pub threads: u32,
     /// Which encoders may be used.
@@ -145,6 +149,26 @@ impl VideoSettings {
     /// Whether they differ in the bit rate alone, which may change while an encoder works, or not at all.
     pub fn is_like(&self, other: &VideoSettings) -> bool {
         VideoSettings { bitrate_bps: other.bitrate_bps, ..self.clone() } == *other
+    }
+
+    /// Pictures that an encoder of these settings may hold, live: those that it looks at, those that wait for the one that they refer
+    /// to, and those that came out and wait for others that go before them.
+    pub fn pictures_held(&self) -> u32 {
+        match self.lookahead_pictures {
+            0 => 2 * self.b_frames,
+            // NVENC does not say whether what it has looked at waits.
+            ahead => ahead + 3 * self.b_frames,
+        }
+    }
+
+    /// Pictures that come out at once, live, at most.
+    pub fn burst_pictures(&self) -> u32 {
+        1 + self.b_frames
+    }
+
+    /// Ticks by which decoding goes ahead of showing, so that it begins so much before tick 0.
+    pub fn reorder_ticks(&self) -> u32 {
+        if self.b_frames > 0 { self.picture_ticks.max(1) } else { 0 }
     }
 
     /// The defaults for a size: bit rate from [`default_bitrate_bps`], a keyframe every 2 s, a picture
@@ -161,6 +185,7 @@ impl VideoSettings {
             profile: Profile::High,
             latency: Latency::Zero,
             lookahead_pictures: 0,
+            b_frames: 0,
             threads: 0,
             policy: EncoderPolicy::Software,
             nvenc: NvencSettings::default(),
@@ -240,17 +265,19 @@ impl Timing {
         Timing { codec, rate, picture_ticks: picture_ticks.max(1).into() }
     }
 
+    /// The time of a tick.
+    fn ns(&self, tick: i64) -> i64 {
+        let ns = self.rate.tick_ns(tick.unsigned_abs());
+        i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
+    }
+
     /// The packet of what an encoder gave in Annex B, its times in ticks.
     pub(super) fn packet(&self, unit: &Encoded) -> Packet {
-        let ns = |tick: i64| {
-            let ns = self.rate.tick_ns(tick.unsigned_abs());
-            i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
-        };
         Packet {
             track: Track::Video,
-            pts_ns: ns(unit.pts),
-            dts_ns: ns(unit.dts),
-            duration_ns: ns(unit.pts + self.picture_ticks) - ns(unit.pts),
+            pts_ns: self.ns(unit.pts),
+            dts_ns: self.ns(unit.dts),
+            duration_ns: self.ns(unit.pts + self.picture_ticks) - self.ns(unit.pts),
             key: unit.key,
             data: sets::length_prefixed(self.codec, &unit.data),
         }

@@ -193,6 +193,7 @@ mod tests {
             gop_ticks: 60,
             picture_ticks: 1,
             origin: Origin::default(),
+            shift_ns: 0,
         }
     }
 

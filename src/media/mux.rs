@@ -205,6 +205,8 @@ struct Ffmpeg {
     context: NonNull<ffi::AVFormatContext>,
     packet: NonNull<ffi::AVPacket>,
     trailer: Trailer,
+    /// See [`StreamHeader::shift_ns`]; 0 in MP4, where an edit list says where it begins.
+    shift_ns: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +239,7 @@ impl Ffmpeg {
         let (Some(context), Some(packet)) = (NonNull::new(context), packet) else {
             return Err(MuxError { what: WHAT, reason: "memory".into() });
         };
-        Ok(Ffmpeg { context, packet, trailer: Trailer::None })
+        Ok(Ffmpeg { context, packet, trailer: Trailer::None, shift_ns: 0 })
     }
 
     fn begin(
@@ -252,13 +254,17 @@ impl Ffmpeg {
         add_streams(context, header)?;
         // SAFETY: streams and I/O are set up; the dictionary stays ours.
         check("cannot begin", unsafe { ffi::avformat_write_header(context, &mut options.0) })?;
-        self.trailer = if wire.is_network() { Trailer::Due } else { Trailer::Certain };
+        (self.trailer, self.shift_ns) = match wire.is_network() {
+            true => (Trailer::Due, header.shift_ns),
+            false => (Trailer::Certain, 0),
+        };
         Ok(())
     }
 
     fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
+        let packet = packet.later(self.shift_ns);
         // SAFETY: the packet is ours and blank, the context is ours.
-        let raw = unsafe { lend(packet, self.packet.as_mut(), self.context.as_ref()) };
+        let raw = unsafe { lend(&packet, self.packet.as_mut(), self.context.as_ref()) };
         // SAFETY: without a buffer of its own FFmpeg copies the data before it returns, and blanks the packet.
         check("cannot write", unsafe {
             ffi::av_interleaved_write_frame(self.context.as_ptr(), raw)

@@ -53,6 +53,8 @@ pub enum Packer {
         codec: VideoCodec,
         /// The bytes that were not taken yet.
         ready: Vec<u8>,
+        /// [`StreamHeader::shift_ns`]
+        shift_ns: i64,
     },
     /// FFmpeg's.
     Ffmpeg(FfmpegPacker),
@@ -75,7 +77,8 @@ impl Packer {
                 for tag in lead_in {
                     ready.extend_from_slice(&flv::framed(&tag));
                 }
-                Ok(Packer::Flv { codec: header.decoder.codec, ready })
+                let (codec, shift_ns) = (header.decoder.codec, header.shift_ns);
+                Ok(Packer::Flv { codec, ready, shift_ns })
             }
             Container::FragmentedMp4 => {
                 let fragment_us = RECORD_FRAGMENT.as_micros().to_string();
@@ -83,13 +86,15 @@ impl Packer {
                     (c"movflags", "+frag_keyframe+delay_moov+default_base_moof+skip_trailer"),
                     (c"frag_duration", &fragment_us),
                 ]);
-                FfmpegPacker::open(c"mp4", options, header).map(Packer::Ffmpeg)
+                // An edit list says where it begins.
+                let header = StreamHeader { shift_ns: 0, ..header.clone() };
+                FfmpegPacker::open(c"mp4", options, &header).map(Packer::Ffmpeg)
             }
             Container::Segments => {
-                // The last flag also keeps the muxer from moving times to 0.
-                let flags = "+frag_custom+empty_moov+default_base_moof+frag_discont\
-                             +skip_trailer+negative_cts_offsets";
-                let options = [(c"movflags", flags), (c"use_editlist", "0")];
+                let flags = "+frag_custom+empty_moov+default_base_moof+frag_discont+skip_trailer";
+                // Otherwise the muxer would move times to 0.
+                let times = (c"avoid_negative_ts", "disabled");
+                let options = [(c"movflags", flags), (c"use_editlist", "0"), times];
                 FfmpegPacker::open(c"mp4", Options::new(&options), header).map(Packer::Ffmpeg)
             }
             Container::Ts => {
@@ -99,17 +104,18 @@ impl Packer {
         }
     }
 
-    /// Adds a packet; its time must not be negative, those of one track come in order.
+    /// Adds a packet; it is shown no earlier than at 0, and those of one track come in order of decoding.
     ///
     /// # Errors
     /// When FFmpeg refuses it.
     pub fn write(&mut self, packet: &Packet) -> Result<(), MuxError> {
         match self {
-            Packer::Flv { codec, ready } => {
-                ready.extend_from_slice(&flv::framed(&flv::media(packet, *codec)));
+            Packer::Flv { codec, ready, shift_ns } => {
+                let tag = flv::media(&packet.later(*shift_ns), *codec);
+                ready.extend_from_slice(&flv::framed(&tag));
                 Ok(())
             }
-            Packer::Ffmpeg(packer) => packer.write(packet),
+            Packer::Ffmpeg(packer) => packer.write(&packet.later(packer.shift_ns)),
         }
     }
 
@@ -140,6 +146,7 @@ pub struct FfmpegPacker {
     packet: NonNull<ffi::AVPacket>,
     /// FFmpeg keeps its address.
     ready: NonNull<Vec<u8>>,
+    shift_ns: i64,
 }
 
 // SAFETY: context, packet and vector have one owner, and FFmpeg ties none of them to a thread.
@@ -189,7 +196,7 @@ impl FfmpegPacker {
             return Err(no_memory());
         };
         // From here on dropped as a whole.
-        let mut packer = FfmpegPacker { context, packet, ready };
+        let mut packer = FfmpegPacker { context, packet, ready, shift_ns: header.shift_ns };
         // SAFETY: FFmpeg owns the buffer from here on, and the vector lives as long as the context.
         let io = unsafe {
             ffi::avio_alloc_context(

@@ -79,7 +79,7 @@ pub struct Packet {
     pub track: Track,
     /// Presentation time, ns.
     pub pts_ns: i64,
-    /// Decoding time, ns.
+    /// Decoding time, ns; below 0 at first where there are B-frames.
     pub dts_ns: i64,
     /// Duration, ns.
     pub duration_ns: i64,
@@ -87,6 +87,13 @@ pub struct Packet {
     pub key: bool,
     /// The bytes.
     pub data: Bytes,
+}
+
+impl Packet {
+    /// The same with times that are later.
+    pub fn later(&self, ns: i64) -> Packet {
+        Packet { pts_ns: self.pts_ns + ns, dts_ns: self.dts_ns + ns, ..self.clone() }
+    }
 }
 
 /// What a sink must know before the first packet.
@@ -110,6 +117,9 @@ pub struct StreamHeader {
     pub picture_ticks: u32,
     /// When the output's time 0 was.
     pub origin: Origin,
+    /// By how much all times are later in containers that have none below 0, ns: where there are B-frames, decoding begins before
+    /// time 0. The same for all of an output's streams.
+    pub shift_ns: i64,
 }
 
 impl StreamHeader {

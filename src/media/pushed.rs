@@ -228,6 +228,7 @@ impl Retold {
             gop_ticks: 1,
             picture_ticks: 1,
             origin: Origin::default(),
+            shift_ns: 0,
         }
     }
 }

@@ -53,7 +53,7 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
     use TagClass::{AudioHeader, Metadata, VideoHeader};
     let length = reader.get_ref().metadata()?.len();
     let (mut whole, mut at) = (Whole::default(), FLV_HEADER);
-    let (mut last_ms, mut step_ms, mut end_ms, mut media) = (0, 0, 0, 0_u32);
+    let (mut first_ms, mut last_ms, mut step_ms, mut end_ms, mut media) = (0, 0, 0, 0, 0_u32);
     loop {
         reader.seek(SeekFrom::Start(at))?;
         let mut head = [0; FLV_TAG_HEADER as usize + 2];
@@ -79,7 +79,10 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
         }
         let time_ms = u64::from(u32::from_be_bytes([head[7], head[4], head[5], head[6]]));
         if kind == TagKind::Video {
-            step_ms = if media > 0 { time_ms.saturating_sub(last_ms) } else { 0 };
+            match media {
+                0 => first_ms = time_ms,
+                _ => step_ms = time_ms.saturating_sub(last_ms),
+            }
             last_ms = time_ms;
             media += 1;
         }
@@ -88,7 +91,7 @@ fn flv(reader: &mut BufReader<&File>) -> io::Result<Whole> {
             whole.bytes = end;
         }
     }
-    whole.duration_ns = end_ms.max(last_ms + step_ms) * 1_000_000;
+    whole.duration_ns = end_ms.max(last_ms + step_ms).saturating_sub(first_ms) * 1_000_000;
     Ok(if whole.bytes == 0 { Whole::default() } else { whole })
 }
 

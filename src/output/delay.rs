@@ -56,6 +56,8 @@ pub(super) struct DelayRing {
     fillers: Fillers,
     /// End of the last sound that left, in the times of what leaves.
     sound_end_ns: Option<i64>,
+    /// The latest time of a picture that left.
+    latest_ns: i64,
     /// The tick that comes next.
     next: Option<u64>,
     /// Of what comes, and of what leaves.
@@ -97,8 +99,8 @@ struct Still {
 pub(super) struct Fillers {
     /// A packet of silence; none: the sound has a gap instead.
     pub(super) silence: Option<Bytes>,
-    /// A keyframe of black, for an output that begins with a delay; none: it begins with nothing.
-    pub(super) black: Option<Bytes>,
+    /// A keyframe of black of time 0, for an output that begins with a delay; none: it begins with nothing.
+    pub(super) black: Option<Packet>,
 }
 
 impl Fillers {
@@ -109,7 +111,7 @@ impl Fillers {
             let picture = Arc::new(encode_loop::black(video.size));
             let mut packets = encoder.encode(0, &picture, Idr::Force).ok()?;
             packets.extend(encoder.finish().ok()?);
-            packets.into_iter().next().map(|first| first.data)
+            packets.into_iter().next()
         });
         Fillers { silence: silence(header.audio_bps), black }
     }
@@ -147,6 +149,7 @@ impl DelayRing {
             still: None,
             fillers,
             sound_end_ns: None,
+            latest_ns: i64::MIN,
             next: None,
             taken: match begins {
                 Begins::AfterALoss => Skip::ToKey,
@@ -177,7 +180,7 @@ impl DelayRing {
             self.behind = delay_ticks;
         }
         while let Some(first) = self.held.front()
-            && first.tick + self.behind <= now
+            && self.is_due(now, delay_ticks)
         {
             let stands = delay_ticks > self.behind && first.is_key();
             let Some(held) = self.held.pop_front() else { break };
@@ -211,8 +214,27 @@ impl DelayRing {
         }
     }
 
+    /// Whether the first that is held leaves. Where there are B-frames, pictures leave before others that are shown before them; not so
+    /// while a shorter delay is to begin, which would leave those out and show others in their time: then all leave together.
+    fn is_due(&self, now: u64, delay_ticks: u64) -> bool {
+        let mut due = self.held.iter().take_while(|held| held.tick + self.behind <= now);
+        if delay_ticks >= self.behind {
+            return due.next().is_some();
+        }
+        let mut latest_ns = self.latest_ns.saturating_sub(self.shift_ns());
+        due.any(|held| {
+            if held.packet.track == Track::Video {
+                latest_ns = latest_ns.max(held.packet.pts_ns);
+            }
+            latest_ns <= self.ns(held.tick)
+        })
+    }
+
     /// Leaves out what is older than the new delay if there is a keyframe of just that age.
     fn jump(&mut self, now: u64, delay_ticks: u64) {
+        if self.latest_ns >= self.ns(now) {
+            return; // Something left that is shown later.
+        }
         let Some(target) = now.checked_sub(delay_ticks) else { return };
         let first = self.held.partition_point(|held| held.tick < target);
         let mut of_target = self.held.iter().skip(first).take_while(|held| held.tick == target);
@@ -231,7 +253,7 @@ impl DelayRing {
         let (tick, packet) = (held.tick, held.packet.clone());
         let Some(mut key) = self.release(held) else { return };
         // So long it is shown, should a segment end with it.
-        key.duration_ns = i64::try_from(self.rate.tick_ns(self.still_ticks())).unwrap_or(0);
+        key.duration_ns = self.ns(self.still_ticks());
         let sounds = self.held.iter().filter(|held| held.packet.track == Track::Audio);
         let next_ns = sounds.map(|held| held.packet.pts_ns).next();
         let sound_from_ns = self.sound_end_ns.or(next_ns.map(|ns| ns + self.shift_ns()));
@@ -245,11 +267,9 @@ impl DelayRing {
 
     /// Shows black, until something leaves.
     fn begin_black(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
-        let Some(data) = self.fillers.black.take() else { return };
-        let ns = |tick| i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX);
-        let (pts_ns, duration_ns) = (ns(now), ns(self.still_ticks()));
-        let track = Track::Video;
-        let key = Packet { track, pts_ns, dts_ns: pts_ns, duration_ns, key: true, data };
+        let Some(black) = self.fillers.black.take() else { return };
+        let (pts_ns, duration_ns) = (self.ns(now), self.ns(self.still_ticks()));
+        let key = Packet { duration_ns, ..black.later(pts_ns) };
         out(key.clone());
         self.still = Some(Still { key, since_tick: now, sound_from_ns: Some(pts_ns) });
     }
@@ -257,19 +277,17 @@ impl DelayRing {
     /// While a picture stands: the picture again, and silence up to the end of this tick.
     fn fill(&mut self, now: u64, out: &mut impl FnMut(Packet)) {
         let Some(still) = &self.still else { return };
-        let ns = |tick| i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX);
         let since = still.since_tick;
+        self.latest_ns = self.latest_ns.max(still.key.pts_ns);
         if now > since && (now - since).is_multiple_of(self.still_ticks()) {
-            let mut key = still.key.clone();
-            let later_ns = ns(now) - ns(since);
-            key.pts_ns += later_ns;
-            key.dts_ns += later_ns;
+            let key = still.key.later(self.ns(now) - self.ns(since));
+            self.latest_ns = key.pts_ns;
             out(key);
         }
         let (Some(data), Some(from_ns)) = (&self.fillers.silence, still.sound_from_ns) else {
             return;
         };
-        let until_ns = from_ns + ns(now + 1) - ns(since);
+        let until_ns = from_ns + self.ns(now + 1) - self.ns(since);
         let duration_ns = (AAC_SAMPLES as u64 * NS_PER_S / u64::from(SAMPLE_RATE)) as i64;
         let mut end_ns = self.sound_end_ns.unwrap_or(from_ns);
         while end_ns + duration_ns <= until_ns {
@@ -293,14 +311,17 @@ impl DelayRing {
 
     /// How much later than it was made something leaves.
     fn shift_ns(&self) -> i64 {
-        i64::try_from(self.rate.tick_ns(self.behind)).unwrap_or(i64::MAX)
+        self.ns(self.behind)
+    }
+
+    fn ns(&self, tick: u64) -> i64 {
+        i64::try_from(self.rate.tick_ns(tick)).unwrap_or(i64::MAX)
     }
 
     fn release(&mut self, held: Held) -> Option<Packet> {
         let is_key = held.is_key();
-        let Held { mut packet, place, .. } = held;
-        packet.pts_ns += self.shift_ns();
-        packet.dts_ns += self.shift_ns();
+        let Held { packet, place, .. } = held;
+        let mut packet = packet.later(self.shift_ns());
         let overlaps = |end_ns: i64| packet.pts_ns < end_ns - ROUNDING_NS;
         if packet.track == Track::Audio && self.sound_end_ns.is_some_and(overlaps) {
             // It would be heard together with what was heard before a change of the delay.
@@ -315,8 +336,9 @@ impl DelayRing {
         match self.spool.take(place) {
             Ok(data) => {
                 self.left = Skip::No;
-                if packet.track == Track::Audio {
-                    self.sound_end_ns = Some(packet.pts_ns + packet.duration_ns);
+                match packet.track {
+                    Track::Audio => self.sound_end_ns = Some(packet.pts_ns + packet.duration_ns),
+                    Track::Video => self.latest_ns = self.latest_ns.max(packet.pts_ns),
                 }
                 packet.data = data;
                 Some(packet)

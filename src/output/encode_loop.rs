@@ -19,7 +19,7 @@ use crate::frame::{Picture, PixelFormat, Size, StereoSample};
 use crate::limits::{RENDITION_PICTURES, STOP_POLL};
 use crate::media::encode::{AacEncoder, EncodeError, Idr};
 use crate::media::packet::{Packet, StreamHeader, Track};
-use crate::time::{Clock, NS_PER_S, SAMPLE_RATE, unix_ms};
+use crate::time::{Clock, FrameRate, NS_PER_S, SAMPLE_RATE, unix_ms};
 use crate::worker::{Pulse, StopToken};
 
 /// Where an encoder's packets and counts go.
@@ -100,6 +100,12 @@ impl Progress {
     pub(super) fn samples(&self) -> u64 {
         self.samples
     }
+
+    /// How much more sound than pictures was handed on, ns, once `ticks` have been.
+    fn sound_ahead_ns(&self, rate: FrameRate, ticks: u64) -> Option<i64> {
+        let sound_ns = i128::from(self.samples) * i128::from(NS_PER_S) / i128::from(SAMPLE_RATE);
+        i64::try_from(sound_ns - i128::from(rate.tick_ns(ticks))).ok()
+    }
 }
 
 pub(super) struct EncodeLoop<'a> {
@@ -107,7 +113,7 @@ pub(super) struct EncodeLoop<'a> {
     audio: AacEncoder,
     header: &'a StreamHeader,
     now: Progress,
-    /// Ticks whose pictures the encoder holds.
+    /// Ticks whose pictures the encoder holds; the n-th packet that comes out belongs to the n-th of them, wherever it is shown.
     waiting: VecDeque<Waiting>,
     /// What has been handed on: where another loop goes on should this one break.
     kept: &'a Mutex<Progress>,
@@ -239,7 +245,7 @@ impl<'a> EncodeLoop<'a> {
     fn hold(&mut self, shown: &Weak<Shown>) {
         let is_held = self.recent.back().is_some_and(|last| Arc::as_ptr(last) == shown.as_ptr());
         let Some(shown) = shown.upgrade().filter(|_| !is_held) else { return };
-        if self.recent.len() >= RENDITION_PICTURES {
+        if self.recent.len() + 1 >= RENDITION_PICTURES + self.video.burst_pictures() {
             self.recent.pop_front();
         }
         self.recent.push_back(shown);
@@ -280,9 +286,9 @@ impl<'a> EncodeLoop<'a> {
         Ok(())
     }
 
-    /// Hands on the ticks whose pictures came out, one each.
+    /// Hands on the ticks whose pictures came out, a packet each: a keyframe with its own, B-frames a tick later.
     fn hand_on(&mut self, packets: Vec<Packet>, lines: &Lines, stop: &StopToken) {
-        let are_several = packets.len() > 1;
+        let are_several = packets.len() > self.video.burst_pictures();
         for packet in packets {
             // One that hung and comes to itself again has a successor.
             if stop.is_stopped() {
@@ -291,10 +297,8 @@ impl<'a> EncodeLoop<'a> {
             let Some(waiting) = self.waiting.pop_front() else { return };
             let Waiting { tick, is_due, samples, audio, shown, held } = waiting;
             self.now.samples += samples as u64;
-            let sound_ns =
-                i128::from(self.now.samples) * i128::from(NS_PER_S) / i128::from(SAMPLE_RATE);
-            let ahead_ns = sound_ns - i128::from(self.header.rate.tick_ns(tick + 1));
-            lines.outlet.count(|stats| stats.sound_ahead_ns = i64::try_from(ahead_ns).ok());
+            let ahead_ns = self.now.sound_ahead_ns(self.header.rate, tick + 1);
+            lines.outlet.count(|stats| stats.sound_ahead_ns = ahead_ns);
             self.hold(&shown);
             // Before it is handed on, so that nobody gets a tick twice.
             let ticks = self.now.ticks.map(|(first, _)| (first, first + tick + 1));

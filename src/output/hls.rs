@@ -147,7 +147,7 @@ impl<'a> HlsWriter<'a> {
             return Ok(());
         }
         if packet.track == Track::Video {
-            self.end_ns = packet.pts_ns + packet.duration_ns;
+            self.end_ns = self.end_ns.max(packet.pts_ns + packet.duration_ns);
         }
         self.packer.write(packet).map_err(told)?;
         self.flush()

@@ -69,6 +69,9 @@ pub struct ProgrammeSettings {
     pub audio_bps: u32,
     /// Further versions of the picture.
     pub renditions: Vec<RenditionSettings>,
+    /// Ticks by which decoding may go ahead of showing in renditions that come later, see [`VideoSettings::reorder_ticks`]: times in
+    /// streams leave room for it.
+    pub reorder_ticks: u32,
     /// By how much players and relays are behind, see [`Output::set_delay`].
     pub delay_ticks: u64,
     /// Where what is delayed waits when it is too much for the memory; made when needed.
@@ -105,7 +108,8 @@ pub enum StartError {
     /// [`MAX_SINKS`](crate::limits::MAX_SINKS) are there, or the output has ended.
     #[error("the output takes no more sinks")]
     NoSink,
-    /// More than [`MAX_RENDITIONS`], two of one name, or one whose pictures do not come on the output's ticks and keyframes.
+    /// More than [`MAX_RENDITIONS`], two of one name, or one whose pictures do not come on the output's ticks and keyframes, or are
+    /// decoded earlier than the output was told.
     #[error("the output cannot have these renditions")]
     Renditions,
     /// The output has no rendition of this name.
@@ -170,6 +174,7 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
         gop_ticks: settings.video.gop_ticks.max(1),
         picture_ticks: 1,
         origin: Origin::default(),
+        shift_ns: shift_ns(settings),
     };
     let (sender, receiver) = crossbeam_channel::bounded(ENCODER_QUEUE_TICKS);
     let common = Common { ids: Arc::new(AtomicU64::new(0)), spool_dir: settings.spool_dir.clone() };
@@ -203,6 +208,14 @@ pub fn start(settings: &ProgrammeSettings) -> Result<Output, StartError> {
     output.set_delay(settings.delay_ticks);
     output.set_renditions(&settings.renditions)?;
     Ok(output)
+}
+
+/// What lets no encoder of an output begin to decode before 0.
+fn shift_ns(settings: &ProgrammeSettings) -> i64 {
+    let renditions = settings.renditions.iter().map(|rendition| &rendition.video);
+    let all = std::iter::once(&settings.video).chain(renditions).map(VideoSettings::reorder_ticks);
+    let ticks = all.fold(settings.reorder_ticks, u32::max);
+    i64::try_from(settings.video.rate.tick_ns(ticks.into())).unwrap_or(i64::MAX)
 }
 
 impl Output {
@@ -373,9 +386,14 @@ impl Output {
     /// When there are too many or an encoder is refused; then all is as it was.
     pub fn set_renditions(&self, wanted: &[RenditionSettings]) -> Result<(), StartError> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_shifted = |rendition: &RenditionSettings| {
+            let ahead_ns = self.header.rate.tick_ns(rendition.video.reorder_ticks().into());
+            i64::try_from(ahead_ns).is_ok_and(|ns| ns <= self.header.shift_ns)
+        };
         let fits = |(index, rendition): (usize, &RenditionSettings)| {
             rendition.video.rate == self.header.rate
                 && self.header.gop_ticks.is_multiple_of(rendition.video.picture_ticks.max(1))
+                && is_shifted(rendition)
                 && wanted[..index].iter().all(|other| other.name != rendition.name)
         };
         if wanted.len() > MAX_RENDITIONS || !wanted.iter().enumerate().all(fits) {

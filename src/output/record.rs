@@ -283,7 +283,6 @@ impl Take {
     }
 
     fn write(&mut self, packet: &Packet, plan: &RecordPlan) -> Result<(), String> {
-        let mut packet = packet.clone();
         let origin_ns = self.place.start_ns;
         if packet.pts_ns < origin_ns {
             return Ok(()); // It was heard before the first picture ever.
@@ -292,9 +291,7 @@ impl Take {
             self.next_segment(packet.pts_ns, plan).map_err(|error| error.to_string())?;
         }
         self.end_ns = self.end_ns.max(packet.pts_ns + packet.duration_ns);
-        packet.pts_ns -= origin_ns;
-        packet.dts_ns -= origin_ns;
-        self.packer.write(&packet).map_err(|error| error.to_string())?;
+        self.packer.write(&packet.later(-origin_ns)).map_err(|error| error.to_string())?;
         self.flush()?;
         self.unchecked_bytes += packet.data.len() as u64;
         if self.unchecked_bytes >= RECORD_ROOM_CHECK_BYTES {

@@ -155,11 +155,6 @@ impl Sink {
     pub(super) fn tries_again(&self) -> bool {
         !matches!(self, Sink::File { .. })
     }
-
-    /// A file or a connection of its own begins at 0; HLS and the hub keep the output's time.
-    fn has_own_time(&self) -> bool {
-        matches!(self, Sink::File { .. } | Sink::Relay { .. })
-    }
 }
 
 /// A push URL without its stream key, user and query: scheme, host, port and application.
@@ -361,13 +356,14 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
                 false => hub.publish(name),
             };
             let publisher = published.map_err(|busy| busy.to_string())?;
-            let codec = feed.header.decoder.codec;
-            let start_ms = flv::media(&first, codec).timestamp_ms;
+            let (codec, shift_ns) = (feed.header.decoder.codec, feed.header.shift_ns);
+            let tag = |packet: &Packet| flv::media(&packet.later(shift_ns), codec);
+            let start_ms = tag(&first).timestamp_ms;
             publisher.send(flv::metadata(feed.header));
             publisher.send(flv::video_header(feed.header, start_ms));
             publisher.send(flv::audio_header(feed.header, start_ms));
             write_all(first, feed, stop, |packet| {
-                publisher.send(flv::media(packet, codec));
+                publisher.send(tag(packet));
                 Ok(())
             })
         }
@@ -376,11 +372,11 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
             write_all(first, feed, stop, |packet| writer.write(packet))?;
             writer.finish()
         }
-        Sink::File { path, .. } => mux(sink, Target::Mp4(path), (first, feed), stop),
+        Sink::File { path, .. } => mux(Target::Mp4(path), (first, feed), stop),
         Sink::Relay { url, admit } => {
             let to = (admit.0)(url, stop)?;
             feed.status.change(|progress| progress.round_trip.clone_from(&to.round_trip));
-            mux(sink, Target::Push(&to), (first, feed), stop)
+            mux(Target::Push(&to), (first, feed), stop)
         }
         Sink::Record { dir, plan } => {
             std::fs::create_dir_all(dir).map_err(|error| error.to_string())?;
@@ -391,19 +387,17 @@ fn attempt(sink: &Sink, feed: &Feed<'_>, stop: &StopToken) -> Result<(), String>
     }
 }
 
+/// A file or a connection of its own begins at 0; HLS and the hub keep the output's time.
 fn mux(
-    sink: &Sink,
     target: Target<'_>,
     (first, feed): (Packet, &Feed<'_>),
     stop: &StopToken,
 ) -> Result<(), String> {
     let mut muxer =
         Muxer::open(target, feed.header, stop.clone()).map_err(|error| error.to_string())?;
-    let origin_ns = if sink.has_own_time() { first.dts_ns } else { 0 };
+    let origin_ns = first.pts_ns;
     write_all(first, feed, stop, |packet| {
-        let mut packet = packet.clone();
-        packet.pts_ns -= origin_ns;
-        packet.dts_ns -= origin_ns;
+        let packet = packet.later(-origin_ns);
         if packet.track == Track::Audio && packet.pts_ns < 0 {
             return Ok(()); // It was heard before the first picture.
         }

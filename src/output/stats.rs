@@ -58,7 +58,7 @@ pub struct OutputStats {
     pub encode: EncodeTimes,
     /// Video bit rate that the last picture was encoded at, bit/s.
     pub bitrate_bps: u32,
-    /// Pictures that the encoder holds, to look ahead.
+    /// Pictures that the encoder holds, to look ahead or to reorder.
     pub held: usize,
     /// What encodes.
     pub maker: Maker,

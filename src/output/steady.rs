@@ -243,7 +243,8 @@ impl SteadyEncoder {
         place.is_some() && place == self.intake.device() || picture.fetch().is_ok()
     }
 
-    /// Encodes the picture of `tick`, which must grow; gives the packets that come out, one for each picture, in order. Offline,
+    /// Encodes the picture of `tick`, which must grow; gives the packets that come out, one for each picture, in order of decoding:
+    /// those of all ticks up to some tick. Offline,
     /// where nothing may be missing, a failure is final.
     pub(super) fn encode(
         &mut self,
@@ -267,6 +268,11 @@ impl SteadyEncoder {
             // A picture is not to blame before the encoder that stands in has failed at it too.
             attempt = if self.maker == before { attempt + 1 } else { 0 };
         }
+    }
+
+    /// How many packets it gives at once, unless it ends or another encoder goes on.
+    pub(super) fn burst_pictures(&self) -> usize {
+        self.settings.burst_pictures() as usize
     }
 
     /// Whether it goes on when an encoder fails.

@@ -16,6 +16,7 @@ pub(crate) fn settings(name: &str) -> ProgrammeSettings {
         video: testing::settings(),
         audio_bps: 96_000,
         renditions: Vec::new(),
+        reorder_ticks: 0,
         delay_ticks: 0,
         spool_dir: std::env::temp_dir(),
     }

@@ -17,6 +17,7 @@ mod ladder;
 mod nvenc;
 mod record;
 mod relays;
+mod reorder;
 mod steady;
 mod threads;
 

@@ -8,10 +8,10 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
-use crate::ladder::{RUNGS, prove_every_way};
+use crate::ladder::{RUNGS, prove_every_way, recordings};
 use crate::nvenc::{beside_adapter, simulator};
 use crate::proof::{Player, tap};
-use crate::support::{From, Process, Server, Studio, run_ffmpeg, ticks, wait_for};
+use crate::support::{From, Process, Server, Studio, probe, run_ffmpeg, ticks, wait_for};
 
 const LONG: Duration = Duration::from_secs(40);
 /// A group of pictures is 1 s.
@@ -162,4 +162,35 @@ async fn what_nvenc_looks_ahead_is_missing_nowhere() {
         ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
     ]);
     prove_every_way(&server, Player::Debian, &RUNGS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_of_x264_are_in_their_place_everywhere() {
+    let server = Server::start_in(&[("ONAIR_ENCODER", "x264"), ("ONAIR_B_FRAMES", "2")]);
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
+    check_reordered(&server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_of_nvenc_are_in_their_place_everywhere() {
+    let libraries = simulator();
+    let server = Server::start_in(&[
+        ("ONAIR_B_FRAMES", "2"),
+        ("ONAIR_HLS_SEGMENTS", "fmp4"),
+        ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
+        ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
+    ]);
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
+    check_reordered(&server);
+    for copies in ["onair_nvenc_host_copies_total", "onair_gpu_host_copies_total"] {
+        assert_eq!(metric(&server, copies), 0.0, "{copies}");
+    }
+}
+
+/// What was recorded has B-frames.
+fn check_reordered(server: &Server) {
+    for recording in recordings(&server.folder.path("data/record")) {
+        let told = probe(recording.to_str().unwrap(), "v:0", "has_b_frames");
+        assert_eq!(told, ["1"], "{}", recording.display());
+    }
 }

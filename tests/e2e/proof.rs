@@ -286,7 +286,10 @@ fn packet_times(recording: &Path, stream: &str) -> Vec<(f64, bool)> {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let fields = text.lines().filter_map(|line| line.split_once(','));
-    fields.filter_map(|(time, flags)| Some((time.parse().ok()?, flags.contains('K')))).collect()
+    let times = fields.filter_map(|(time, flags)| Some((time.parse().ok()?, flags.contains('K'))));
+    let mut times: Vec<(f64, bool)> = times.collect();
+    times.sort_by(|a, b| a.0.total_cmp(&b.0));
+    times
 }
 
 /// Each of these flashes that is neither at the beginning of the sound nor at its end, and its beep's onset minus itself, ms.

@@ -65,14 +65,20 @@ fn the_same_script_gives_the_same_frames() {
     let script = folder.path("show.toml");
     std::fs::write(&script, SHOW).unwrap();
     let mut hashes = Vec::new();
-    for name in ["one.mp4", "two.mp4"] {
+    for name in ["one.mp4", "two.mp4", "reordered.mp4"] {
+        if name == "reordered.mp4" {
+            std::fs::write(&script, SHOW.replace("[encode]", "[encode]\nb_frames = 3")).unwrap();
+        }
         let out = folder.path(name);
         let done = render(&script, &out);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        assert_eq!(ticks(&out), (0..120).collect::<Vec<_>>());
+        let mut shown = ticks(&out);
+        shown.sort_unstable();
+        assert_eq!(shown, (0..120).collect::<Vec<_>>());
+        let reordered = if name == "reordered.mp4" { "1" } else { "0" };
         assert_eq!(
-            probe(out.to_str().unwrap(), "v:0", "codec_name,width,height"),
-            ["h264", "640", "360"]
+            probe(out.to_str().unwrap(), "v:0", "codec_name,width,height,has_b_frames"),
+            ["h264", "640", "360", reordered]
         );
         let md5 = Command::new("ffmpeg")
             .args(["-v", "error", "-i"])
@@ -86,14 +92,17 @@ fn the_same_script_gives_the_same_frames() {
     let differ = one.lines().zip(two.lines()).find(|(a, b)| a != b);
     assert_eq!(differ, None, "two renders of one script differ");
     assert_eq!(one.lines().count(), two.lines().count());
-    let mut numbers = Vec::new();
-    pictures(&folder.path("one.mp4"), |_, picture| {
-        let whole = onair::media::pattern::Area::whole(picture);
-        numbers.push(onair::media::pattern::read_frame_number(picture, whole));
+    let numbers = ["one.mp4", "reordered.mp4"].map(|name| {
+        let mut numbers = Vec::new();
+        pictures(&folder.path(name), |_, picture| {
+            let whole = onair::media::pattern::Area::whole(picture);
+            numbers.push(onair::media::pattern::read_frame_number(picture, whole));
+        });
+        numbers
     });
     // The switch at 2 s is on frame 60, and the pattern has been playing since frame 0.
     let expected: Vec<_> = (0..120).map(|tick| (tick >= 60).then_some(tick)).collect();
-    assert_eq!(numbers, expected);
+    assert_eq!(numbers, [expected.clone(), expected]);
 }
 
 #[test]
@@ -103,6 +112,7 @@ fn a_wrong_script_gives_one_clear_line() {
     for (text, names) in [
         ("template = \"lp_ld\"\nseconds = 1\nsize = 3", "size"),
         ("template = \"big\"\nseconds = 1", "big"),
+        ("template = \"lp_ld\"\nseconds = 1\n[encode]\nb_frames = 5", "b_frames"),
         ("template = \"lp_ld\"\nseconds = 1\n[[command]]\nat = 0\nlayout = \"x\"", "layout x"),
         (
             "template = \"lp_ld\"\nseconds = 1\n[[source]]\nlocation = \"RV01\"\nfile = \"no.mp4\"\n\

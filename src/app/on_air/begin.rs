@@ -35,13 +35,17 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     if bus == Bus::Pvw {
         // An operator wants to see it now.
         video.lookahead_pictures = 0;
+        video.b_frames = 0;
     }
+    // PVW has no renditions.
+    let reorder_ticks = if bus == Bus::Pvw { 0 } else { outputs::reorder_ticks(world, &video) };
     let name = format!("{}-{}", if bus == Bus::Pgm { "pgm" } else { "pvw" }, caster.config.name);
     let settings = ProgrammeSettings {
         name,
         video,
         audio_bps: AUDIO_BPS,
         renditions: Vec::new(),
+        reorder_ticks,
         delay_ticks: 0,
         spool_dir: world.config.data.join("spool"),
     };
@@ -56,7 +60,7 @@ pub(super) fn make_canvas(world: &World, caster: &Caster, bus: Bus) -> Result<Ca
     canvas_before(world, Arc::new(output), held)
 }
 
-/// A compositor before an encoder that is there, with canvases for so many pictures that encoders hold to look ahead.
+/// A compositor before an encoder that is there, with canvases for so many pictures that encoders hold.
 pub(super) fn canvas_before(
     world: &World,
     output: Arc<Output>,

@@ -197,7 +197,7 @@ impl Compositor {
         Compositor { watch: Watch::Nobody, ..self }
     }
 
-    /// The same compositor, whose pictures are held so many at a time, by encoders that look ahead.
+    /// The same compositor, whose pictures are held so many at a time, by encoders.
     ///
     /// # Errors
     /// No memory for so many.

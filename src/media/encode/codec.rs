@@ -78,10 +78,7 @@ impl Codec {
     /// before each frame; x264 takes them where it keeps the rate by such a buffer, without a keyframe or other parameter sets.
     pub(super) fn set_rate(&mut self, bps: u32) {
         // SAFETY: the context is open, ours, and nobody else refers to it.
-        let context = unsafe { self.context.as_mut() };
-        context.bit_rate = i64::from(bps);
-        context.rc_max_rate = i64::from(bps);
-        context.rc_buffer_size = i32::try_from(bps).unwrap_or(i32::MAX);
+        keep_rate(unsafe { self.context.as_mut() }, bps);
     }
 
     /// Samples per frame, for audio.
@@ -133,6 +130,13 @@ impl Drop for Codec {
             ffi::av_packet_free(&mut packet);
         }
     }
+}
+
+/// Has an encoder keep a bit rate within a buffer of 1 s.
+pub(super) fn keep_rate(context: &mut ffi::AVCodecContext, bps: u32) {
+    context.bit_rate = i64::from(bps);
+    context.rc_max_rate = i64::from(bps);
+    context.rc_buffer_size = i32::try_from(bps).unwrap_or(i32::MAX);
 }
 
 /// An `AVFrame`.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::reorder::Reorder;
 use super::sets::{self, SetId};
 use super::x264::X264Encoder;
 use super::x265::X265Encoder;
@@ -51,6 +52,7 @@ impl Maker {
 #[derive(Debug)]
 pub struct VideoEncoder {
     encoder: Encoder,
+    reorder: Reorder,
     maker: Maker,
     decoder: DecoderConfig,
     passed_over: Option<NoNvenc>,
@@ -98,7 +100,7 @@ impl VideoEncoder {
                 Ok(encoder) => {
                     let stand_in = Encoder::open(settings, Maker::StandIn)?;
                     let sets = [encoder.parameter_sets(), stand_in.parameter_sets()].concat();
-                    return VideoEncoder::of(encoder, Maker::Nvenc, (settings.codec, &sets));
+                    return VideoEncoder::of(encoder, settings, (Maker::Nvenc, &sets));
                 }
                 Err(EncodeError::Nvenc(why)) if settings.policy == EncoderPolicy::Auto => {
                     // A machine without an NVIDIA driver is no news.
@@ -109,17 +111,19 @@ impl VideoEncoder {
         }
         let encoder = Encoder::open(settings, Maker::Software)?;
         let sets = encoder.parameter_sets().to_vec();
-        let opened = VideoEncoder::of(encoder, Maker::Software, (settings.codec, &sets))?;
+        let opened = VideoEncoder::of(encoder, settings, (Maker::Software, &sets))?;
         Ok(VideoEncoder { passed_over, ..opened })
     }
 
     fn of(
         encoder: Encoder,
-        maker: Maker,
-        (codec, sets): (VideoCodec, &[u8]),
+        settings: &VideoSettings,
+        (maker, sets): (Maker, &[u8]),
     ) -> Result<VideoEncoder, EncodeError> {
-        let decoder = sets::configuration(codec, sets).ok_or(EncodeError::NoParameterSets)?;
-        Ok(VideoEncoder { encoder, maker, decoder, passed_over: None })
+        let decoder =
+            sets::configuration(settings.codec, sets).ok_or(EncodeError::NoParameterSets)?;
+        let reorder = Reorder::of(settings);
+        Ok(VideoEncoder { encoder, reorder, maker, decoder, passed_over: None })
     }
 
     /// Opens another encoder for a stream that was begun with these settings and this configuration.
@@ -134,7 +138,8 @@ impl VideoEncoder {
         let encoder = Encoder::open(settings, maker)?;
         match sets::holds(decoder, encoder.parameter_sets()) {
             true => {
-                Ok(VideoEncoder { encoder, maker, decoder: decoder.clone(), passed_over: None })
+                let (reorder, decoder) = (Reorder::of(settings), decoder.clone());
+                Ok(VideoEncoder { encoder, reorder, maker, decoder, passed_over: None })
             }
             false => Err(EncodeError::NoParameterSets),
         }
@@ -199,7 +204,8 @@ impl VideoEncoder {
         }
     }
 
-    /// Encodes the picture of `tick`, which must grow; gives what is ready.
+    /// Encodes the picture of `tick`, which must grow; gives what is ready, in order of decoding: at any time all pictures up to
+    /// some tick.
     ///
     /// # Errors
     /// When the picture does not fit, or the encoder fails.
@@ -209,11 +215,12 @@ impl VideoEncoder {
         picture: &Arc<Picture>,
         idr: Idr,
     ) -> Result<Vec<Packet>, EncodeError> {
-        match &mut self.encoder {
+        let packets = match &mut self.encoder {
             Encoder::X264(encoder) => encoder.encode(tick, picture, idr),
             Encoder::X265(encoder) => encoder.encode(tick, picture, idr),
             Encoder::Nvenc(encoder) => encoder.encode(tick, picture, idr),
-        }
+        };
+        Ok(self.reorder.taken(tick, packets?))
     }
 
     /// Gives what was held back.
@@ -221,10 +228,11 @@ impl VideoEncoder {
     /// # Errors
     /// When the encoder fails.
     pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
-        match self.encoder {
+        let packets = match self.encoder {
             Encoder::X264(encoder) => encoder.finish(),
             Encoder::X265(encoder) => encoder.finish(),
             Encoder::Nvenc(encoder) => encoder.finish(),
-        }
+        };
+        Ok(self.reorder.finished(packets?))
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn settings() -> VideoSettings {
         profile: Profile::High,
         latency: Latency::Zero,
         lookahead_pictures: 0,
+        b_frames: 0,
         threads: 1,
         policy: EncoderPolicy::Software,
         nvenc: NvencSettings::default(),
@@ -160,6 +161,65 @@ pub(crate) fn decoded(stream: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
+/// Makes B-frames, with keyframes asked for in between: each picture comes out once, in an order that decodes, with all before it.
+/// Gives how many B-frames there are in a row.
+pub(crate) fn check_b_frames(video: &VideoSettings) -> usize {
+    const PICTURES: u64 = 64;
+    const FORCED: [u64; 3] = [17, 20, 22];
+    let step = u64::from(video.picture_ticks);
+    let ns = |n: i64| video.rate.tick_ns(n.unsigned_abs() * step).cast_signed() * n.signum();
+    let mut encoder = VideoEncoder::open(video).unwrap();
+    let mut packets = Vec::new();
+    for n in 0..PICTURES {
+        let idr = if FORCED.contains(&n) { Idr::Force } else { Idr::Auto };
+        packets.extend(encoder.encode(n * step, &picture(n), idr).unwrap());
+        let mut times: Vec<i64> = packets.iter().map(|packet| packet.pts_ns).collect();
+        times.sort_unstable();
+        assert!(times.into_iter().eq((0..packets.len() as i64).map(ns)), "{video:?}: {n}");
+        let held = n + 1 - packets.len() as u64;
+        assert!(held <= video.pictures_held().into(), "{video:?}: {n}: {held} are held");
+    }
+    let decoder = encoder.decoder();
+    packets.extend(encoder.finish().unwrap());
+    let slots: Vec<i64> = packets.iter().map(|packet| packet.dts_ns).collect();
+    assert!(slots.into_iter().eq((0..PICTURES as i64).map(|n| ns(n - 1))), "{video:?}");
+    assert!(packets.iter().all(|packet| packet.pts_ns >= packet.dts_ns), "{video:?}");
+    // One that is a keyframe has its own place.
+    let gop = u64::from(video.gop_ticks) / step;
+    let mut keys = Vec::<i64>::new();
+    for n in 0..PICTURES as i64 {
+        let is_due = keys.last().is_none_or(|last| n - last == gop as i64);
+        keys.extend((is_due || FORCED.contains(&n.unsigned_abs())).then_some(n));
+    }
+    let found = (0..).zip(&packets).filter(|(_, packet)| packet.key);
+    assert!(
+        found.map(|(n, packet)| (n, packet.pts_ns)).eq(keys.iter().map(|n| (*n, ns(*n)))),
+        "{video:?}"
+    );
+    let dir = Dir::new();
+    let path = dir.0.join("reordered");
+    std::fs::write(&path, annex_b(&decoder, &packets)).unwrap();
+    let path = path.to_str().unwrap();
+    let lumas = lumas(path);
+    assert_eq!(lumas.len() as u64, PICTURES, "{video:?}");
+    for (n, luma) in (0_u32..).zip(lumas) {
+        let wanted = 40 + n % 64 * 2;
+        assert!(luma.abs_diff(wanted) <= 3, "{video:?}: picture {n}: {luma}, not {wanted}");
+    }
+    b_frames(path)
+}
+
+/// How many B-frames a file has in a row, at most.
+pub(crate) fn b_frames(path: &str) -> usize {
+    let types = tool_output(
+        "ffprobe",
+        &["-select_streams", "v:0", "-show_entries", "frame=pict_type", "-of", "csv=p=0", path],
+    );
+    let types = String::from_utf8(types).unwrap();
+    let types = types.lines().map(|line| line.trim_end_matches(',')).collect::<String>();
+    types.split(['I', 'P']).map(str::len).max().unwrap_or(0)
+}
+
 /// Waits until `is_so`, looking every 20 ms for at most 10 s.
 pub(crate) fn await_true(what: &str, mut is_so: impl FnMut() -> bool) {
     let pause = StopToken::new();
@@ -196,14 +256,6 @@ pub(crate) fn tool_output(program: &str, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// Mean luma of each picture of a file, of [`SIZE`].
-pub(crate) fn lumas(path: &str) -> Vec<u32> {
-    let raw = tool_output("ffmpeg", &["-i", path, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]);
-    let pixels = (SIZE.width_px * SIZE.height_px) as usize;
-    let sum = |picture: &[u8]| picture[..pixels].iter().map(|luma| u32::from(*luma)).sum::<u32>();
-    raw.chunks(pixels * 3 / 2).map(|picture| sum(picture).div_ceil(pixels as u32)).collect()
-}
-
 /// What ffprobe says of the streams and packets of a file or URL; of a live one for `seconds`.
 pub(crate) fn probe(url: &str, seconds: u32) -> Probe {
     let interval = format!("%+{seconds}");
@@ -222,16 +274,21 @@ impl Probe {
         streams.iter().find(|s| s["codec_type"] == kind).unwrap_or_else(|| panic!("no {kind}"))
     }
 
-    /// Time in s and whether it is a keyframe, of each packet.
+    /// Time in s and whether it is a keyframe, of each packet, in order of those times. Packets must come in order of decoding.
     pub(crate) fn packets(&self, kind: &str) -> Vec<(f64, bool)> {
         let packets = self.0["packets"].as_array().unwrap();
         let of_kind = packets.iter().filter(|packet| packet["codec_type"] == kind);
-        of_kind
+        let time = |packet: &Value, of: &str| packet[of].as_str()?.parse::<f64>().ok();
+        let decoded: Vec<f64> = of_kind.clone().filter_map(|p| time(p, "dts_time")).collect();
+        assert!(decoded.is_sorted(), "{kind}: {decoded:?}");
+        let mut shown: Vec<(f64, bool)> = of_kind
             .map(|packet| {
-                let time = packet["pts_time"].as_str().unwrap().parse().unwrap();
-                (time, packet["flags"].as_str().unwrap().contains('K'))
+                let is_key = packet["flags"].as_str().unwrap().contains('K');
+                (time(packet, "pts_time").unwrap(), is_key)
             })
-            .collect()
+            .collect();
+        shown.sort_by(|a, b| a.0.total_cmp(&b.0));
+        shown
     }
 
     /// Checks that what our own encoder made says what its colours are.

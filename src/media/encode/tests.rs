@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::sets::{self, SetId};
 use super::testing::{
-    Dir, SIZE, annex_b, check_ahead, check_rates, decoded, lumas, noise, noise_of, picture, probe,
-    settings,
+    Dir, SIZE, annex_b, check_ahead, check_b_frames, check_rates, decoded, lumas, noise, noise_of,
+    picture, probe, settings,
 };
 use super::x265::X265Encoder;
 use super::{
@@ -147,6 +147,23 @@ fn offline_the_same_pictures_give_the_same_stream() {
         };
         assert!(encoded() == encoded(), "{codec:?}");
     }
+}
+
+#[test]
+fn b_frames_come_behind_what_they_wait_for() {
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 1, 1), (2, 5, 1), (3, 8, 2), (4, 31, 1)]
+    {
+        let asked = VideoSettings { b_frames, lookahead_pictures, picture_ticks, ..settings() };
+        for preset in [X264Preset::Ultrafast, X264Preset::Medium] {
+            let shown = check_b_frames(&VideoSettings { preset, ..asked.clone() });
+            assert_eq!(shown, b_frames as usize, "{asked:?}");
+        }
+        // Offline an encoder may hold any number.
+        let offline = VideoSettings { latency: Latency::Normal, lookahead_pictures: 60, ..asked };
+        assert_eq!(check_b_frames(&offline), b_frames as usize);
+    }
+    assert_eq!(check_b_frames(&VideoSettings { b_frames: 1, threads: 3, ..settings() }), 1);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! libx264 by way of FFmpeg.
 //!
-//! Must not know queues. Invariants: packet times are tick times; no B-frames, no scene-cut keyframes, closed groups.
+//! Must not know queues. Invariants: packet times are tick times; no scene-cut keyframes, closed groups; B-frames as many as are asked
+//! for and referred to by none.
 
 use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
-use super::codec::{Codec, Frame};
+use super::codec::{Codec, Frame, keep_rate};
 use super::sets::SetId;
 use super::{EncodeError, Idr, Latency, Options, Timing, VideoSettings, X264Preset, check_picture};
 use crate::frame::{Picture, Size};
@@ -45,6 +46,10 @@ impl X264Encoder {
         if settings.latency == Latency::Zero && settings.lookahead_pictures > 0 {
             // Both are off by zerolatency: how far it looks, and what it makes of what it sees.
             pairs.extend([(c"rc-lookahead", lookahead.as_str()), (c"mbtree", "1")]);
+        }
+        if settings.b_frames > 0 {
+            // Always as many, so that how late a picture is does not depend on what it shows; one picture is reordered, no more.
+            pairs.extend([(c"b_strategy", "0"), (c"b-pyramid", "none")]);
         }
         if id == SetId::Second {
             pairs.push((c"x264-params", "sps-id=1"));
@@ -142,13 +147,12 @@ pub(super) fn configure(context: &mut ffi::AVCodecContext, settings: &VideoSetti
     context.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
     context.gop_size = (settings.gop_ticks as i32 / picture_ticks).max(1);
     context.keyint_min = context.gop_size;
-    context.max_b_frames = 0;
-    context.bit_rate = i64::from(settings.bitrate_bps);
+    context.max_b_frames = settings.b_frames as i32;
     // A line carries no more than its rate; a file has no such buffer, and with one x264's threads look at each other's
     // unfinished frames, so that the same pictures would not always give the same stream.
-    if settings.latency == Latency::Zero {
-        context.rc_max_rate = i64::from(settings.bitrate_bps);
-        context.rc_buffer_size = settings.bitrate_bps as i32;
+    match settings.latency {
+        Latency::Zero => keep_rate(context, settings.bitrate_bps),
+        Latency::Normal => context.bit_rate = i64::from(settings.bitrate_bps),
     }
     context.color_primaries = ffi::AVColorPrimaries::AVCOL_PRI_BT709;
     context.color_trc = ffi::AVColorTransferCharacteristic::AVCOL_TRC_BT709;

@@ -1,6 +1,6 @@
 //! libx265 by way of FFmpeg.
 //!
-//! Must not know queues. Invariants: packet times are tick times; no B-frames, no scene-cut keyframes, closed groups; the tier is
+//! Must not know queues. Invariants: no B-frames but those that are asked for, no scene-cut keyframes, closed groups; the tier is
 //! Main, and the level stays that of the beginning whatever the bit rate becomes.
 
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl X265Encoder {
 fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeError> {
     let is_live = settings.latency == Latency::Zero;
     let mut parameters = "annexb=1:repeat-headers=0:info=0:log-level=none:high-tier=0:\
-                          bframes=0:scenecut=0:open-gop=0"
+                          b-adapt=0:b-pyramid=0:scenecut=0:open-gop=0"
         .to_owned();
     let mut add = |text: String| {
         parameters.push(':');
@@ -178,7 +178,6 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
     Codec::open(("libx265", c"libx265"), &mut options, |context| {
         configure(context, settings);
         context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
-        context.max_b_frames = 0;
     })
 }
 

@@ -1,6 +1,6 @@
 //! Pictures of ticks to packets, by a session of NVENC.
 //!
-//! Must not know other encoders. Invariants: packet times are tick times; no B-frames; a keyframe where it is forced and where the
+//! Must not know other encoders. Invariants: packet times are tick times; a keyframe where it is forced and where the
 //! group of pictures is over, nowhere else. Pictures on NVENC's own device are encoded from where they are, and kept until that is
 //! done; others come from the host's memory and are copied into NVENC's.
 
@@ -19,21 +19,19 @@ use crate::media::encode::{
 };
 use crate::media::packet::Packet;
 
-/// Buffers for one picture.
+/// As many buffers for pictures that go in as for those that come out.
 #[derive(Clone, Copy, Debug)]
 struct Buffers {
     input: Input,
     output: Output,
 }
 
-// SAFETY: a buffer belongs to its session, which NVENC ties to no thread.
-#[expect(unsafe_code, reason = "handles of the driver may move between threads")]
-unsafe impl Send for Buffers {}
-
-/// A picture that was handed in and not yet read.
+/// A picture that was handed in and has not come out.
 #[derive(Debug)]
 struct Pending {
-    buffers: Buffers,
+    tick: u64,
+    /// The buffer that it is in, or would be.
+    input: Input,
     /// It lies on the device, mapped like this.
     mapped: Option<Mapped>,
 }
@@ -45,18 +43,17 @@ struct Mapped {
     picture: Arc<Picture>,
 }
 
-// SAFETY: as above.
-#[expect(unsafe_code, reason = "handles of the driver may move between threads")]
-unsafe impl Send for Mapped {}
-
 /// An open NVENC.
 #[derive(Debug)]
 pub struct NvencEncoder {
     /// All of them.
     buffers: Vec<Buffers>,
-    free: VecDeque<Buffers>,
-    /// Handed in, not yet read.
+    free_inputs: VecDeque<Input>,
+    free_outputs: VecDeque<Output>,
+    /// Handed in, not yet read, in order.
     pending: VecDeque<Pending>,
+    /// What they are to be read from, in order of decoding.
+    outputs: VecDeque<Output>,
     direct: Direct,
     intake: Intake,
     video: VideoSettings,
@@ -76,13 +73,15 @@ impl NvencEncoder {
     pub(in crate::media) fn open(video: &VideoSettings) -> Result<NvencEncoder, NoNvenc> {
         let driver = driver(&video.nvenc)?;
         let session = Session::open(driver, video.nvenc.most_sessions)?;
+        let video = &session.fitted(video)?;
         session.initialize(video)?;
         let parameter_sets = session.parameter_sets()?.into();
-        let ahead = video.lookahead_pictures as usize;
         let mut encoder = NvencEncoder {
             buffers: Vec::new(),
-            free: VecDeque::new(),
+            free_inputs: VecDeque::new(),
+            free_outputs: VecDeque::new(),
             pending: VecDeque::new(),
+            outputs: VecDeque::new(),
             direct: Direct::new(),
             intake: Intake::of(driver.device().uuid),
             video: video.clone(),
@@ -92,10 +91,11 @@ impl NvencEncoder {
             parameter_sets,
             session,
         };
-        for _ in 0..NVENC_BUFFERS + ahead {
+        for _ in 0..NVENC_BUFFERS + video.pictures_held() as usize {
             encoder.add_buffers()?;
         }
-        encoder.free.extend(&encoder.buffers);
+        encoder.free_inputs.extend(encoder.buffers.iter().map(|buffers| buffers.input));
+        encoder.free_outputs.extend(encoder.buffers.iter().map(|buffers| buffers.output));
         Ok(encoder)
     }
 
@@ -153,21 +153,29 @@ impl NvencEncoder {
             what: "a picture",
             reason: format!("{} pictures are held back", self.buffers.len()),
         };
-        let buffers = self.free.pop_front().ok_or_else(held_back)?;
+        let own = self.free_inputs.pop_front().ok_or_else(held_back)?;
+        let output = self.free_outputs.pop_front().ok_or_else(held_back)?;
         let (mapped, pitch) = match self.map(picture) {
             Some((mapped, pitch)) => (Some(mapped), pitch),
-            None => (None, self.session.upload(buffers.input, picture)?),
+            None => (None, self.session.upload(own, picture)?),
         };
-        let input = mapped.as_ref().map_or(buffers.input, |mapped| mapped.input);
+        let input = mapped.as_ref().map_or(own, |mapped| mapped.input);
         // Whatever comes of it, it is given back.
-        self.pending.push_back(Pending { buffers, mapped });
+        self.pending.push_back(Pending { tick, input: own, mapped });
+        self.outputs.push_back(output);
         let source = (input, pitch, self.video.size);
-        let given = self.session.encode(source, buffers.output, (tick, idr))?;
+        let given = self.session.encode(source, output, (tick, idr))?;
         self.since_idr = if idr == Idr::Force { 1 } else { self.since_idr + 1 };
         match given {
-            Given::All => self.read(self.video.lookahead_pictures as usize),
+            Given::All => self.read(self.unread()),
             Given::Later => Ok(Vec::new()),
         }
+    }
+
+    /// Pictures at the end that are only looked at yet, and B-frames before them that may wait for one of those.
+    fn unread(&self) -> usize {
+        let VideoSettings { lookahead_pictures, b_frames, .. } = self.video;
+        if lookahead_pictures == 0 { 0 } else { (lookahead_pictures + b_frames) as usize }
     }
 
     /// Maps a picture that lies on the encoder's device, with its pitch. If that fails once, pictures are copied from then on.
@@ -213,16 +221,13 @@ impl NvencEncoder {
         self.read(0)
     }
 
-    /// Reads what was handed in, but for the last `ahead` pictures, which are only looked at yet.
-    fn read(&mut self, ahead: usize) -> Result<Vec<Packet>, EncodeError> {
+    /// Reads as much as was handed in, but for `unread` pictures.
+    fn read(&mut self, unread: usize) -> Result<Vec<Packet>, EncodeError> {
         let mut packets = Vec::new();
-        while let Some(first) = self.pending.front().filter(|_| self.pending.len() > ahead) {
-            let unit = self.session.read(first.buffers.output)?;
-            let Some(Pending { buffers, mapped }) = self.pending.pop_front() else { break };
-            if let Some(mapped) = mapped.filter(|mapped| !self.is_mapped(mapped.input)) {
-                self.session.unmap(mapped.input)?;
-            }
-            self.free.push_back(buffers);
+        while let Some(output) = self.outputs.front().filter(|_| self.outputs.len() > unread) {
+            let unit = self.session.read(*output)?;
+            self.free_outputs.extend(self.outputs.pop_front());
+            self.let_go(unit.time)?;
             let tick = i64::try_from(unit.time).unwrap_or(i64::MAX);
             packets.push(self.timing.packet(&Encoded {
                 pts: tick,
@@ -233,6 +238,21 @@ impl NvencEncoder {
             }));
         }
         Ok(packets)
+    }
+
+    /// Lets go of what a picture that came out lies in, which is not always the one that was handed in first.
+    fn let_go(&mut self, tick: u64) -> Result<(), NoNvenc> {
+        let index = self.pending.iter().position(|pending| pending.tick == tick);
+        let Some(Pending { input, mapped, .. }) = index.and_then(|at| self.pending.remove(at))
+        else {
+            let reason = format!("{tick} was not handed in, or came out before");
+            return Err(NoNvenc::Refused { what: "the time of a picture", reason });
+        };
+        if let Some(mapped) = mapped.filter(|mapped| !self.is_mapped(mapped.input)) {
+            self.session.unmap(mapped.input)?;
+        }
+        self.free_inputs.push_back(input);
+        Ok(())
     }
 }
 

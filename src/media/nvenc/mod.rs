@@ -39,7 +39,7 @@ pub enum NvencPreset {
     P7,
 }
 
-/// What NVENC is tuned for; none of them makes B-frames here.
+/// What NVENC is tuned for; B-frames are asked for by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NvencTuning {
     /// Quality first.

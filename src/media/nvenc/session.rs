@@ -14,6 +14,7 @@ use super::NoNvenc;
 use super::driver::{Driver, OnBuffer, OnStruct, Place, status_name};
 use super::setup::{codec_guid, configure, keep_level, parameters, preset_guid, tuning_info};
 use crate::frame::{Picture, Size};
+use crate::limits::MAX_LOOKAHEAD_PICTURES;
 use crate::media::cuda::Context;
 use crate::media::encode::{Idr, VideoSettings};
 use crate::media::packet::VideoCodec;
@@ -40,6 +41,11 @@ pub(super) struct Registered(*mut c_void);
 /// A bitstream buffer of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Output(*mut c_void);
+
+// SAFETY: a buffer belongs to its session, which NVENC ties to no thread.
+unsafe impl Send for Input {}
+// SAFETY: as above.
+unsafe impl Send for Output {}
 
 /// Whether there is something to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,11 +213,11 @@ impl<'a> Session<'a> {
         Ok(preset)
     }
 
-    /// Whether the card looks ahead where it encodes this codec.
-    fn looks_ahead(&self, codec: VideoCodec) -> Result<bool, NoNvenc> {
+    /// What the card can where it encodes this codec.
+    fn capability(&self, codec: VideoCodec, what: nv::NV_ENC_CAPS) -> Result<i32, NoNvenc> {
         let mut params = nv::NV_ENC_CAPS_PARAM {
             version: nv::NV_ENC_CAPS_PARAM_VER,
-            capsToQuery: nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD,
+            capsToQuery: what,
             ..Default::default()
         };
         let mut value = 0;
@@ -219,9 +225,22 @@ impl<'a> Session<'a> {
         let codec = codec_guid(codec);
         // SAFETY: the session is open, the struct bears its version, and the other pointer is valid.
         match unsafe { (self.driver.api.caps)(self.handle, codec, &mut params, &mut value) } {
-            SUCCESS => Ok(value != 0),
+            SUCCESS => Ok(value),
             status => Err(self.refusal("capabilities", status)),
         }
+    }
+
+    /// The settings with as many B-frames as the card makes, and a look-ahead that NVENC has beside them.
+    pub(super) fn fitted(&self, video: &VideoSettings) -> Result<VideoSettings, NoNvenc> {
+        let mut video = video.clone();
+        if video.b_frames > 0 {
+            let what = nv::NV_ENC_CAPS::NV_ENC_CAPS_NUM_MAX_BFRAMES;
+            let most = self.capability(video.codec, what)?;
+            video.b_frames = video.b_frames.min(u32::try_from(most).unwrap_or(0));
+        }
+        let most = MAX_LOOKAHEAD_PICTURES.saturating_sub(video.b_frames);
+        video.lookahead_pictures = video.lookahead_pictures.min(most);
+        Ok(video)
     }
 
     /// Says what is to be encoded.
@@ -231,7 +250,8 @@ impl<'a> Session<'a> {
         if !guids.contains(&codec_guid(video.codec)) {
             return Err(NoNvenc::NoCodec(video.codec.name()));
         }
-        if video.lookahead_pictures > 0 && !self.looks_ahead(video.codec)? {
+        let look_ahead = nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD;
+        if video.lookahead_pictures > 0 && self.capability(video.codec, look_ahead)? == 0 {
             let reason = "this card has none".to_owned();
             return Err(NoNvenc::Refused { what: "look-ahead", reason });
         }

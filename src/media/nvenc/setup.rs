@@ -1,7 +1,7 @@
 //! What an encoder is asked for, in NVENC's structs.
 //!
-//! Must not call the driver. Invariants: no B-frames, so that pictures leave in the order in which they came; keyframes only
-//! where they are forced; the stream says what its colours are.
+//! Must not call the driver. Invariants: no B-frame is referred to, and there are none unless they are asked for; keyframes only where
+//! they are forced; the stream says what its colours are.
 
 #![expect(unsafe_code, reason = "a union of the driver's interface")]
 
@@ -47,8 +47,8 @@ pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
 /// A preset's configuration, changed to what is asked for.
 pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
     // Keyframes are the output's business, which forces each.
-    config.gopLength = nv::NVENC_INFINITE_GOPLENGTH;
-    config.frameIntervalP = 1;
+    config.gopLength = gop_length(video);
+    config.frameIntervalP = 1 + video.b_frames as i32;
     let rate = &mut config.rcParams;
     rate.rateControlMode = match video.nvenc.rate {
         NvencRate::Constant => nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR,
@@ -63,15 +63,15 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
     let depth = u16::try_from(video.lookahead_pictures).unwrap_or(u16::MAX);
     rate.set_enableLookahead((depth > 0).into());
     rate.lookaheadDepth = depth;
-    // Keyframes are the output's business here too, and it makes no B-frames.
+    // Keyframes are the output's business here too, and B-frames are always as many.
     rate.set_disableIadapt(1);
     rate.set_disableBadapt(1);
-    rate.set_zeroReorderDelay(1);
-    let of_codec = &mut config.encodeCodecConfig;
+    rate.set_zeroReorderDelay((video.b_frames == 0).into());
+    let (of_codec, gop_length) = (&mut config.encodeCodecConfig, gop_length(video));
     config.profileGUID = match (video.codec, video.profile) {
         (VideoCodec::H264, profile) => {
             // SAFETY: the codec is H.264, so this is the member that NVENC's preset wrote and that it will read.
-            describe_avc(unsafe { &mut of_codec.h264Config });
+            describe_avc(unsafe { &mut of_codec.h264Config }, gop_length);
             match profile {
                 Profile::Baseline => nv::NV_ENC_H264_PROFILE_BASELINE_GUID,
                 Profile::Main => nv::NV_ENC_H264_PROFILE_MAIN_GUID,
@@ -80,7 +80,7 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
         }
         (VideoCodec::Hevc, _) => {
             // SAFETY: the codec is HEVC; else as above.
-            describe_hevc(unsafe { &mut of_codec.hevcConfig });
+            describe_hevc(unsafe { &mut of_codec.hevcConfig }, gop_length);
             nv::NV_ENC_HEVC_PROFILE_MAIN_GUID
         }
         // Only tried.
@@ -88,8 +88,17 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
     };
 }
 
-fn describe_avc(avc: &mut nv::NV_ENC_CONFIG_H264) {
-    avc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
+/// Pictures from a keyframe to the next that is not forced, which never comes. With B-frames NVENC wants a number: one that it does not
+/// get to.
+fn gop_length(video: &VideoSettings) -> u32 {
+    match video.b_frames {
+        0 => nv::NVENC_INFINITE_GOPLENGTH,
+        _ => 2 * video.gop_ticks.max(1),
+    }
+}
+
+fn describe_avc(avc: &mut nv::NV_ENC_CONFIG_H264, gop_length: u32) {
+    avc.idrPeriod = gop_length;
     avc.set_repeatSPSPPS(1);
     avc.set_disableSPSPPS(0);
     avc.set_outputAUD(0);
@@ -98,8 +107,8 @@ fn describe_avc(avc: &mut nv::NV_ENC_CONFIG_H264) {
     describe_colours(&mut avc.h264VUIParameters);
 }
 
-fn describe_hevc(hevc: &mut nv::NV_ENC_CONFIG_HEVC) {
-    hevc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
+fn describe_hevc(hevc: &mut nv::NV_ENC_CONFIG_HEVC, gop_length: u32) {
+    hevc.idrPeriod = gop_length;
     // The tier Main, as what stands in for it has; High is another level's bit rate.
     hevc.tier = 0;
     // The record has them, and packets do not.
@@ -125,7 +134,7 @@ fn describe_colours(vui: &mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
     vui.chromaSampleLocationFlag = 1;
     vui.chromaSampleLocationTop = CHROMA_LEFT;
     vui.chromaSampleLocationBot = CHROMA_LEFT;
-    // Says that nothing is reordered; decoders that are not told wait for pictures that never come.
+    // Says what is reordered; decoders that are not told wait for pictures that never come.
     vui.bitstreamRestrictionFlag = 1;
 }
 

@@ -4,8 +4,8 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, annex_b, bare, check_ahead, check_rates, decoded, flat, lumas, noise, picture,
-    probe, settings,
+    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_rates, decoded, flat, lumas,
+    noise, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -280,6 +280,30 @@ fn what_is_looked_ahead_comes_so_much_later() {
     let error = VideoEncoder::open(&video).unwrap_err().to_string();
     assert!(error.contains("look-ahead: this card has none"), "{error}");
     simulator.check_empty();
+}
+
+#[test]
+fn b_frames_come_behind_what_they_wait_for() {
+    let simulator = Simulator::new("");
+    let base = VideoSettings { nvenc: video(&simulator).nvenc, ..video(&simulator) };
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 1), (3, 0, 2), (2, 5, 1), (4, 31, 1)]
+    {
+        check_b_frames(&VideoSettings {
+            b_frames,
+            lookahead_pictures,
+            picture_ticks,
+            ..base.clone()
+        });
+    }
+    simulator.check_empty();
+    // A card makes as many as it can.
+    for (faults, shown) in [("b-frames=1", 1), ("b-frames=0", 0)] {
+        let simulator = Simulator::new(faults);
+        let video = VideoSettings { b_frames: 3, ..video(&simulator) };
+        assert_eq!(check_b_frames(&video), shown, "{faults}");
+        simulator.check_empty();
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl Clip {
             gop_ticks: 30,
             picture_ticks: 1,
             origin: Origin::default(),
+            shift_ns: 0,
         };
         let mut packets: Vec<Packet> =
             input.packets().map(|(stream, packet)| packet_of(&stream, &packet)).collect();

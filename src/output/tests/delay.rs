@@ -54,7 +54,7 @@ impl Harness {
         Harness::with(spool, Begins::WithTheOutput, None)
     }
 
-    fn with(spool: Spool, begins: Begins, black: Option<Bytes>) -> Harness {
+    fn with(spool: Spool, begins: Begins, black: Option<Packet>) -> Harness {
         let lost = Arc::new(AtomicU64::new(0));
         let fillers = Fillers { silence: Some(Bytes::from_static(&[SILENT])), black };
         let ring = DelayRing::new(spool, RATE, (begins, fillers), Arc::clone(&lost));
@@ -133,7 +133,9 @@ fn more_holds_and_less_jumps_to_a_keyframe() {
 #[test]
 fn black_is_seen_until_the_first_delay_is_over() {
     const BLACK: u8 = 254;
-    let black = Some(Bytes::from_static(&[BLACK]));
+    let data = Bytes::from_static(&[BLACK]);
+    let (track, key) = (Track::Video, true);
+    let black = Some(Packet { track, pts_ns: 0, dts_ns: 0, duration_ns: 0, key, data });
     let mut harness =
         Harness::with(Spool::new("/nowhere".into()), Begins::WithTheOutput, black.clone());
     (0..60).for_each(|tick| harness.push(tick, 20, 100));

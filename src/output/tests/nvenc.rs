@@ -5,7 +5,7 @@ use super::super::{Output, Overflow, RenditionSettings, Sink, StartError, start}
 use super::LONG;
 use crate::fault;
 use crate::frame::Size;
-use crate::media::encode::testing::SIZE;
+use crate::media::encode::testing::{SIZE, b_frames};
 use crate::media::encode::{EncodeError, EncoderPolicy, Maker, VideoSettings};
 use crate::media::nvenc::testing::Simulator;
 
@@ -19,20 +19,20 @@ fn begin(
     policy: EncoderPolicy,
     dir: &Dir,
 ) -> (Output, Result<(), StartError>) {
-    begin_ahead(name, simulator, (policy, 0), dir)
+    begin_ahead(name, simulator, (policy, [0, 0]), dir)
 }
 
-/// The same, with encoders that look ahead by so many pictures.
+/// The same, with encoders that look ahead by so many pictures and make so many B-frames.
 fn begin_ahead(
     name: &str,
     simulator: &Simulator,
-    (policy, lookahead_pictures): (EncoderPolicy, u32),
+    (policy, [lookahead_pictures, b_frames]): (EncoderPolicy, [u32; 2]),
     dir: &Dir,
 ) -> (Output, Result<(), StartError>) {
     let file = |name: &str| Sink::File { path: dir.0.join(name), overflow: Overflow::Wait };
     let mut asked = settings(name);
     let nvenc = simulator.settings();
-    asked.video = VideoSettings { policy, lookahead_pictures, nvenc, ..asked.video };
+    asked.video = VideoSettings { policy, lookahead_pictures, b_frames, nvenc, ..asked.video };
     let output = start(&asked).unwrap();
     output.add_sink(file("main.mp4")).unwrap();
     let video = VideoSettings { size: SMALL, ..asked.video };
@@ -134,7 +134,7 @@ fn where_only_nvenc_will_do_a_rendition_without_a_session_is_refused() {
 #[test]
 fn what_an_encoder_held_when_it_broke_is_given_again() {
     use Maker::{Nvenc, Software, StandIn};
-    for (policy, faults, maker, restarts) in [
+    let rows = [
         (EncoderPolicy::Software, "", Software, 0),
         (EncoderPolicy::Nvenc, "", Nvenc, 0),
         (EncoderPolicy::Nvenc, "lost=180@40", Nvenc, 1),
@@ -143,25 +143,30 @@ fn what_an_encoder_held_when_it_broke_is_given_again() {
         (EncoderPolicy::Nvenc, "gone=180@40", StandIn, 1),
         (EncoderPolicy::Nvenc, "gone=180@119", StandIn, 1),
         (EncoderPolicy::Nvenc, "gone=90@41", Nvenc, 0),
-    ] {
+    ];
+    let held = [[5, 0], [0, 2]];
+    for (held, (policy, faults, maker, restarts)) in
+        held.into_iter().flat_map(|held| rows.map(|row| (held, row)))
+    {
         let (dir, simulator) = (Dir::new(), Simulator::new(faults));
-        let (output, made) = begin_ahead("ahead", &simulator, (policy, 5), &dir);
+        let (output, made) = begin_ahead("ahead", &simulator, (policy, held), &dir);
         made.unwrap();
         for tick in 0..TICKS {
             output.push_wait(media(tick)).unwrap();
         }
         output.finish(LONG);
         let (main, lld) = (output.stats(), output.renditions().remove(0).stats);
-        assert_eq!((main.maker, main.restarts), (maker, restarts), "{faults}");
-        assert_eq!((main.failure, lld.failure), (None, None), "{faults}");
-        assert_eq!((main.filled, lld.filled), (0, 0), "{faults}");
+        assert_eq!((main.maker, main.restarts), (maker, restarts), "{faults} {held:?}");
+        assert_eq!((main.failure, lld.failure), (None, None), "{faults} {held:?}");
+        assert_eq!((main.filled, lld.filled), (0, 0), "{faults} {held:?}");
         check_pictures(&dir);
         for name in ["main.mp4", "lld.mp4"] {
+            assert_eq!(b_frames(dir.0.join(name).to_str().unwrap()), held[1] as usize, "{faults}");
             let mut keys = check_file(&dir, name);
             keys.retain(|key| key % u64::from(GOP) == 0);
-            assert_eq!(keys, [0, 30, 60, 90], "{faults}: {name}");
+            assert_eq!(keys, [0, 30, 60, 90], "{faults} {held:?}: {name}");
             let sounds = probe(dir.0.join(name).to_str().unwrap(), 60).packets("audio");
-            assert!(sounds.len() >= TICKS as usize, "{faults}: {name}: {}", sounds.len());
+            assert!(sounds.len() >= TICKS as usize, "{faults} {held:?}: {name}: {}", sounds.len());
             for pair in sounds.windows(2) {
                 assert!((pair[1].0 - pair[0].0 - 1024.0 / 48_000.0).abs() < 0.002, "{pair:?}");
             }

@@ -26,6 +26,8 @@ pub struct Refusals {
     pub no_lookahead: bool,
     /// `no-hevc`: the card encodes H.264 alone.
     pub no_hevc: bool,
+    /// `b-frames=N`: the card makes no more in a row.
+    pub b_frames: Option<u32>,
 }
 
 impl Refusals {
@@ -49,6 +51,9 @@ impl Refusals {
             ("no-reconfigure", "") => self.no_reconfigure = true,
             ("no-lookahead", "") => self.no_lookahead = true,
             ("no-hevc", "") => self.no_hevc = true,
+            ("b-frames", most) => {
+                self.b_frames = Some(most.parse().unwrap_or_else(|_| unknown(word)));
+            }
             _ => unknown(word),
         }
     }

@@ -13,6 +13,7 @@ mod control;
 mod copy;
 mod cuda;
 mod faults;
+mod groups;
 mod memory;
 mod nvenc;
 mod session;

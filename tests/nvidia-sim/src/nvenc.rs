@@ -234,8 +234,7 @@ unsafe extern "C" fn create_output(
         version(params.version, nv::NV_ENC_CREATE_BITSTREAM_BUFFER_VER)?;
         session.setup()?;
         let handle = world().handle();
-        let output = Output { held: Held::Nothing, bytes: Vec::new(), time: 0, is_idr: false };
-        session.outputs.insert(handle, output);
+        session.outputs.insert(handle, Output::default());
         params.bitstreamBuffer = handle as *mut c_void;
         Ok(())
     })

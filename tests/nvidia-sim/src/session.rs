@@ -10,6 +10,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
 use crate::faults::Loss;
+use crate::groups::{Coded, Groups};
 use crate::world::world;
 use crate::x264::{Wish, X264};
 
@@ -26,8 +27,6 @@ pub struct Setup {
     pub wish: Wish,
     pub gop_pictures: u32,
     pub repeats_sets: bool,
-    /// Pictures that are held back besides what faults ask for: B-frames.
-    pub hold: u64,
     /// Pictures that are only looked at yet.
     pub ahead: u64,
     /// What cannot be changed in a session.
@@ -52,8 +51,8 @@ pub struct Input {
     pub pitch: usize,
     pub data: Vec<u8>,
     pub is_locked: bool,
-    /// The bitstream buffer that the picture in it goes to, until that is read.
-    pub used_by: Vec<usize>,
+    /// The picture in it, until that is read.
+    pub used_by: Vec<u64>,
 }
 
 /// Memory that is not the session's own.
@@ -64,7 +63,7 @@ pub struct Resource {
     /// What it is mapped as, while it is.
     pub mapped: Option<usize>,
     /// As [`Input::used_by`]; it is only read, and may be several pictures (FFmpeg counts how often it has handed one in).
-    pub used_by: Vec<usize>,
+    pub used_by: Vec<u64>,
     /// What was seen of the picture there, which may not change while it is used.
     pub seen: u64,
 }
@@ -91,21 +90,34 @@ impl Resource {
 }
 
 /// What a bitstream buffer holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Held {
+    #[default]
     Nothing,
-    /// A picture that the encoder has not given out.
+    /// One that the encoder has not given out.
     Back,
     Ready,
     Locked,
 }
 
 /// A buffer for a picture that is encoded.
+#[derive(Default)]
 pub struct Output {
     pub held: Held,
     pub bytes: Vec<u8>,
+    /// Of the picture that came out there, as what it was handed in.
+    pub picture: u64,
     pub time: u64,
     pub is_idr: bool,
+}
+
+/// A picture that is encoded.
+struct Waiting {
+    picture: u64,
+    time: u64,
+    is_idr: bool,
+    /// SPS and PPS go before it.
+    has_sets: bool,
 }
 
 /// A picture as it is handed in.
@@ -123,11 +135,18 @@ pub struct Handed {
 pub struct Session {
     pub setup: Option<Setup>,
     x264: Option<X264>,
+    groups: Option<Groups>,
     pub inputs: BTreeMap<usize, Input>,
     pub outputs: BTreeMap<usize, Output>,
     pub resources: BTreeMap<usize, Resource>,
-    /// Bitstream buffers held back, in order.
+    /// Bitstream buffers that nothing was given out in, in order.
     held: Vec<usize>,
+    /// Pictures that have not come out of the encoder.
+    waiting: Vec<Waiting>,
+    /// Those that have and were not given out, in order of decoding: each goes to the buffer of its place in `held`.
+    coded: Vec<Output>,
+    /// Pictures that were given out.
+    given: u64,
     pub pictures: u64,
     since_idr: u32,
     /// Reconfiguration asked for a keyframe.
@@ -146,6 +165,7 @@ impl Session {
         }
         let opened = X264::open(&setup.wish);
         self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
+        self.groups = (setup.wish.b_frames > 0).then(|| Groups::new(&setup.wish));
         self.setup = Some(setup);
         Ok(())
     }
@@ -161,7 +181,7 @@ impl Session {
             // A card could: another size or frame rate.
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
-        if let Some(x264) = &mut self.x264 {
+        if let (Some(x264), None) = (&mut self.x264, &self.groups) {
             x264.set_rate(&setup.wish).ok_or((NV_ENC_ERR_INVALID_PARAM, None))?;
         }
         self.is_idr_due |= is_idr;
@@ -180,11 +200,10 @@ impl Session {
         Ok(self.x264.as_ref().map_or_else(Vec::new, X264::sets))
     }
 
-    /// Takes a picture; true when it and all that was held back can be read.
+    /// Takes a picture; true when it and all that was held back can be read, but for what is only looked at yet.
     pub fn encode(&mut self, picture: &Handed, hold: u64) -> Result<bool, Refusal> {
         let setup = self.setup()?;
-        let (hold, repeats_sets) = (hold + setup.hold, setup.repeats_sets);
-        let ahead = setup.ahead;
+        let (repeats_sets, ahead) = (setup.repeats_sets, setup.ahead);
         let gop_pictures = setup.gop_pictures;
         if picture.size != (setup.wish.width as u32, setup.wish.height as u32) {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a picture of another size"));
@@ -192,30 +211,44 @@ impl Session {
         let is_forced = picture.flags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_FORCEIDR as u32 != 0;
         let is_forced = is_forced || std::mem::take(&mut self.is_idr_due);
         let is_idr = is_forced || self.pictures == 0 || self.since_idr >= gop_pictures;
-        let bytes = self.encoded(picture, is_idr)?;
+        let nv12 = self.pixels(picture)?;
         let asks_sets =
             picture.flags & nv::NV_ENC_PIC_FLAGS::NV_ENC_PIC_FLAG_OUTPUT_SPSPPS as u32 != 0;
-        let mut stream = match is_idr && (repeats_sets || self.pictures == 0) || asks_sets {
-            true => self.sets()?,
-            false => Vec::new(),
-        };
-        stream.extend(bytes);
-        let output = self.outputs.get_mut(&picture.output).expect("looked at before");
-        *output = Output { held: Held::Back, bytes: stream, time: picture.time, is_idr };
+        self.waiting.push(Waiting {
+            picture: self.pictures,
+            time: picture.time,
+            is_idr,
+            has_sets: is_idr && (repeats_sets || self.pictures == 0) || asks_sets,
+        });
         self.held.push(picture.output);
+        self.encoded(nv12, is_idr)?;
         self.pictures += 1;
         self.since_idr = if is_idr { 1 } else { self.since_idr + 1 };
         self.is_flushed = false;
-        let is_ready = self.held.len() as u64 > hold + ahead;
+        let ready = self.whole((self.held.len() as u64).saturating_sub(ahead) as usize);
+        let is_ready = ready as u64 > hold;
         if is_ready {
-            self.give_out(ahead as usize);
+            self.give_out(ready);
         }
         Ok(is_ready)
     }
 
-    fn encoded(&mut self, picture: &Handed, is_idr: bool) -> Result<Vec<u8>, Refusal> {
+    /// How many of the first `most` that are to be given out are there with all that is shown before them.
+    fn whole(&self, most: usize) -> usize {
+        let (mut latest, mut whole) = (0, 0);
+        for (count, coded) in (1..=most).zip(&self.coded) {
+            latest = latest.max(coded.picture);
+            if latest < self.given + count as u64 {
+                whole = count;
+            }
+        }
+        whole
+    }
+
+    /// What a picture that is handed in shows, without gaps between its rows.
+    fn pixels(&mut self, picture: &Handed) -> Result<Vec<u8>, Refusal> {
         let missing = wrong(NV_ENC_ERR_INVALID_PARAM, "a buffer that this session does not have");
-        let output = self.outputs.get(&picture.output).ok_or(missing)?;
+        let output = self.outputs.get_mut(&picture.output).ok_or(missing)?;
         if output.held != Held::Nothing {
             return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer that is in use"));
         }
@@ -242,10 +275,37 @@ impl Session {
                 "an input that is in use, or another pitch",
             ));
         }
-        used_by.push(picture.output);
+        used_by.push(self.pictures);
+        output.held = Held::Back;
+        let (width, rows) = (picture.size.0 as usize, picture.size.1 as usize * 3 / 2);
+        Ok(data.chunks(pitch).take(rows).flat_map(|row| &row[..width]).copied().collect())
+    }
+
+    /// Encodes the next picture, and keeps what comes out.
+    fn encoded(&mut self, nv12: Vec<u8>, is_idr: bool) -> Result<(), Refusal> {
         let x264 = self.x264.as_mut().expect("initialized");
-        let pts = self.pictures as i64;
-        x264.encode(data, pitch, pts, is_idr).ok_or((NV_ENC_ERR_GENERIC, None))
+        let coded = match &mut self.groups {
+            Some(groups) => groups.push(nv12, is_idr),
+            None => {
+                let width = self.setup.as_ref().expect("initialized").wish.width as usize;
+                let out = x264.push(&nv12, width, (self.pictures as i64, is_idr));
+                let coded = |(pts, bytes)| Coded { picture: pts as u64, bytes };
+                out.map(|out: Vec<(i64, Vec<u8>)>| out.into_iter().map(coded).collect())
+            }
+        };
+        self.keep(coded.ok_or((NV_ENC_ERR_GENERIC, None))?)
+    }
+
+    fn keep(&mut self, coded: Vec<Coded>) -> Result<(), Refusal> {
+        for Coded { picture, bytes } in coded {
+            let index = self.waiting.iter().position(|waiting| waiting.picture == picture);
+            let waiting = self.waiting.remove(index.ok_or((NV_ENC_ERR_GENERIC, None))?);
+            let Waiting { time, is_idr, has_sets, .. } = waiting;
+            let mut stream = if has_sets { self.sets()? } else { Vec::new() };
+            stream.extend(bytes);
+            self.coded.push(Output { held: Held::Ready, bytes: stream, picture, time, is_idr });
+        }
+        Ok(())
     }
 
     /// Whether a picture is handed in out of memory that is not the session's own.
@@ -275,25 +335,29 @@ impl Session {
         Ok(())
     }
 
-    /// Gives out all but the last `ahead`.
-    fn give_out(&mut self, ahead: usize) {
-        let ready = self.held.len().saturating_sub(ahead);
-        for output in self.held.drain(..ready) {
-            let uses_it = |resource: &&Resource| resource.used_by.contains(&output);
+    /// Gives out the first `count` that came out.
+    fn give_out(&mut self, count: usize) {
+        for (handle, coded) in self.held.drain(..count).zip(self.coded.drain(..count)) {
+            let uses_it = |resource: &&Resource| resource.used_by.contains(&coded.picture);
             let resource = self.resources.values().find(uses_it);
             if resource.is_some_and(|of| of.data().is_ok_and(|data| glance(data) != of.seen)) {
                 world().violated("a picture is overwritten while it is held");
             }
-            if let Some(output) = self.outputs.get_mut(&output) {
-                output.held = Held::Ready;
+            if let Some(output) = self.outputs.get_mut(&handle) {
+                *output = coded;
             }
         }
+        self.given += count as u64;
     }
 
     /// No more pictures come.
     pub fn flush(&mut self) -> Result<(), Refusal> {
         self.setup()?;
-        self.give_out(0);
+        if let Some(groups) = &mut self.groups {
+            let coded = groups.flush().ok_or((NV_ENC_ERR_GENERIC, None))?;
+            self.keep(coded)?;
+        }
+        self.give_out(self.held.len().min(self.coded.len()));
         self.is_flushed = true;
         Ok(())
     }
@@ -316,12 +380,15 @@ impl Session {
         let output = self.outputs.get_mut(&handle).filter(|output| output.held == Held::Locked);
         let wrong =
             wrong(NV_ENC_ERR_INVALID_PARAM, "a bitstream buffer is unlocked that is not locked");
-        output.ok_or(wrong)?.held = Held::Nothing;
+        let output = output.ok_or(wrong)?;
+        output.held = Held::Nothing;
+        // What it was encoded from is let go of, wherever that came from.
+        let gone = output.picture;
         for input in self.inputs.values_mut() {
-            input.used_by.retain(|output| *output != handle);
+            input.used_by.retain(|picture| *picture != gone);
         }
         for resource in self.resources.values_mut() {
-            resource.used_by.retain(|output| *output != handle);
+            resource.used_by.retain(|picture| *picture != gone);
         }
         Ok(())
     }

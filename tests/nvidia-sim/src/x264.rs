@@ -1,6 +1,6 @@
 //! What stands for the encoder on the card: x264, or x265 for HEVC, by way of FFmpeg.
 //!
-//! Must not know the driver's interface. Invariant: a picture comes out when it goes in.
+//! Must not know the driver's interface. Invariant: without B-frames a picture comes out when it goes in.
 
 use std::ffi::CString;
 use std::ptr::{self, NonNull};
@@ -29,13 +29,19 @@ pub struct Wish {
     pub bitrate_bps: i64,
     pub vbv_bits: i32,
     pub profile: &'static str,
+    /// In a row. With any, the quality is constant and not the bit rate.
+    pub b_frames: i32,
     /// Primaries, transfer, matrix as numbers of H.273; whether the range is full; chroma on the left.
     pub colors: Option<[u32; 3]>,
     pub full_range: bool,
     pub chroma_left: bool,
 }
 
+/// Of pictures with B-frames among them.
+const QUANTIZER: &str = "22";
+
 /// An open x264, or x265.
+#[derive(Debug)]
 pub struct X264 {
     codec: Codec,
     /// Of another bit rate, with the next keyframe: FFmpeg's x265 keeps the one that it was opened with.
@@ -81,9 +87,12 @@ impl X264 {
             ("forced-idr", "1"),
             ("sc_threshold", "0"),
             ("threads", "1"),
-            ("x265-params", &hevc_options(wish.level)),
+            ("x265-params", &hevc_options(wish)),
+            ("b_strategy", "0"),
+            ("b-pyramid", "none"),
         ];
-        for (key, value) in pairs {
+        let quality = (wish.b_frames > 0).then_some(("qp", QUANTIZER));
+        for (key, value) in pairs.into_iter().chain(quality) {
             let (key, value) = (CString::new(key).ok()?, CString::new(value).ok()?);
             // SAFETY: both strings are NUL-terminated and copied.
             unsafe { ffi::av_dict_set(&mut options, key.as_ptr(), value.as_ptr(), 0) };
@@ -150,8 +159,13 @@ impl X264 {
         Some(())
     }
 
-    /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives Annex B.
-    pub fn encode(&mut self, nv12: &[u8], pitch: usize, pts: i64, is_idr: bool) -> Option<Vec<u8>> {
+    /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives what comes out: its time and Annex B.
+    pub fn push(
+        &mut self,
+        nv12: &[u8],
+        pitch: usize,
+        (pts, is_idr): (i64, bool),
+    ) -> Option<Vec<(i64, Vec<u8>)>> {
         if let Some(next) = self.next.take_if(|_| is_idr) {
             *self = *next;
         }
@@ -186,18 +200,29 @@ impl X264 {
             true => ffi::AVPictureType::AV_PICTURE_TYPE_I,
             false => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
         };
+        self.send(frame)
+    }
+
+    /// Gives what was held back.
+    pub fn finish(mut self) -> Option<Vec<(i64, Vec<u8>)>> {
+        self.send(ptr::null())
+    }
+
+    fn send(&mut self, frame: *const ffi::AVFrame) -> Option<Vec<(i64, Vec<u8>)>> {
+        let mut out = Vec::new();
         // SAFETY: all three are ours and valid; a received packet holds `size` bytes at `data` until it is unreferenced.
         unsafe {
-            if ffi::avcodec_send_frame(self.context.as_ptr(), frame) < 0
-                || ffi::avcodec_receive_packet(self.context.as_ptr(), self.packet.as_ptr()) < 0
-            {
+            if ffi::avcodec_send_frame(self.context.as_ptr(), frame) < 0 {
                 return None;
             }
-            let packet = self.packet.as_ref();
-            let bytes = std::slice::from_raw_parts(packet.data, packet.size as usize).to_vec();
-            ffi::av_packet_unref(self.packet.as_ptr());
-            Some(bytes)
+            while ffi::avcodec_receive_packet(self.context.as_ptr(), self.packet.as_ptr()) >= 0 {
+                let packet = self.packet.as_ref();
+                let bytes = std::slice::from_raw_parts(packet.data, packet.size as usize).to_vec();
+                out.push((packet.pts, bytes));
+                ffi::av_packet_unref(self.packet.as_ptr());
+            }
         }
+        Some(out)
     }
 }
 
@@ -215,13 +240,16 @@ impl Drop for X264 {
 }
 
 /// x265's own; x264 does not look at them.
-fn hevc_options(level: u32) -> String {
-    let level = match level {
+fn hevc_options(wish: &Wish) -> String {
+    let level = match wish.level {
         0 => String::new(),
         level => format!(":level-idc={}.{}", level / 30, level % 30 / 3),
     };
-    "pools=none:wpp=0:frame-threads=1:bframes=0:scenecut=0:open-gop=0:high-tier=0:info=0:log-level=none".to_owned()
-        + &level
+    format!(
+        "pools=none:wpp=0:frame-threads=1:bframes={}:b-adapt=0:b-pyramid=0:scenecut=0:open-gop=0:\
+         high-tier=0:info=0:log-level=none{level}",
+        wish.b_frames
+    )
 }
 
 /// A row of interleaved chroma to the planes of U and V.
@@ -247,10 +275,12 @@ fn configure(context: &mut ffi::AVCodecContext, wish: &Wish) {
     context.time_base = ffi::AVRational { num: den, den: num };
     context.framerate = ffi::AVRational { num, den };
     context.gop_size = i32::MAX;
-    context.max_b_frames = 0;
-    context.bit_rate = wish.bitrate_bps;
-    context.rc_max_rate = wish.bitrate_bps;
-    context.rc_buffer_size = wish.vbv_bits;
+    context.max_b_frames = wish.b_frames;
+    if wish.b_frames == 0 {
+        context.bit_rate = wish.bitrate_bps;
+        context.rc_max_rate = wish.bitrate_bps;
+        context.rc_buffer_size = wish.vbv_bits;
+    }
     // Only what was asked for is in the stream.
     if let Some(colors) = wish.colors
         && colors == [1; 3]

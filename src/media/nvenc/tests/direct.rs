@@ -111,19 +111,27 @@ fn pictures_and_renditions_never_see_the_host() {
 }
 
 #[test]
-fn what_is_held_to_look_ahead_stays_on_the_device_and_may_be_shown_again() {
-    const AHEAD: u32 = 8;
+fn what_is_held_stays_on_the_device_and_may_be_shown_again() {
+    for [lookahead_pictures, b_frames] in [[8, 0], [0, 2], [6, 2]] {
+        check_held(lookahead_pictures, b_frames);
+    }
+}
+
+fn check_held(lookahead_pictures: u32, b_frames: u32) {
     let mut path = Path::new("");
     // Fewer canvases than are held without it.
-    path.compositor = path.compositor.with_held(AHEAD as usize).unwrap();
+    path.compositor =
+        path.compositor.with_held((lookahead_pictures + 2 * b_frames) as usize).unwrap();
     let nvenc = NvencSettings { adapter: path.gpu.exports_as(), ..path.simulator.settings() };
-    let ahead = VideoSettings { nvenc, lookahead_pictures: AHEAD, ..video(&path.simulator) };
+    let base = video(&path.simulator);
+    let ahead = VideoSettings { nvenc, lookahead_pictures, b_frames, ..base };
     let mut encoder = VideoEncoder::open(&ahead).unwrap();
     // One that ends with what it holds.
     let mut short = VideoEncoder::open(&ahead).unwrap();
     for tick in 0..3 {
         let held = path.compose(tick).picture;
-        assert!(short.encode(tick, &held, Idr::Auto).unwrap().is_empty());
+        let out = short.encode(tick, &held, Idr::Auto).unwrap().len();
+        assert_eq!(out, usize::from(lookahead_pictures + tick as u32 == 0));
     }
     drop(short);
     let (mut packets, mut composed) = (Vec::new(), path.compose(0));

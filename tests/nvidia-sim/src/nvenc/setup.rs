@@ -25,6 +25,8 @@ const PRESETS: [nv::GUID; 7] = [
 /// What the smallest card encodes, px.
 const SMALLEST: (u32, u32) = (145, 49);
 const LARGEST: u32 = 4096;
+/// B-frames in a row.
+const MOST_B_FRAMES: u32 = 4;
 
 fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
     match encoded().contains(&codec) && PRESETS.contains(&preset) {
@@ -122,8 +124,19 @@ fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
     if params.tuningInfo == nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_UNDEFINED {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
     }
-    // The range of `lookaheadDepth`, without B-frames.
-    if config.rcParams.lookaheadDepth > 31 {
+    let b_frames = config.frameIntervalP.max(1) as u32 - 1;
+    if b_frames > MOST_B_FRAMES || b_frames > 0 && config.gopLength == nv::NVENC_INFINITE_GOPLENGTH
+    {
+        return Err(wrong(
+            NV_ENC_ERR_INVALID_PARAM,
+            "B-frames too many, or without a GOP's length",
+        ));
+    }
+    if b_frames > 0 && config.rcParams.zeroReorderDelay() == 1 {
+        return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "B-frames without reordering"));
+    }
+    // The range of `lookaheadDepth`.
+    if u32::from(config.rcParams.lookaheadDepth) > 31 - b_frames {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a look-ahead that is too long"));
     }
     let setup = setup(params, config);
@@ -145,11 +158,16 @@ pub unsafe extern "C" fn caps(
         version(params.version, nv::NV_ENC_CAPS_PARAM_VER)?;
         let missing = wrong(NV_ENC_ERR_UNSUPPORTED_PARAM, "a codec that is not there");
         encoded().contains(&codec).then_some(()).ok_or(missing)?;
-        if params.capsToQuery != nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD {
-            return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
-        }
+        let refusals = world().faults.refusals;
+        let answer = match params.capsToQuery {
+            nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD => i32::from(!refusals.no_lookahead),
+            nv::NV_ENC_CAPS::NV_ENC_CAPS_NUM_MAX_BFRAMES => {
+                refusals.b_frames.unwrap_or(MOST_B_FRAMES) as i32
+            }
+            _ => return Err((NV_ENC_ERR_UNIMPLEMENTED, None)),
+        };
         // SAFETY: the interface wants a valid pointer.
-        unsafe { *value = i32::from(!world().faults.refusals.no_lookahead) };
+        unsafe { *value = answer };
         Ok(())
     })
 }
@@ -180,13 +198,13 @@ fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> S
             bitrate_bps: config.rcParams.averageBitRate.into(),
             vbv_bits: config.rcParams.vbvBufferSize as i32,
             profile,
+            b_frames: config.frameIntervalP.max(1) - 1,
             colors: described.then_some(colors),
             full_range: vui.videoFullRangeFlag == 1,
             chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
         },
         gop_pictures: config.gopLength,
         repeats_sets: if is_hevc { hevc.repeatSPSPPS() } else { avc.repeatSPSPPS() } == 1,
-        hold: u64::from(config.frameIntervalP.max(1) as u32 - 1),
         ahead: u64::from(config.rcParams.enableLookahead())
             * u64::from(config.rcParams.lookaheadDepth),
         fixed: Fixed {
