@@ -157,10 +157,10 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
         // Of its threads each has rows of the same picture, so that that leaves at once.
         add("frame-threads=1".into());
     }
-    let ahead = settings.lookahead_pictures.saturating_sub(AHEAD_BESIDES);
+    let ahead = ahead(settings);
     if is_live && ahead > 0 {
         // Both are off by zerolatency: how far it looks, and what it makes of what it sees.
-        add(format!("rc-lookahead={ahead}:cutree=1"));
+        add(format!("rc-lookahead={ahead}:cutree={}", u32::from(settings.lookahead_pictures > 0)));
     }
     if let Some(level) = level {
         add(format!("level-idc={}.{}", level / 30, level % 30 / 3));
@@ -179,6 +179,13 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
         configure(context, settings);
         context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
     })
+}
+
+/// How far it looks ahead: further than there are B-frames, without which it does not open.
+fn ahead(settings: &VideoSettings) -> u32 {
+    let VideoSettings { lookahead_pictures, b_frames, .. } = *settings;
+    let least = if b_frames > 0 { b_frames + 1 } else { 0 };
+    lookahead_pictures.saturating_sub(AHEAD_BESIDES + b_frames).max(least)
 }
 
 /// Threads, where x265 does not choose.
