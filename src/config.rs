@@ -471,7 +471,7 @@ fn access_key(
 ) -> Result<Option<(String, String)>, String> {
     match (id, secret) {
         (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Ok(Some((id, secret))),
-        (Some(_), Some(_)) => Err("access-key-id is empty or access-key-secret too short".into()),
+        (Some(_), Some(_)) => Err("access-key-id needs 1 character, access-key-secret 8".into()),
         (None, None) => Ok(None),
         _ => Err("give both access-key-id and access-key-secret, or neither".into()),
     }
