@@ -405,20 +405,11 @@ impl Settings {
         );
         let nvenc = nvenc(&all)?;
         let video_codec = all.video_codec.unwrap_or_default();
-        let access_key = match (all.access_key_id, all.access_key_secret) {
-            (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
-            (Some(_), Some(_)) => {
-                return Err(
-                    "access-key-id must not be empty and access-key-secret needs 8 characters"
-                        .into(),
-                );
-            }
-            (None, None) => None,
-            _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
-        };
+        let access_key = access_key(all.access_key_id, all.access_key_secret)?;
         let tls = TlsFiles::of(all.tls_cert, all.tls_key, all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
+        let ahead = limits::MAX_LOOKAHEAD_PICTURES;
         let max_load = all.max_load_percent.unwrap_or(100);
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
@@ -452,7 +443,7 @@ impl Settings {
             video_codec,
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),
-            lookahead: lookahead(all.lookahead_frames)?,
+            lookahead: in_range("lookahead-frames", all.lookahead_frames.unwrap_or(0), 0, ahead)?,
             b_frames: in_range("b-frames", all.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?,
             nvenc,
             hls_segments: all.hls_segments.unwrap_or_default(),
@@ -473,9 +464,17 @@ fn nvenc(all: &Settings) -> Result<Nvenc, String> {
     })
 }
 
-/// Pictures that an encoder looks ahead.
-fn lookahead(asked: Option<u32>) -> Result<u32, String> {
-    in_range("lookahead-frames", asked.unwrap_or(0), 0, limits::MAX_LOOKAHEAD_PICTURES)
+/// Both or neither.
+fn access_key(
+    id: Option<String>,
+    secret: Option<String>,
+) -> Result<Option<(String, String)>, String> {
+    match (id, secret) {
+        (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Ok(Some((id, secret))),
+        (Some(_), Some(_)) => Err("access-key-id needs 1 character, access-key-secret 8".into()),
+        (None, None) => Ok(None),
+        _ => Err("give both access-key-id and access-key-secret, or neither".into()),
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {
