@@ -102,13 +102,14 @@ fn what_stands_in_shows_the_same_pictures_under_another_id() {
     let larger = [(SIZE, X264Preset::Medium), (Size::new(640, 360), X264Preset::Ultrafast)];
     for (size, preset) in all.chain(larger) {
         // On several threads a picture's rows have entry points.
-        for (threads, lookahead_pictures) in [(1, 0), (2, 0), (1, 5)] {
+        for (threads, lookahead_pictures, b_frames) in [(1, 0, 0), (2, 0, 0), (1, 6, 2)] {
             let hevc = VideoSettings {
                 codec: VideoCodec::Hevc,
                 size,
                 preset,
                 threads,
                 lookahead_pictures,
+                b_frames,
                 bitrate_bps: 10 * size.width_px * size.height_px,
                 ..settings()
             };
