@@ -22,7 +22,9 @@ pub use choices::{
 mod encoders;
 mod ladder;
 
-pub use encoders::{DecoderChoice, EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning};
+pub use encoders::{
+    DecoderChoice, EncoderChoice, Nvenc, NvencPreset, NvencRate, NvencTuning, VideoCodec,
+};
 
 pub use ladder::{LadderSettings, Profile, Rung};
 
@@ -273,7 +275,7 @@ pub struct Settings {
     /// How pictures are magnified; what is made smaller is averaged [default: bicubic].
     #[arg(long, env = "ONAIR_SCALE_QUALITY")]
     pub scale_quality: Option<Magnify>,
-    /// x264 preset of casters that ask for none [default: veryfast].
+    /// Preset of x264, or x265, for casters that ask for none [default: veryfast].
     #[arg(long, env = "ONAIR_PRESET")]
     pub preset: Option<Preset>,
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].
@@ -286,6 +288,9 @@ pub struct Settings {
     /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_MAX_ENCODERS")]
     pub max_encoders: Option<u32>,
+    /// How the video of all outputs is coded; for HEVC, relays and players must have Enhanced RTMP or HLS [default: h264].
+    #[arg(long, env = "ONAIR_VIDEO_CODEC")]
+    pub video_codec: Option<VideoCodec>,
     /// What encodes video: NVENC where there is a session of it and else software, NVENC or nothing, or software, which is also
     /// called x264 here [default: auto].
     #[arg(long, env = "ONAIR_ENCODER")]
@@ -294,7 +299,8 @@ pub struct Settings {
     /// where it has not, or software [default: auto].
     #[arg(long, env = "ONAIR_DECODER")]
     pub decoder: Option<DecoderChoice>,
-    /// Pictures that an encoder of PGM looks ahead, 0–31: better pictures at the same bit rate, by so many later [default: 0].
+    /// Pictures that an encoder of PGM looks ahead, 0–31: better pictures at the same bit rate, by so many later; x265 needs three
+    /// of them for itself and does not look ahead by fewer than four [default: 0].
     #[arg(long, env = "ONAIR_LOOKAHEAD_FRAMES")]
     pub lookahead_frames: Option<u32>,
     /// B-frames of an encoder of PGM in a row, 0–4: better pictures at the same bit rate, by up to twice as many later; PVW has
@@ -365,6 +371,7 @@ pub struct Config {
     pub gop: Duration,
     pub max_load_percent: u32,
     pub max_encoders: u32,
+    pub video_codec: VideoCodec,
     pub encoder: EncoderChoice,
     pub decoder: DecoderChoice,
     pub lookahead: u32,
@@ -393,24 +400,16 @@ impl Settings {
             playback_auth,
             second_publisher, tls_cert, tls_key, tls_client_ca, relay_ca,
             access_key_id, access_key_secret, api_rate, scale_quality, preset, gop_seconds, hls_segments, ladder, max_load_percent,
-            max_encoders, input_buffer_ms, encoder, decoder, lookahead_frames, b_frames, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
+            max_encoders, input_buffer_ms, video_codec, encoder, decoder, lookahead_frames, b_frames, nvenc_preset, nvenc_tuning, nvenc_rate, nvenc_sessions, nvidia_libraries,
             storage,
         );
         let nvenc = nvenc(&all)?;
-        let access_key = match (all.access_key_id, all.access_key_secret) {
-            (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Some((id, secret)),
-            (Some(_), Some(_)) => {
-                return Err(
-                    "access-key-id must not be empty and access-key-secret needs 8 characters"
-                        .into(),
-                );
-            }
-            (None, None) => None,
-            _ => return Err("give both access-key-id and access-key-secret, or neither".into()),
-        };
+        let video_codec = all.video_codec.unwrap_or_default();
+        let access_key = access_key(all.access_key_id, all.access_key_secret)?;
         let tls = TlsFiles::of(all.tls_cert, all.tls_key, all.tls_client_ca)?;
         let data = all.data.unwrap_or_else(|| PathBuf::from("data"));
         let gop_seconds = in_range("gop-seconds", all.gop_seconds.unwrap_or(2), 1, 10)?;
+        let ahead = limits::MAX_LOOKAHEAD_PICTURES;
         let max_load = all.max_load_percent.unwrap_or(100);
         let buffer_ms = in_range("input-buffer-ms", all.input_buffer_ms.unwrap_or(300), 40, 4000)?;
         Ok(Config {
@@ -441,13 +440,14 @@ impl Settings {
             gop: Duration::from_secs(gop_seconds.into()),
             max_load_percent: in_range("max-load-percent", max_load, 0, 1000)?,
             max_encoders: in_range("max-encoders", all.max_encoders.unwrap_or(0), 0, 1000)?,
+            video_codec,
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),
-            lookahead: lookahead(all.lookahead_frames)?,
+            lookahead: in_range("lookahead-frames", all.lookahead_frames.unwrap_or(0), 0, ahead)?,
             b_frames: in_range("b-frames", all.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?,
             nvenc,
             hls_segments: all.hls_segments.unwrap_or_default(),
-            ladder: all.ladder.unwrap_or_default().checked()?,
+            ladder: all.ladder.unwrap_or_default().checked(video_codec)?,
             storage: all.storage.checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),
         })
@@ -464,9 +464,17 @@ fn nvenc(all: &Settings) -> Result<Nvenc, String> {
     })
 }
 
-/// Pictures that an encoder looks ahead.
-fn lookahead(asked: Option<u32>) -> Result<u32, String> {
-    in_range("lookahead-frames", asked.unwrap_or(0), 0, limits::MAX_LOOKAHEAD_PICTURES)
+/// Both or neither.
+fn access_key(
+    id: Option<String>,
+    secret: Option<String>,
+) -> Result<Option<(String, String)>, String> {
+    match (id, secret) {
+        (Some(id), Some(secret)) if !id.is_empty() && secret.len() >= 8 => Ok(Some((id, secret))),
+        (Some(_), Some(_)) => Err("access-key-id needs 1 character, access-key-secret 8".into()),
+        (None, None) => Ok(None),
+        _ => Err("give both access-key-id and access-key-secret, or neither".into()),
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -10,12 +10,17 @@ use url::Url;
 use super::addresses::PLAYBACK_APP;
 use crate::catalog::{RecordAnswer, RecordKind};
 use crate::limits::{MAX_RECORD_CYCLE_S, MIN_ANSWERED_CYCLE_S};
+use crate::media::packet::VideoCodec;
 
 /// What is asked, as a GET request of the callback's address.
 ///
 /// # Errors
 /// When that is no address.
-pub fn question(callback: &str, stream: (&str, &str), video_bps: u32) -> Result<String, String> {
+pub fn question(
+    callback: &str,
+    stream: (&str, &str),
+    (video_bps, codec): (u32, VideoCodec),
+) -> Result<String, String> {
     let (domain, name) = stream;
     let mut url = Url::parse(callback).map_err(|error| error.to_string())?;
     url.query_pairs_mut()
@@ -23,8 +28,17 @@ pub fn question(callback: &str, stream: (&str, &str), video_bps: u32) -> Result<
         .append_pair("domain", domain)
         .append_pair("stream", name)
         .append_pair("vbitrate", &(video_bps / 1000).to_string())
-        .append_pair("codec", "h264");
+        .append_pair("codec", word(codec));
     Ok(url.into())
+}
+
+/// The cloud's words; it has no AV1.
+fn word(codec: VideoCodec) -> &'static str {
+    match codec {
+        VideoCodec::H264 => "h264",
+        VideoCodec::Hevc => "h265",
+        VideoCodec::Av1 => "av1",
+    }
 }
 
 #[derive(Deserialize)]
@@ -71,17 +85,19 @@ mod tests {
 
     #[test]
     fn what_is_asked_joins_what_the_address_has() {
-        for (callback, asked) in [
+        for (callback, codec, asked) in [
             (
                 "http://h:8/cb",
+                VideoCodec::H264,
                 "http://h:8/cb?app=caster&domain=d.example&stream=pgm&vbitrate=900&codec=h264",
             ),
             (
                 "https://h/?k=1",
-                "https://h/?k=1&app=caster&domain=d.example&stream=pgm&vbitrate=900&codec=h264",
+                VideoCodec::Hevc,
+                "https://h/?k=1&app=caster&domain=d.example&stream=pgm&vbitrate=900&codec=h265",
             ),
         ] {
-            let told = question(callback, ("d.example", "pgm"), 900_999);
+            let told = question(callback, ("d.example", "pgm"), (900_999, codec));
             assert_eq!(told.as_deref(), Ok(asked));
         }
     }

@@ -200,7 +200,7 @@ fn pixel_rate(encoder: &VideoSettings) -> f64 {
 
 /// What its canvases, or scaled pictures, and its encoder hold at least.
 fn memory_bytes(encoder: &VideoSettings) -> u64 {
-    let held = u64::from(encoder.lookahead_pictures * encoder.picture_ticks.max(1));
+    let held = u64::from(encoder.pictures_held() * encoder.picture_ticks.max(1));
     let pictures = (CANVAS_RING + ENCODER_PICTURES) as u64 + held;
     pixels(encoder.size) * 3 / 2 * pictures
 }

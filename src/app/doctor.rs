@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use crate::config::DoctorArgs;
+use super::encoders;
+use crate::config::{self, DoctorArgs};
 use crate::device_memory::{DeviceUuid, Lender};
 use crate::frame::Size;
 use crate::gpu::{AdapterChoice, Compositor, Gpu, Supply};
 use crate::media::nvdec::Nvdec;
 use crate::media::nvenc::{self, NvencSettings};
-use crate::media::packet::VideoCodec;
 use crate::media::parts;
 
 /// Checks the machine and prints a line for each finding.
@@ -49,8 +49,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), String> {
             missing.push(format!("FFmpeg was built without {name}: use Debian's packages"));
         }
     }
-    let encoder = tell_nvenc(args, gpu.as_ref().and_then(|gpu| gpu.exports_as()));
-    println!("encoder   {encoder}");
+    tell_nvenc(args, gpu.as_ref().and_then(|gpu| gpu.exports_as()));
     if let Some(gpu) = gpu {
         println!("decoder   {}", tell_nvdec(args, gpu));
     }
@@ -84,28 +83,28 @@ fn tell_nvdec(args: &DoctorArgs, gpu: Arc<Supply>) -> &'static str {
 }
 
 /// Tries NVENC, a session of each codec, and says what encodes.
-fn tell_nvenc(args: &DoctorArgs, adapter: Option<DeviceUuid>) -> &'static str {
+fn tell_nvenc(args: &DoctorArgs, adapter: Option<DeviceUuid>) {
     let libraries = args.nvidia_libraries.clone();
     let settings = NvencSettings { libraries, adapter, ..NvencSettings::default() };
-    let tried = match nvenc::codecs(&settings) {
-        Ok(tried) => tried,
-        Err(why) => {
-            println!("nvenc     {why}");
-            return "x264";
-        }
-    };
-    let device = nvenc::report(&settings).device.unwrap_or_default();
-    println!("nvenc     on {device}");
-    let mut encoder = "x264: NVENC has no session for H.264";
-    for (codec, done) in tried {
+    let tried = nvenc::codecs(&settings).unwrap_or_else(|why| {
+        println!("nvenc     {why}");
+        Vec::new()
+    });
+    if !tried.is_empty() {
+        let device = nvenc::report(&settings).device.unwrap_or_default();
+        println!("nvenc     on {device}");
+    }
+    for (codec, done) in &tried {
         match done {
-            Ok(()) if codec == VideoCodec::H264 => {
-                println!("nvenc     {}: a session was opened", codec.name());
-                encoder = "nvenc, and x264 where it has no session";
-            }
-            Ok(()) => println!("nvenc     {}: a session was opened; not used", codec.name()),
+            Ok(()) => println!("nvenc     {}: a session was opened", codec.name()),
             Err(why) => println!("nvenc     {}: {why}", codec.name()),
         }
     }
-    encoder
+    for codec in config::VideoCodec::ALL.map(encoders::codec) {
+        let (name, software) = (codec.name(), codec.software());
+        match tried.contains(&(codec, Ok(()))) {
+            true => println!("encoder   {name}: nvenc, and {software} where it has no session"),
+            false => println!("encoder   {name}: {software}"),
+        }
+    }
 }

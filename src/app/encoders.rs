@@ -6,6 +6,7 @@ use crate::config::{self, Config, EncoderChoice};
 use crate::device_memory::DeviceUuid;
 use crate::media::encode::EncoderPolicy;
 use crate::media::nvenc::{self, NvencPreset, NvencRate, NvencReport, NvencSettings, NvencTuning};
+use crate::media::packet::VideoCodec;
 
 /// Which encoders may be used.
 pub(super) fn policy(choice: EncoderChoice) -> EncoderPolicy {
@@ -13,6 +14,14 @@ pub(super) fn policy(choice: EncoderChoice) -> EncoderPolicy {
         EncoderChoice::Auto => EncoderPolicy::Auto,
         EncoderChoice::Nvenc => EncoderPolicy::Nvenc,
         EncoderChoice::Software => EncoderPolicy::Software,
+    }
+}
+
+/// How video is coded.
+pub(super) fn codec(codec: config::VideoCodec) -> VideoCodec {
+    match codec {
+        config::VideoCodec::H264 => VideoCodec::H264,
+        config::VideoCodec::Hevc => VideoCodec::Hevc,
     }
 }
 

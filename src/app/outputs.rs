@@ -37,6 +37,7 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
         .ok_or_else(|| Refused::from(ErrorCode::ConfigurationNotFound))?;
     let rate = caster.config.rate;
     let mut video = VideoSettings::for_size(size, rate);
+    video.codec = encoders::codec(world.config.video_codec);
     video.preset = resolve::preset(caster.config.encoder.preset, world.config.preset);
     video.bitrate_bps = caster.config.encoder.video_bps.unwrap_or(video.bitrate_bps);
     video.lookahead_pictures = world.config.lookahead;
@@ -160,8 +161,9 @@ fn video_on_air(caster: &Caster, pgm: &Output) -> Result<VideoSettings, Refused>
     let most_bps = pgm.most_bps();
     if bitrate_bps > most_bps {
         let message = format!(
-            "Caster is in use: what is on air may have {most_bps} bit/s by the H.264 level that it was begun with; {bitrate_bps} \
-             can be set when the caster is stopped."
+            "Caster is in use: what is on air may have {most_bps} bit/s by the {} level that it was begun with; {bitrate_bps} \
+             can be set when the caster is stopped.",
+            video.codec.name()
         );
         return Err(Refused::new(ErrorCode::CasterInUse, message));
     }

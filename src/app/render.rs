@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::canvas::Canvas;
 use super::on_air::AUDIO_BPS;
-use super::resolve;
 use super::run_tick::{Counts, Curtain, Flow, FrameLoop, LateScalers, Pace, Stages, Trouble};
 use super::script::{Heard, Layout, Script, Source, Switch};
+use super::{encoders, resolve};
 use crate::config::{Preset, RenderArgs};
 use crate::engine::{
     AudioFilter, Command, CommandId, Engine, EngineConfig, MixSpec, Readiness, SceneSpec,
@@ -103,6 +103,7 @@ fn seconds_ns(seconds: f64) -> u64 {
 
 fn settings(script: &Script, size: Size, rate: FrameRate) -> ProgrammeSettings {
     let mut video = VideoSettings::for_size(size, rate);
+    video.codec = encoders::codec(script.encode.codec.unwrap_or_default());
     video.preset = resolve::preset(None, script.encode.preset.unwrap_or(Preset::Veryfast));
     video.bitrate_bps = script.encode.bitrate_bps.unwrap_or(video.bitrate_bps);
     // Better and cheaper, and repeatable.

@@ -12,7 +12,7 @@ use super::resolve;
 use crate::catalog::{
     ComponentEffect, Direction, LayoutPreset, Template, Transition, TransitionKind, Way,
 };
-use crate::config::{Magnify, Preset};
+use crate::config::{Magnify, Preset, VideoCodec};
 use crate::engine::AnsMode;
 use crate::limits::{self, MAX_B_FRAMES};
 use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
@@ -54,6 +54,7 @@ fn default_rate() -> String {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Encode {
+    pub(super) codec: Option<VideoCodec>,
     pub(super) preset: Option<Preset>,
     pub(super) bitrate_bps: Option<u32>,
     pub(super) gop_seconds: Option<u32>,

@@ -22,6 +22,22 @@ pub enum EncoderChoice {
     Software,
 }
 
+/// How outputs are coded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    /// H.264: every player has it.
+    #[default]
+    H264,
+    /// HEVC: as good for fewer bits, for several times the work in software.
+    Hevc,
+}
+
+impl VideoCodec {
+    /// All of them.
+    pub const ALL: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Hevc];
+}
+
 /// What decodes the video of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Preset, in_range};
+use super::{Preset, VideoCodec, in_range};
 use crate::limits;
 
 /// What of H.264 a decoder must know.
@@ -25,7 +25,7 @@ pub struct Rung {
     pub video_bps: Option<u32>,
     /// Pictures per second at most, 1–60: PGM's rate by the smallest whole number with which each keyframe keeps its picture.
     pub fps: Option<u32>,
-    /// x264 preset.
+    /// Preset of x264, or x265.
     pub preset: Option<Preset>,
     /// Pictures that its encoder looks ahead, 0–31; PGM's if it is not given.
     pub lookahead_frames: Option<u32>,
@@ -58,8 +58,11 @@ impl LadderSettings {
         }
     }
 
-    pub(super) fn checked(self) -> Result<LadderSettings, String> {
+    pub(super) fn checked(self, codec: VideoCodec) -> Result<LadderSettings, String> {
         for rung in [self.lld, self.lsd, self.lhd, self.lud] {
+            if rung.profile.is_some() && codec != VideoCodec::H264 {
+                return Err("ladder profile is of H.264, and video-codec is another".into());
+            }
             let (min, max) = (limits::MIN_VIDEO_BPS, limits::MAX_VIDEO_BPS);
             in_range("ladder video-bps", rung.video_bps.unwrap_or(min), min, max)?;
             in_range("ladder fps", rung.fps.unwrap_or(1), 1, 60)?;

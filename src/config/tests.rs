@@ -23,6 +23,12 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
             .unwrap();
     assert_eq!((config.http.port(), config.grpc.port(), config.rtmp.port()), (3, 2, RTMP_PORT));
     assert_eq!(config.media_dir, PathBuf::from("data/media"));
+    let config = resolve("video-codec = 'hevc'\nencoder = 'x264'\n", &["--encoder", "software"]);
+    let config = config.unwrap();
+    assert_eq!((config.video_codec, config.encoder), (VideoCodec::Hevc, EncoderChoice::Software));
+    for args in [&["--encoder", "x264"][..], &[]] {
+        assert_eq!(resolve("encoder = 'x264'", args).unwrap().encoder, EncoderChoice::Software);
+    }
 }
 
 #[test]
@@ -38,7 +44,8 @@ fn errors_name_the_setting() {
         ("encoder = 'quicksync'", &[], "encoder"),
         ("decoder = 'cuvid'", &[], "decoder"),
         ("nvenc-preset = 'p8'", &[], "nvenc-preset"),
-        ("video-codec = 'hevc'", &[], "video-codec"),
+        ("video-codec = 'vp9'", &[], "video-codec"),
+        ("[ladder.lld]\nprofile = 'main'", &["--video-codec", "hevc"], "ladder profile"),
         ("", &["--lookahead-frames", "32"], "lookahead-frames"),
         ("[ladder.lld]\nlookahead-frames = 40", &[], "ladder lookahead-frames"),
         ("", &["--b-frames", "5"], "b-frames"),

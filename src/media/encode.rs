@@ -154,14 +154,13 @@ impl VideoSettings {
     /// Pictures that an encoder of these settings may hold, live: those that it looks at, those that wait for the one that they refer
     /// to, and those that came out and wait for others that go before them.
     pub fn pictures_held(&self) -> u32 {
-        let least = match self.codec {
-            VideoCodec::Hevc => x265::least_ahead(self.b_frames),
-            VideoCodec::H264 | VideoCodec::Av1 => 0,
-        };
-        match self.lookahead_pictures.max(least) {
-            0 => 2 * self.b_frames,
+        match (self.b_frames, self.lookahead_pictures) {
+            (0, ahead) => ahead,
+            // x265 looks further ahead than there are B-frames, and holds three.
+            (b_frames, ahead) if self.codec == VideoCodec::Hevc => 3 * b_frames + ahead.max(4),
+            (b_frames, 0) => 2 * b_frames,
             // NVENC does not say whether what it has looked at waits.
-            ahead => ahead + 3 * self.b_frames,
+            (b_frames, ahead) => 3 * b_frames + ahead,
         }
     }
 

@@ -49,8 +49,13 @@ fn reader(
         Form::Flv => file_header(subscriber.tracks()),
         Form::Ts(_) => Bytes::new(),
     };
+    // Demuxers ask on after an error.
+    let mut over = None;
     move |buffer, stop| {
         while pending.is_empty() {
+            if let Some(why) = &over {
+                return Err(io::Error::other(String::clone(why)));
+            }
             let tag = match first.pop_front() {
                 Some(tag) => tag,
                 None => match subscriber.recv(stop, INPUT_READ_TIMEOUT) {
@@ -60,7 +65,10 @@ fn reader(
                     Received::Timeout => return Err(silent(&subscriber)),
                 },
             };
-            pending = form.turn(&tag).map_err(io::Error::other)?;
+            match form.turn(&tag) {
+                Ok(bytes) => pending = bytes,
+                Err(why) => over = Some(why),
+            }
         }
         let count = pending.len().min(buffer.len());
         pending.copy_to_slice(&mut buffer[..count]);

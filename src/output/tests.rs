@@ -12,6 +12,7 @@ use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
 mod delay;
+mod hevc;
 mod hls;
 mod ladder;
 mod nvenc;

@@ -20,7 +20,8 @@ fn server() -> Server {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_goes_out_by_every_way() {
-    prove_every_way(&server(), Player::Newer).await;
+    // Without rungs: in a debug build three encoders of HEVC are more than two cores do. Rungs of HEVC: output/tests/hls.
+    prove_every_way(&server(), Player::Newer, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +81,7 @@ fn push(clip: &std::path::Path, url: &str) -> Process {
 async fn what_is_pushed_plays_or_says_why_it_does_not() {
     let server = Server::start();
     let rows = [
+        ("h264", "libx264 -preset ultrafast -bf 2", ""),
         ("hevc", "libx265 -preset ultrafast -x265-params log-level=none:bframes=2 -tag:v hvc1", ""),
         (
             "av1",

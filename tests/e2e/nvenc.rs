@@ -287,22 +287,44 @@ async fn where_only_nvenc_will_do_a_rendition_too_many_is_refused() {
 fn the_doctor_tells_what_it_tried() {
     let (with, without) = (simulator(), Folder::new());
     for (libraries, faults, told) in [
-        (&without, "", &["nvenc     there is no NVIDIA driver", "encoder   x264"][..]),
+        (
+            &without,
+            "",
+            &[
+                "nvenc     there is no NVIDIA driver",
+                "encoder   H.264: x264",
+                "encoder   HEVC: x265",
+            ][..],
+        ),
         (
             &with,
             "",
             &[
                 "nvenc     on NVIDIA Simulator",
                 "nvenc     H.264: a session was opened",
-                "nvenc     HEVC: a session was opened; not used",
+                "nvenc     HEVC: a session was opened",
                 "nvenc     AV1: this card does not encode AV1",
-                "encoder   nvenc, and x264 where it has no session",
+                "encoder   H.264: nvenc, and x264 where it has no session",
+                "encoder   HEVC: nvenc, and x265 where it has no session",
             ],
         ),
-        (&with, "unsupported", &["NVIDIA Simulator has no NVENC", "encoder   x264"]),
-        (&with, "old-driver", &["speaks NVENC 11.1, at least 12.1 is needed", "encoder   x264"]),
-        (&with, "no-device", &["CUDA finds no device", "encoder   x264"]),
-        (&with, "sessions=0", &["no session of NVENC is free", "encoder   x264"]),
+        (
+            &with,
+            "no-hevc",
+            &[
+                "nvenc     HEVC: this card does not encode HEVC",
+                "encoder   H.264: nvenc, and x264 where it has no session",
+                "encoder   HEVC: x265",
+            ],
+        ),
+        (&with, "unsupported", &["NVIDIA Simulator has no NVENC", "encoder   H.264: x264"]),
+        (
+            &with,
+            "old-driver",
+            &["speaks NVENC 11.1, at least 12.1 is needed", "encoder   H.264: x264"],
+        ),
+        (&with, "no-device", &["CUDA finds no device", "encoder   H.264: x264"]),
+        (&with, "sessions=0", &["no session of NVENC is free", "encoder   H.264: x264"]),
     ] {
         let text = doctor(libraries, faults);
         for line in told {

@@ -8,7 +8,7 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
-use crate::ladder::{prove_every_way, recordings};
+use crate::ladder::{RUNGS, prove_every_way, recordings};
 use crate::nvenc::{beside_adapter, simulator};
 use crate::proof::{Player, tap};
 use crate::support::{From, Process, Server, Studio, probe, run_ffmpeg, ticks, wait_for};
@@ -150,7 +150,7 @@ async fn a_bit_rate_changes_on_air_in_the_streams_of_nvenc() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_x264_looks_ahead_is_missing_nowhere() {
     let server = Server::start_in(&[("ONAIR_ENCODER", "x264"), ("ONAIR_LOOKAHEAD_FRAMES", "8")]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,13 +161,13 @@ async fn what_nvenc_looks_ahead_is_missing_nowhere() {
         ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
         ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
     ]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b_frames_of_x264_are_in_their_place_everywhere() {
     let server = Server::start_in(&[("ONAIR_ENCODER", "x264"), ("ONAIR_B_FRAMES", "2")]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
     check_reordered(&server);
 }
 
@@ -180,7 +180,7 @@ async fn b_frames_of_nvenc_are_in_their_place_everywhere() {
         ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
         ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
     ]);
-    prove_every_way(&server, Player::Debian).await;
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
     check_reordered(&server);
     for copies in ["onair_nvenc_host_copies_total", "onair_gpu_host_copies_total"] {
         assert_eq!(metric(&server, copies), 0.0, "{copies}");

@@ -57,7 +57,8 @@ impl Studio {
         let video = outputs::video(&self.world, caster).map_err(|refused| refused.to_string())?;
         let name = caster.scene(Bus::Pgm).map_or("", |scene| scene.stream_name.as_str());
         let domain = caster.config.domain.as_deref().unwrap_or_default();
-        let url = record_answer::question(callback, (domain, name), video.bitrate_bps)?;
+        let coded = (video.bitrate_bps, video.codec);
+        let url = record_answer::question(callback, (domain, name), coded)?;
         let allow = Arc::clone(&self.world.allow);
         let fetched = tokio::task::spawn_blocking(move || {
             let limits = (limits::RECORD_ANSWER_BYTES, limits::RECORD_ASK_TIMEOUT);

@@ -22,11 +22,6 @@ use crate::media::pool::BufferPool;
 /// Pictures that x265 holds besides those that it looks at, once it looks ahead (measured with 3.5).
 const AHEAD_BESIDES: u32 = 3;
 
-/// Pictures that it looks at and holds at least with so many B-frames in a row: it wants to see more than those.
-pub(super) fn least_ahead(b_frames: u32) -> u32 {
-    if b_frames > 0 { b_frames + 1 + AHEAD_BESIDES } else { 0 }
-}
-
 /// An open x265.
 #[derive(Debug)]
 pub(super) struct X265Encoder {
@@ -162,14 +157,10 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
         // Of its threads each has rows of the same picture, so that that leaves at once.
         add("frame-threads=1".into());
     }
-    // Both are off by zerolatency: how far it looks, and what it makes of what it sees.
-    let ahead = settings.lookahead_pictures.max(least_ahead(settings.b_frames));
-    let ahead = ahead.saturating_sub(AHEAD_BESIDES);
+    let ahead = ahead(settings);
     if is_live && ahead > 0 {
-        add(format!("rc-lookahead={ahead}"));
-    }
-    if is_live && settings.lookahead_pictures > AHEAD_BESIDES {
-        add("cutree=1".into());
+        // Both are off by zerolatency: how far it looks, and what it makes of what it sees.
+        add(format!("rc-lookahead={ahead}:cutree={}", u32::from(settings.lookahead_pictures > 0)));
     }
     if let Some(level) = level {
         add(format!("level-idc={}.{}", level / 30, level % 30 / 3));
@@ -188,6 +179,13 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
         configure(context, settings);
         context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
     })
+}
+
+/// How far it looks ahead: further than there are B-frames, without which it does not open.
+fn ahead(settings: &VideoSettings) -> u32 {
+    let VideoSettings { lookahead_pictures, b_frames, .. } = *settings;
+    let least = if b_frames > 0 { b_frames + 1 } else { 0 };
+    lookahead_pictures.saturating_sub(AHEAD_BESIDES + b_frames).max(least)
 }
 
 /// Threads, where x265 does not choose.

@@ -10,6 +10,7 @@ use super::LONG;
 use crate::frame::Size;
 use crate::media::encode::VideoSettings;
 use crate::media::hls::{PLAYLIST, VARIANT};
+use crate::media::packet::VideoCodec;
 
 /// A playlist, read and checked.
 #[derive(Debug, PartialEq)]
@@ -57,18 +58,19 @@ fn read(dir: &Path) -> Option<Playlist> {
     Some(playlist)
 }
 
-fn lld() -> RenditionSettings {
-    let video =
-        VideoSettings { size: Size::new(160, 90), bitrate_bps: 100_000, ..settings("").video };
-    RenditionSettings { name: "lld".into(), video }
-}
-
-fn check(segments: HlsSegments) {
+fn check(segments: HlsSegments, codec: VideoCodec) {
+    let mut asked = settings("hls");
+    asked.video.codec = codec;
+    let lld = || {
+        let (size, bitrate_bps) = (Size::new(160, 90), 100_000);
+        let video = VideoSettings { size, bitrate_bps, ..asked.video.clone() };
+        RenditionSettings { name: "lld".into(), video }
+    };
     let (main, rung, late) = (Dir::new(), Dir::new(), Dir::new());
     std::fs::write(main.0.join("7.ts"), "stale").unwrap();
     let hls = |dir: &Dir| Sink::Hls { dir: dir.0.clone(), segments };
     let renditions = vec![lld()];
-    let output = start(&ProgrammeSettings { renditions, ..settings("hls") }).unwrap();
+    let output = start(&ProgrammeSettings { renditions, ..asked.clone() }).unwrap();
     output.add_sink(hls(&main)).unwrap();
     output.add_rendition_sink("lld", hls(&rung)).unwrap();
     let push = |ticks: std::ops::Range<u64>| {
@@ -107,17 +109,26 @@ fn check(segments: HlsSegments) {
         probed.check_tags();
     }
     let variant = std::fs::read_to_string(main.0.join(VARIANT)).unwrap();
-    assert!(variant.contains("RESOLUTION=320x180,FRAME-RATE=30.000,CODECS=\"avc1."), "{variant}");
+    let four_cc = String::from_utf8_lossy(codec.four_cc());
+    let said = format!("RESOLUTION=320x180,FRAME-RATE=30.000,CODECS=\"{four_cc}.");
+    assert!(variant.contains(&said), "{variant}");
+    let is_mp4 = match segments {
+        HlsSegments::Auto => codec != VideoCodec::H264,
+        chosen => chosen == HlsSegments::Fmp4,
+    };
+    assert_eq!(main_list.map.is_some(), is_mp4);
 }
 
 #[test]
 fn segments_of_ts_follow_the_rules_in_every_rendition() {
-    check(HlsSegments::Ts);
+    check(HlsSegments::Auto, VideoCodec::H264);
+    check(HlsSegments::Ts, VideoCodec::Hevc);
 }
 
 #[test]
 fn segments_of_fmp4_follow_the_rules_in_every_rendition() {
-    check(HlsSegments::Fmp4);
+    check(HlsSegments::Fmp4, VideoCodec::H264);
+    check(HlsSegments::Auto, VideoCodec::Hevc);
 }
 
 #[test]

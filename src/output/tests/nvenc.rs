@@ -9,7 +9,7 @@ use crate::media::encode::testing::{SIZE, b_frames};
 use crate::media::encode::{EncodeError, EncoderPolicy, Maker, VideoSettings};
 use crate::media::nvenc::testing::Simulator;
 
-const TICKS: u64 = 120;
+pub(super) const TICKS: u64 = 120;
 const SMALL: Size = Size::new(160, 90);
 
 /// An output of this name by NVENC with a rendition, both recorded; the rendition is left out when it is refused, which is told.
@@ -44,7 +44,7 @@ fn begin_ahead(
 }
 
 /// Every tick is in the file once and decodes without a word; answers the keyframes.
-fn check_file(dir: &Dir, name: &str) -> Vec<u64> {
+pub(super) fn check_file(dir: &Dir, name: &str) -> Vec<u64> {
     let path = dir.0.join(name);
     let path = path.to_str().unwrap();
     let pictures = probe(path, 60).packets("video");
@@ -57,7 +57,7 @@ fn check_file(dir: &Dir, name: &str) -> Vec<u64> {
 }
 
 /// Each picture of PGM is its tick's, whatever encoder made it.
-fn check_pictures(dir: &Dir) {
+pub(super) fn check_pictures(dir: &Dir) {
     let path = dir.0.join("main.mp4");
     let args = ["-i", path.to_str().unwrap(), "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"];
     let raw = super::tool_output("ffmpeg", &args);
