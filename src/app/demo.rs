@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::server::Server;
 use super::show::Show;
-use crate::config::{Config, DemoArgs};
+use crate::config::{Config, DemoArgs, VideoCodec};
 use crate::limits;
 
 /// Seconds between takes.
@@ -52,6 +52,11 @@ async fn on_air(args: &DemoArgs, folder: &Path, media: &Path) -> Result<(), Stri
     // The demo's own client and recorder speak plainly to it, over loopback.
     let mut config: Config = settings.resolve()?;
     config.tls = None;
+    // FFmpeg reads HEVC in FLV from 6.1 on, and Debian's is older.
+    let recorded = match config.video_codec {
+        VideoCodec::H264 => "flv",
+        VideoCodec::Hevc => "m3u8",
+    };
     println!("making two clips and a logo …");
     make_clips(media).await?;
     let server = Server::start(config).await?;
@@ -60,13 +65,14 @@ async fn on_air(args: &DemoArgs, folder: &Path, media: &Path) -> Result<(), Stri
         .args(["-c", "copy", "-f", "flv", &push])
         .spawn()
         .map_err(no_ffmpeg)?;
-    let shown = run_show(args, &server).await;
+    let shown = run_show(args, &server, recorded).await;
     end(&mut pusher).await;
     server.drain().await;
     shown
 }
 
-async fn run_show(args: &DemoArgs, server: &Server) -> Result<(), String> {
+/// The show, of which the summary's recording is made by way of this format.
+async fn run_show(args: &DemoArgs, server: &Server, recorded: &str) -> Result<(), String> {
     let mut show = Show::build(server, &args.template).await?;
     println!(
         "\nPGM is on air. Watch it (the keys in the addresses are good for this server only):\n"
@@ -84,7 +90,7 @@ async fn run_show(args: &DemoArgs, server: &Server) -> Result<(), String> {
     };
     let end_at = Instant::now() + Duration::from_secs(seconds);
     let recording = args.out.join("pgm.mp4");
-    let mut recorder = ffmpeg(&["-i"], Path::new(&show.flv_url()))
+    let mut recorder = ffmpeg(&["-i"], Path::new(&show.pgm_url(recorded)))
         .args(["-c", "copy", "-movflags", "+faststart"])
         .arg(&recording)
         .stdin(Stdio::piped())

@@ -104,10 +104,10 @@ impl Show {
         streams.collect()
     }
 
-    /// PGM's HTTP-FLV address.
-    pub(super) fn flv_url(&self) -> String {
-        let flv = self.pgm.stream_infos.iter().find(|info| info.video_format == "flv");
-        flv.map_or_else(|| self.pgm.stream_url.clone(), |info| info.output_stream_url.clone())
+    /// PGM's address in a format: `flv`, `m3u8`.
+    pub(super) fn pgm_url(&self, format: &str) -> String {
+        let found = self.pgm.stream_infos.iter().find(|info| info.video_format == format);
+        found.map_or_else(|| self.pgm.stream_url.clone(), |info| info.output_stream_url.clone())
     }
 
     /// PVW's address.

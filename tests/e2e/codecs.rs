@@ -5,6 +5,7 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 
 use crate::ladder::{await_frames, prove_every_way, variants};
+use crate::nvenc::{Simulated, beside_adapter};
 use crate::proof::{Player, newer_ffmpeg, proof};
 use crate::relays::configure;
 use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
@@ -22,6 +23,18 @@ fn server() -> Server {
 async fn hevc_goes_out_by_every_way() {
     // Without rungs: in a debug build three encoders of HEVC are more than two cores do. Rungs of HEVC: output/tests/hls.
     prove_every_way(&server(), Player::Newer, &[]).await;
+}
+
+/// NVENC begins, and x265 goes on: whoever watches sees every frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn hevc_of_an_encoder_that_breaks_goes_out_by_every_way() {
+    let simulated = Simulated::start_as(&beside_adapter("gone=0@150"), "hevc");
+    prove_every_way(&simulated.server, Player::Newer, &[]).await;
+    let log = simulated.log();
+    for line in ["a session of height 480 is lost", "software goes on in the place of NVENC"] {
+        assert!(log.contains(line), "{line} is not in the log");
+    }
+    simulated.end();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,6 +67,11 @@ pub(crate) struct Simulated {
 
 impl Simulated {
     pub(crate) fn start(faults: &str) -> Simulated {
+        Simulated::start_as(faults, "h264")
+    }
+
+    /// One whose outputs are coded like this.
+    pub(crate) fn start_as(faults: &str, video_codec: &str) -> Simulated {
         let libraries = simulator();
         let mut command = Command::new(PROGRAM);
         command.stderr(std::fs::File::create(libraries.path("log")).unwrap());
@@ -76,6 +81,7 @@ impl Simulated {
             &[
                 ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
                 ("ONAIR_NVIDIA_SIM", faults),
+                ("ONAIR_VIDEO_CODEC", video_codec),
                 ("ONAIR_NVIDIA_SIM_REPORT", libraries.path("report").to_str().unwrap()),
             ],
         );

@@ -34,9 +34,9 @@ struct Row {
     logged: &'static [&'static str],
 }
 
-const NOT_NVENC: &str = "x264 encodes, not NVENC";
+const NOT_NVENC: &str = "software encodes, not NVENC";
 const INSTEAD: &str = "another one takes its place";
-const GOES_ON: &str = "x264 goes on in the place of NVENC";
+const GOES_ON: &str = "software goes on in the place of NVENC";
 const BY_HOST: &str = "pictures are copied by way of the host from now on";
 
 const AT_THE_BEGIN: [Row; 8] = [

@@ -63,7 +63,12 @@ fn check(video: &VideoSettings) {
 fn pictures_come_out_as_they_went_in() {
     let simulator = Simulator::new("");
     let base = video(&simulator);
-    let nvenc = |preset, tuning, rate| NvencSettings { preset, tuning, rate, ..base.nvenc.clone() };
+    let nvenc = |preset, tuning, rate| NvencSettings {
+        preset,
+        tuning: Some(tuning),
+        rate,
+        ..base.nvenc.clone()
+    };
     for video in [
         base.clone(),
         VideoSettings { rate: FrameRate::new(60_000, 1001).unwrap(), ..base.clone() },
