@@ -165,10 +165,15 @@ fn b_frames_come_behind_what_they_wait_for() {
         assert_eq!(check_b_frames(&offline), b_frames as usize);
     }
     assert_eq!(check_b_frames(&VideoSettings { b_frames: 1, threads: 3, ..settings() }), 1);
-    for (b_frames, lookahead_pictures) in [(1, 0), (2, 0), (3, 0), (2, 8)] {
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 2), (3, 0, 1), (4, 2, 1), (2, 8, 1)]
+    {
         let codec = VideoCodec::Hevc;
-        let asked = VideoSettings { codec, b_frames, lookahead_pictures, ..settings() };
+        let asked =
+            VideoSettings { codec, b_frames, lookahead_pictures, picture_ticks, ..settings() };
         assert_eq!(check_b_frames(&asked), b_frames as usize, "{asked:?}");
+        let offline = VideoSettings { latency: Latency::Normal, lookahead_pictures: 60, ..asked };
+        assert_eq!(check_b_frames(&offline), b_frames as usize);
     }
 }
 

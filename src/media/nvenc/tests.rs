@@ -4,8 +4,8 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_rates, decoded, flat, lumas,
-    noise, picture, probe, settings,
+    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_b_frames_of, check_rates, decoded,
+    flat, lumas, noise, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -301,6 +301,11 @@ fn b_frames_come_behind_what_they_wait_for() {
             ..base.clone()
         });
     }
+    let hevc = VideoSettings { codec: VideoCodec::Hevc, b_frames: 2, ..base };
+    assert_eq!(check_b_frames(&hevc), 2);
+    let stream = VideoEncoder::open(&hevc).unwrap().decoder();
+    let stand_in = VideoEncoder::again(&hevc, Maker::StandIn, &stream).unwrap();
+    assert_eq!(check_b_frames_of(stand_in, &hevc), 2, "under other ids");
     simulator.check_empty();
     // A card makes as many as it can.
     for (faults, shown) in [("b-frames=1", 1), ("b-frames=0", 0)] {
