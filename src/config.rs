@@ -310,7 +310,7 @@ pub struct Settings {
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
     #[arg(long, env = "ONAIR_NVENC_PRESET")]
     pub nvenc_preset: Option<NvencPreset>,
-    /// What NVENC is tuned for [default: low-latency].
+    /// What NVENC is tuned for [default: low-latency, high-quality with look-ahead or B-frames].
     #[arg(long, env = "ONAIR_NVENC_TUNING")]
     pub nvenc_tuning: Option<NvencTuning>,
     /// How NVENC keeps the bit rate, within a buffer of 1 s [default: cbr].
@@ -457,7 +457,7 @@ impl Settings {
 fn nvenc(all: &Settings) -> Result<Nvenc, String> {
     Ok(Nvenc {
         preset: all.nvenc_preset.unwrap_or_default(),
-        tuning: all.nvenc_tuning.unwrap_or_default(),
+        tuning: all.nvenc_tuning,
         rate: all.nvenc_rate.unwrap_or_default(),
         most_sessions: in_range("nvenc-sessions", all.nvenc_sessions.unwrap_or(0), 0, 1000)?,
         libraries: all.nvidia_libraries.clone(),

@@ -243,6 +243,7 @@ mod tests {
     use super::*;
     use crate::media::nvenc::NvencSettings;
     use crate::media::nvenc::testing::Simulator;
+    use crate::media::packet::VideoCodec;
 
     const SHOW: Begins = Begins::Show { decodes: false };
 
@@ -278,16 +279,25 @@ mod tests {
 
     #[test]
     fn what_nvenc_takes_is_not_held_against_the_processor() {
-        let simulator = Simulator::new("");
-        // Three of x264's fit, see above.
-        for (most_sessions, encoders, fits) in
-            [(0, 9, true), (2, 5, true), (2, 6, false), (9, 9, true)]
-        {
+        use VideoCodec::{H264, Hevc};
+        // Three of x264's fit, see above, and none of x265's.
+        for (faults, codec, most_sessions, encoders, fits) in [
+            ("", H264, 0, 9, true),
+            ("", H264, 2, 5, true),
+            ("", H264, 2, 6, false),
+            ("", H264, 9, 9, true),
+            ("", Hevc, 0, 9, true),
+            ("", Hevc, 2, 3, false),
+            ("no-hevc", Hevc, 0, 1, false),
+            ("no-hevc", H264, 0, 9, true),
+        ] {
+            let simulator = Simulator::new(faults);
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };
             let full = VideoSettings::for_size(Size::new(1920, 1080), FrameRate::FPS_30);
-            let full = VideoSettings { policy: EncoderPolicy::Auto, nvenc, ..full };
+            let full = VideoSettings { codec, policy: EncoderPolicy::Auto, nvenc, ..full };
             let admitted = admission(2.0, Some(1.0), None).admit(0, (SHOW, &vec![full; encoders]));
-            assert_eq!(admitted.is_ok(), fits, "{most_sessions} {encoders}: {admitted:?}");
+            let asked = format!("{faults} {codec:?} {most_sessions} {encoders}");
+            assert_eq!(admitted.is_ok(), fits, "{asked}: {admitted:?}");
         }
     }
 

@@ -43,11 +43,11 @@ pub(super) fn nvenc(nvenc: &config::Nvenc, adapter: Option<DeviceUuid>) -> Nvenc
             config::NvencPreset::P6 => NvencPreset::P6,
             config::NvencPreset::P7 => NvencPreset::P7,
         },
-        tuning: match nvenc.tuning {
+        tuning: nvenc.tuning.map(|tuning| match tuning {
             config::NvencTuning::HighQuality => NvencTuning::HighQuality,
             config::NvencTuning::LowLatency => NvencTuning::LowLatency,
             config::NvencTuning::UltraLowLatency => NvencTuning::UltraLowLatency,
-        },
+        }),
         rate: match nvenc.rate {
             config::NvencRate::Cbr => NvencRate::Constant,
             config::NvencRate::Vbr => NvencRate::Variable,

@@ -67,13 +67,12 @@ pub enum NvencPreset {
 }
 
 /// What NVENC is tuned for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NvencTuning {
     /// Quality first.
     HighQuality,
     /// Every picture leaves at once.
-    #[default]
     LowLatency,
     /// The same, with pictures of sizes as even as can be.
     UltraLowLatency,
@@ -95,8 +94,8 @@ pub enum NvencRate {
 pub struct Nvenc {
     /// Speed.
     pub preset: NvencPreset,
-    /// Tuning.
-    pub tuning: NvencTuning,
+    /// Tuning; none: low latency, or quality with look-ahead or B-frames.
+    pub tuning: Option<NvencTuning>,
     /// Bit rate.
     pub rate: NvencRate,
     /// Sessions at once; 0 = as many as the driver gives.

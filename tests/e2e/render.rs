@@ -65,20 +65,22 @@ fn the_same_script_gives_the_same_frames() {
     let script = folder.path("show.toml");
     std::fs::write(&script, SHOW).unwrap();
     let mut hashes = Vec::new();
-    for name in ["one.mp4", "two.mp4", "reordered.mp4"] {
-        if name == "reordered.mp4" {
-            std::fs::write(&script, SHOW.replace("[encode]", "[encode]\nb_frames = 3")).unwrap();
-        }
+    for (name, encode, codec, reordered) in [
+        ("one.mp4", "", "h264", "0"),
+        ("two.mp4", "", "h264", "0"),
+        ("reordered.mp4", "b_frames = 3", "h264", "1"),
+        ("hevc.mp4", "codec = \"hevc\"", "hevc", "0"),
+    ] {
+        std::fs::write(&script, SHOW.replace("[encode]", &format!("[encode]\n{encode}"))).unwrap();
         let out = folder.path(name);
         let done = render(&script, &out);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let mut shown = ticks(&out);
         shown.sort_unstable();
         assert_eq!(shown, (0..120).collect::<Vec<_>>());
-        let reordered = if name == "reordered.mp4" { "1" } else { "0" };
         assert_eq!(
             probe(out.to_str().unwrap(), "v:0", "codec_name,width,height,has_b_frames"),
-            ["h264", "640", "360", reordered]
+            [codec, "640", "360", reordered]
         );
         let md5 = Command::new("ffmpeg")
             .args(["-v", "error", "-i"])
@@ -92,7 +94,7 @@ fn the_same_script_gives_the_same_frames() {
     let differ = one.lines().zip(two.lines()).find(|(a, b)| a != b);
     assert_eq!(differ, None, "two renders of one script differ");
     assert_eq!(one.lines().count(), two.lines().count());
-    let numbers = ["one.mp4", "reordered.mp4"].map(|name| {
+    let numbers = ["one.mp4", "reordered.mp4", "hevc.mp4"].map(|name| {
         let mut numbers = Vec::new();
         pictures(&folder.path(name), |_, picture| {
             let whole = onair::media::pattern::Area::whole(picture);
@@ -102,7 +104,7 @@ fn the_same_script_gives_the_same_frames() {
     });
     // The switch at 2 s is on frame 60, and the pattern has been playing since frame 0.
     let expected: Vec<_> = (0..120).map(|tick| (tick >= 60).then_some(tick)).collect();
-    assert_eq!(numbers, [expected.clone(), expected]);
+    assert_eq!(numbers, [expected.clone(), expected.clone(), expected]);
 }
 
 #[test]

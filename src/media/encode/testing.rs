@@ -164,11 +164,15 @@ pub(crate) fn decoded(stream: &[u8]) -> Vec<u8> {
 /// Makes B-frames, with keyframes asked for in between: each picture comes out once, in an order that decodes, with all before it.
 /// Gives how many B-frames there are in a row.
 pub(crate) fn check_b_frames(video: &VideoSettings) -> usize {
+    check_b_frames_of(VideoEncoder::open(video).unwrap(), video)
+}
+
+/// The same of an encoder of these settings.
+pub(crate) fn check_b_frames_of(mut encoder: VideoEncoder, video: &VideoSettings) -> usize {
     const PICTURES: u64 = 64;
     const FORCED: [u64; 3] = [17, 20, 22];
     let step = u64::from(video.picture_ticks);
     let ns = |n: i64| video.rate.tick_ns(n.unsigned_abs() * step).cast_signed() * n.signum();
-    let mut encoder = VideoEncoder::open(video).unwrap();
     let mut packets = Vec::new();
     for n in 0..PICTURES {
         let idr = if FORCED.contains(&n) { Idr::Force } else { Idr::Auto };

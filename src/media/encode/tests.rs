@@ -102,13 +102,14 @@ fn what_stands_in_shows_the_same_pictures_under_another_id() {
     let larger = [(SIZE, X264Preset::Medium), (Size::new(640, 360), X264Preset::Ultrafast)];
     for (size, preset) in all.chain(larger) {
         // On several threads a picture's rows have entry points.
-        for (threads, lookahead_pictures) in [(1, 0), (2, 0), (1, 5)] {
+        for (threads, lookahead_pictures, b_frames) in [(1, 0, 0), (2, 0, 0), (1, 6, 2)] {
             let hevc = VideoSettings {
                 codec: VideoCodec::Hevc,
                 size,
                 preset,
                 threads,
                 lookahead_pictures,
+                b_frames,
                 bitrate_bps: 10 * size.width_px * size.height_px,
                 ..settings()
             };
@@ -164,10 +165,15 @@ fn b_frames_come_behind_what_they_wait_for() {
         assert_eq!(check_b_frames(&offline), b_frames as usize);
     }
     assert_eq!(check_b_frames(&VideoSettings { b_frames: 1, threads: 3, ..settings() }), 1);
-    for (b_frames, lookahead_pictures) in [(1, 0), (2, 0), (3, 0), (2, 8)] {
+    for (b_frames, lookahead_pictures, picture_ticks) in
+        [(1, 0, 1), (2, 0, 2), (3, 0, 1), (4, 2, 1), (2, 8, 1)]
+    {
         let codec = VideoCodec::Hevc;
-        let asked = VideoSettings { codec, b_frames, lookahead_pictures, ..settings() };
+        let asked =
+            VideoSettings { codec, b_frames, lookahead_pictures, picture_ticks, ..settings() };
         assert_eq!(check_b_frames(&asked), b_frames as usize, "{asked:?}");
+        let offline = VideoSettings { latency: Latency::Normal, lookahead_pictures: 60, ..asked };
+        assert_eq!(check_b_frames(&offline), b_frames as usize);
     }
 }
 

@@ -40,12 +40,11 @@ pub enum NvencPreset {
 }
 
 /// What NVENC is tuned for; B-frames are asked for by themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NvencTuning {
     /// Quality first.
     HighQuality,
     /// Every picture leaves at once.
-    #[default]
     LowLatency,
     /// The same, with pictures of sizes as even as can be.
     UltraLowLatency,
@@ -66,8 +65,8 @@ pub enum NvencRate {
 pub struct NvencSettings {
     /// Speed.
     pub preset: NvencPreset,
-    /// Tuning.
-    pub tuning: NvencTuning,
+    /// Tuning; none: low latency, or quality where pictures are held anyway, for look-ahead or B-frames.
+    pub tuning: Option<NvencTuning>,
     /// Bit rate.
     pub rate: NvencRate,
     /// Sessions of this process at once; 0: as many as the driver gives.

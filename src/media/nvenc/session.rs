@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
         preset.presetCfg.version = nv::NV_ENC_CONFIG_VER;
         let status = {
             let _current = self.context.current()?;
-            let tuning = tuning_info(video.nvenc.tuning);
+            let tuning = tuning_info(video);
             let (codec, wanted) = (codec_guid(video.codec), preset_guid(video.nvenc.preset));
             // SAFETY: the session is open and the struct bears its version.
             unsafe { (self.driver.api.preset)(self.handle, codec, wanted, tuning, &mut *preset) }

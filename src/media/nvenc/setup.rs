@@ -34,8 +34,14 @@ pub(super) fn preset_guid(preset: NvencPreset) -> nv::GUID {
     }
 }
 
-pub(super) fn tuning_info(tuning: NvencTuning) -> nv::NV_ENC_TUNING_INFO {
-    match tuning {
+/// What NVENC is tuned for: where nobody said, for low latency, but for quality where pictures are held for that anyway, which is
+/// what NVIDIA means look-ahead and B-frames for.
+pub(super) fn tuning_info(video: &VideoSettings) -> nv::NV_ENC_TUNING_INFO {
+    let by_itself = match video.pictures_held() {
+        0 => NvencTuning::LowLatency,
+        _ => NvencTuning::HighQuality,
+    };
+    match video.nvenc.tuning.unwrap_or(by_itself) {
         NvencTuning::HighQuality => nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_HIGH_QUALITY,
         NvencTuning::LowLatency => nv::NV_ENC_TUNING_INFO::NV_ENC_TUNING_INFO_LOW_LATENCY,
         NvencTuning::UltraLowLatency => {
@@ -173,6 +179,30 @@ pub(super) fn parameters(
         maxEncodeHeight: height,
         ..Default::default()
     };
-    parameters.tuningInfo = tuning_info(video.nvenc.tuning);
+    parameters.tuningInfo = tuning_info(video);
     parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::encode::testing::settings;
+
+    #[test]
+    fn what_holds_pictures_is_tuned_for_quality() {
+        use NvencTuning::{HighQuality, LowLatency, UltraLowLatency};
+        use nv::NV_ENC_TUNING_INFO as Info;
+        for (lookahead_pictures, b_frames, tuning, told) in [
+            (0, 0, None, Info::NV_ENC_TUNING_INFO_LOW_LATENCY),
+            (5, 0, None, Info::NV_ENC_TUNING_INFO_HIGH_QUALITY),
+            (0, 2, None, Info::NV_ENC_TUNING_INFO_HIGH_QUALITY),
+            (0, 0, Some(HighQuality), Info::NV_ENC_TUNING_INFO_HIGH_QUALITY),
+            (5, 0, Some(LowLatency), Info::NV_ENC_TUNING_INFO_LOW_LATENCY),
+            (0, 0, Some(UltraLowLatency), Info::NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY),
+        ] {
+            let mut video = VideoSettings { lookahead_pictures, b_frames, ..settings() };
+            video.nvenc.tuning = tuning;
+            assert_eq!(tuning_info(&video), told, "{lookahead_pictures} {b_frames} {tuning:?}");
+        }
+    }
 }

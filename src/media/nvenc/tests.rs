@@ -4,8 +4,8 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_rates, decoded, flat, lumas,
-    noise, picture, probe, settings,
+    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_b_frames_of, check_rates, decoded,
+    flat, lumas, noise, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -63,7 +63,12 @@ fn check(video: &VideoSettings) {
 fn pictures_come_out_as_they_went_in() {
     let simulator = Simulator::new("");
     let base = video(&simulator);
-    let nvenc = |preset, tuning, rate| NvencSettings { preset, tuning, rate, ..base.nvenc.clone() };
+    let nvenc = |preset, tuning, rate| NvencSettings {
+        preset,
+        tuning: Some(tuning),
+        rate,
+        ..base.nvenc.clone()
+    };
     for video in [
         base.clone(),
         VideoSettings { rate: FrameRate::new(60_000, 1001).unwrap(), ..base.clone() },
@@ -296,6 +301,11 @@ fn b_frames_come_behind_what_they_wait_for() {
             ..base.clone()
         });
     }
+    let hevc = VideoSettings { codec: VideoCodec::Hevc, b_frames: 2, ..base };
+    assert_eq!(check_b_frames(&hevc), 2);
+    let stream = VideoEncoder::open(&hevc).unwrap().decoder();
+    let stand_in = VideoEncoder::again(&hevc, Maker::StandIn, &stream).unwrap();
+    assert_eq!(check_b_frames_of(stand_in, &hevc), 2, "under other ids");
     simulator.check_empty();
     // A card makes as many as it can.
     for (faults, shown) in [("b-frames=1", 1), ("b-frames=0", 0)] {

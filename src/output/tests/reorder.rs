@@ -15,6 +15,7 @@ use crate::limits::RENDITION_PICTURES;
 use crate::media::encode::VideoSettings;
 use crate::media::encode::testing::{SIZE, b_frames};
 use crate::media::hls::PLAYLIST;
+use crate::media::packet::VideoCodec;
 use crate::record_name::{DEFAULT_RECORD_NAME, DEFAULT_SLICE_NAME, RecordName};
 use crate::recording::RecordFormat;
 
@@ -110,9 +111,17 @@ fn check_pictures(path: &str) {
 
 #[test]
 fn every_way_out_has_every_picture_in_its_time() {
+    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+        check_ways(codec);
+    }
+}
+
+fn check_ways(codec: VideoCodec) {
     let dir = Dir::new();
-    let renditions = vec![rendition("few", 1, 5), rendition("none", 0, 1)];
-    let asked = ProgrammeSettings { video: video(2), renditions, ..settings("ways") };
+    let mut renditions = vec![rendition("few", 1, 5), rendition("none", 0, 1)];
+    renditions.iter_mut().for_each(|rendition| rendition.video.codec = codec);
+    let video = VideoSettings { codec, ..video(2) };
+    let asked = ProgrammeSettings { video, renditions, ..settings("ways") };
     let output = start(&asked).unwrap();
     let formats = [RecordFormat::Flv, RecordFormat::Mp4, RecordFormat::Hls];
     let ways = [file(&dir, "main.mp4"), hls(&dir, "ts", HlsSegments::Ts)];
@@ -147,6 +156,9 @@ fn every_way_out_has_every_picture_in_its_time() {
         (playlist("ts"), SHIFT_S),
         (playlist("fmp4"), SHIFT_S),
     ] {
+        if codec == VideoCodec::Hevc && path.ends_with(".flv") {
+            continue; // This FFmpeg does not read it.
+        }
         let (found, found_sound_s) = seen(&path, from_s);
         assert_eq!(found, pictures, "{path}");
         assert!((found_sound_s - sound_s).abs() < 0.0015, "{path}: {found_sound_s}, {sound_s}");

@@ -247,8 +247,10 @@ fn hevc_options(wish: &Wish) -> String {
     };
     format!(
         "pools=none:wpp=0:frame-threads=1:bframes={}:b-adapt=0:b-pyramid=0:scenecut=0:open-gop=0:\
-         high-tier=0:info=0:log-level=none{level}",
-        wish.b_frames
+         rc-lookahead={}:high-tier=0:info=0:log-level=none{level}",
+        wish.b_frames,
+        // It wants to look farther than there are.
+        if wish.b_frames > 0 { wish.b_frames + 1 } else { 0 },
     )
 }
 
