@@ -171,6 +171,22 @@ async fn b_frames_of_x264_are_in_their_place_everywhere() {
     check_reordered(&server);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn b_frames_of_nvenc_are_in_their_place_everywhere() {
+    let libraries = simulator();
+    let server = Server::start_in(&[
+        ("ONAIR_B_FRAMES", "2"),
+        ("ONAIR_HLS_SEGMENTS", "fmp4"),
+        ("ONAIR_NVIDIA_LIBRARIES", libraries.path("").to_str().unwrap()),
+        ("ONAIR_NVIDIA_SIM", &beside_adapter("")),
+    ]);
+    prove_every_way(&server, Player::Debian, &RUNGS).await;
+    check_reordered(&server);
+    for copies in ["onair_nvenc_host_copies_total", "onair_gpu_host_copies_total"] {
+        assert_eq!(metric(&server, copies), 0.0, "{copies}");
+    }
+}
+
 /// What was recorded has B-frames.
 fn check_reordered(server: &Server) {
     for recording in recordings(&server.folder.path("data/record")) {
