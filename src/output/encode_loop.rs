@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::fan_out::{Batch, FanOut};
-use super::rung::{Ladder, RungJob, RungTick};
+use super::rung::Ladder;
+use super::rung_job::{RungJob, RungTick, Tail};
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
 use super::{Job, TickMedia};
@@ -202,7 +203,8 @@ impl<'a> EncodeLoop<'a> {
         self.hand_on(last, lines, stop);
         let packets = self.audio.finish()?;
         let delay_ticks = lines.delay_ticks.load(Ordering::Relaxed);
-        lines.ladder.offer(&RungJob::Tail(packets.clone()));
+        let _held = self.recent.into();
+        lines.ladder.offer(&RungJob::Tail(Tail { audio: packets.clone(), _held }));
         lines.outlet.deliver(Batch { tick, delay_ticks, packets }, stop);
         Ok(())
     }

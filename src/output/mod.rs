@@ -35,6 +35,7 @@ mod record;
 mod recover;
 mod rendition;
 mod rung;
+mod rung_job;
 mod sink;
 mod spool;
 mod stats;

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -16,6 +16,7 @@ use super::encode_loop::{Outlet, Shown, black};
 use super::fan_out::{Batch, Common, FanOut};
 use super::life::{Life, Parted};
 use super::rendition::RenditionSettings;
+use super::rung_job::{RungJob, RungTick};
 use super::stats::{Counters, OutputStats};
 use super::steady::SteadyEncoder;
 use super::{StartError, end_worker};
@@ -27,29 +28,6 @@ use crate::media::encode::{EncodeError, Idr, Latency, VideoSettings, most_bps};
 use crate::media::packet::{Packet, StreamHeader};
 use crate::media::scale::Prescaler;
 use crate::worker::{self, Pulse, StopToken, Worker};
-
-/// What the programme hands to a rendition.
-#[derive(Clone)]
-pub(super) enum RungJob {
-    /// The next tick.
-    Tick(RungTick),
-    /// Sound that the encoder still held at the end.
-    Tail(Vec<Packet>),
-}
-
-/// A tick as the programme encoded it.
-#[derive(Clone)]
-pub(super) struct RungTick {
-    /// Counted from the output's first.
-    pub(super) tick: u64,
-    pub(super) delay_ticks: u64,
-    pub(super) idr: Idr,
-    /// Gone when the rendition is late: canvases are few, and PGM needs them.
-    pub(super) shown: Weak<Shown>,
-    /// Of ticks that come several at once, at the end for instance, and of a rendition's first: nobody is late then.
-    pub(super) held: Option<Arc<Shown>>,
-    pub(super) audio: Vec<Packet>,
-}
 
 /// The renditions of one output.
 #[derive(Debug, Default)]
@@ -360,7 +338,7 @@ impl<'a> RungLoop<'a> {
                     delay_ticks = tick.delay_ticks;
                     self.take(tick, stop)?;
                 }
-                Ok(RungJob::Tail(audio)) => self.hear(u64::MAX, audio),
+                Ok(RungJob::Tail(tail)) => self.hear(u64::MAX, tail.audio),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -227,7 +227,9 @@ pub(crate) fn tap(url: &str, to: &Path) -> Process {
 
 /// Reads a recording.
 pub(crate) fn proof(recording: &Path) -> Proof {
-    let times = packet_times(recording, "v:0");
+    let mut times = packet_times(recording, "v:0");
+    let is_reordered = !times.is_sorted_by(|a, b| a.0 <= b.0);
+    times.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut frames, mut gaps) = (Vec::new(), Vec::new());
     let (mut flashes, mut before) = (Vec::new(), true);
     pictures(recording, |index, picture| {
@@ -244,6 +246,10 @@ pub(crate) fn proof(recording: &Path) -> Proof {
     if frames.len() != times.len() {
         gaps.push(format!("{} of {} pictures can be decoded", frames.len(), times.len()));
     }
+    // One that ends among B-frames has the picture that they waited for.
+    if is_reordered && matches!(frames[..], [.., before, last] if last.tick > before.tick + 1) {
+        frames.pop();
+    }
     for pair in frames.windows(2).filter(|pair| pair[1].tick != pair[0].tick + 1) {
         gaps.push(format!("picture {} follows {}", pair[1].tick, pair[0].tick));
     }
@@ -253,7 +259,8 @@ pub(crate) fn proof(recording: &Path) -> Proof {
             gaps.push(format!("the sound at {:.4} s is {:.1} ms long", pair[0].0, step_s * 1000.0));
         }
     }
-    let in_time = flashes.into_iter().filter(|index| came_in_time(&frames[..=*index]));
+    let in_time =
+        flashes.into_iter().filter(|index| frames.get(..=*index).is_some_and(came_in_time));
     let flashes_s: Vec<f64> = in_time.map(|index| times[index].0).collect();
     let mut farthest = None::<f64>;
     for (flash_s, offset_ms) in beep_offsets(recording, &flashes_s) {
@@ -276,7 +283,7 @@ fn came_in_time(frames: &[Frame]) -> bool {
     *number == before + 1 && number.is_multiple_of(FPS as u64)
 }
 
-/// Presentation time of each packet of a stream, s, and whether it is a keyframe; in the order of those times.
+/// Presentation time of each packet of a stream, s, and whether it is a keyframe; in the order of the file.
 fn packet_times(recording: &Path, stream: &str) -> Vec<(f64, bool)> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time,flags"])
@@ -286,10 +293,7 @@ fn packet_times(recording: &Path, stream: &str) -> Vec<(f64, bool)> {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let fields = text.lines().filter_map(|line| line.split_once(','));
-    let times = fields.filter_map(|(time, flags)| Some((time.parse().ok()?, flags.contains('K'))));
-    let mut times: Vec<(f64, bool)> = times.collect();
-    times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    times
+    fields.filter_map(|(time, flags)| Some((time.parse().ok()?, flags.contains('K')))).collect()
 }
 
 /// Each of these flashes that is neither at the beginning of the sound nor at its end, and its beep's onset minus itself, ms.

@@ -286,17 +286,20 @@ fn a_rendition_that_joins_after_a_delay_was_changed_has_the_times_of_the_others(
     });
     push(240..300);
     output.finish(LONG);
-    // A player begins with a keyframe of the group that is on, and both groups begin at the same ticks.
-    let [main, lld] = players.map(|player| {
-        let mut times = std::collections::BTreeSet::new();
+    // A player begins with a keyframe of the group that is on, and both groups begin at the same ticks; sound before it may follow.
+    let [(main_from, main), (lld_from, lld)] = players.map(|player| {
+        let (mut first_key, mut times) = (None, std::collections::BTreeSet::new());
         while let Received::Tag(tag) = player.recv(&StopToken::new(), LONG) {
+            if tag.class == TagClass::Keyframe {
+                first_key.get_or_insert(tag.timestamp_ms);
+            }
             if matches!(tag.class, TagClass::Keyframe | TagClass::Inter | TagClass::Audio) {
                 times.insert(tag.timestamp_ms);
             }
         }
-        times
+        (first_key.unwrap(), times)
     });
-    let (first, last) = (*lld.first().unwrap().max(main.first().unwrap()), *lld.last().unwrap());
+    let (first, last) = (main_from.max(lld_from), *lld.last().unwrap());
     let within = |times: std::collections::BTreeSet<u32>| -> Vec<u32> {
         times.range(first..=last).copied().collect()
     };

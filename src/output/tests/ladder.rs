@@ -114,19 +114,25 @@ fn a_picture_that_comes_in_a_rungs_size_is_not_scaled_again() {
 
 #[test]
 fn what_an_encoder_gives_at_once_in_the_end_is_missed_by_no_rung() {
-    const AHEAD: u32 = 20;
-    let video = VideoSettings { lookahead_pictures: AHEAD, ..settings("").video };
-    let renditions = vec![rendition("lld", Size::new(160, 90))];
-    let asked = super::super::ProgrammeSettings { video, renditions, ..settings("drained") };
-    let output = start(&asked).unwrap();
-    let rung = || output.renditions().remove(0).stats;
-    for tick in 0..60 {
-        output.push_wait(media(tick)).unwrap();
-        await_true("the rung is there too", || rung().encoded + u64::from(AHEAD) > tick);
+    for (lookahead_pictures, b_frames) in [(20, 0), (1, 0), (0, 1), (0, 2)] {
+        let video = VideoSettings { lookahead_pictures, b_frames, ..settings("").video };
+        let held = u64::from(video.pictures_held());
+        let name = format!("drained-{lookahead_pictures}-{b_frames}");
+        // By then the programme's thread has ended.
+        fault::arm(&format!("lld-{name}:slow@{}-59", 60 - held));
+        let renditions = vec![rendition("lld", Size::new(160, 90))];
+        let asked = super::super::ProgrammeSettings { video, renditions, ..settings(&name) };
+        let output = start(&asked).unwrap();
+        let rung = || output.renditions().remove(0).stats;
+        for tick in 0..60 {
+            output.push_wait(media(tick)).unwrap();
+            await_true("the rung is there too", || rung().encoded + held > tick);
+        }
+        output.finish(LONG);
+        let (main, rung) = (output.stats(), rung());
+        let counts = [main.encoded, rung.encoded, rung.pictures_dropped, rung.repeated];
+        assert_eq!(counts, [60, 60, 0, 0], "{name}");
     }
-    output.finish(LONG);
-    let (main, rung) = (output.stats(), rung());
-    assert_eq!([main.encoded, rung.encoded, rung.pictures_dropped, rung.repeated], [60, 60, 0, 0]);
 }
 
 #[test]

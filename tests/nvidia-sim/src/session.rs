@@ -278,7 +278,8 @@ impl Session {
         used_by.push(self.pictures);
         output.held = Held::Back;
         let (width, rows) = (picture.size.0 as usize, picture.size.1 as usize * 3 / 2);
-        Ok(data.chunks(pitch).take(rows).flat_map(|row| &row[..width]).copied().collect())
+        let rows: Vec<&[u8]> = data.chunks(pitch).take(rows).map(|row| &row[..width]).collect();
+        Ok(rows.concat())
     }
 
     /// Encodes the next picture, and keeps what comes out.
