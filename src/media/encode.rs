@@ -1,7 +1,8 @@
-//! Encoders: pictures of ticks to H.264 or HEVC, samples to AAC.
+//! Encoders: pictures of ticks to H.264, HEVC or AV1, samples to AAC.
 //!
 //! The only place with FFmpeg's encoders; NVENC's is next door. Must not know queues, sinks or containers. Invariants: packet times follow from
-//! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; NAL units leave behind their lengths.
+//! ticks and sample counts alone; every group of pictures is closed and begins with an IDR; NAL units leave behind their lengths, OBUs as they
+//! are.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -15,11 +16,14 @@ use crate::time::FrameRate;
 
 mod aac;
 mod annexb;
+mod aom;
+mod av1;
 mod avc;
 mod codec;
 mod hevc;
 mod intake;
 mod maker;
+mod planar;
 mod reorder;
 mod second_id;
 pub(super) mod sets;
@@ -32,7 +36,7 @@ pub use intake::Intake;
 pub use maker::{EncoderPolicy, Maker, VideoEncoder};
 pub use sets::most_bps;
 
-/// Speed of x264, or x265, against quality per bit.
+/// Speed of x264, x265 or libaom, against quality per bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are x264's")]
 pub enum X264Preset {
@@ -77,7 +81,8 @@ impl X264Preset {
 pub fn effort(codec: VideoCodec, preset: X264Preset) -> f64 {
     match codec {
         VideoCodec::Hevc => x264::thread_rate(preset) / x265::thread_rate(preset),
-        VideoCodec::H264 | VideoCodec::Av1 => 1.0,
+        VideoCodec::Av1 => x264::thread_rate(preset) / aom::thread_rate(preset),
+        VideoCodec::H264 => 1.0,
     }
 }
 
@@ -125,16 +130,17 @@ pub struct VideoSettings {
     pub gop_ticks: u32,
     /// Ticks from picture to picture; a divisor of `gop_ticks`.
     pub picture_ticks: u32,
-    /// Speed of x264, or x265.
+    /// Speed of x264, x265 or libaom.
     pub preset: X264Preset,
-    /// Profile of H.264; HEVC has Main.
+    /// Profile of H.264; HEVC and AV1 have Main.
     pub profile: Profile,
     /// Delay.
     pub latency: Latency,
     /// Pictures that it looks ahead: it holds so many, for a better choice of where bits go. Live only; offline it looks as far as
-    /// its preset does. x265 holds three that it does not look at, and none when it is asked for three or fewer.
+    /// its preset does. x265 holds three that it does not look at, and none when it is asked for three or fewer;
+    /// libaom looks at none.
     pub lookahead_pictures: u32,
-    /// B-pictures between those that others refer to, at most: 0 with [`Profile::Baseline`], which has none. NVENC makes as many as
+    /// B-pictures between those that others refer to, at most: 0 with [`Profile::Baseline`] and AV1, which have none. NVENC makes as many as
     /// its card can.
     pub b_frames: u32,
     /// Threads; 0: live as few as are quick enough, else as the encoder chooses.
@@ -274,7 +280,7 @@ impl Timing {
         i64::try_from(ns).unwrap_or(i64::MAX) * tick.signum()
     }
 
-    /// The packet of what an encoder gave in Annex B, its times in ticks.
+    /// The packet of what an encoder gave, its times in ticks.
     pub(super) fn packet(&self, unit: &Encoded) -> Packet {
         Packet {
             track: Track::Video,
@@ -282,7 +288,7 @@ impl Timing {
             dts_ns: self.ns(unit.dts),
             duration_ns: self.ns(unit.pts + self.picture_ticks) - self.ns(unit.pts),
             key: unit.key,
-            data: sets::length_prefixed(self.codec, &unit.data),
+            data: sets::unit(self.codec, &unit.data),
         }
     }
 }

@@ -58,7 +58,7 @@ impl VideoCodec {
         match self {
             VideoCodec::H264 => "x264",
             VideoCodec::Hevc => "x265",
-            VideoCodec::Av1 => "svt-av1",
+            VideoCodec::Av1 => "libaom",
         }
     }
 }

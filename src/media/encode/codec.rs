@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 use ffmpeg_next::ffi;
 
-use super::{EncodeError, Options, check};
+use super::{EncodeError, Idr, Options, check};
 use crate::frame::Picture;
 use crate::media::open::prepare_ffmpeg;
 
@@ -160,13 +160,20 @@ impl Frame {
         NonNull::new(unsafe { ffi::av_frame_alloc() }).map(Frame).ok_or_else(no_memory)
     }
 
-    /// The planes of a picture, lent without a copy.
-    pub(super) fn lend(
+    /// The picture of a tick, its planes lent without a copy.
+    pub(super) fn of_tick(
+        tick: u64,
+        idr: Idr,
         picture: &Picture,
         format: ffi::AVPixelFormat,
     ) -> Result<Frame, EncodeError> {
         let mut frame = Frame::new()?;
         let raw = frame.raw();
+        raw.pts = i64::try_from(tick).unwrap_or(i64::MAX);
+        raw.pict_type = match idr {
+            Idr::Auto => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
+            Idr::Force => ffi::AVPictureType::AV_PICTURE_TYPE_I,
+        };
         raw.width = picture.size().width_px as i32;
         raw.height = picture.size().height_px as i32;
         raw.format = format as i32;

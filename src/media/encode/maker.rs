@@ -1,14 +1,15 @@
 //! Which encoder makes a stream, and which goes on with it when that one breaks.
 //!
 //! Must not know threads or sinks. Invariant: a stream's parameter sets are told once, at its beginning, and hold for whatever
-//! encoder comes later: a stream that NVENC begins also has those of the software that may take its place, under another id.
+//! encoder comes later: a stream that NVENC begins also has those of the software that may take its place, under another id. AV1
+//! tells them again with each keyframe: what may take a place must only ask no more of a decoder than the record says.
 
 use std::sync::Arc;
 
+use super::planar::PlanarEncoder;
 use super::reorder::Reorder;
 use super::sets::{self, SetId};
 use super::x264::X264Encoder;
-use super::x265::X265Encoder;
 use super::{EncodeError, Idr, Intake, VideoSettings};
 use crate::frame::Picture;
 use crate::media::nvenc::{NoNvenc, NvencEncoder};
@@ -21,7 +22,7 @@ pub enum EncoderPolicy {
     Auto,
     /// NVENC; without a session nothing begins. What is on air goes on by software when NVENC breaks.
     Nvenc,
-    /// Software: x264 for H.264, x265 for HEVC.
+    /// Software: x264 for H.264, x265 for HEVC, libaom for AV1.
     #[default]
     Software,
 }
@@ -61,7 +62,7 @@ pub struct VideoEncoder {
 #[derive(Debug)]
 enum Encoder {
     X264(X264Encoder),
-    X265(X265Encoder),
+    Planar(PlanarEncoder),
     Nvenc(Box<NvencEncoder>),
 }
 
@@ -74,15 +75,16 @@ impl Encoder {
         };
         match settings.codec {
             VideoCodec::H264 => Ok(Encoder::X264(X264Encoder::open(settings, id)?)),
-            VideoCodec::Hevc => Ok(Encoder::X265(X265Encoder::open(settings, id)?)),
-            VideoCodec::Av1 => Err(EncodeError::NoEncoder("for AV1 that onair uses")),
+            VideoCodec::Hevc | VideoCodec::Av1 => {
+                Ok(Encoder::Planar(PlanarEncoder::open(settings, id)?))
+            }
         }
     }
 
     fn parameter_sets(&self) -> &[u8] {
         match self {
             Encoder::X264(encoder) => encoder.parameter_sets(),
-            Encoder::X265(encoder) => encoder.parameter_sets(),
+            Encoder::Planar(encoder) => encoder.parameter_sets(),
             Encoder::Nvenc(encoder) => encoder.parameter_sets(),
         }
     }
@@ -154,18 +156,20 @@ impl VideoEncoder {
         decoder: &DecoderConfig,
     ) -> Result<VideoEncoder, EncodeError> {
         let again = |maker| VideoEncoder::again(settings, maker, decoder);
-        match again(Maker::Software) {
-            Err(EncodeError::NoParameterSets) if settings.policy != EncoderPolicy::Software => {}
-            opened => return opened,
+        if settings.policy == EncoderPolicy::Software {
+            return again(Maker::Software);
         }
-        // NVENC began it.
-        match again(Maker::Nvenc) {
-            Err(EncodeError::Nvenc(why)) => {
-                Ok(VideoEncoder { passed_over: Some(why), ..again(Maker::StandIn)? })
-            }
+        let passed_over = match again(Maker::Nvenc) {
+            Err(EncodeError::Nvenc(why)) => Some(why).filter(|why| *why != NoNvenc::NoDriver),
+            Err(EncodeError::NoParameterSets) => None,
+            opened => return opened,
+        };
+        // Under whichever of the two ids the stream knows it.
+        let software = match again(Maker::Software) {
             Err(EncodeError::NoParameterSets) => again(Maker::StandIn),
             opened => opened,
-        }
+        };
+        Ok(VideoEncoder { passed_over, ..software? })
     }
 
     /// What it is.
@@ -181,7 +185,7 @@ impl VideoEncoder {
     /// Where it takes pictures from.
     pub fn intake(&self) -> Intake {
         match &self.encoder {
-            Encoder::X264(_) | Encoder::X265(_) => Intake::default(),
+            Encoder::X264(_) | Encoder::Planar(_) => Intake::default(),
             Encoder::Nvenc(encoder) => encoder.intake(),
         }
     }
@@ -191,15 +195,15 @@ impl VideoEncoder {
         self.decoder.clone()
     }
 
-    /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe, but for x265, which begins anew
-    /// with one.
+    /// Keeps another bit rate from the next picture on: in the same stream, without a keyframe, but for x265 and libaom, which
+    /// begin anew with one.
     ///
     /// # Errors
     /// When the encoder will not, or works offline.
     pub fn set_bitrate(&mut self, bps: u32) -> Result<(), EncodeError> {
         match &mut self.encoder {
             Encoder::X264(encoder) => encoder.set_bitrate(bps),
-            Encoder::X265(encoder) => encoder.set_bitrate(bps),
+            Encoder::Planar(encoder) => encoder.set_bitrate(bps),
             Encoder::Nvenc(encoder) => encoder.set_bitrate(bps).map_err(EncodeError::from),
         }
     }
@@ -217,7 +221,7 @@ impl VideoEncoder {
     ) -> Result<Vec<Packet>, EncodeError> {
         let packets = match &mut self.encoder {
             Encoder::X264(encoder) => encoder.encode(tick, picture, idr),
-            Encoder::X265(encoder) => encoder.encode(tick, picture, idr),
+            Encoder::Planar(encoder) => encoder.encode(tick, picture, idr),
             Encoder::Nvenc(encoder) => encoder.encode(tick, picture, idr),
         };
         Ok(self.reorder.taken(tick, packets?))
@@ -230,7 +234,7 @@ impl VideoEncoder {
     pub fn finish(self) -> Result<Vec<Packet>, EncodeError> {
         let packets = match self.encoder {
             Encoder::X264(encoder) => encoder.finish(),
-            Encoder::X265(encoder) => encoder.finish(),
+            Encoder::Planar(encoder) => encoder.finish(),
             Encoder::Nvenc(encoder) => encoder.finish(),
         };
         Ok(self.reorder.finished(packets?))

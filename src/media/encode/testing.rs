@@ -119,7 +119,11 @@ pub(crate) fn check_ahead(video: &VideoSettings) {
 }
 
 /// The packets as a file of their elementary stream, begun with the parameter sets of H.264's or HEVC's record.
-pub(crate) fn annex_b(decoder: &DecoderConfig, packets: &[Packet]) -> Vec<u8> {
+pub(crate) fn elementary(decoder: &DecoderConfig, packets: &[Packet]) -> Vec<u8> {
+    const DELIMITER: &[u8] = b"\x12\0";
+    if decoder.codec == VideoCodec::Av1 {
+        return packets.iter().flat_map(|unit| [DELIMITER, &unit.data].concat()).collect();
+    }
     let mut stream = sets::annex_b(decoder).unwrap();
     stream.extend(bare(packets));
     stream
@@ -202,7 +206,7 @@ pub(crate) fn check_b_frames_of(mut encoder: VideoEncoder, video: &VideoSettings
     );
     let dir = Dir::new();
     let path = dir.0.join("reordered");
-    std::fs::write(&path, annex_b(&decoder, &packets)).unwrap();
+    std::fs::write(&path, elementary(&decoder, &packets)).unwrap();
     let path = path.to_str().unwrap();
     let lumas = lumas(path);
     assert_eq!(lumas.len() as u64, PICTURES, "{video:?}");

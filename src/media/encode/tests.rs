@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::planar::PlanarEncoder;
 use super::sets::{self, SetId};
 use super::testing::{
-    Dir, SIZE, annex_b, check_ahead, check_b_frames, check_rates, decoded, lumas, noise, noise_of,
-    picture, probe, settings,
+    Dir, SIZE, check_ahead, check_b_frames, check_rates, decoded, elementary, lumas, noise,
+    noise_of, picture, probe, settings,
 };
-use super::x265::X265Encoder;
 use super::{
     AacEncoder, EncodeError, Idr, Latency, Maker, VideoEncoder, VideoSettings, X264Preset,
     default_bitrate_bps,
@@ -17,7 +17,7 @@ use crate::media::packet::{Packet, VideoCodec};
 use crate::time::FrameRate;
 
 /// The codecs that there are encoders of.
-const MADE: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Hevc];
+const MADE: [VideoCodec; 3] = VideoCodec::ALL;
 
 #[test]
 fn packets_bear_the_times_of_their_ticks() {
@@ -69,9 +69,11 @@ fn what_is_looked_ahead_comes_so_much_later() {
 
 #[test]
 fn what_is_made_is_what_it_says() {
-    for (codec, name, maker) in
-        [(VideoCodec::H264, "h264", "x264"), (VideoCodec::Hevc, "hevc", "x265")]
-    {
+    for (codec, name, maker) in [
+        (VideoCodec::H264, "h264", "x264"),
+        (VideoCodec::Hevc, "hevc", "x265"),
+        (VideoCodec::Av1, "av1", "libaom"),
+    ] {
         let mut encoder = VideoEncoder::open(&VideoSettings { codec, ..settings() }).unwrap();
         assert_eq!(encoder.maker(), Maker::Software);
         assert_eq!((encoder.maker().name(codec), encoder.decoder().codec), (maker, codec));
@@ -81,7 +83,7 @@ fn what_is_made_is_what_it_says() {
         }
         let dir = Dir::new();
         let path = dir.0.join("stream");
-        std::fs::write(&path, annex_b(&encoder.decoder(), &packets)).unwrap();
+        std::fs::write(&path, elementary(&encoder.decoder(), &packets)).unwrap();
         let path = path.to_str().unwrap();
         let probe = probe(path, 10);
         probe.check_tags();
@@ -114,7 +116,7 @@ fn what_stands_in_shows_the_same_pictures_under_another_id() {
                 ..settings()
             };
             let streams = [SetId::First, SetId::Second].map(|id| {
-                let mut encoder = X265Encoder::open(&hevc, id).unwrap();
+                let mut encoder = PlanarEncoder::open(&hevc, id).unwrap();
                 let decoder = sets::configuration(hevc.codec, encoder.parameter_sets()).unwrap();
                 let mut packets = Vec::new();
                 for tick in 0..9 {
@@ -122,7 +124,7 @@ fn what_stands_in_shows_the_same_pictures_under_another_id() {
                     packets.extend(encoder.encode(tick, &noise_of(size, tick), idr).unwrap());
                 }
                 packets.extend(encoder.finish().unwrap());
-                annex_b(&decoder, &packets)
+                elementary(&decoder, &packets)
             });
             assert!(streams[0] != streams[1]);
             let [first, second] = streams.map(|stream| decoded(&stream));

@@ -92,12 +92,7 @@ impl X264Encoder {
         idr: Idr,
     ) -> Result<Vec<Packet>, EncodeError> {
         check_picture(picture, self.size)?;
-        let mut frame = Frame::lend(picture, ffi::AVPixelFormat::AV_PIX_FMT_NV12)?;
-        frame.raw().pts = i64::try_from(tick).unwrap_or(i64::MAX);
-        frame.raw().pict_type = match idr {
-            Idr::Auto => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
-            Idr::Force => ffi::AVPictureType::AV_PICTURE_TYPE_I,
-        };
+        let frame = Frame::of_tick(tick, idr, picture, ffi::AVPixelFormat::AV_PIX_FMT_NV12)?;
         let mut encoded = Vec::new();
         self.codec.push(Some(&frame), &mut encoded)?;
         Ok(encoded.iter().map(|unit| self.timing.packet(unit)).collect())

@@ -3,143 +3,19 @@
 //! Must not know queues. Invariants: no B-frames but those that are asked for, no scene-cut keyframes, closed groups; the tier is
 //! Main, and the level stays that of the beginning whatever the bit rate becomes.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use ffmpeg_next::ffi;
 
-use super::codec::{Codec, Encoded, Frame};
-use super::sets::SetId;
+use super::codec::Codec;
+use super::planar::Opened;
 use super::x264::{configure, live_threads};
-use super::{
-    EncodeError, Idr, Latency, Options, Timing, VideoSettings, X264Preset, check_picture, hevc,
-    second_id,
-};
-use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
-use crate::media::packet::Packet;
-use crate::media::pool::BufferPool;
+use super::{EncodeError, Latency, Options, VideoSettings, X264Preset};
 
 /// Pictures that x265 holds besides those that it looks at, once it looks ahead (measured with 3.5).
 const AHEAD_BESIDES: u32 = 3;
 
-/// An open x265.
-#[derive(Debug)]
-pub(super) struct X265Encoder {
-    codec: Codec,
-    /// Of another bit rate, from the next picture on.
-    next: Option<Codec>,
-    settings: VideoSettings,
-    timing: Timing,
-    id: SetId,
-    parameter_sets: Bytes,
-    chroma: BufferPool,
-}
-
-impl X265Encoder {
-    pub(super) fn open(settings: &VideoSettings, id: SetId) -> Result<X265Encoder, EncodeError> {
-        let codec = open(settings, None)?;
-        let sets = codec.extradata();
-        let parameter_sets = match id {
-            SetId::First => Some(sets.to_vec()),
-            SetId::Second => second_id::moved_sets(sets),
-        };
-        Ok(X265Encoder {
-            parameter_sets: parameter_sets.ok_or(EncodeError::NoParameterSets)?.into(),
-            codec,
-            next: None,
-            settings: settings.clone(),
-            timing: Timing::of(settings),
-            id,
-            chroma: BufferPool::default(),
-        })
-    }
-
-    /// VPS, SPS and PPS, Annex B.
-    pub(super) fn parameter_sets(&self) -> &[u8] {
-        &self.parameter_sets
-    }
-
-    /// Keeps another bit rate from the next picture on. FFmpeg's libx265 keeps the one that it was opened with, so another x265
-    /// begins, with a keyframe.
-    pub(super) fn set_bitrate(&mut self, bps: u32) -> Result<(), EncodeError> {
-        if bps == self.settings.bitrate_bps {
-            return Ok(());
-        }
-        if self.settings.latency == Latency::Normal {
-            return Err(EncodeError::OneRate);
-        }
-        let settings = VideoSettings { bitrate_bps: bps, ..self.settings.clone() };
-        let codec = open(&settings, hevc::level(self.codec.extradata()))?;
-        if codec.extradata() != self.codec.extradata() {
-            return Err(EncodeError::NoParameterSets);
-        }
-        (self.next, self.settings) = (Some(codec), settings);
-        Ok(())
-    }
-
-    pub(super) fn encode(
-        &mut self,
-        tick: u64,
-        picture: &Arc<Picture>,
-        idr: Idr,
-    ) -> Result<Vec<Packet>, EncodeError> {
-        check_picture(picture, self.settings.size)?;
-        let mut encoded = Vec::new();
-        if let Some(next) = self.next.take() {
-            // What the one before looked at comes first.
-            std::mem::replace(&mut self.codec, next).push(None, &mut encoded)?;
-        }
-        let planar = self.planar(picture)?;
-        let mut frame = Frame::lend(&planar, ffi::AVPixelFormat::AV_PIX_FMT_YUV420P)?;
-        frame.raw().pts = i64::try_from(tick).unwrap_or(i64::MAX);
-        frame.raw().pict_type = match idr {
-            Idr::Auto => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
-            Idr::Force => ffi::AVPictureType::AV_PICTURE_TYPE_I,
-        };
-        self.codec.push(Some(&frame), &mut encoded)?;
-        self.packets(encoded)
-    }
-
-    pub(super) fn finish(mut self) -> Result<Vec<Packet>, EncodeError> {
-        let mut encoded = Vec::new();
-        self.codec.push(None, &mut encoded)?;
-        self.packets(encoded)
-    }
-
-    fn packets(&self, encoded: Vec<Encoded>) -> Result<Vec<Packet>, EncodeError> {
-        let packet = |mut unit: Encoded| {
-            if self.id == SetId::Second {
-                let moved = second_id::moved(&unit.data).ok_or(EncodeError::NoParameterSets)?;
-                unit.data = moved.into();
-            }
-            Ok(self.timing.packet(&unit))
-        };
-        encoded.into_iter().map(packet).collect()
-    }
-
-    /// As x265 takes pictures: it knows no interleaved chroma.
-    fn planar(&self, picture: &Picture) -> Result<Picture, EncodeError> {
-        let broken = |reason: String| EncodeError::Ffmpeg { what: "planes", reason };
-        let [luma, chroma] = picture.planes() else { return Err(broken("not two".into())) };
-        let Size { width_px, height_px } = PixelFormat::I420.chroma_size(picture.size());
-        let (row, plane) = (width_px as usize, (width_px * height_px) as usize);
-        let mut buffer = self.chroma.take(2 * plane);
-        let (u, v) = buffer.bytes_mut()[..2 * plane].split_at_mut(plane);
-        let rows = chroma.data.chunks(chroma.stride_bytes);
-        for ((pairs, u), v) in rows.zip(u.chunks_exact_mut(row)).zip(v.chunks_exact_mut(row)) {
-            for ((pair, u), v) in pairs.chunks_exact(2).zip(u).zip(v) {
-                (*u, *v) = (pair[0], pair[1]);
-            }
-        }
-        let both = Bytes::from_owner(buffer);
-        let of = |data| Plane { data, stride_bytes: row };
-        let planes = vec![luma.clone(), of(both.slice(..plane)), of(both.slice(plane..2 * plane))];
-        Picture::new(PixelFormat::I420, picture.size(), Color::CANVAS, planes).map_err(broken)
-    }
-}
-
 /// Opens it; at this level, or at the lowest that will do.
-fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeError> {
+pub(super) fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Opened, EncodeError> {
     let is_live = settings.latency == Latency::Zero;
     let mut parameters = "annexb=1:repeat-headers=0:info=0:log-level=none:high-tier=0:\
                           b-adapt=0:b-pyramid=0:scenecut=0:open-gop=0"
@@ -175,10 +51,12 @@ fn open(settings: &VideoSettings, level: Option<u8>) -> Result<Codec, EncodeErro
         pairs.push((c"tune", "zerolatency"));
     }
     let mut options = Options::new(&pairs);
-    Codec::open(("libx265", c"libx265"), &mut options, |context| {
+    let codec = Codec::open(("libx265", c"libx265"), &mut options, |context| {
         configure(context, settings);
         context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
-    })
+    })?;
+    let sets = Bytes::copy_from_slice(codec.extradata());
+    Ok(Opened { codec, sets })
 }
 
 /// How far it looks ahead: further than there are B-frames, without which it does not open.

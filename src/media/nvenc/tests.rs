@@ -4,8 +4,8 @@ use super::testing::Simulator;
 use super::{NoNvenc, NvencEncoder, NvencPreset, NvencRate, NvencSettings, NvencTuning};
 use crate::frame::Size;
 use crate::media::encode::testing::{
-    Dir, SIZE, annex_b, bare, check_ahead, check_b_frames, check_b_frames_of, check_rates, decoded,
-    flat, lumas, noise, picture, probe, settings,
+    Dir, SIZE, bare, check_ahead, check_b_frames, check_b_frames_of, check_rates, decoded,
+    elementary, flat, lumas, noise, picture, probe, settings,
 };
 use crate::media::encode::{
     EncodeError, EncoderPolicy, Idr, Maker, Profile, VideoEncoder, VideoSettings,
@@ -45,7 +45,7 @@ fn check(video: &VideoSettings) {
         let path = dir.0.join(name);
         let stream = match video.codec {
             VideoCodec::H264 => bare(&packets[first..]),
-            _ => annex_b(&decoder, &packets[first..]),
+            _ => elementary(&decoder, &packets[first..]),
         };
         std::fs::write(&path, stream).unwrap();
         let path = path.to_str().unwrap();
@@ -194,11 +194,11 @@ fn a_stream_of_hevc_that_is_gone_on_with_shows_what_each_encoder_shows_alone() {
     let mut first = VideoEncoder::open(&hevc).unwrap();
     let stream = first.decoder();
     let mut begun = encode(&mut first, 0..20);
-    let shown = decoded(&annex_b(&stream, &begun));
+    let shown = decoded(&elementary(&stream, &begun));
     let software = VideoSettings { policy: EncoderPolicy::Software, ..hevc.clone() };
     let mut alone = VideoEncoder::open(&software).unwrap();
     let as_alone = encode(&mut alone, 20..70);
-    let then = decoded(&annex_b(&alone.decoder(), &as_alone));
+    let then = decoded(&elementary(&alone.decoder(), &as_alone));
     let mut stand_in = VideoEncoder::again(&hevc, Maker::StandIn, &stream).unwrap();
     let gone_on = encode(&mut stand_in, 20..70);
     assert!(gone_on.iter().zip(&as_alone).all(|(a, b)| a.data != b.data), "other ids");
@@ -206,9 +206,9 @@ fn a_stream_of_hevc_that_is_gone_on_with_shows_what_each_encoder_shows_alone() {
     // And NVENC takes it up again.
     let mut again = VideoEncoder::again(&hevc, Maker::Nvenc, &stream).unwrap();
     let last = encode(&mut again, 70..90);
-    let ending = decoded(&annex_b(&stream, &last));
+    let ending = decoded(&elementary(&stream, &last));
     begun.extend(last);
-    assert!(decoded(&annex_b(&stream, &begun)) == [shown, then, ending].concat());
+    assert!(decoded(&elementary(&stream, &begun)) == [shown, then, ending].concat());
     drop((first, again));
     simulator.check_empty();
 }
