@@ -275,7 +275,7 @@ pub struct Settings {
     /// How pictures are magnified; what is made smaller is averaged [default: bicubic].
     #[arg(long, env = "ONAIR_SCALE_QUALITY")]
     pub scale_quality: Option<Magnify>,
-    /// Preset of x264, or x265, for casters that ask for none [default: veryfast].
+    /// Preset of x264, x265 or libaom, for casters that ask for none [default: veryfast].
     #[arg(long, env = "ONAIR_PRESET")]
     pub preset: Option<Preset>,
     /// Seconds between keyframes of the outputs, 1–10 [default: 2].
@@ -288,7 +288,7 @@ pub struct Settings {
     /// Video encoders (PGM and its renditions, one each) that may run at once; 0 = no limit [default: 0].
     #[arg(long, env = "ONAIR_MAX_ENCODERS")]
     pub max_encoders: Option<u32>,
-    /// How the video of all outputs is coded; for HEVC, relays and players must have Enhanced RTMP or HLS [default: h264].
+    /// How the video of all outputs is coded; relays and players of HEVC and AV1 must have Enhanced RTMP or HLS [default: h264].
     #[arg(long, env = "ONAIR_VIDEO_CODEC")]
     pub video_codec: Option<VideoCodec>,
     /// What encodes video: NVENC where there is a session of it and else software, NVENC or nothing, or software, which is also
@@ -300,11 +300,11 @@ pub struct Settings {
     #[arg(long, env = "ONAIR_DECODER")]
     pub decoder: Option<DecoderChoice>,
     /// Pictures that an encoder of PGM looks ahead, 0–31: better pictures at the same bit rate, by so many later; x265 needs three
-    /// of them for itself and does not look ahead by fewer than four [default: 0].
+    /// of them for itself and does not look ahead by fewer than four; libaom looks at none [default: 0].
     #[arg(long, env = "ONAIR_LOOKAHEAD_FRAMES")]
     pub lookahead_frames: Option<u32>,
-    /// B-frames of an encoder of PGM in a row, 0–4: better pictures at the same bit rate, by up to twice as many later; PVW has
-    /// none [default: 0].
+    /// B-frames of an encoder of PGM in a row, 0–4: better pictures at the same bit rate, by up to twice as many later; PVW and
+    /// AV1 have none [default: 0].
     #[arg(long, env = "ONAIR_B_FRAMES")]
     pub b_frames: Option<u32>,
     /// Speed of NVENC, p1 the fastest, p7 the best [default: p4].
@@ -444,9 +444,9 @@ impl Settings {
             encoder: all.encoder.unwrap_or_default(),
             decoder: all.decoder.unwrap_or_default(),
             lookahead: in_range("lookahead-frames", all.lookahead_frames.unwrap_or(0), 0, ahead)?,
-            b_frames: in_range("b-frames", all.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?,
+            b_frames: video_codec.check_b_frames("b-frames", all.b_frames.unwrap_or(0))?,
             nvenc,
-            hls_segments: all.hls_segments.unwrap_or_default(),
+            hls_segments: video_codec.check_segments(all.hls_segments.unwrap_or_default())?,
             ladder: all.ladder.unwrap_or_default().checked(video_codec)?,
             storage: all.storage.checked()?,
             input_buffer: Duration::from_millis(buffer_ms.into()),

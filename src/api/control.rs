@@ -339,7 +339,7 @@ pub struct EncoderStatus {
     pub video_bps: u32,
     /// Pictures that it holds, to look ahead or to reorder.
     pub held: u64,
-    /// Its name: `nvenc`, `x264` or `x265`.
+    /// Its name: `nvenc`, `x264`, `x265` or `libaom`.
     pub name: &'static str,
     /// Why it is not NVENC, where that was looked for and an NVIDIA driver is there; else empty.
     pub nvenc_refused: String,

@@ -52,10 +52,10 @@ async fn on_air(args: &DemoArgs, folder: &Path, media: &Path) -> Result<(), Stri
     // The demo's own client and recorder speak plainly to it, over loopback.
     let mut config: Config = settings.resolve()?;
     config.tls = None;
-    // FFmpeg reads HEVC in FLV from 6.1 on, and Debian's is older.
+    // FFmpeg reads HEVC and AV1 in FLV from 6.1 on, and Debian's is older.
     let recorded = match config.video_codec {
         VideoCodec::H264 => "flv",
-        VideoCodec::Hevc => "m3u8",
+        VideoCodec::Hevc | VideoCodec::Av1 => "m3u8",
     };
     println!("making two clips and a logo …");
     make_clips(media).await?;

@@ -22,6 +22,7 @@ pub(super) fn codec(codec: config::VideoCodec) -> VideoCodec {
     match codec {
         config::VideoCodec::H264 => VideoCodec::H264,
         config::VideoCodec::Hevc => VideoCodec::Hevc,
+        config::VideoCodec::Av1 => VideoCodec::Av1,
     }
 }
 

@@ -8,12 +8,13 @@ use super::uploads::ObjectPlace;
 use super::world::World;
 use super::{encoders, resolve};
 use crate::api::addresses::PLAYBACK_APP;
-use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused};
+use crate::catalog::{self, Caster, ErrorCode, RecordKind, Refused, Relay};
 use crate::config::{self, Config};
 use crate::ids::Bus;
 use crate::limits;
 use crate::media::encode::{EncodeError, Profile, VideoSettings, default_bitrate_bps};
 use crate::media::nvenc::NoNvenc;
+use crate::media::pack::fits_ts;
 use crate::output::{
     OnRecord, Output, RecordPlan, RenditionSettings, RenditionStats, Sink, SinkId, StartError,
     Timing,
@@ -48,6 +49,41 @@ pub(super) fn video(world: &World, caster: &Caster) -> Result<VideoSettings, Ref
         + rate.den() / 2)
         / rate.den();
     Ok(video)
+}
+
+/// Refuses what would go out in MPEG-TS where that does not carry what this server makes, but for what was there `before`.
+///
+/// # Errors
+/// `InvalidParameter.Malformed`, with what it is.
+pub(super) fn check_ways(
+    config: &Config,
+    caster: &Caster,
+    before: Option<&Caster>,
+) -> Result<(), Refused> {
+    let codec = encoders::codec(config.video_codec);
+    if fits_ts(codec) {
+        return Ok(());
+    }
+    let refused = |what: &str| {
+        let message = format!("{what} is MPEG-TS, which does not carry {}.", codec.name());
+        Err(Refused::new(ErrorCode::ParameterMalformed, message))
+    };
+    let is_by_srt = |relay: &&Relay| relay.url.starts_with("srt:");
+    let srt = |caster: &Caster| -> Vec<String> {
+        caster.config.relays.iter().filter(is_by_srt).map(|relay| relay.url.clone()).collect()
+    };
+    let is_in_segments = |caster: &Caster| {
+        let formats = caster.config.record.iter().flat_map(|record| &record.formats);
+        formats.into_iter().any(|format| format.kind == RecordKind::M3u8)
+    };
+    let kept = before.map(srt).unwrap_or_default();
+    if srt(caster).iter().any(|url| !kept.contains(url)) {
+        return refused("A relay by SRT");
+    }
+    if is_in_segments(caster) && !before.is_some_and(is_in_segments) {
+        return refused("A recording as m3u8");
+    }
+    Ok(())
 }
 
 /// The renditions that a caster asks for.

@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::config::{Magnify, Preset, VideoCodec};
 use crate::engine::AnsMode;
-use crate::limits::{self, MAX_B_FRAMES};
+use crate::limits;
 use crate::picture::{self, FillMode, Motion, Placement, PositionRefer, TextSpec};
 use crate::time::FrameRate;
 
@@ -349,10 +349,8 @@ impl Script {
         if !(self.seconds > 0.0 && self.seconds <= 86_400.0) {
             return Err(format!("seconds is {}, it can be up to 86400", self.seconds));
         }
-        let (b_frames, most) = (self.encode.b_frames, MAX_B_FRAMES);
-        if b_frames > most {
-            return Err(format!("b_frames is {b_frames}, it can be up to {most}"));
-        }
+        let codec = self.encode.codec.unwrap_or_default();
+        codec.check_b_frames("b_frames", self.encode.b_frames)?;
         let sources = unique("source", self.sources.iter().map(|s| s.location.as_str()))?;
         let layouts = unique("layout", self.layouts.iter().map(|l| l.name.as_str()))?;
         let components = unique("component", self.components.iter().map(|c| c.name.as_str()))?;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::events::{EventCounts, Events, News, Operation};
 use super::on_air::OnAir;
+use super::outputs;
 use super::run_tick::Curtain;
 use super::shedding::Shedding;
 use super::world::World;
@@ -412,17 +413,19 @@ impl Studio {
         };
         let catalog = lock(&self.catalog);
         let prepared = catalog.prepare(call, &context)?;
-        self.check_storage(&catalog, prepared.change.as_ref())?;
+        self.check_settings(&catalog, prepared.change.as_ref())?;
         let made = self.making.hold(prepared.change.as_ref());
         Ok((prepared, made))
     }
 
-    /// Refuses settings of a recording that name object storage which this server does not have. What was kept before is
-    /// let be.
-    fn check_storage(&self, catalog: &Catalog, change: Option<&Change>) -> Result<(), Refused> {
+    /// Refuses settings that ask for what this server cannot do: ways out that do not carry its codec, object storage that it does
+    /// not have. What was kept before is let be.
+    fn check_settings(&self, catalog: &Catalog, change: Option<&Change>) -> Result<(), Refused> {
         let Some(Change::Upsert(caster)) = change else { return Ok(()) };
+        let before = catalog.caster(&caster.id).map(Arc::as_ref);
+        outputs::check_ways(&self.world.config, caster, before)?;
         let Some(record) = &caster.config.record else { return Ok(()) };
-        let before = catalog.caster(&caster.id).and_then(|before| before.config.record.as_ref());
+        let before = before.and_then(|before| before.config.record.as_ref());
         let is_kept = |before: &RecordConfig| {
             (&before.endpoint, &before.bucket) == (&record.endpoint, &record.bucket)
         };

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use super::{HlsSegments, in_range};
+use crate::limits;
+
 /// What encodes video.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -16,7 +19,7 @@ pub enum EncoderChoice {
     Auto,
     /// NVENC: a show or rendition without a session is refused.
     Nvenc,
-    /// Software: x264 for H.264, x265 for HEVC.
+    /// Software: x264 for H.264, x265 for HEVC, libaom for AV1.
     #[value(alias = "x264")]
     #[serde(alias = "x264")]
     Software,
@@ -31,11 +34,34 @@ pub enum VideoCodec {
     H264,
     /// HEVC: as good for fewer bits, for several times the work in software.
     Hevc,
+    /// AV1: the same, and free; not by SRT, nor in MPEG-TS.
+    Av1,
 }
 
 impl VideoCodec {
     /// All of them.
-    pub const ALL: [VideoCodec; 2] = [VideoCodec::H264, VideoCodec::Hevc];
+    pub const ALL: [VideoCodec; 3] = [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1];
+
+    /// Refuses B-frames of a codec that has none; `name` is the setting's.
+    pub(crate) fn check_b_frames(self, name: &str, b_frames: u32) -> Result<u32, String> {
+        match (self, in_range(name, b_frames, 0, limits::MAX_B_FRAMES)?) {
+            (VideoCodec::Av1, 1..) => {
+                Err(format!("{name} is {b_frames}, and AV1 has none: leave it out"))
+            }
+            (_, b_frames) => Ok(b_frames),
+        }
+    }
+
+    /// Refuses segments that the codec does not fit.
+    pub(super) fn check_segments(self, segments: HlsSegments) -> Result<HlsSegments, String> {
+        match (self, segments) {
+            (VideoCodec::Av1, HlsSegments::Ts) => Err(
+                "hls-segments is ts, and MPEG-TS does not carry AV1: leave it out, or make it fmp4"
+                    .into(),
+            ),
+            (_, segments) => Ok(segments),
+        }
+    }
 }
 
 /// What decodes the video of sources.

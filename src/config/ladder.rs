@@ -25,7 +25,7 @@ pub struct Rung {
     pub video_bps: Option<u32>,
     /// Pictures per second at most, 1–60: PGM's rate by the smallest whole number with which each keyframe keeps its picture.
     pub fps: Option<u32>,
-    /// Preset of x264, or x265.
+    /// Preset of x264, x265 or libaom.
     pub preset: Option<Preset>,
     /// Pictures that its encoder looks ahead, 0–31; PGM's if it is not given.
     pub lookahead_frames: Option<u32>,
@@ -68,7 +68,7 @@ impl LadderSettings {
             in_range("ladder fps", rung.fps.unwrap_or(1), 1, 60)?;
             let most = limits::MAX_LOOKAHEAD_PICTURES;
             in_range("ladder lookahead-frames", rung.lookahead_frames.unwrap_or(0), 0, most)?;
-            in_range("ladder b-frames", rung.b_frames.unwrap_or(0), 0, limits::MAX_B_FRAMES)?;
+            codec.check_b_frames("ladder b-frames", rung.b_frames.unwrap_or(0))?;
         }
         Ok(self)
     }

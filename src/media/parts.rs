@@ -14,7 +14,7 @@ pub fn version() -> String {
 /// The codecs and filters that onair relies on, and whether each was found.
 pub fn parts() -> Vec<(&'static str, bool)> {
     let decoders = ["h264", "hevc", "vp9", "libdav1d", "aac", "mp3", "opus"];
-    let encoders = ["libx264", "libx265", "aac"];
+    let encoders = ["libx264", "libx265", "libaom-av1", "aac"];
     let found_decoders = decoders.map(|name| (name, decoder::find_by_name(name).is_some()));
     let found_encoders = encoders.map(|name| (name, encoder::find_by_name(name).is_some()));
     let found_filters = ["bwdif"].map(|name| (name, filter::find(name).is_some()));

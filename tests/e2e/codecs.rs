@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
 
-use crate::ladder::{await_frames, prove_every_way, variants};
+use crate::ladder::{await_frames, prove_every_way, prove_ways, variants};
 use crate::nvenc::{Simulated, beside_adapter};
 use crate::proof::{Player, newer_ffmpeg, proof};
 use crate::relays::configure;
 use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
 
-fn server() -> Server {
+/// Ways out that carry AV1.
+const AV1_WAYS: (&[&str], &[&str]) = (&["rtmp"], &["flv", "mp4"]);
+
+fn server(video_codec: &str) -> Server {
     Server::start_with(&[
-        "--video-codec=hevc",
+        &format!("--video-codec={video_codec}"),
         "--playback-auth=public",
         "--ingest-auth=off",
         "--encoder=software",
@@ -22,7 +25,47 @@ fn server() -> Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_goes_out_by_every_way() {
     // Without rungs: in a debug build three encoders of HEVC are more than two cores do. Rungs of HEVC: output/tests/hls.
-    prove_every_way(&server(), Player::Newer, &[]).await;
+    prove_every_way(&server("hevc"), Player::Newer, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn av1_goes_out_by_every_way_that_carries_it() {
+    prove_ways(&server("av1"), Player::Newer, &[], AV1_WAYS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ways_that_do_not_carry_av1_are_refused_by_name() {
+    let server = server("av1");
+    let studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+    let rtmp = v1::Relay { url: "rtmp://127.0.0.1:9/live/a".into(), ..Default::default() };
+    let srt = v1::Relay { url: "srt://127.0.0.1:9".into(), ..Default::default() };
+    let recorded = |format: &str| v1::RecordFormat { format: format.into(), ..Default::default() };
+    for (relays, format, refused) in [
+        (
+            vec![rtmp.clone(), srt],
+            "mp4",
+            Some("A relay by SRT is MPEG-TS, which does not carry AV1."),
+        ),
+        (
+            vec![rtmp.clone()],
+            "m3u8",
+            Some("A recording as m3u8 is MPEG-TS, which does not carry AV1."),
+        ),
+        (vec![rtmp], "mp4", None),
+    ] {
+        let mut client = studio.client.clone();
+        let caster_id = studio.caster.clone();
+        let request = v1::DescribeCasterConfigRequest { caster_id: caster_id.clone() };
+        let told = client.describe_caster_config(request).await.unwrap().into_inner();
+        let mut config = told.config.unwrap();
+        config.relays = relays;
+        let record_formats = vec![recorded(format)];
+        config.record_config = Some(v1::RecordConfig { record_formats, ..Default::default() });
+        let request = v1::SetCasterConfigRequest { caster_id, config: Some(config) };
+        let answer = client.set_caster_config(request).await;
+        let said = answer.as_ref().err().map(tonic::Status::message);
+        assert_eq!(said, refused);
+    }
 }
 
 /// NVENC begins, and x265 goes on: whoever watches sees every frame.
@@ -38,16 +81,21 @@ async fn hevc_of_an_encoder_that_breaks_goes_out_by_every_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hls_of_hevc_is_fragmented_mp4_and_says_what_it_is() {
-    let server = server();
-    let studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
+async fn hls_is_fragmented_mp4_and_says_what_it_is() {
+    for (video_codec, begins) in [("hevc", "hvc1.1.6.L"), ("av1", "av01.0.0")] {
+        check_hls(&server(video_codec), begins).await;
+    }
+}
+
+async fn check_hls(server: &Server, begins: &str) {
+    let studio = Studio::start(server, &[From::Vod("pattern:640x360@30")]).await;
     let master = studio.hls();
     let found = wait_for("the playlist", Duration::from_secs(20), || {
         Some(variants(&master)).filter(|found| !found.is_empty())
     });
     let (attributes, _) = &found[0];
     let said = attributes.split("CODECS=\"").nth(1).unwrap();
-    assert!(said.starts_with("hvc1.1.6.L") && said.ends_with(",mp4a.40.2\""), "{attributes}");
+    assert!(said.starts_with(begins) && said.ends_with(",mp4a.40.2\""), "{attributes}");
     // Debian's FFmpeg does without Enhanced RTMP here.
     let file = server.folder.path("hls.mp4");
     run_ffmpeg(&format!("-i {master} -t 3 -c copy {}", file.display()));
@@ -58,7 +106,7 @@ async fn hls_of_hevc_is_fragmented_mp4_and_says_what_it_is() {
 /// A server's own relay is Enhanced RTMP, and so is what it takes.
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_that_is_pushed_is_a_source() {
-    let server = server();
+    let server = server("hevc");
     let pushed = format!("rtmp://{}/live/back", server.rtmp);
     let mut first = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
     let full = first.full("RV01").await;

@@ -79,25 +79,34 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
 
 /// Has a show go out by every way, with these rungs, and compares all of it.
 pub(crate) async fn prove_every_way(server: &Server, player: Player, rungs: &[&str]) {
+    prove_ways(server, player, rungs, (&["rtmp", "srt"], &["flv", "mp4", "m3u8"])).await;
+}
+
+/// The same with these kinds of relays and of recordings.
+pub(crate) async fn prove_ways(
+    server: &Server,
+    player: Player,
+    rungs: &[&str],
+    (schemes, formats): (&[&str], &[&str]),
+) {
     // ffmpeg is the servers that the relays push to.
-    let relays = ["rtmp", "srt"].map(|scheme| {
+    let relays = schemes.iter().map(|&scheme| {
         let way = if scheme == "rtmp" { "/live/away" } else { "" };
         let url = format!("{scheme}://127.0.0.1:{}{way}", free_port());
         let file = server.folder.path(&format!("relay-{scheme}.{}", player.extension()));
         let listener = player.listen(&url, &file);
         (url, (format!("relay-{scheme}"), file, listener))
     });
-    let (relayed, listeners): (Vec<_>, Vec<_>) = relays.into_iter().unzip();
+    let (relayed, listeners): (Vec<_>, Vec<_>) = relays.unzip();
     let sources = [From::Vod("pattern:640x360@30")];
     let mut studio = Studio::start_as(server, &sources, |config| {
         with_rungs(config, rungs);
         let relay = |url| v1::Relay { url, ..Default::default() };
         config.relays = relayed.into_iter().map(relay).collect();
-        let formats = ["flv", "mp4", "m3u8"];
+        let format =
+            |&format| v1::RecordFormat { format: String::from(format), ..Default::default() };
         config.record_config = Some(v1::RecordConfig {
-            record_formats: formats
-                .map(|format| v1::RecordFormat { format: format.into(), ..Default::default() })
-                .into(),
+            record_formats: formats.iter().map(format).collect(),
             ..Default::default()
         });
     })
@@ -124,7 +133,7 @@ pub(crate) async fn prove_every_way(server: &Server, player: Player, rungs: &[&s
     for file in recordings(&server.folder.path("data/record")) {
         proofs.push((file.display().to_string(), player.proof(&file)));
     }
-    assert_eq!(proofs.len(), 3 * (1 + rungs.len()) + 2 + 3);
+    assert_eq!(proofs.len(), 3 * (1 + rungs.len()) + schemes.len() + formats.len());
     for (name, proof) in &proofs {
         let (frames, late) = (proof.frames.len(), proof.jumps().len());
         println!("{name}: {frames} frames, {late} jumps, offset {:?} ms", proof.av_offset_ms);

@@ -70,6 +70,7 @@ fn the_same_script_gives_the_same_frames() {
         ("two.mp4", "", "h264", "0"),
         ("reordered.mp4", "b_frames = 3", "h264", "1"),
         ("hevc.mp4", "codec = \"hevc\"", "hevc", "0"),
+        ("av1.mp4", "codec = \"av1\"", "av1", "0"),
     ] {
         std::fs::write(&script, SHOW.replace("[encode]", &format!("[encode]\n{encode}"))).unwrap();
         let out = folder.path(name);
@@ -94,7 +95,7 @@ fn the_same_script_gives_the_same_frames() {
     let differ = one.lines().zip(two.lines()).find(|(a, b)| a != b);
     assert_eq!(differ, None, "two renders of one script differ");
     assert_eq!(one.lines().count(), two.lines().count());
-    let numbers = ["one.mp4", "reordered.mp4", "hevc.mp4"].map(|name| {
+    let numbers = ["one.mp4", "reordered.mp4", "hevc.mp4", "av1.mp4"].map(|name| {
         let mut numbers = Vec::new();
         pictures(&folder.path(name), |_, picture| {
             let whole = onair::media::pattern::Area::whole(picture);
@@ -104,7 +105,7 @@ fn the_same_script_gives_the_same_frames() {
     });
     // The switch at 2 s is on frame 60, and the pattern has been playing since frame 0.
     let expected: Vec<_> = (0..120).map(|tick| (tick >= 60).then_some(tick)).collect();
-    assert_eq!(numbers, [expected.clone(), expected.clone(), expected]);
+    assert!(numbers.iter().all(|shown| *shown == expected), "{numbers:?}");
 }
 
 #[test]
@@ -115,6 +116,10 @@ fn a_wrong_script_gives_one_clear_line() {
         ("template = \"lp_ld\"\nseconds = 1\nsize = 3", "size"),
         ("template = \"big\"\nseconds = 1", "big"),
         ("template = \"lp_ld\"\nseconds = 1\n[encode]\nb_frames = 5", "b_frames"),
+        (
+            "template = \"lp_ld\"\nseconds = 1\n[encode]\ncodec = \"av1\"\nb_frames = 1",
+            "AV1 has none",
+        ),
         ("template = \"lp_ld\"\nseconds = 1\n[[command]]\nat = 0\nlayout = \"x\"", "layout x"),
         (
             "template = \"lp_ld\"\nseconds = 1\n[[source]]\nlocation = \"RV01\"\nfile = \"no.mp4\"\n\

@@ -9,13 +9,18 @@ use super::codec::{Codec, Frame};
 use super::planar::Opened;
 use super::x264::{configure, live_threads};
 use super::{EncodeError, Idr, Latency, Options, VideoSettings, X264Preset, av1};
-use crate::frame::{Color, Picture, PixelFormat, Plane};
+use crate::frame::{Color, Picture, PixelFormat, Plane, Size};
 
 /// What a keyframe may have of the bits of a picture, percent. Without it the first ones take several seconds' of them.
 const KEYFRAME_PERCENT: u32 = 300;
 
 /// Opens it, and another one before it that makes its first picture: FFmpeg 5.1 tells no sequence header before there is one.
 pub(super) fn open(settings: &VideoSettings) -> Result<Opened, EncodeError> {
+    let Size { width_px, height_px } = settings.size;
+    if !width_px.is_multiple_of(2) || !height_px.is_multiple_of(2) {
+        let reason = format!("{width_px}x{height_px}: both sides must be even");
+        return Err(EncodeError::Ffmpeg { what: "cannot open the encoder", reason });
+    }
     let black = black(settings)?;
     let frame = Frame::of_tick(0, Idr::Force, &black, ffi::AVPixelFormat::AV_PIX_FMT_YUV420P)?;
     let mut encoded = Vec::new();
@@ -29,9 +34,11 @@ fn codec(settings: &VideoSettings) -> Result<Codec, EncodeError> {
         0 => live_threads(settings, thread_rate(settings.preset)).unwrap_or(0),
         count => count,
     };
-    // FFmpeg's own name for the speed ends at 8.
-    let parameters =
-        format!("cpu-used={}:max-intra-rate={KEYFRAME_PERCENT}", speed(settings.preset));
+    // FFmpeg's own name for the speed ends at 8, and it does not tell where chroma lies.
+    let parameters = format!(
+        "cpu-used={}:max-intra-rate={KEYFRAME_PERCENT}:chroma-sample-position=vertical",
+        speed(settings.preset)
+    );
     let mut options = Options::new(&[
         (c"usage", "realtime"),
         (c"lag-in-frames", "0"),
@@ -43,7 +50,8 @@ fn codec(settings: &VideoSettings) -> Result<Codec, EncodeError> {
         configure(context, settings);
         context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
         context.thread_count = threads as i32;
-        // Headers come with the keyframes.
+        // Keyframes are those that are asked for, and have the sequence header.
+        (context.gop_size, context.keyint_min) = (i32::MAX, 0);
         context.flags &= !(ffi::AV_CODEC_FLAG_GLOBAL_HEADER as i32);
         if settings.latency == Latency::Zero {
             // A constant rate, its buffer half full at first (libaom would take four seconds' for the beginning).

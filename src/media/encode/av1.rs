@@ -76,7 +76,7 @@ struct Sequence {
     format: u8,
 }
 
-/// Of a format, what decoding depends on: not where chroma lies, which libaom cannot be told by FFmpeg 5.1.
+/// Of a format, what decoding depends on: not where chroma lies.
 const DECODED: u8 = 0x7c;
 
 /// Bits of a sequence header, first bit first.
@@ -168,26 +168,23 @@ fn points(bits: &mut Bits<'_>) -> Option<(u8, u8)> {
 
 /// Coding tools, of which a decoder of the profile has all.
 fn tools(bits: &mut Bits<'_>) -> Option<()> {
+    const CHOSEN: u32 = 2;
     // Superblocks, filter_intra, intra_edge_filter; interintra, masked, warped, dual_filter.
     bits.take(3 + 4)?;
-    if bits.flag()? {
+    let has_order_hint = bits.flag()?;
+    if has_order_hint {
         // jnt_comp, ref_frame_mvs
         bits.take(2)?;
-        order_hint(bits, true)?;
-    } else {
-        order_hint(bits, false)?;
     }
-    // superres, cdef, restoration
-    bits.take(3).map(drop)
-}
-
-fn order_hint(bits: &mut Bits<'_>, has_hint: bool) -> Option<()> {
-    const CHOSEN: u32 = 2;
     let screen = if bits.flag()? { CHOSEN } else { bits.take(1)? };
     if screen > 0 && !bits.flag()? {
         bits.take(1)?;
     }
-    if has_hint { bits.take(3).map(drop) } else { Some(()) }
+    if has_order_hint {
+        bits.take(3)?;
+    }
+    // superres, cdef, restoration
+    bits.take(3).map(drop)
 }
 
 /// `color_config()` (5.5.2).

@@ -30,6 +30,8 @@ pub(super) struct PlanarEncoder {
     settings: VideoSettings,
     timing: Timing,
     id: SetId,
+    /// Pictures since the last keyframe, that one too.
+    group: u32,
     /// With their own id.
     sets: Bytes,
     /// As they are told.
@@ -47,6 +49,7 @@ impl PlanarEncoder {
             settings: settings.clone(),
             timing: Timing::of(settings),
             id,
+            group: 0,
             parameter_sets: told.ok_or(EncodeError::NoParameterSets)?,
             sets,
             chroma: BufferPool::default(),
@@ -86,7 +89,9 @@ impl PlanarEncoder {
         if let Some(next) = self.next.take() {
             // What the one before looked at comes first.
             std::mem::replace(&mut self.codec, next).push(None, &mut encoded)?;
+            self.group = 0;
         }
+        let idr = self.in_group(idr);
         let planar = self.planar(picture)?;
         let frame = Frame::of_tick(tick, idr, &planar, ffi::AVPixelFormat::AV_PIX_FMT_YUV420P)?;
         self.codec.push(Some(&frame), &mut encoded)?;
@@ -106,6 +111,15 @@ impl PlanarEncoder {
             Ok(self.timing.packet(&unit))
         };
         encoded.into_iter().map(packet).collect()
+    }
+
+    /// What becomes of the next picture: a group is over so long after it began, where libaom would count from the beginning of all.
+    fn in_group(&mut self, idr: Idr) -> Idr {
+        let VideoSettings { gop_ticks, picture_ticks, .. } = self.settings;
+        let is_over = self.group == 0 || self.group >= gop_ticks / picture_ticks.max(1);
+        let idr = if is_over { Idr::Force } else { idr };
+        self.group = if idr == Idr::Force { 1 } else { self.group + 1 };
+        idr
     }
 
     /// The picture with its chroma apart.
