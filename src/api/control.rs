@@ -329,6 +329,8 @@ pub struct EncoderStatus {
     pub keyframes_forced: u64,
     /// Pictures that were not encoded because it was behind.
     pub pictures_dropped: u64,
+    /// Pictures that a rendition left out because the machine was overloaded.
+    pub pictures_shed: u64,
     /// Packets lost where they waited for the output's delay to be over.
     pub delay_lost: u64,
     /// How much more sound than pictures it was given, by their counts, ns; of renditions, whose sound is PGM's, none.

@@ -39,7 +39,7 @@ type InputMetric = (&'static str, &'static str, fn(&InputStatus) -> u64);
 /// A gauge of each stage.
 type StageMetric = (&'static str, &'static str, fn(&StageTiming) -> u64);
 
-const OUTPUT_COUNTERS: [OutputMetric; 10] = [
+const OUTPUT_COUNTERS: [OutputMetric; 11] = [
     ("output_frames", "Frames encoded", |output| output.frames),
     ("output_frames_late", "Ticks that repeat the last picture", |output| output.frames_late),
     ("output_frames_dropped", "Frames an output could not take", |output| output.frames_dropped),
@@ -50,6 +50,9 @@ const OUTPUT_COUNTERS: [OutputMetric; 10] = [
     }),
     ("output_pictures_dropped", "Pictures dropped because the encoder was behind", |output| {
         of_encoder(output, |e| e.pictures_dropped)
+    }),
+    ("output_pictures_shed", "Pictures left out because the machine was overloaded", |output| {
+        of_encoder(output, |e| e.pictures_shed)
     }),
     ("output_encoder_restarts", "Encoders that failed and were replaced", |output| {
         of_encoder(output, |e| e.restarts)
@@ -250,27 +253,6 @@ fn drifts(registry: &mut Registry, inputs: &[(Labels, &InputStatus)]) {
     registry.register("input_drift_ppm", help, family);
 }
 
-fn sound_ahead(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
-    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-    for (labels, output) in outputs {
-        if let Some(ns) = output.encoder.as_ref().and_then(|encoder| encoder.sound_ahead_ns) {
-            family.get_or_create(labels).set(ns as f64 / 1e9);
-        }
-    }
-    let help = "How much more sound than pictures an output was given, by their counts";
-    registry.register("output_sound_ahead_seconds", help, family);
-}
-
-fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
-    let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
-    for (labels, output) in outputs {
-        if let Some(encoder) = &output.encoder {
-            family.get_or_create(labels).inc_by(encoder.sum_us as f64 / 1e6);
-        }
-    }
-    registry.register("output_encode_seconds", "Time spent to encode, waits included", family);
-}
-
 fn counters<T>(
     registry: &mut Registry,
     (name, help, value): (&'static str, &'static str, fn(&T) -> u64),
@@ -465,8 +447,8 @@ pub(super) fn text(
         gauges(&mut registry, metric, &inputs);
     }
     drifts(&mut registry, &inputs);
-    encode_seconds(&mut registry, &outputs);
-    sound_ahead(&mut registry, &outputs);
+    encoders::encode_seconds(&mut registry, &outputs);
+    encoders::sound_ahead(&mut registry, &outputs);
     for metric in OUTPUT_COUNTERS {
         counters(&mut registry, metric, &outputs);
     }

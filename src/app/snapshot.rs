@@ -115,6 +115,7 @@ fn encoder(stats: &OutputStats) -> EncoderStatus {
         delay_lost: stats.delay_lost,
         sound_ahead_ns: stats.sound_ahead_ns,
         pictures_dropped: stats.pictures_dropped,
+        pictures_shed: stats.pictures_shed,
         restarts: stats.restarts,
         name: stats.maker.name(stats.codec),
         video_bps: stats.bitrate_bps,

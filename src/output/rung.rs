@@ -382,7 +382,12 @@ impl<'a> RungLoop<'a> {
             // What costs is a new picture; one that stands still is next to nothing.
             let stands_still = self.line.is_shed.load(Ordering::Relaxed) && idr == Idr::Auto;
             match shown.upgrade() {
-                Some(_) if stands_still => self.line.outlet.count(|stats| stats.repeated += 1),
+                Some(shown) if stands_still && !self.shows(&shown) => {
+                    self.line.outlet.count(|stats| {
+                        stats.repeated += 1;
+                        stats.pictures_shed += 1;
+                    });
+                }
                 Some(shown) => self.show(&shown),
                 None => self.line.outlet.count(|stats| {
                     stats.repeated += 1;
@@ -438,12 +443,17 @@ impl<'a> RungLoop<'a> {
         tick.is_multiple_of(self.line.header.picture_ticks.into())
     }
 
+    /// Whether this is the picture that it shows already.
+    fn shows(&self, shown: &Shown) -> bool {
+        self.source_id == Some(shown.picture.id())
+    }
+
     /// Takes the picture in its own size, scaling it if there is none, unless it is the one that is shown already.
     fn show(&mut self, shown: &Shown) {
-        let id = shown.picture.id();
-        if self.source_id.replace(id) == Some(id) {
+        if self.shows(shown) {
             return;
         }
+        self.source_id = Some(shown.picture.id());
         let size = self.line.header.size;
         let mut all = std::iter::once(&shown.picture).chain(&shown.renditions);
         let found = all.find(|picture| picture.size() == size);

@@ -37,6 +37,8 @@ pub struct OutputStats {
     pub out_of_order: u64,
     /// Pictures dropped because the encoder was behind; part of `repeated`.
     pub pictures_dropped: u64,
+    /// Pictures that a rendition left out because the machine was overloaded, see [`Output::shed_renditions`]; part of `repeated`.
+    pub pictures_shed: u64,
     /// Ticks refused because the encoder was far behind; part of `filled`.
     pub ticks_refused: u64,
     /// Packets lost where they waited for their delay to be over: the disk was full or too slow.

@@ -2,6 +2,8 @@
 //!
 //! Must not know how it is chosen. Invariant: as of the page.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +23,29 @@ pub(super) fn output_encoders(registry: &mut Registry, outputs: &[(Labels, &Outp
         family.get_or_create(&labels).set(1);
     }
     registry.register("output_encoder", "1 for what encodes an output", family);
+}
+
+/// By how much pictures and sound of an output came apart.
+pub(super) fn sound_ahead(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for (labels, output) in outputs {
+        if let Some(ns) = output.encoder.as_ref().and_then(|encoder| encoder.sound_ahead_ns) {
+            family.get_or_create(labels).set(ns as f64 / 1e9);
+        }
+    }
+    let help = "How much more sound than pictures an output was given, by their counts";
+    registry.register("output_sound_ahead_seconds", help, family);
+}
+
+/// What encoding takes.
+pub(super) fn encode_seconds(registry: &mut Registry, outputs: &[(Labels, &OutputStatus)]) {
+    let family = Family::<Labels, Counter<f64, AtomicU64>>::default();
+    for (labels, output) in outputs {
+        if let Some(encoder) = &output.encoder {
+            family.get_or_create(labels).inc_by(encoder.sum_us as f64 / 1e6);
+        }
+    }
+    registry.register("output_encode_seconds", "Time spent to encode, waits included", family);
 }
 
 /// How NVENC fares in this process.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::encode_loop::black;
-use super::super::testing::{Dir, Live, await_true, media, probe, settings};
+use super::super::testing::{Dir, Live, await_true, media, picture, probe, settings};
 use super::super::{Overflow, RenditionSettings, Sink, StartError, TickMedia, start};
 use super::LONG;
 use crate::fault;
@@ -151,6 +151,35 @@ fn a_rung_that_is_late_at_once_does_not_begin_in_black() {
     assert!(stats.pictures_dropped > 0, "it was not late: {stats:?}");
     let shown = lumas(dir.0.join("lld.mp4").to_str().unwrap());
     assert_eq!((shown.len(), shown[0]), (60, 40), "{shown:?}");
+}
+
+#[test]
+fn what_an_overloaded_machine_leaves_out_is_counted() {
+    let dir = Dir::new();
+    // In PGM's size, so that each picture can be told by its luma.
+    let renditions = vec![rendition("lld", Size::new(320, 180))];
+    let output =
+        start(&super::super::ProgrammeSettings { renditions, ..settings("shed") }).unwrap();
+    output.add_rendition_sink("lld", file(&dir, "lld.mp4")).unwrap();
+    let stats = || output.renditions().remove(0).stats;
+    let still = picture(30);
+    for tick in 0..75 {
+        match tick {
+            10 => output.shed_renditions(1),
+            50 => output.shed_renditions(0),
+            _ => {}
+        }
+        // From the keyframe on PGM itself stands still: nothing is left out.
+        let shown = if (30..40).contains(&tick) { Arc::clone(&still) } else { picture(tick) };
+        output.push_wait(TickMedia { picture: Some(shown), ..media(tick) }).unwrap();
+        await_true("the rung is there too", || stats().encoded > tick);
+    }
+    output.finish(LONG);
+    let shown = lumas(dir.0.join("lld.mp4").to_str().unwrap());
+    let left_out = (1..75).filter(|n| shown[*n] == shown[n - 1] && !(31..40).contains(n)).count();
+    let stats = stats();
+    let counts = [stats.encoded, stats.pictures_shed, stats.repeated, stats.pictures_dropped];
+    assert_eq!((counts, left_out), ([75, 30, 30, 0], 30), "{shown:?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod cuda;
 mod faults;
 mod groups;
 mod memory;
+mod numbers;
 mod nvenc;
 mod session;
 mod world;

@@ -12,7 +12,7 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 use crate::faults::Loss;
 use crate::groups::{Coded, Groups};
 use crate::world::world;
-use crate::x264::{Wish, X264};
+use crate::x264::{Kind, Wish, X264};
 
 /// Why a call is refused: its answer, and what was wrong where the caller is to blame.
 pub type Refusal = (NVENCSTATUS, Option<&'static str>);
@@ -165,7 +165,10 @@ impl Session {
         }
         let opened = X264::open(&setup.wish);
         self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
-        self.groups = (setup.wish.b_frames > 0).then(|| Groups::new(&setup.wish));
+        if setup.wish.b_frames > 0 {
+            let groups = Groups::new(&setup.wish);
+            self.groups = Some(groups.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
+        }
         self.setup = Some(setup);
         Ok(())
     }
@@ -289,7 +292,8 @@ impl Session {
             Some(groups) => groups.push(nv12, is_idr),
             None => {
                 let width = self.setup.as_ref().expect("initialized").wish.width as usize;
-                let out = x264.push(&nv12, width, (self.pictures as i64, is_idr));
+                let kind = if is_idr { Kind::Idr } else { Kind::Any };
+                let out = x264.push(&nv12, width, (self.pictures as i64, kind));
                 let coded = |(pts, bytes)| Coded { picture: pts as u64, bytes };
                 out.map(|out: Vec<(i64, Vec<u8>)>| out.into_iter().map(coded).collect())
             }

@@ -14,6 +14,16 @@ pub enum Codec {
     Hevc,
 }
 
+/// What a picture becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Idr,
+    P,
+    B,
+    /// What the encoder makes of it, no keyframe.
+    Any,
+}
+
 /// What to encode and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
@@ -122,24 +132,15 @@ impl X264 {
             std::slice::from_raw_parts(context.extradata, context.extradata_size as usize)
         };
         let mut sets = Vec::new();
-        let mut rest = extradata;
-        while let Some(at) = rest.windows(3).position(|bytes| bytes == [0, 0, 1]) {
-            let unit = &rest[at + 3..];
-            let next = unit.windows(3).position(|bytes| bytes == [0, 0, 1]);
-            let mut end = next.unwrap_or(unit.len());
-            while end > 0 && unit[end - 1] == 0 {
-                end -= 1;
-            }
-            let is_set = end > 0
-                && match self.codec {
-                    Codec::Avc => matches!(unit[0] & 0x1f, 7 | 8),
-                    Codec::Hevc => matches!(unit[0] >> 1 & 0x3f, 32..=34),
-                };
+        for unit in units(extradata) {
+            let is_set = match self.codec {
+                Codec::Avc => matches!(unit[0] & 0x1f, 7 | 8),
+                Codec::Hevc => matches!(unit[0] >> 1 & 0x3f, 32..=34),
+            };
             if is_set {
                 sets.extend([0, 0, 0, 1]);
-                sets.extend(&unit[..end]);
+                sets.extend(unit);
             }
-            rest = &unit[next.unwrap_or(unit.len())..];
         }
         sets
     }
@@ -164,9 +165,9 @@ impl X264 {
         &mut self,
         nv12: &[u8],
         pitch: usize,
-        (pts, is_idr): (i64, bool),
+        (pts, kind): (i64, Kind),
     ) -> Option<Vec<(i64, Vec<u8>)>> {
-        if let Some(next) = self.next.take_if(|_| is_idr) {
+        if let Some(next) = self.next.take_if(|_| kind == Kind::Idr) {
             *self = *next;
         }
         // SAFETY: the frame is ours; FFmpeg may hold a reference to its buffer, which is then made anew.
@@ -196,9 +197,11 @@ impl X264 {
             }
         }
         frame.pts = pts;
-        frame.pict_type = match is_idr {
-            true => ffi::AVPictureType::AV_PICTURE_TYPE_I,
-            false => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
+        frame.pict_type = match kind {
+            Kind::Idr => ffi::AVPictureType::AV_PICTURE_TYPE_I,
+            Kind::P => ffi::AVPictureType::AV_PICTURE_TYPE_P,
+            Kind::B => ffi::AVPictureType::AV_PICTURE_TYPE_B,
+            Kind::Any => ffi::AVPictureType::AV_PICTURE_TYPE_NONE,
         };
         self.send(frame)
     }
@@ -237,6 +240,23 @@ impl Drop for X264 {
             ffi::av_packet_free(&mut packet);
         }
     }
+}
+
+/// The units of Annex B, without start codes; none is empty.
+pub fn units(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut units = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(3).position(|bytes| bytes == [0, 0, 1]) {
+        let unit = &rest[at + 3..];
+        let next = unit.windows(3).position(|bytes| bytes == [0, 0, 1]);
+        let mut end = next.unwrap_or(unit.len());
+        while end > 0 && unit[end - 1] == 0 {
+            end -= 1;
+        }
+        units.extend((end > 0).then(|| &unit[..end]));
+        rest = &unit[next.unwrap_or(unit.len())..];
+    }
+    units
 }
 
 /// x265's own; x264 does not look at them.
