@@ -279,8 +279,8 @@ mod tests {
 
     #[test]
     fn what_nvenc_takes_is_not_held_against_the_processor() {
-        use VideoCodec::{H264, Hevc};
-        // Three of x264's fit, see above, and none of x265's.
+        use VideoCodec::{Av1, H264, Hevc};
+        // Three of x264's fit, see above, and none of the others'.
         for (faults, codec, most_sessions, encoders, fits) in [
             ("", H264, 0, 9, true),
             ("", H264, 2, 5, true),
@@ -290,6 +290,8 @@ mod tests {
             ("", Hevc, 2, 3, false),
             ("no-hevc", Hevc, 0, 1, false),
             ("no-hevc", H264, 0, 9, true),
+            ("no-hevc", Av1, 0, 9, true),
+            ("no-av1", Av1, 0, 1, false),
         ] {
             let simulator = Simulator::new(faults);
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };

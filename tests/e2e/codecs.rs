@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use onair::api::grpc::pb as v1;
 
-use crate::ladder::{await_frames, prove_every_way, prove_ways, variants};
+use crate::ladder::{EVERY_WAY, Ways, await_frames, prove_every_way, prove_ways, variants};
 use crate::nvenc::{Simulated, beside_adapter};
 use crate::proof::{Player, newer_ffmpeg, proof};
 use crate::relays::configure;
 use crate::support::{From, Process, Server, Studio, ffmpeg, run_ffmpeg, wait_for};
 
 /// Ways out that carry AV1.
-const AV1_WAYS: (&[&str], &[&str]) = (&["rtmp"], &["flv", "mp4"]);
+const AV1_WAYS: Ways = (&["rtmp"], &["flv", "mp4"]);
 
 fn server(video_codec: &str) -> Server {
     Server::start_with(&[
@@ -68,16 +68,25 @@ async fn ways_that_do_not_carry_av1_are_refused_by_name() {
     }
 }
 
-/// NVENC begins, and x265 goes on: whoever watches sees every frame.
-#[tokio::test(flavor = "multi_thread")]
-async fn hevc_of_an_encoder_that_breaks_goes_out_by_every_way() {
-    let simulated = Simulated::start_as(&beside_adapter("gone=0@150"), "hevc");
-    prove_every_way(&simulated.server, Player::Newer, &[]).await;
+/// NVENC begins, and software goes on: whoever watches sees every frame.
+async fn check_fall_back(video_codec: &str, ways: Ways) {
+    let simulated = Simulated::start_as(&beside_adapter("gone=0@150"), video_codec);
+    prove_ways(&simulated.server, Player::Newer, &[], ways).await;
     let log = simulated.log();
     for line in ["a session of height 480 is lost", "software goes on in the place of NVENC"] {
         assert!(log.contains(line), "{line} is not in the log");
     }
     simulated.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hevc_of_an_encoder_that_breaks_goes_out_by_every_way() {
+    check_fall_back("hevc", EVERY_WAY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn av1_of_an_encoder_that_breaks_goes_out_by_every_way_that_carries_it() {
+    check_fall_back("av1", AV1_WAYS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,17 +77,21 @@ async fn every_rung_and_sink_has_the_same_frames_keyframes_and_sound() {
     prove_every_way(&Server::start(), Player::Debian, &RUNGS).await;
 }
 
+/// Kinds of relays and of recordings.
+pub(crate) type Ways = (&'static [&'static str], &'static [&'static str]);
+pub(crate) const EVERY_WAY: Ways = (&["rtmp", "srt"], &["flv", "mp4", "m3u8"]);
+
 /// Has a show go out by every way, with these rungs, and compares all of it.
 pub(crate) async fn prove_every_way(server: &Server, player: Player, rungs: &[&str]) {
-    prove_ways(server, player, rungs, (&["rtmp", "srt"], &["flv", "mp4", "m3u8"])).await;
+    prove_ways(server, player, rungs, EVERY_WAY).await;
 }
 
-/// The same with these kinds of relays and of recordings.
+/// The same by these ways, and those of playback.
 pub(crate) async fn prove_ways(
     server: &Server,
     player: Player,
     rungs: &[&str],
-    (schemes, formats): (&[&str], &[&str]),
+    (schemes, formats): Ways,
 ) {
     // ffmpeg is the servers that the relays push to.
     let relays = schemes.iter().map(|&scheme| {
