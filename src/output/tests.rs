@@ -11,8 +11,8 @@ use crate::media::mux::{PushProtocol, PushTo};
 use crate::time::SAMPLE_RATE;
 use crate::worker::StopToken;
 
+mod codecs;
 mod delay;
-mod hevc;
 mod hls;
 mod ladder;
 mod nvenc;

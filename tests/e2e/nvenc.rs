@@ -309,9 +309,19 @@ fn the_doctor_tells_what_it_tried() {
                 "nvenc     on NVIDIA Simulator",
                 "nvenc     H.264: a session was opened",
                 "nvenc     HEVC: a session was opened",
-                "nvenc     AV1: this card does not encode AV1",
+                "nvenc     AV1: a session was opened",
                 "encoder   H.264: nvenc, and x264 where it has no session",
                 "encoder   HEVC: nvenc, and x265 where it has no session",
+                "encoder   AV1: nvenc, and libaom where it has no session",
+            ],
+        ),
+        (
+            &with,
+            "no-av1",
+            &[
+                "nvenc     HEVC: a session was opened",
+                "nvenc     AV1: this card does not encode AV1",
+                "encoder   AV1: libaom",
             ],
         ),
         (

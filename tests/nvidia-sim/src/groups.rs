@@ -6,7 +6,7 @@
 //! x264 gives a picture out only when it has seen those that follow it. So a group of pictures is encoded from its beginning each time
 //! that one of them must come out, and ends there: with a constant quantizer what came out before comes out again as it was.
 
-use crate::x264::{Wish, X264};
+use crate::software::{Software, Wish};
 
 /// A picture as it came out.
 pub struct Coded {
@@ -55,12 +55,12 @@ impl Groups {
         if self.given == self.pictures.len() {
             return Some(Vec::new());
         }
-        let mut x264 = X264::open(&self.wish)?;
+        let mut software = Software::open(&self.wish)?;
         let mut all = Vec::new();
         for (index, picture) in (0..).zip(&self.pictures) {
-            all.extend(x264.push(picture, self.wish.width as usize, (index, index == 0))?);
+            all.extend(software.push(picture, self.wish.width as usize, (index, index == 0))?);
         }
-        all.extend(x264.finish()?);
+        all.extend(software.finish()?);
         if all.len() != self.pictures.len() {
             return None;
         }

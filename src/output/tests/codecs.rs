@@ -1,4 +1,4 @@
-//! Outputs of HEVC by the simulated NVENC and by x265: whatever breaks, the stream goes on.
+//! Outputs of HEVC and AV1 by the simulated NVENC and by software: whatever breaks, the stream goes on.
 
 use super::super::testing::{Dir, GOP, media, probe, settings};
 use super::super::{Overflow, Sink, start};
@@ -9,8 +9,16 @@ use crate::media::encode::{EncoderPolicy, Maker, VideoSettings};
 use crate::media::nvenc::testing::Simulator;
 use crate::media::packet::VideoCodec;
 
+/// Each with the name that FFmpeg knows it by, and what a card is like that does not encode it.
+const CODECS: [(VideoCodec, &str, &str); 2] =
+    [(VideoCodec::Hevc, "hevc", "no-hevc"), (VideoCodec::Av1, "av1", "no-av1")];
+
 #[test]
-fn whatever_makes_hevc_no_picture_is_missing() {
+fn whatever_makes_it_no_picture_is_missing() {
+    CODECS.into_iter().for_each(check_makers);
+}
+
+fn check_makers((codec, codec_name, not_there): (VideoCodec, &str, &str)) {
     use Maker::{Nvenc, Software, StandIn};
     for (faults, lookahead_pictures, maker, restarts, between) in [
         ("", 0, Nvenc, 0, None),
@@ -18,13 +26,13 @@ fn whatever_makes_hevc_no_picture_is_missing() {
         ("gone=180@40", 0, StandIn, 1, Some(40)),
         // What it held is given again.
         ("gone=180@40", 5, StandIn, 1, Some(35)),
-        ("no-hevc", 0, Software, 0, None),
+        (not_there, 0, Software, 0, None),
         ("sessions=0", 5, Software, 0, None),
     ] {
         let (dir, simulator) = (Dir::new(), Simulator::new(faults));
-        let mut asked = settings("hevc");
+        let mut asked = settings(codec_name);
         asked.video = VideoSettings {
-            codec: VideoCodec::Hevc,
+            codec,
             policy: EncoderPolicy::Auto,
             lookahead_pictures,
             nvenc: simulator.settings(),
@@ -43,10 +51,10 @@ fn whatever_makes_hevc_no_picture_is_missing() {
             (maker, restarts, None),
             "{faults}"
         );
-        let name = stats.maker.name(stats.codec);
-        assert_eq!(name, if maker == Nvenc { "nvenc" } else { "x265" }, "{faults}");
+        let name = if maker == Nvenc { "nvenc" } else { codec.software() };
+        assert_eq!(stats.maker.name(stats.codec), name, "{faults}");
         let probe = probe(path.to_str().unwrap(), 60);
-        assert_eq!(probe.stream("video")["codec_name"], "hevc", "{faults}");
+        assert_eq!(probe.stream("video")["codec_name"], codec_name, "{faults}");
         check_pictures(&dir);
         let mut keys = check_file(&dir, "main.mp4");
         let grid = |key: &u64| key.is_multiple_of(u64::from(GOP));
@@ -59,22 +67,26 @@ fn whatever_makes_hevc_no_picture_is_missing() {
 }
 
 #[test]
-fn a_bit_rate_of_hevc_that_changes_costs_no_picture() {
+fn a_bit_rate_that_changes_costs_no_picture() {
+    CODECS.into_iter().for_each(check_bit_rate);
+}
+
+fn check_bit_rate((codec, codec_name, _): (VideoCodec, &str, &str)) {
     use Maker::{Nvenc, Software, StandIn};
     for (policy, faults, maker, restarts, between) in [
         (EncoderPolicy::Software, "", Software, 0, Some(40)),
         (EncoderPolicy::Nvenc, "", Nvenc, 0, None),
-        // Reconfigured in vain, opened again, in vain again: x265 keeps it.
+        // Reconfigured in vain, opened again, in vain again: software keeps it.
         (EncoderPolicy::Nvenc, "no-reconfigure", StandIn, 2, Some(40)),
     ] {
         let (dir, simulator) = (Dir::new(), Simulator::new(faults));
-        let mut asked = settings("hevc-rates");
-        let (codec, nvenc) = (VideoCodec::Hevc, simulator.settings());
+        let mut asked = settings(codec_name);
+        let nvenc = simulator.settings();
         asked.video = VideoSettings { codec, policy, nvenc, ..asked.video };
         let output = start(&asked).unwrap();
         let path = dir.0.join("main.mp4");
         output.add_sink(Sink::File { path, overflow: Overflow::Wait }).unwrap();
-        // Level 2 of HEVC: more is not to be had.
+        // Level 2 of both: more is not to be had.
         output.set_bitrate(9_000_000);
         assert_eq!(output.video().bitrate_bps, 1_500_000);
         output.set_bitrate(asked.video.bitrate_bps);
