@@ -68,11 +68,22 @@ async fn ways_that_do_not_carry_av1_are_refused_by_name() {
     }
 }
 
-/// NVENC begins, and x265 goes on: whoever watches sees every frame.
 #[tokio::test(flavor = "multi_thread")]
 async fn hevc_of_an_encoder_that_breaks_goes_out_by_every_way() {
     let simulated = Simulated::start_as(&beside_adapter("gone=0@150"), "hevc");
     prove_every_way(&simulated.server, Player::Newer, &[]).await;
+    check_broke(simulated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn av1_of_an_encoder_that_breaks_goes_out_by_every_way_that_carries_it() {
+    let simulated = Simulated::start_as(&beside_adapter("gone=0@150"), "av1");
+    prove_ways(&simulated.server, Player::Newer, &[], AV1_WAYS).await;
+    check_broke(simulated);
+}
+
+/// NVENC began, and software went on: whoever watched saw every frame.
+fn check_broke(simulated: Simulated) {
     let log = simulated.log();
     for line in ["a session of height 480 is lost", "software goes on in the place of NVENC"] {
         assert!(log.contains(line), "{line} is not in the log");
