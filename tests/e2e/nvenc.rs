@@ -314,7 +314,11 @@ fn the_doctor_tells_what_it_tried() {
         (
             &with,
             "no-av1",
-            &["nvenc     AV1: this card does not encode AV1", "encoder   AV1: libaom"],
+            &[
+                "nvenc     HEVC: a session was opened",
+                "nvenc     AV1: this card does not encode AV1",
+                "encoder   AV1: libaom",
+            ],
         ),
         (
             &with,

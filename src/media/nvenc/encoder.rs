@@ -111,7 +111,7 @@ impl NvencEncoder {
         Ok(())
     }
 
-    /// SPS and PPS, of HEVC also VPS, Annex B.
+    /// SPS and PPS, of HEVC also VPS, Annex B; of AV1 the sequence header, an OBU.
     pub(in crate::media) fn parameter_sets(&self) -> &[u8] {
         &self.parameter_sets
     }
@@ -127,10 +127,8 @@ impl NvencEncoder {
             return Ok(());
         }
         let video = VideoSettings { bitrate_bps: bps, ..self.video.clone() };
-        self.session.reconfigure(
-            &video,
-            sets::level(self.video.codec, &self.parameter_sets).unwrap_or(0),
-        )?;
+        let level = sets::level(self.video.codec, &self.parameter_sets);
+        self.session.reconfigure(&video, level)?;
         if self.session.parameter_sets()? != self.parameter_sets {
             let reason = "it changes the parameter sets".to_owned();
             return Err(NoNvenc::Refused { what: "another bit rate", reason });

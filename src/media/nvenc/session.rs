@@ -62,7 +62,7 @@ pub(super) struct Unit {
     /// What it was handed in with.
     pub(super) time: u64,
     pub(super) is_idr: bool,
-    /// Annex B.
+    /// Annex B; of AV1 OBUs.
     pub(super) bytes: Vec<u8>,
 }
 
@@ -268,11 +268,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Goes on with another bit rate, with the next picture. The level of the stream is named, so that the driver has no
-    /// reason to write another SPS; neither is the rate control reset nor a keyframe made.
-    pub(super) fn reconfigure(&self, video: &VideoSettings, level: u8) -> Result<(), NoNvenc> {
+    /// Goes on with another bit rate, with the next picture. The level of the stream is named where it is known, so that the driver
+    /// has no reason to write another SPS or sequence header; neither is the rate control reset nor a keyframe made.
+    pub(super) fn reconfigure(
+        &self,
+        video: &VideoSettings,
+        level: Option<u8>,
+    ) -> Result<(), NoNvenc> {
         let mut preset = self.preset(video)?;
-        keep_level(&mut preset.presetCfg, video.codec, level);
+        if let Some(level) = level {
+            keep_level(&mut preset.presetCfg, video.codec, level);
+        }
         let mut params = nv::NV_ENC_RECONFIGURE_PARAMS {
             version: nv::NV_ENC_RECONFIGURE_PARAMS_VER,
             reInitEncodeParams: parameters(&mut preset.presetCfg, video),
@@ -281,7 +287,7 @@ impl<'a> Session<'a> {
         self.call("another bit rate", self.driver.api.reconfigure, &mut params)
     }
 
-    /// SPS and PPS, of HEVC also VPS, Annex B.
+    /// SPS and PPS, of HEVC also VPS, Annex B; of AV1 the sequence header, an OBU.
     pub(super) fn parameter_sets(&self) -> Result<Vec<u8>, NoNvenc> {
         let mut sets = vec![0; nv::NV_MAX_SEQ_HDR_LEN as usize];
         let mut len = 0;

@@ -11,8 +11,9 @@ use super::{NvencPreset, NvencRate, NvencTuning};
 use crate::media::encode::{Profile, VideoSettings};
 use crate::media::packet::VideoCodec;
 
-/// BT.709, as H.273 numbers primaries, transfer and matrix alike, and left-sited chroma.
+/// Left-sited chroma, as H.264 and HEVC number it, and as AV1 does (`chroma_sample_position`).
 const CHROMA_LEFT: u32 = 0;
+const AV1_CHROMA_LEFT: u32 = 1;
 
 pub(super) fn codec_guid(codec: VideoCodec) -> nv::GUID {
     match codec {
@@ -89,8 +90,11 @@ pub(super) fn configure(config: &mut nv::NV_ENC_CONFIG, video: &VideoSettings) {
             describe_hevc(unsafe { &mut of_codec.hevcConfig }, gop_length);
             nv::NV_ENC_HEVC_PROFILE_MAIN_GUID
         }
-        // Only tried.
-        (VideoCodec::Av1, _) => nv::NV_ENC_AV1_PROFILE_MAIN_GUID,
+        (VideoCodec::Av1, _) => {
+            // SAFETY: the codec is AV1; else as above.
+            describe_av1(unsafe { &mut of_codec.av1Config }, gop_length);
+            nv::NV_ENC_AV1_PROFILE_MAIN_GUID
+        }
     };
 }
 
@@ -127,7 +131,28 @@ fn describe_hevc(hevc: &mut nv::NV_ENC_CONFIG_HEVC, gop_length: u32) {
     describe_colours(&mut hevc.hevcVUIParameters);
 }
 
-/// In a struct that both codecs have.
+fn describe_av1(av1: &mut nv::NV_ENC_CONFIG_AV1, gop_length: u32) {
+    av1.idrPeriod = gop_length;
+    // Here 0 is a level of its own, 2.0.
+    av1.level = nv::NV_ENC_LEVEL::NV_ENC_LEVEL_AV1_AUTOSELECT as u32;
+    av1.tier = 0;
+    // In OBUs that have their sizes, and with each keyframe what it is decoded by.
+    av1.set_outputAnnexBFormat(0);
+    av1.set_repeatSeqHdr(1);
+    av1.set_disableSeqHdr(0);
+    av1.set_chromaFormatIDC(1);
+    av1.set_inputPixelBitDepthMinus8(0);
+    av1.set_pixelBitDepthMinus8(0);
+    av1.useBFramesAsRef = nv::NV_ENC_BFRAME_REF_MODE::NV_ENC_BFRAME_REF_MODE_DISABLED;
+    av1.colorPrimaries = nv::NV_ENC_VUI_COLOR_PRIMARIES::NV_ENC_VUI_COLOR_PRIMARIES_BT709;
+    av1.transferCharacteristics =
+        nv::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709;
+    av1.matrixCoefficients = nv::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709;
+    av1.colorRange = 0;
+    av1.chromaSamplePosition = AV1_CHROMA_LEFT;
+}
+
+/// In a struct that H.264 and HEVC have.
 fn describe_colours(vui: &mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
     vui.videoSignalTypePresentFlag = 1;
     vui.videoFormat = nv::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED;
@@ -150,7 +175,7 @@ pub(super) fn keep_level(config: &mut nv::NV_ENC_CONFIG, codec: VideoCodec, leve
     match codec {
         VideoCodec::H264 => of_codec.h264Config.level = level.into(),
         VideoCodec::Hevc => of_codec.hevcConfig.level = level.into(),
-        VideoCodec::Av1 => {}
+        VideoCodec::Av1 => of_codec.av1Config.level = level.into(),
     }
 }
 
@@ -203,6 +228,31 @@ mod tests {
             let mut video = VideoSettings { lookahead_pictures, b_frames, ..settings() };
             video.nvenc.tuning = tuning;
             assert_eq!(tuning_info(&video), told, "{lookahead_pictures} {b_frames} {tuning:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_is_the_drivers_until_it_is_named() {
+        // As each codec numbers them.
+        for (codec, by_itself, named) in
+            [(VideoCodec::H264, 0, 31), (VideoCodec::Hevc, 0, 93), (VideoCodec::Av1, 24, 5)]
+        {
+            let mut config = nv::NV_ENC_CONFIG::default();
+            configure(&mut config, &VideoSettings { codec, ..settings() });
+            let level = |config: &nv::NV_ENC_CONFIG| {
+                let of_codec = &config.encodeCodecConfig;
+                // SAFETY: the union holds plain numbers, and this member is the one that was written.
+                unsafe {
+                    match codec {
+                        VideoCodec::H264 => of_codec.h264Config.level,
+                        VideoCodec::Hevc => of_codec.hevcConfig.level,
+                        VideoCodec::Av1 => of_codec.av1Config.level,
+                    }
+                }
+            };
+            assert_eq!(level(&config), by_itself, "{codec:?}");
+            keep_level(&mut config, codec, named as u8);
+            assert_eq!(level(&config), named, "{codec:?}");
         }
     }
 }

@@ -40,7 +40,7 @@ fn check(video: &VideoSettings) {
     let keys: Vec<usize> = (0..40).filter(|n| packets[*n].key).collect();
     assert_eq!(keys, [0, 17], "{video:?}");
     let dir = Dir::new();
-    // A player that joins at the second keyframe finds the parameter sets there; those of HEVC are in the record alone.
+    // A player that joins at the second keyframe finds the parameter sets there, AV1's too; those of HEVC are in the record alone.
     for (first, name) in [(0, "all"), (17, "late")] {
         let path = dir.0.join(name);
         let stream = match video.codec {
@@ -83,15 +83,17 @@ fn pictures_come_out_as_they_went_in() {
             nvenc: nvenc(NvencPreset::P7, NvencTuning::HighQuality, NvencRate::Constant),
             ..base.clone()
         },
-        VideoSettings { codec: VideoCodec::Hevc, ..base.clone() },
-        VideoSettings {
-            codec: VideoCodec::Hevc,
+    ] {
+        check(&video);
+    }
+    for codec in [VideoCodec::Hevc, VideoCodec::Av1] {
+        check(&VideoSettings { codec, ..base.clone() });
+        check(&VideoSettings {
+            codec,
             rate: FrameRate::new(60_000, 1001).unwrap(),
             nvenc: nvenc(NvencPreset::P7, NvencTuning::HighQuality, NvencRate::Variable),
             ..base.clone()
-        },
-    ] {
-        check(&video);
+        });
     }
     simulator.check_empty();
 }
@@ -121,12 +123,15 @@ fn what_is_not_there_is_named_and_software_takes_its_place() {
         ("no-memory", 0, "refused", "NV_ENC_ERR_OUT_OF_MEMORY"),
         ("gone=0@0", 0, "refused", "NV_ENC_ERR_DEVICE_NOT_EXIST"),
         ("no-hevc", 0, "no_codec", "this card does not encode HEVC"),
+        ("no-av1", 0, "no_codec", "this card does not encode AV1"),
     ] {
         let simulator = Simulator::new(faults);
         let mut video = video(&simulator);
-        if word == "no_codec" {
-            video.codec = VideoCodec::Hevc;
-        }
+        video.codec = match faults {
+            "no-hevc" => VideoCodec::Hevc,
+            "no-av1" => VideoCodec::Av1,
+            _ => VideoCodec::H264,
+        };
         video.nvenc.most_sessions = most_sessions;
         // Whoever is first takes the only session, or loses the card.
         let mut first = NvencEncoder::open(&video);
@@ -161,7 +166,12 @@ fn without_a_driver_all_is_as_if_nobody_had_asked() {
 
 #[test]
 fn a_stream_is_gone_on_with_by_who_fits_it() {
-    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+    // AV1 has no ids, so that whoever comes first takes a stream up.
+    for (codec, in_place, of_software) in [
+        (VideoCodec::H264, Maker::StandIn, Maker::Software),
+        (VideoCodec::Hevc, Maker::StandIn, Maker::Software),
+        (VideoCodec::Av1, Maker::Software, Maker::Nvenc),
+    ] {
         let simulator = Simulator::new("sessions=1");
         let auto = VideoSettings { codec, policy: EncoderPolicy::Auto, ..video(&simulator) };
         let by_nvenc = VideoEncoder::open(&auto).unwrap();
@@ -169,15 +179,20 @@ fn a_stream_is_gone_on_with_by_who_fits_it() {
         assert_eq!((by_nvenc.maker(), by_software.maker()), (Maker::Nvenc, Maker::Software));
         let (nvenc, software) = (by_nvenc.decoder(), by_software.decoder());
         let resumed = VideoEncoder::resume(&auto, &nvenc).unwrap();
-        assert_eq!((resumed.maker(), resumed.decoder()), (Maker::StandIn, nvenc.clone()));
+        assert_eq!((resumed.maker(), resumed.decoder()), (in_place, nvenc.clone()));
         assert!(matches!(resumed.passed_over(), Some(NoNvenc::NoSession(_))));
         drop(by_nvenc);
-        for (stream, maker) in [(&nvenc, Maker::Nvenc), (&software, Maker::Software)] {
+        for (stream, maker) in [(&nvenc, Maker::Nvenc), (&software, of_software)] {
             let resumed = VideoEncoder::resume(&auto, stream).unwrap();
             assert_eq!((resumed.maker(), &resumed.decoder()), (maker, stream));
         }
         let other = VideoSettings { policy: EncoderPolicy::Software, ..auto };
-        assert_eq!(VideoEncoder::resume(&other, &nvenc).unwrap_err(), EncodeError::NoParameterSets);
+        let resumed = VideoEncoder::resume(&other, &nvenc).map(|encoder| encoder.maker());
+        let told = match in_place {
+            Maker::StandIn => Err(EncodeError::NoParameterSets),
+            maker => Ok(maker),
+        };
+        assert_eq!(resumed, told);
         simulator.check_empty();
     }
 }
@@ -188,23 +203,30 @@ fn encode(encoder: &mut VideoEncoder, ticks: std::ops::Range<u64>) -> Vec<Packet
 }
 
 #[test]
-fn a_stream_of_hevc_that_is_gone_on_with_shows_what_each_encoder_shows_alone() {
+fn a_stream_that_is_gone_on_with_shows_what_each_encoder_shows_alone() {
+    for codec in [VideoCodec::Hevc, VideoCodec::Av1] {
+        check_gone_on_with(codec);
+    }
+}
+
+fn check_gone_on_with(codec: VideoCodec) {
     let simulator = Simulator::new("");
-    let hevc = VideoSettings { codec: VideoCodec::Hevc, ..video(&simulator) };
-    let mut first = VideoEncoder::open(&hevc).unwrap();
+    let asked = VideoSettings { codec, ..video(&simulator) };
+    let mut first = VideoEncoder::open(&asked).unwrap();
     let stream = first.decoder();
     let mut begun = encode(&mut first, 0..20);
     let shown = decoded(&elementary(&stream, &begun));
-    let software = VideoSettings { policy: EncoderPolicy::Software, ..hevc.clone() };
+    let software = VideoSettings { policy: EncoderPolicy::Software, ..asked.clone() };
     let mut alone = VideoEncoder::open(&software).unwrap();
     let as_alone = encode(&mut alone, 20..70);
     let then = decoded(&elementary(&alone.decoder(), &as_alone));
-    let mut stand_in = VideoEncoder::again(&hevc, Maker::StandIn, &stream).unwrap();
+    let mut stand_in = VideoEncoder::again(&asked, Maker::StandIn, &stream).unwrap();
     let gone_on = encode(&mut stand_in, 20..70);
-    assert!(gone_on.iter().zip(&as_alone).all(|(a, b)| a.data != b.data), "other ids");
+    let has_ids = codec == VideoCodec::Hevc;
+    assert!(gone_on.iter().zip(&as_alone).all(|(a, b)| (a.data != b.data) == has_ids), "{codec:?}");
     begun.extend(gone_on);
     // And NVENC takes it up again.
-    let mut again = VideoEncoder::again(&hevc, Maker::Nvenc, &stream).unwrap();
+    let mut again = VideoEncoder::again(&asked, Maker::Nvenc, &stream).unwrap();
     let last = encode(&mut again, 70..90);
     let ending = decoded(&elementary(&stream, &last));
     begun.extend(last);
@@ -255,9 +277,11 @@ fn pictures_that_are_held_back_come_later() {
 
 #[test]
 fn a_bit_rate_changes_within_the_session() {
-    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+    for codec in VideoCodec::ALL {
         let simulator = Simulator::new("");
-        let video = VideoSettings { codec, ..video(&simulator) };
+        // libaom is a third above 200 kbit/s of noise.
+        let bitrate_bps = if codec == VideoCodec::Av1 { 800_000 } else { 400_000 };
+        let video = VideoSettings { codec, bitrate_bps, ..video(&simulator) };
         let mut encoder = VideoEncoder::open(&video).unwrap();
         let opened = simulator.held().opened;
         check_rates(&mut encoder, video.bitrate_bps);
@@ -275,7 +299,7 @@ fn a_bit_rate_changes_within_the_session() {
 
 #[test]
 fn what_is_looked_ahead_comes_so_much_later() {
-    for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+    for codec in VideoCodec::ALL {
         let simulator = Simulator::new("");
         check_ahead(&VideoSettings { codec, ..video(&simulator) });
         simulator.check_empty();

@@ -26,6 +26,8 @@ pub struct Refusals {
     pub no_lookahead: bool,
     /// `no-hevc`: the card encodes H.264 alone.
     pub no_hevc: bool,
+    /// `no-av1`: the card encodes H.264 and HEVC.
+    pub no_av1: bool,
     /// `b-frames=N`: the card makes no more in a row.
     pub b_frames: Option<u32>,
 }
@@ -51,6 +53,7 @@ impl Refusals {
             ("no-reconfigure", "") => self.no_reconfigure = true,
             ("no-lookahead", "") => self.no_lookahead = true,
             ("no-hevc", "") => self.no_hevc = true,
+            ("no-av1", "") => self.no_av1 = true,
             ("b-frames", most) => {
                 self.b_frames = Some(most.parse().unwrap_or_else(|_| unknown(word)));
             }

@@ -9,7 +9,7 @@
 //! ends there; with a constant quantizer what came out before comes out again as it was.
 
 use crate::numbers::Numbers;
-use crate::x264::{Codec, Kind, Wish, X264};
+use crate::software::{Codec, Kind, Software, Wish};
 
 /// How often a picture goes in once more, at most: x264 holds as many as there are B-frames in a row.
 const MOST_REPEATS: usize = 16;
@@ -43,7 +43,7 @@ enum Way {
 
 /// An x264 that is given pictures once more.
 struct Repeating {
-    x264: X264,
+    x264: Software,
     numbers: Numbers,
     /// Pictures that went in, those that went in once more included.
     pushed: i64,
@@ -57,6 +57,7 @@ impl Groups {
         let way = match wish.codec {
             Codec::Avc => Way::Repeating(Repeating::open(wish)?),
             Codec::Hevc => Way::Again(Vec::new()),
+            Codec::Av1 => return None,
         };
         Some(Groups { wish: wish.clone(), way, waiting: Vec::new(), first: 0, given: 0 })
     }
@@ -108,7 +109,7 @@ impl Groups {
 
 /// Encodes a group: each picture's place there and Annex B.
 fn again(wish: &Wish, group: &[Vec<u8>]) -> Option<Vec<(i64, Vec<u8>)>> {
-    let mut x265 = X264::open(wish)?;
+    let mut x265 = Software::open(wish)?;
     let mut all = Vec::new();
     for (place, picture) in (0..).zip(group) {
         let kind = if place == 0 { Kind::Idr } else { Kind::Any };
@@ -120,7 +121,7 @@ fn again(wish: &Wish, group: &[Vec<u8>]) -> Option<Vec<(i64, Vec<u8>)>> {
 
 impl Repeating {
     fn open(wish: &Wish) -> Option<Repeating> {
-        let x264 = X264::open(wish)?;
+        let x264 = Software::open(wish)?;
         let numbers = Numbers::of(&x264.sets())?;
         Some(Repeating { x264, numbers, pushed: 0, referred_to: 0 })
     }

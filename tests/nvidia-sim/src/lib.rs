@@ -1,7 +1,7 @@
 //! A simulator of NVIDIA's driver for the tests of onair: `libcuda.so.1` and `libnvidia-encode.so.1` in one library.
 //!
 //! Owns what of both is called by onair, checked as strictly as the header of the SDK demands: struct versions, GUIDs, the order
-//! of calls, what must be given back. Pictures are really encoded, by x264 or x265. Must not know onair. Invariants: every line that it
+//! of calls, what must be given back. Pictures are really encoded, by x264, x265 or libaom. Must not know onair. Invariants: every line that it
 //! writes says `nvidia simulator`; what it was made to hold is counted and told at exit (also in the file that
 //! `ONAIR_NVIDIA_SIM_REPORT` names); it is never shipped.
 //!
@@ -17,6 +17,7 @@ mod groups;
 mod memory;
 mod numbers;
 mod nvenc;
+mod obus;
 mod session;
+mod software;
 mod world;
-mod x264;

@@ -2,7 +2,7 @@
 //!
 //! Must not know why they change. Invariant: nothing else of a slice does; its fields keep their lengths.
 
-use crate::x264::units;
+use crate::software::units;
 
 /// How long they are, by the sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

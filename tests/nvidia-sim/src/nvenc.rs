@@ -15,11 +15,15 @@ use crate::world::{CONTEXT, say, world};
 mod registered;
 mod setup;
 
-/// The codecs of a card of the Turing generation, or of an older one.
+/// The codecs of a card of the Ada generation, or of an older one.
 fn encoded() -> &'static [nv::GUID] {
-    match world().faults.refusals.no_hevc {
-        true => &[nv::NV_ENC_CODEC_H264_GUID],
-        false => &[nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID],
+    const ALL: [nv::GUID; 3] =
+        [nv::NV_ENC_CODEC_H264_GUID, nv::NV_ENC_CODEC_HEVC_GUID, nv::NV_ENC_CODEC_AV1_GUID];
+    let refusals = world().faults.refusals;
+    match (refusals.no_hevc, refusals.no_av1) {
+        (true, _) => &ALL[..1],
+        (false, true) => &ALL[..2],
+        (false, false) => &ALL,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Must not know handles of others. Invariant: a call that the header forbids at this point is refused, and answered with what
 //! was wrong with it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
@@ -11,8 +12,8 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
 use crate::faults::Loss;
 use crate::groups::{Coded, Groups};
+use crate::software::{Kind, Software, Wish};
 use crate::world::world;
-use crate::x264::{Kind, Wish, X264};
 
 /// Why a call is refused: its answer, and what was wrong where the caller is to blame.
 pub type Refusal = (NVENCSTATUS, Option<&'static str>);
@@ -116,7 +117,7 @@ struct Waiting {
     picture: u64,
     time: u64,
     is_idr: bool,
-    /// SPS and PPS go before it.
+    /// What it is decoded by goes before it.
     has_sets: bool,
 }
 
@@ -130,11 +131,21 @@ pub struct Handed {
     pub flags: u32,
 }
 
+/// Refuses a level that the pictures do not fit into, and one that the encoder here does not write.
+fn check_level(software: &Software, wish: &Wish) -> Result<(), Refusal> {
+    let (Some(asked), Some(lowest)) = (wish.level, software.level()) else { return Ok(()) };
+    match asked.cmp(&lowest) {
+        Ordering::Less => Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a level that is too low")),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err((NV_ENC_ERR_UNIMPLEMENTED, None)),
+    }
+}
+
 /// See the module.
 #[derive(Default)]
 pub struct Session {
     pub setup: Option<Setup>,
-    x264: Option<X264>,
+    software: Option<Software>,
     groups: Option<Groups>,
     pub inputs: BTreeMap<usize, Input>,
     pub outputs: BTreeMap<usize, Output>,
@@ -163,8 +174,9 @@ impl Session {
         if self.setup.is_some() {
             return Err(wrong(NV_ENC_ERR_INVALID_CALL, "initialized twice"));
         }
-        let opened = X264::open(&setup.wish);
-        self.x264 = Some(opened.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
+        let opened = Software::open(&setup.wish).ok_or((NV_ENC_ERR_INVALID_PARAM, None))?;
+        check_level(&opened, &setup.wish)?;
+        self.software = Some(opened);
         if setup.wish.b_frames > 0 {
             let groups = Groups::new(&setup.wish);
             self.groups = Some(groups.ok_or((NV_ENC_ERR_INVALID_PARAM, None))?);
@@ -184,8 +196,9 @@ impl Session {
             // A card could: another size or frame rate.
             return Err((NV_ENC_ERR_UNIMPLEMENTED, None));
         }
-        if let (Some(x264), None) = (&mut self.x264, &self.groups) {
-            x264.set_rate(&setup.wish).ok_or((NV_ENC_ERR_INVALID_PARAM, None))?;
+        if let (Some(software), None) = (&mut self.software, &self.groups) {
+            check_level(software, &setup.wish)?;
+            software.set_rate(&setup.wish).ok_or((NV_ENC_ERR_INVALID_PARAM, None))?;
         }
         self.is_idr_due |= is_idr;
         self.setup = Some(setup);
@@ -197,10 +210,10 @@ impl Session {
         self.setup.as_ref().ok_or(missing)
     }
 
-    /// SPS and PPS.
+    /// SPS and PPS; of AV1 the sequence header.
     pub fn sets(&self) -> Result<Vec<u8>, Refusal> {
         self.setup()?;
-        Ok(self.x264.as_ref().map_or_else(Vec::new, X264::sets))
+        Ok(self.software.as_ref().map_or_else(Vec::new, Software::sets))
     }
 
     /// Takes a picture; true when it and all that was held back can be read, but for what is only looked at yet.
@@ -287,13 +300,13 @@ impl Session {
 
     /// Encodes the next picture, and keeps what comes out.
     fn encoded(&mut self, nv12: Vec<u8>, is_idr: bool) -> Result<(), Refusal> {
-        let x264 = self.x264.as_mut().expect("initialized");
+        let software = self.software.as_mut().expect("initialized");
         let coded = match &mut self.groups {
             Some(groups) => groups.push(nv12, is_idr),
             None => {
                 let width = self.setup.as_ref().expect("initialized").wish.width as usize;
                 let kind = if is_idr { Kind::Idr } else { Kind::Any };
-                let out = x264.push(&nv12, width, (self.pictures as i64, kind));
+                let out = software.push(&nv12, width, (self.pictures as i64, kind));
                 let coded = |(pts, bytes)| Coded { picture: pts as u64, bytes };
                 out.map(|out: Vec<(i64, Vec<u8>)>| out.into_iter().map(coded).collect())
             }
@@ -306,7 +319,10 @@ impl Session {
             let index = self.waiting.iter().position(|waiting| waiting.picture == picture);
             let waiting = self.waiting.remove(index.ok_or((NV_ENC_ERR_GENERIC, None))?);
             let Waiting { time, is_idr, has_sets, .. } = waiting;
-            let mut stream = if has_sets { self.sets()? } else { Vec::new() };
+            let mut stream = self.setup()?.wish.codec.delimiter().to_vec();
+            if has_sets {
+                stream.extend(self.sets()?);
+            }
             stream.extend(bytes);
             self.coded.push(Output { held: Held::Ready, bytes: stream, picture, time, is_idr });
         }

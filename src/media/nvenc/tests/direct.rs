@@ -11,6 +11,7 @@ use crate::gpu::{AdapterChoice, Composed, Compositor, Gpu, Kept};
 use crate::ids::InputKey;
 use crate::media::encode::testing::{RATE, await_true};
 use crate::media::nvenc::NvencReport;
+use crate::media::packet::DecoderConfig;
 use crate::picture::{DrawList, DrawOp, Rect};
 use crate::worker::{self, Outcome, StopToken};
 
@@ -41,10 +42,14 @@ impl Path {
     }
 
     fn encoder(&self, size: Size) -> VideoEncoder {
+        self.encoder_of(VideoCodec::H264, size)
+    }
+
+    fn encoder_of(&self, codec: VideoCodec, size: Size) -> VideoEncoder {
         let adapter = self.gpu.exports_as();
         let nvenc = NvencSettings { adapter, ..self.simulator.settings() };
-        let encoder = VideoEncoder::open(&VideoSettings { size, nvenc, ..video(&self.simulator) });
-        encoder.unwrap()
+        let asked = VideoSettings { codec, size, nvenc, ..video(&self.simulator) };
+        VideoEncoder::open(&asked).unwrap()
     }
 
     /// What [`picture`] shows, composed.
@@ -68,18 +73,18 @@ impl Path {
 }
 
 /// Mean luma of each picture of a stream of [`SIZE`].
-fn shown(packets: &[Packet]) -> Vec<u32> {
+fn shown(decoder: &DecoderConfig, packets: &[Packet]) -> Vec<u32> {
     let dir = Dir::new();
-    let path = dir.0.join("shown.h264");
-    std::fs::write(&path, bare(packets)).unwrap();
+    let path = dir.0.join("shown");
+    std::fs::write(&path, elementary(decoder, packets)).unwrap();
     lumas(path.to_str().unwrap())
 }
 
-fn check_shown(packets: &[Packet], what: &str) {
+fn check_shown(decoder: &DecoderConfig, packets: &[Packet], what: &str) {
     let times: Vec<i64> = packets.iter().map(|packet| packet.pts_ns).collect();
     let ticks: Vec<i64> = (0..40).map(|tick| RATE.tick_ns(tick) as i64).collect();
     assert_eq!(times, ticks, "{what}");
-    let lumas = shown(packets);
+    let lumas = shown(decoder, packets);
     assert_eq!(lumas.len(), 40, "{what}");
     for (tick, luma) in (0_u32..).zip(lumas) {
         let wanted = 40 + tick * 2;
@@ -89,8 +94,12 @@ fn check_shown(packets: &[Packet], what: &str) {
 
 #[test]
 fn pictures_and_renditions_never_see_the_host() {
+    VideoCodec::ALL.into_iter().for_each(check_direct);
+}
+
+fn check_direct(codec: VideoCodec) {
     let mut path = Path::new("");
-    let (mut pgm, mut rung) = (path.encoder(SIZE), path.encoder(SMALL));
+    let (mut pgm, mut rung) = (path.encoder_of(codec, SIZE), path.encoder_of(codec, SMALL));
     let (mut packets, mut small) = (Vec::new(), Vec::new());
     for tick in 0..40 {
         let composed = path.compose(tick);
@@ -103,7 +112,7 @@ fn pictures_and_renditions_never_see_the_host() {
     assert_eq!(held.brought_in[..3], [2, 0, 0]);
     assert!((2..=14).contains(&held.brought_in[3]), "{held:?}");
     assert_eq!((path.kept.traffic.host_copies(), path.report().host_copies), (0, 0));
-    check_shown(&packets, "direct");
+    check_shown(&pgm.decoder(), &packets, codec.name());
     assert_eq!(small.len(), 40);
     assert_eq!(pgm.intake().device(), path.gpu.exports_as());
     drop((pgm, rung));
@@ -142,8 +151,9 @@ fn check_held(lookahead_pictures: u32, b_frames: u32) {
         }
         packets.extend(encoder.encode(tick, &composed.picture, Idr::Auto).unwrap());
     }
+    let decoder = encoder.decoder();
     packets.extend(encoder.finish().unwrap());
-    let lumas = shown(&packets);
+    let lumas = shown(&decoder, &packets);
     assert_eq!(lumas.len(), 40);
     for (tick, luma) in (0_u32..).zip(lumas) {
         let wanted = 40 + (tick - u32::from(tick % 4 == 3)) * 2;
@@ -169,7 +179,7 @@ fn what_fails_goes_by_way_of_the_host_without_a_frame_less() {
             let picture = path.compose(tick).picture;
             packets.extend(encoder.encode(tick, &picture, Idr::Auto).unwrap());
         }
-        check_shown(&packets, faults);
+        check_shown(&encoder.decoder(), &packets, faults);
         let held = path.simulator.held();
         assert_eq!((held.pictures, held.direct), (40, direct), "{faults}");
         let copied = 40 - direct;

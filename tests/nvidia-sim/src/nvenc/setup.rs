@@ -7,10 +7,13 @@ use std::ffi::c_void;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI::NVENCSTATUS::{self, *};
 
+use self::of_codec::OfCodec;
 use super::{encoded, version, with};
 use crate::session::{Fixed, Refusal, Setup, wrong};
+use crate::software::Wish;
 use crate::world::{say, world};
-use crate::x264::{Codec, Wish};
+
+mod of_codec;
 
 const PRESETS: [nv::GUID; 7] = [
     nv::NV_ENC_PRESET_P1_GUID,
@@ -25,8 +28,12 @@ const PRESETS: [nv::GUID; 7] = [
 /// What the smallest card encodes, px.
 const SMALLEST: (u32, u32) = (145, 49);
 const LARGEST: u32 = 4096;
-/// B-frames in a row.
+/// B-frames in a row, but for AV1.
 const MOST_B_FRAMES: u32 = 4;
+
+fn most_b_frames(codec: nv::GUID) -> u32 {
+    if codec == nv::NV_ENC_CODEC_AV1_GUID { 0 } else { MOST_B_FRAMES }
+}
 
 fn known(codec: nv::GUID, preset: nv::GUID) -> Result<(), Refusal> {
     match encoded().contains(&codec) && PRESETS.contains(&preset) {
@@ -57,10 +64,15 @@ pub unsafe extern "C" fn preset(
         config.rcParams.rateControlMode = nv::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR;
         config.rcParams.averageBitRate = 2_000_000;
         let of_codec = &mut config.encodeCodecConfig;
-        match codec == nv::NV_ENC_CODEC_HEVC_GUID {
+        match codec {
             // SAFETY: the union holds plain numbers; this is the codec's member.
-            true => unsafe { of_codec.hevcConfig.set_chromaFormatIDC(1) },
-            false => of_codec.h264Config.chromaFormatIDC = 1,
+            nv::NV_ENC_CODEC_AV1_GUID => unsafe {
+                of_codec.av1Config.set_chromaFormatIDC(1);
+                of_codec.av1Config.level = of_codec::AV1_LEVEL_AUTO;
+            },
+            // SAFETY: as above.
+            nv::NV_ENC_CODEC_HEVC_GUID => unsafe { of_codec.hevcConfig.set_chromaFormatIDC(1) },
+            _ => of_codec.h264Config.chromaFormatIDC = 1,
         }
         Ok(())
     })
@@ -125,8 +137,8 @@ fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a preset without tuning"));
     }
     let b_frames = config.frameIntervalP.max(1) as u32 - 1;
-    if b_frames > MOST_B_FRAMES || b_frames > 0 && config.gopLength == nv::NVENC_INFINITE_GOPLENGTH
-    {
+    let most = most_b_frames(params.encodeGUID);
+    if b_frames > most || b_frames > 0 && config.gopLength == nv::NVENC_INFINITE_GOPLENGTH {
         return Err(wrong(
             NV_ENC_ERR_INVALID_PARAM,
             "B-frames too many, or without a GOP's length",
@@ -139,11 +151,8 @@ fn checked(params: &nv::NV_ENC_INITIALIZE_PARAMS) -> Result<Setup, Refusal> {
     if u32::from(config.rcParams.lookaheadDepth) > 31 - b_frames {
         return Err(wrong(NV_ENC_ERR_INVALID_PARAM, "a look-ahead that is too long"));
     }
-    let setup = setup(params, config);
-    match setup.wish.chroma_format {
-        1 => Ok(setup),
-        _ => Err(wrong(NV_ENC_ERR_INVALID_PARAM, "NV12 that is not 4:2:0")),
-    }
+    let of_codec = of_codec::checked(params.encodeGUID, config)?;
+    Ok(setup(params, config, of_codec))
 }
 
 pub unsafe extern "C" fn caps(
@@ -162,7 +171,7 @@ pub unsafe extern "C" fn caps(
         let answer = match params.capsToQuery {
             nv::NV_ENC_CAPS::NV_ENC_CAPS_SUPPORT_LOOKAHEAD => i32::from(!refusals.no_lookahead),
             nv::NV_ENC_CAPS::NV_ENC_CAPS_NUM_MAX_BFRAMES => {
-                refusals.b_frames.unwrap_or(MOST_B_FRAMES) as i32
+                refusals.b_frames.unwrap_or(MOST_B_FRAMES).min(most_b_frames(codec)) as i32
             }
             _ => return Err((NV_ENC_ERR_UNIMPLEMENTED, None)),
         };
@@ -172,46 +181,35 @@ pub unsafe extern "C" fn caps(
     })
 }
 
-fn setup(params: &nv::NV_ENC_INITIALIZE_PARAMS, config: &nv::NV_ENC_CONFIG) -> Setup {
-    let of_codec = &config.encodeCodecConfig;
-    let is_hevc = params.encodeGUID == nv::NV_ENC_CODEC_HEVC_GUID;
-    // SAFETY: the union holds plain numbers; the caller wrote the codec's member.
-    let (avc, hevc) = unsafe { (&of_codec.h264Config, &of_codec.hevcConfig) };
-    let vui = if is_hevc { &hevc.hevcVUIParameters } else { &avc.h264VUIParameters };
-    let profile = match config.profileGUID {
-        nv::NV_ENC_HEVC_PROFILE_MAIN_GUID => "main",
-        nv::NV_ENC_H264_PROFILE_BASELINE_GUID => "baseline",
-        nv::NV_ENC_H264_PROFILE_MAIN_GUID => "main",
-        _ => "high",
-    };
-    let described = vui.videoSignalTypePresentFlag == 1 && vui.colourDescriptionPresentFlag == 1;
-    let colors =
-        [vui.colourPrimaries as u32, vui.transferCharacteristics as u32, vui.colourMatrix as u32];
+fn setup(
+    params: &nv::NV_ENC_INITIALIZE_PARAMS,
+    config: &nv::NV_ENC_CONFIG,
+    of_codec: OfCodec,
+) -> Setup {
     Setup {
         wish: Wish {
-            codec: if is_hevc { Codec::Hevc } else { Codec::Avc },
-            chroma_format: if is_hevc { hevc.chromaFormatIDC() } else { avc.chromaFormatIDC },
-            level: if is_hevc { hevc.level } else { avc.level },
+            codec: of_codec.codec,
+            level: of_codec.level,
             width: params.encodeWidth as i32,
             height: params.encodeHeight as i32,
             rate: (params.frameRateNum as i32, params.frameRateDen as i32),
             bitrate_bps: config.rcParams.averageBitRate.into(),
             vbv_bits: config.rcParams.vbvBufferSize as i32,
-            profile,
+            profile: of_codec.profile,
             b_frames: config.frameIntervalP.max(1) - 1,
-            colors: described.then_some(colors),
-            full_range: vui.videoFullRangeFlag == 1,
-            chroma_left: vui.chromaSampleLocationFlag == 1 && vui.chromaSampleLocationTop == 0,
+            colors: of_codec.colors,
+            full_range: of_codec.full_range,
+            chroma_left: of_codec.chroma_left,
         },
         gop_pictures: config.gopLength,
-        repeats_sets: if is_hevc { hevc.repeatSPSPPS() } else { avc.repeatSPSPPS() } == 1,
+        repeats_sets: of_codec.repeats_sets,
         ahead: u64::from(config.rcParams.enableLookahead())
             * u64::from(config.rcParams.lookaheadDepth),
         fixed: Fixed {
             codec: params.encodeGUID,
             gop_length: config.gopLength,
             interval_p: config.frameIntervalP,
-            idr_period: if is_hevc { hevc.idrPeriod } else { avc.idrPeriod },
+            idr_period: of_codec.idr_period,
             look_ahead: (config.rcParams.enableLookahead(), config.rcParams.lookaheadDepth.into()),
             mode: (params.enableEncodeAsync, params.enablePTD),
             largest: (params.maxEncodeWidth, params.maxEncodeHeight),

@@ -1,17 +1,39 @@
-//! What stands for the encoder on the card: x264, or x265 for HEVC, by way of FFmpeg.
+//! What stands for the encoder on the card: x264, x265 for HEVC, libaom for AV1, by way of FFmpeg.
 //!
 //! Must not know the driver's interface. Invariant: without B-frames a picture comes out when it goes in.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
+
+use crate::obus::{self, Parted};
 
 /// What of the card's codecs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     Avc,
     Hevc,
+    Av1,
+}
+
+impl Codec {
+    /// What each picture begins with.
+    pub fn delimiter(self) -> &'static [u8] {
+        match self {
+            Codec::Avc | Codec::Hevc => b"",
+            Codec::Av1 => obus::DELIMITER,
+        }
+    }
+
+    /// FFmpeg's name of what encodes it.
+    fn encoder(self) -> &'static CStr {
+        match self {
+            Codec::Avc => c"libx264",
+            Codec::Hevc => c"libx265",
+            Codec::Av1 => c"libaom-av1",
+        }
+    }
 }
 
 /// What a picture becomes.
@@ -28,10 +50,8 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wish {
     pub codec: Codec,
-    /// As the SDK numbers it: 1 is 4:2:0.
-    pub chroma_format: u32,
-    /// As the codec numbers it; 0: the lowest that will do. Of HEVC only.
-    pub level: u32,
+    /// As the codec numbers it; none: the lowest that will do. Of H.264 not looked at, and of AV1 only the lowest can be had.
+    pub level: Option<u32>,
     pub width: i32,
     pub height: i32,
     /// Pictures per second, numerator and denominator.
@@ -50,36 +70,50 @@ pub struct Wish {
 /// Of pictures with B-frames among them.
 const QUANTIZER: &str = "22";
 
-/// An open x264, or x265.
+/// What a keyframe of AV1 may have of the bits of a picture, percent: without it the first has several seconds' of them.
+const KEYFRAME_PERCENT: u32 = 300;
+
+/// An open encoder.
 #[derive(Debug)]
-pub struct X264 {
+pub struct Software {
     codec: Codec,
-    /// Of another bit rate, with the next keyframe: FFmpeg's x265 keeps the one that it was opened with.
-    next: Option<Box<X264>>,
+    /// Of another bit rate, with the next keyframe: FFmpeg's x265 and libaom keep the one that they were opened with.
+    next: Option<Box<Software>>,
+    /// Of AV1.
+    sequence_header: Vec<u8>,
     context: NonNull<ffi::AVCodecContext>,
     frame: NonNull<ffi::AVFrame>,
     packet: NonNull<ffi::AVPacket>,
 }
 
 // SAFETY: each has one owner and FFmpeg ties none to a thread.
-unsafe impl Send for X264 {}
+unsafe impl Send for Software {}
 
-impl X264 {
+impl Software {
     /// Opens it; `None` when FFmpeg refuses.
-    pub fn open(wish: &Wish) -> Option<X264> {
+    pub fn open(wish: &Wish) -> Option<Software> {
+        let mut opened = Software::one(wish)?;
+        if wish.codec == Codec::Av1 {
+            // FFmpeg 5.1 tells no sequence header before there is a picture, so that another one makes one.
+            let width = wish.width as usize;
+            let black = vec![16; width * wish.height as usize * 3 / 2];
+            let first = Software::one(wish)?.encoded(&black, width, (0, Kind::Idr))?;
+            opened.sequence_header = obus::parted(&first.first()?.1)?.sequence_header;
+        }
+        Some(opened)
+    }
+
+    fn one(wish: &Wish) -> Option<Software> {
         // SAFETY: no preconditions; null is turned away.
         let opened = unsafe {
-            let name = match wish.codec {
-                Codec::Avc => c"libx264",
-                Codec::Hevc => c"libx265",
-            };
-            let codec = ffi::avcodec_find_encoder_by_name(name.as_ptr());
+            let codec = ffi::avcodec_find_encoder_by_name(wish.codec.encoder().as_ptr());
             if codec.is_null() {
                 return None;
             }
-            X264 {
+            Software {
                 codec: wish.codec,
                 next: None,
+                sequence_header: Vec::new(),
                 context: NonNull::new(ffi::avcodec_alloc_context3(codec))?,
                 frame: NonNull::new(ffi::av_frame_alloc())?,
                 packet: NonNull::new(ffi::av_packet_alloc())?,
@@ -89,28 +123,16 @@ impl X264 {
         let (context, frame) =
             unsafe { (&mut *opened.context.as_ptr(), &mut *opened.frame.as_ptr()) };
         configure(context, wish);
-        let mut options = ptr::null_mut();
-        let pairs = [
-            ("preset", "ultrafast"),
-            ("tune", "zerolatency"),
-            ("profile", wish.profile),
-            ("forced-idr", "1"),
-            ("sc_threshold", "0"),
-            ("threads", "1"),
-            ("x265-params", &hevc_options(wish)),
-            ("b_strategy", "0"),
-            ("b-pyramid", "none"),
-        ];
-        let quality = (wish.b_frames > 0).then_some(("qp", QUANTIZER));
-        for (key, value) in pairs.into_iter().chain(quality) {
+        let mut dictionary = ptr::null_mut();
+        for (key, value) in options(wish) {
             let (key, value) = (CString::new(key).ok()?, CString::new(value).ok()?);
             // SAFETY: both strings are NUL-terminated and copied.
-            unsafe { ffi::av_dict_set(&mut options, key.as_ptr(), value.as_ptr(), 0) };
+            unsafe { ffi::av_dict_set(&mut dictionary, key.as_ptr(), value.as_ptr(), 0) };
         }
         // SAFETY: the context was made for its codec; the dictionary is ours and freed once.
         let code = unsafe {
-            let code = ffi::avcodec_open2(context, ptr::null(), &mut options);
-            ffi::av_dict_free(&mut options);
+            let code = ffi::avcodec_open2(context, ptr::null(), &mut dictionary);
+            ffi::av_dict_free(&mut dictionary);
             code
         };
         if code < 0 {
@@ -123,9 +145,12 @@ impl X264 {
         (unsafe { ffi::av_frame_get_buffer(frame, 0) } >= 0).then_some(opened)
     }
 
-    /// SPS and PPS, of HEVC also VPS, with their start codes.
+    /// SPS and PPS, of HEVC also VPS, with their start codes; of AV1 the sequence header.
     pub fn sets(&self) -> Vec<u8> {
         let latest = self.next.as_deref().unwrap_or(self);
+        if self.codec == Codec::Av1 {
+            return latest.sequence_header.clone();
+        }
         // SAFETY: FFmpeg keeps `extradata_size` bytes there as long as the context lives.
         let extradata = unsafe {
             let context = latest.context.as_ref();
@@ -136,6 +161,7 @@ impl X264 {
             let is_set = match self.codec {
                 Codec::Avc => matches!(unit[0] & 0x1f, 7 | 8),
                 Codec::Hevc => matches!(unit[0] >> 1 & 0x3f, 32..=34),
+                Codec::Av1 => false,
             };
             if is_set {
                 sets.extend([0, 0, 0, 1]);
@@ -145,11 +171,16 @@ impl X264 {
         sets
     }
 
-    /// Keeps another bit rate from the next picture on: x264 looks at these fields before each. Of HEVC from the next keyframe on;
-    /// `None` when that cannot be had.
+    /// The level that the stream says, where it cannot be told one.
+    pub fn level(&self) -> Option<u32> {
+        obus::level(&self.sequence_header)
+    }
+
+    /// Keeps another bit rate from the next picture on: x264 looks at these fields before each. Of HEVC and AV1 from the next
+    /// keyframe on; `None` when that cannot be had.
     pub fn set_rate(&mut self, wish: &Wish) -> Option<()> {
-        if self.codec == Codec::Hevc {
-            self.next = Some(Box::new(X264::open(wish)?));
+        if self.codec != Codec::Avc {
+            self.next = Some(Box::new(Software::open(wish)?));
             return Some(());
         }
         // SAFETY: the context is open and ours.
@@ -160,16 +191,37 @@ impl X264 {
         Some(())
     }
 
-    /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives what comes out: its time and Annex B.
+    /// Encodes NV12 with rows `pitch` bytes apart, the chroma right behind; gives what comes out: its time and Annex B, of AV1 OBUs,
+    /// without [`Software::sets`] and [`Codec::delimiter`].
     pub fn push(
+        &mut self,
+        nv12: &[u8],
+        pitch: usize,
+        time: (i64, Kind),
+    ) -> Option<Vec<(i64, Vec<u8>)>> {
+        if let Some(next) = self.next.take_if(|_| time.1 == Kind::Idr) {
+            *self = *next;
+        }
+        let mut out = self.encoded(nv12, pitch, time)?;
+        if self.codec == Codec::Av1 {
+            for (_, bytes) in &mut out {
+                let Parted { sequence_header, frames } = obus::parted(bytes)?;
+                // Told beforehand, it holds for all that comes.
+                if !sequence_header.is_empty() && sequence_header != self.sequence_header {
+                    return None;
+                }
+                *bytes = frames;
+            }
+        }
+        Some(out)
+    }
+
+    fn encoded(
         &mut self,
         nv12: &[u8],
         pitch: usize,
         (pts, kind): (i64, Kind),
     ) -> Option<Vec<(i64, Vec<u8>)>> {
-        if let Some(next) = self.next.take_if(|_| kind == Kind::Idr) {
-            *self = *next;
-        }
         // SAFETY: the frame is ours; FFmpeg may hold a reference to its buffer, which is then made anew.
         let frame = unsafe { &mut *self.frame.as_ptr() };
         // SAFETY: the frame has a buffer.
@@ -182,7 +234,7 @@ impl X264 {
             for row in 0..rows {
                 let from = &nv12[(first + row) * pitch..][..width];
                 let stride = frame.linesize[plane] as usize;
-                if plane == 1 && self.codec == Codec::Hevc {
+                if plane == 1 && self.codec != Codec::Avc {
                     part(from, frame, row);
                     continue;
                 }
@@ -229,7 +281,7 @@ impl X264 {
     }
 }
 
-impl Drop for X264 {
+impl Drop for Software {
     fn drop(&mut self) {
         let (mut context, mut frame, mut packet) =
             (self.context.as_ptr(), self.frame.as_ptr(), self.packet.as_ptr());
@@ -259,11 +311,44 @@ pub fn units(bytes: &[u8]) -> Vec<&[u8]> {
     units
 }
 
+/// An encoder's own: the fastest that it is, without a thread of its own.
+fn options(wish: &Wish) -> Vec<(&'static str, String)> {
+    let mut options = vec![("threads", "1".into())];
+    if wish.codec == Codec::Av1 {
+        let chroma = if wish.chroma_left { "vertical" } else { "unknown" };
+        options.extend([
+            ("usage", "realtime".into()),
+            ("lag-in-frames", "0".into()),
+            ("aq-mode", "cyclic".into()),
+            // FFmpeg's own name for the speed ends at 8, and it has none for where chroma lies.
+            (
+                "aom-params",
+                format!(
+                    "cpu-used=10:max-intra-rate={KEYFRAME_PERCENT}:chroma-sample-position={chroma}"
+                ),
+            ),
+        ]);
+        return options;
+    }
+    options.extend([
+        ("preset", "ultrafast".into()),
+        ("tune", "zerolatency".into()),
+        ("profile", wish.profile.into()),
+        ("forced-idr", "1".into()),
+        ("sc_threshold", "0".into()),
+        ("x265-params", hevc_options(wish)),
+        ("b_strategy", "0".into()),
+        ("b-pyramid", "none".into()),
+    ]);
+    options.extend((wish.b_frames > 0).then(|| ("qp", QUANTIZER.into())));
+    options
+}
+
 /// x265's own; x264 does not look at them.
 fn hevc_options(wish: &Wish) -> String {
     let level = match wish.level {
-        0 => String::new(),
-        level => format!(":level-idc={}.{}", level / 30, level % 30 / 3),
+        None => String::new(),
+        Some(level) => format!(":level-idc={}.{}", level / 30, level % 30 / 3),
     };
     format!(
         "pools=none:wpp=0:frame-threads=1:bframes={}:b-adapt=0:b-pyramid=0:scenecut=0:open-gop=0:\
@@ -292,7 +377,7 @@ fn configure(context: &mut ffi::AVCodecContext, wish: &Wish) {
     context.height = wish.height;
     context.pix_fmt = match wish.codec {
         Codec::Avc => ffi::AVPixelFormat::AV_PIX_FMT_NV12,
-        Codec::Hevc => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P,
+        Codec::Hevc | Codec::Av1 => ffi::AVPixelFormat::AV_PIX_FMT_YUV420P,
     };
     context.time_base = ffi::AVRational { num: den, den: num };
     context.framerate = ffi::AVRational { num, den };
@@ -317,6 +402,13 @@ fn configure(context: &mut ffi::AVCodecContext, wish: &Wish) {
     }
     if wish.chroma_left {
         context.chroma_sample_location = ffi::AVChromaLocation::AVCHROMA_LOC_LEFT;
+    }
+    if wish.codec == Codec::Av1 {
+        // Keyframes are those that are asked for, and the rate is constant, its buffer half full at first.
+        context.keyint_min = 0;
+        context.rc_min_rate = wish.bitrate_bps;
+        context.rc_initial_buffer_occupancy = wish.vbv_bits / 2;
+        return;
     }
     context.flags |= (ffi::AV_CODEC_FLAG_GLOBAL_HEADER | ffi::AV_CODEC_FLAG_CLOSED_GOP) as i32;
 }
