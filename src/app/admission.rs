@@ -290,8 +290,9 @@ mod tests {
             ("", Hevc, 2, 3, false),
             ("no-hevc", Hevc, 0, 1, false),
             ("no-hevc", H264, 0, 9, true),
-            ("no-hevc", Av1, 0, 9, true),
+            ("no-av1", Hevc, 0, 9, true),
             ("no-av1", Av1, 0, 1, false),
+            ("", Av1, 2, 3, false),
         ] {
             let simulator = Simulator::new(faults);
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };
