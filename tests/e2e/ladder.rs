@@ -8,15 +8,21 @@ use std::time::Duration;
 use onair::api::grpc::pb as v1;
 
 use crate::faults::metric;
-use crate::proof::{Player, Proof, check_same, proof, tap};
+use crate::proof::{Player, Proof, check_same, proof, read_all, tap};
 use crate::support::{From, Process, Server, Studio, free_port, ticks, wait_for};
 
 /// The programme is 854×480, so that there is something below it.
 pub(crate) const RUNGS: [&str; 2] = ["lld", "daobo-lsd"];
-/// Pictures of renditions that were late.
-pub(crate) const DROPPED: &str = "onair_output_pictures_dropped_total";
 /// Frames that everything must have in common.
 const COMMON: usize = 6 * 30;
+
+/// Pictures that renditions left out: they were late, or the machine was overloaded.
+pub(crate) fn left_out(server: &Server) -> f64 {
+    ["dropped", "shed"]
+        .map(|why| metric(server, &format!("onair_output_pictures_{why}_total")))
+        .iter()
+        .sum()
+}
 
 pub(crate) fn with_rungs(config: &mut v1::CasterConfig, rungs: &[&str]) {
     let transcode = config.transcode_config.as_mut().unwrap();
@@ -53,6 +59,17 @@ pub(crate) fn await_frames(file: &Path, count: usize) {
         looked_at_bytes = bytes;
         (ticks(file).len() >= count).then_some(())
     });
+}
+
+/// Ends players, all at once; what they recorded.
+pub(crate) fn ended(mut taps: Vec<(String, PathBuf, Process)>) -> Vec<(String, PathBuf)> {
+    for (_, _, process) in &taps {
+        process.signal("INT");
+    }
+    for (_, _, process) in &mut taps {
+        process.wait(Duration::from_secs(10));
+    }
+    taps.into_iter().map(|(name, file, _)| (name, file)).collect()
 }
 
 /// The finished recordings below a directory.
@@ -123,26 +140,25 @@ pub(crate) async fn prove_ways(
     for (_, file, _) in &taps {
         await_frames(file, COMMON + 60);
     }
-    let dropped = metric(server, DROPPED);
+    // Until the end no more is left out than is counted now.
+    wait_for("renditions to be whole", Duration::from_secs(90), || {
+        (metric(server, "onair_overload_level") < 2.0).then_some(())
+    });
+    let counted = left_out(server);
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
-    let mut proofs = Vec::new();
-    for (name, file, mut process) in taps {
-        // They end with the stream; what they wrote by then counts.
-        process.signal("INT");
-        process.wait(Duration::from_secs(10));
-        proofs.push((name, proof(&file)));
-    }
+    // They end with the stream; what they wrote by then counts.
+    let mut proofs = read_all(ended(taps), proof);
     check_times(&proofs);
-    for file in recordings(&server.folder.path("data/record")) {
-        proofs.push((file.display().to_string(), player.proof(&file)));
-    }
+    let recorded = recordings(&server.folder.path("data/record")).into_iter();
+    let recorded = recorded.map(|file| (file.display().to_string(), file)).collect();
+    proofs.extend(read_all(recorded, |file| player.proof(file)));
     assert_eq!(proofs.len(), 3 * (1 + rungs.len()) + schemes.len() + formats.len());
     for (name, proof) in &proofs {
         let (frames, late) = (proof.frames.len(), proof.jumps().len());
         println!("{name}: {frames} frames, {late} jumps, offset {:?} ms", proof.av_offset_ms);
     }
-    check_same(&proofs, COMMON, dropped);
+    check_same(&proofs, COMMON, counted);
 }
 
 /// What players get has the output's own times: a keyframe has the same one at every rung and by every way.
@@ -231,13 +247,7 @@ async fn a_signed_master_playlist_leads_to_every_rung_while_rungs_come_and_go() 
     for (_, file, _) in &taps {
         await_frames(file, seen + 60);
     }
-    let dropped = metric(&server, DROPPED);
-    let mut proofs = Vec::new();
-    for (url, file, mut process) in taps {
-        process.signal("INT");
-        process.wait(Duration::from_secs(10));
-        proofs.push((url, proof(&file)));
-    }
+    let proofs = read_all(ended(taps), proof);
     check_times(&proofs);
-    check_same(&proofs, COMMON, dropped);
+    check_same(&proofs, COMMON, left_out(&server));
 }

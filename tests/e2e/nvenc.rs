@@ -10,9 +10,9 @@ use onair::api::grpc::pb as v1;
 use onair::gpu::{AdapterChoice, Gpu};
 
 use crate::faults::metric;
-use crate::ladder::DROPPED;
+use crate::ladder::{ended, left_out};
 use crate::malformed::resident;
-use crate::proof::{Proof, check_same, proof, tap};
+use crate::proof::{Proof, check_same, proof, read_all, tap};
 use crate::support::{
     Folder, From, PROGRAM, Process, Server, Studio, is_thorough, ticks, wait_for,
 };
@@ -162,13 +162,7 @@ pub(crate) fn proofs(taps: Vec<(String, PathBuf, Process)>, frames: usize) -> Ve
             (ticks(file).len() >= frames).then_some(())
         });
     }
-    let mut proofs = Vec::new();
-    for (name, file, mut process) in taps {
-        process.signal("INT");
-        process.wait(Duration::from_secs(10));
-        proofs.push((name, proof(&file)));
-    }
-    proofs
+    read_all(ended(taps), proof)
 }
 
 /// What encodes PGM and its rungs, and how often that broke.
@@ -190,7 +184,7 @@ async fn pgm_and_three_rungs_go_from_the_canvas_to_nvenc_without_the_host() {
     assert_eq!(metric(server, "onair_nvenc_state{state=\"ready\"}"), 1.0);
     assert_eq!(metric(server, "onair_nvenc_sessions "), 4.0);
     let proofs = proofs(taps, 150);
-    check_same(&proofs, 75, metric(server, DROPPED));
+    check_same(&proofs, 75, left_out(server));
     let request = v1::StopCasterRequest { caster_id: studio.caster.clone() };
     studio.client.stop_caster(request).await.unwrap();
     wait_for("all sessions to end", Duration::from_secs(5), || {

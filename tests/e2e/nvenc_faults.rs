@@ -5,7 +5,7 @@ use onair::api::grpc::pb as v1;
 
 use crate::edges::get;
 use crate::faults::metric;
-use crate::ladder::DROPPED;
+use crate::ladder::left_out;
 use crate::nvenc::{RUNGS, Simulated, beside_adapter, encoders, proofs, show, taps};
 use crate::proof::{Proof, check_same};
 
@@ -238,7 +238,7 @@ async fn check(row: &Row, frames: usize) {
     for (output, proof) in &proofs {
         assert!(proof.first_tick() < FIRST_STRIKE, "{}: {output} has not seen it", row.name);
     }
-    check_same(&proofs, frames / 2, metric(server, DROPPED));
+    check_same(&proofs, frames / 2, left_out(server));
     println!("{}: {frames} frames of each", row.name);
     simulated.end();
 }

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use onair::media::pattern::{Area, is_flash, read_frame_number};
@@ -273,6 +274,29 @@ pub(crate) fn proof(recording: &Path) -> Proof {
     Proof { frames, gaps, av_offset_ms: farthest }
 }
 
+/// Reads recordings, as many at once as there are cores; in their order.
+pub(crate) fn read_all(
+    recordings: Vec<(String, PathBuf)>,
+    read: impl Fn(&Path) -> Proof + Sync,
+) -> Vec<(String, Proof)> {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let mut taken = Vec::new();
+        while let Some((name, file)) = recordings.get(next.fetch_add(1, Ordering::Relaxed)) {
+            taken.push((name.clone(), file, read(file)));
+        }
+        taken
+    };
+    let mut read = std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..cores).map(|_| scope.spawn(take)).collect();
+        let taken = readers.into_iter().flat_map(|reader| reader.join().unwrap());
+        taken.collect::<Vec<_>>()
+    });
+    read.sort_by_key(|(_, file, _)| recordings.iter().position(|(_, of)| of == *file));
+    read.into_iter().map(|(name, _, proof)| (name, proof)).collect()
+}
+
 /// Whether the last of these pictures is the first one of a flash and follows the one before it. Where pictures are left out, by a
 /// device that is lost or a machine that is too slow, a flash comes late or not at all, and its sound is there nevertheless.
 fn came_in_time(frames: &[Frame]) -> bool {
@@ -317,8 +341,8 @@ fn beep_offsets(recording: &Path, flashes_s: &[f64]) -> Vec<(f64, Option<f64>)> 
 }
 
 /// Panics unless all of them show the same frames at the same ticks, with the same keyframes, wherever they overlap, which
-/// is for `at_least` frames, and each is whole. A rendition that was late may have held a picture, as often as the server
-/// `counted` pictures that it dropped.
+/// is for `at_least` frames, and each is whole. A rendition that was late may have held a picture, and one that was shed too, as
+/// often as the server `counted` pictures that it left out.
 pub(crate) fn check_same(proofs: &[(String, Proof)], at_least: usize, counted: f64) {
     let (first_name, first) = &proofs[0];
     let mut common: Vec<i64> = first.frames.iter().map(|frame| frame.tick).collect();

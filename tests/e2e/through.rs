@@ -14,7 +14,7 @@ use onair::api::grpc::pb as v1;
 use onair::time::Clock;
 
 use crate::ladder::{RUNGS, recordings, tap_all, with_rungs};
-use crate::proof::{Player, Proof, proof};
+use crate::proof::{Player, Proof, proof, read_all};
 use crate::support::{
     From, Process, Server, Studio, free_port, is_thorough, spawn_ffmpeg, ticks, wait_for,
 };
@@ -339,17 +339,7 @@ impl<P> Show<P> {
         let recorded = recordings(&self.record_dir);
         files.extend(recorded.into_iter().map(|file| (file.display().to_string(), file)));
         assert!(files.len() >= live + 3, "three recordings at least: {files:?}");
-        // Two at a time: each has a decoder.
-        let mut proofs = Vec::new();
-        for some in files.chunks(2) {
-            let reading = some
-                .iter()
-                .cloned()
-                .map(|(name, file)| tokio::task::spawn_blocking(move || (name, proof(&file))));
-            for read in reading.collect::<Vec<_>>() {
-                proofs.push(read.await.unwrap());
-            }
-        }
+        let proofs = read_all(files, proof);
         check((&proofs, live), &self.counted, outcomes);
     }
 }
