@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn what_nvenc_takes_is_not_held_against_the_processor() {
         use VideoCodec::{Av1, H264, Hevc};
-        // Three of x264's fit, see above, and none of the others'.
+        // Three of x264's fit, see above, one of libaom's and none of x265's.
         for (faults, codec, most_sessions, encoders, fits) in [
             ("", H264, 0, 9, true),
             ("", H264, 2, 5, true),
@@ -291,8 +291,9 @@ mod tests {
             ("no-hevc", Hevc, 0, 1, false),
             ("no-hevc", H264, 0, 9, true),
             ("no-av1", Hevc, 0, 9, true),
-            ("no-av1", Av1, 0, 1, false),
-            ("", Av1, 2, 3, false),
+            ("no-av1", Av1, 0, 1, true),
+            ("no-av1", Av1, 0, 2, false),
+            ("", Av1, 2, 4, false),
         ] {
             let simulator = Simulator::new(faults);
             let nvenc = NvencSettings { most_sessions, ..simulator.settings() };

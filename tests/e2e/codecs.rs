@@ -29,11 +29,6 @@ async fn hevc_goes_out_by_every_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn av1_goes_out_by_every_way_that_carries_it() {
-    prove_ways(&server("av1"), Player::Newer, &[], AV1_WAYS).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn ways_that_do_not_carry_av1_are_refused_by_name() {
     let server = server("av1");
     let studio = Studio::start(&server, &[From::Vod("pattern:640x360@30")]).await;
