@@ -185,7 +185,7 @@ async fn await_events(studio: &mut Studio, codes: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_costs_pvw_first_and_no_tick() {
-    let server = Server::start_with_faults("tick-pgm-test:slow@200-260");
+    let server = Server::start_with_faults("tick-pgm-test:slow@200-330");
     let mut show = Show::start(server).await;
     await_events(&mut show.studio, &["OverloadShed", "OverloadRestored"]).await;
     wait_for("everything to be made again", Duration::from_secs(90), || {

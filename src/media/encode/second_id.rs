@@ -18,7 +18,7 @@ const HEADER_BITS: usize = 8 * HEADER_BYTES;
 
 /// The parameter sets of an encoder under [`SECOND_ID`]; `None` when their ids are not 0 or there are sub-layers, whose SPS is of
 /// another form.
-pub(super) fn moved_sets(annex_b: &[u8]) -> Option<Vec<u8>> {
+fn moved_sets(annex_b: &[u8]) -> Option<Vec<u8>> {
     units(annex_b).into_iter().try_fold(Vec::new(), |mut moved, unit| {
         let mut bytes = plain(unit);
         match nal_type(unit) {
